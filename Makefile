@@ -1,0 +1,42 @@
+# The two commands of the README, and the other habits of the house.
+PYTHON ?= python3
+CORES ?= all
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: table2 test lint format lock clean
+
+table2: $(READY)  ## videos to results/table2.csv, on the embedded demo
+	$(BIN)/snakemake --cores $(CORES) results/table2.csv
+
+test: $(READY)  ## all tests
+	$(BIN)/python -m pytest -n 2
+
+lint: $(READY)  ## what a commit must pass
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+# The stamp comes last: an installation that was cut short is made again.
+$(READY): envs/requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
+	"Python 3.11 to 3.13 is needed, found %d.%d; name one: make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
+	@touch $(READY)
+
+lock: $(READY)  ## newest versions that fit requirements.in; torch brings its own CUDA packages
+	$(BIN)/python -m pip install --quiet uv
+	{ echo "# Made by 'make lock' from requirements.in; torch brings its own CUDA packages."; \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate \
+	--no-header envs/requirements.in | grep -vE '^(nvidia-|cuda-|triton=)'; } > envs/requirements.new
+	mv envs/requirements.new envs/requirements.txt
+
+clean:  ## what a run has made
+	find results -mindepth 1 ! -name README.md -delete

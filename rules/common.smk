@@ -1,0 +1,117 @@
+"""What the rules share: the settings, the scripts and how both get onto a command line."""
+
+import fcntl
+import functools
+import hashlib
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
+
+from video_lstm.code import code_hashes
+from video_lstm.errors import UserError
+from video_lstm.settings import UNLABELLED, Section, VideoSource, load_settings
+
+# Relative, so that a checkout that moves is not a changed command.
+SCRIPTS = os.path.relpath(os.path.join(workflow.basedir, "workflow_scripts"))
+ENVIRONMENT = os.path.join(workflow.basedir, "envs", "video_lstm.yaml")
+DEMO = "results/demo"
+
+# Jobs use the Python that runs snakemake, also where its environment is not activated.
+os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
+
+try:
+    settings = load_settings(
+        config, " + ".join(map(str, workflow.overwrite_configfiles)) or "config.yaml"
+    )
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+# A GPU is a resource that jobs queue for; without one they run side by side on the cores.
+GPU = int(
+    settings.device == "cuda"
+    or (settings.device == "auto" and shutil.which("nvidia-smi") is not None)
+)
+DATASETS = [*settings.datasets, UNLABELLED]
+
+
+wildcard_constraints:
+    dataset="|".join(DATASETS),
+    labelled="|".join(settings.datasets),
+    split=r"\d+",
+    shard=r"\d+",
+    stream="rgb|flow1|flow10",
+    features=r"rgb|flow(1|10)_[a-z0-9]+_split\d+",
+    flow_features=r"flow(1|10)_[a-z0-9]+_split\d+",
+    corpus=rf"{UNLABELLED}|({'|'.join(settings.datasets)})_split\d+",
+    frames="mnist|patches",
+    variant="|".join(["single_frame", "lstm_baseline", *settings.pretraining.variants]),
+    labels=r"\d+|all",
+
+
+# Nothing is locked for good: the lock is the operating system's and goes with the process that
+# holds it, however that ends (profiles/default turns off Snakemake's own, which outlives kill -9).
+onstart:
+    os.makedirs(".snakemake", exist_ok=True)
+    LOCK = open(".snakemake/run.lock", "a+")
+    try:
+        fcntl.flock(LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        LOCK.seek(0)
+        raise WorkflowError(
+            f"another run (process {LOCK.read().strip() or 'unknown'}) is working in "
+            f"{os.getcwd()}; wait for it to end, or use --directory for a place of your own"
+        ) from None
+    LOCK.truncate(0)
+    LOCK.write(str(os.getpid()))
+    LOCK.flush()
+
+
+def code(script):
+    """Hash of each module behind a script, so that a rule runs again when one of them changes."""
+    return code_hashes(Path(workflow.basedir) / "workflow_scripts" / f"{script}.py")
+
+
+def command(script, **values):
+    """A script and its settings as they stand on a command line: sections as JSON, None left out."""
+    words = [f"{SCRIPTS}/{script}.py"]
+    for name, value in values.items():
+        if value is None:
+            continue
+        text = value.model_dump_json() if isinstance(value, Section) else str(value)
+        words += [f"--{name.replace('_', '-')}", shlex.quote(text)]
+    return " ".join(words)
+
+
+def narrow(section, kind):
+    """The part of a section that its parent class `kind` declares."""
+    return kind.model_validate(section.model_dump(include=set(kind.model_fields)))
+
+
+def is_demo(root):
+    """Whether a folder of videos is one that the pipeline renders itself."""
+    return settings.demo is not None and Path(DEMO) in Path(root).parents
+
+
+@functools.cache
+def listing(root):
+    """Digest of the names, sizes and times of the files below a folder of the user's.
+
+    So that a video which is added, removed or replaced is seen when the work is planned.
+    """
+    if is_demo(root):
+        return "rendered"
+    digest = hashlib.sha256()
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted(files):
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            line = (os.path.relpath(path, root), status.st_size, status.st_mtime_ns)
+            digest.update(repr(line).encode())
+    return digest.hexdigest()

@@ -1,0 +1,101 @@
+"""Optical flow, and the temporal-stream convnet that turns it into percepts."""
+
+
+rule extract_flow:
+    """Flow between the frames of each clip of a shard, quantised to 8 bits."""
+    input:
+        videos="results/videos/{dataset}.h5",
+        clips="results/clips/{dataset}.h5",
+    output:
+        "results/flow/{dataset}/{shard}.h5",
+    log:
+        "results/logs/extract_flow/{dataset}_{shard}.log",
+    benchmark:
+        "results/benchmarks/extract_flow/{dataset}_{shard}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+    params:
+        code=code("extract_flow"),
+        command=lambda wildcards: command(
+            "extract_flow",
+            shard=wildcards.shard,
+            shards=shards(wildcards.dataset),
+            flow=settings.flow,
+        ),
+    message:
+        "Computing optical flow of {wildcards.dataset}, shard {wildcards.shard}"
+    shell:
+        "python {params.command} --videos {input.videos} --clips {input.clips}"
+        " --output {output} --checkpoints results/checkpoints"
+        " --threads {threads} --log {log}"
+
+
+rule train_flow_convnet:
+    """The temporal stream, from the flow of a split's training videos alone."""
+    input:
+        videos="results/videos/{labelled}.h5",
+        clips="results/clips/{labelled}.h5",
+        flow=lambda wildcards: flow_shards(wildcards.labelled),
+    output:
+        "results/flow_convnet/{labelled}/split{split}/{stream}.h5",
+    log:
+        "results/logs/train_flow_convnet/{labelled}_split{split}_{stream}.log",
+    benchmark:
+        "results/benchmarks/train_flow_convnet/{labelled}_split{split}_{stream}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=8000,
+        runtime=2880,
+        gpu=GPU,
+    params:
+        code=code("train_flow_convnet"),
+        command=lambda wildcards: command(
+            "train_flow_convnet",
+            device=settings.device,
+            split=wildcards.split,
+            stream=wildcards.stream,
+            flow_convnet=settings.flow_convnet,
+            seed=settings.seed,
+        ),
+    message:
+        "Training the temporal stream {wildcards.stream} on {wildcards.labelled}, split {wildcards.split}"
+    shell:
+        "python {params.command} --videos {input.videos} --clips {input.clips}"
+        " --flow {input.flow} --output {output} --checkpoints results/checkpoints"
+        " --threads {threads} --log {log}"
+
+
+rule extract_flow_percepts:
+    """A layer of the temporal stream for every frame of a shard."""
+    input:
+        flow="results/flow/{dataset}/{shard}.h5",
+        convnet=lambda wildcards: "results/flow_convnet/{1}/{2}/{0}.h5".format(
+            *wildcards.flow_features.split("_")
+        ),
+    output:
+        "results/percepts/{dataset}/{flow_features}/{shard}.h5",
+    log:
+        "results/logs/extract_flow_percepts/{dataset}_{flow_features}_{shard}.log",
+    benchmark:
+        "results/benchmarks/extract_flow_percepts/{dataset}_{flow_features}_{shard}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+        runtime=720,
+        gpu=GPU,
+    params:
+        code=code("extract_flow_percepts"),
+        command=command(
+            "extract_flow_percepts",
+            device=settings.device,
+        ),
+    message:
+        "Extracting percepts {wildcards.flow_features} of {wildcards.dataset}, shard {wildcards.shard}"
+    shell:
+        "python {params.command} --flow {input.flow} --convnet {input.convnet}"
+        " --output {output} --threads {threads} --log {log}"

@@ -1,0 +1,131 @@
+"""What each stage is made of: the files of a data set, a stream, a corpus, a classifier."""
+
+CLASSIFIERS = ["single_frame", "lstm_baseline", *settings.pretraining.variants]
+
+
+def source(dataset):
+    """Where the videos of a data set are."""
+    if dataset == UNLABELLED:
+        return VideoSource(kind="unlabelled", root=settings.unlabelled.root)
+    return narrow(settings.datasets[dataset], VideoSource)
+
+
+def shards(dataset):
+    """How many jobs the extraction of a data set is cut into."""
+    is_pile = dataset == UNLABELLED
+    return (settings.unlabelled if is_pile else settings.datasets[dataset]).shards
+
+
+def flow_shards(dataset):
+    """The flow artifacts of a data set."""
+    return [f"results/flow/{dataset}/{shard}.h5" for shard in range(shards(dataset))]
+
+
+def features(dataset, split, stream):
+    """Which percepts a stream of a split has: those of flow come from a convnet of that split."""
+    return stream if stream == "rgb" else f"{stream}_{dataset}_split{split}"
+
+
+def percept_shards(dataset, features):
+    """The percept artifacts of a data set."""
+    return [f"results/percepts/{dataset}/{features}/{shard}.h5" for shard in range(shards(dataset))]
+
+
+def sequence_frames(corpus):
+    """Frames of a sequence of pixels: those that are read and those that are predicted."""
+    model = getattr(settings.pretraining, corpus)
+    return model.input_frames + model.future_frames
+
+
+def digit_files():
+    """The user's MNIST files, where the configuration names their folder."""
+    source = settings.mnist.source
+    return [] if source == "sklearn" else sorted(map(str, Path(source).glob("*-idx?-ubyte*")))
+
+
+def corpus(dataset, split, stream):
+    """What the encoder-decoders that serve a split learn from.
+
+    One corpus serves every split only where neither it nor its percepts know of one.
+    """
+    alone = settings.pretraining.percepts.videos == ["unlabelled"] and stream == "rgb"
+    return UNLABELLED if alone else f"{dataset}_split{split}"
+
+
+def pretraining_inputs(wildcards):
+    """The percepts that a corpus is made of."""
+    if wildcards.corpus == UNLABELLED:
+        return {"unlabelled_percepts": percept_shards(UNLABELLED, wildcards.stream)}
+    dataset, split = wildcards.corpus.split("_split")
+    kind = features(dataset, split, wildcards.stream)
+    inputs = {}
+    if "unlabelled" in settings.pretraining.percepts.videos:
+        inputs["unlabelled_percepts"] = percept_shards(UNLABELLED, kind)
+    if "training" in settings.pretraining.percepts.videos:
+        inputs["labelled_percepts"] = percept_shards(dataset, kind)
+        inputs["clips"] = f"results/clips/{dataset}.h5"
+        inputs["videos"] = f"results/videos/{dataset}.h5"
+    return inputs
+
+
+def pretraining_files(wildcards, input):
+    """The same as options of the script."""
+    words = []
+    for role in pretraining_inputs(wildcards):
+        files = getattr(input, role)
+        words += [
+            f"--{role.replace('_', '-')}",
+            *([files] if isinstance(files, str) else files),
+        ]
+    if "videos" in input.keys():
+        words += ["--split", wildcards.corpus.split("_split")[1]]
+    return " ".join(words)
+
+
+def pretrained(wildcards):
+    """The encoder-decoder that a classifier starts from; none for those that start at random."""
+    if wildcards.variant in ("single_frame", "lstm_baseline"):
+        return []
+    which = corpus(wildcards.labelled, wildcards.split, wildcards.stream)
+    return [f"results/pretrain/{which}/{wildcards.stream}/{wildcards.variant}.h5"]
+
+
+def finetuned_files():
+    """Every classifier of every subset of labels."""
+    return [
+        f"results/finetune/{dataset}/split{split}/{stream}/{variant}/{labels}.h5"
+        for dataset, labelled in settings.datasets.items()
+        for split in labelled.use_splits
+        for stream in settings.streams
+        for variant in CLASSIFIERS
+        for labels in settings.finetuning.labels
+    ]
+
+
+def prediction_files():
+    """Every encoder-decoder of pixels on its test sequences."""
+    return [
+        f"results/predict/{frames}/{variant}.h5"
+        for frames in ("mnist", "patches")
+        for variant in settings.pretraining.variants
+    ]
+
+
+def runs():
+    """Every data set, split and stream that is run."""
+    return [
+        (dataset, split, stream)
+        for dataset, labelled in settings.datasets.items()
+        for split in labelled.use_splits
+        for stream in settings.streams
+    ]
+
+
+for dataset in DATASETS:
+    root = source(dataset).root
+    if not is_demo(root) and not Path(root).is_dir():
+        key = "unlabelled" if dataset == UNLABELLED else f"datasets.{dataset}"
+        raise WorkflowError(
+            f"{key}.root: expected a folder of videos, found nothing at {root}; "
+            "correct the path in the configuration"
+        )

@@ -1,0 +1,64 @@
+"""The stages by name: snakemake --cores N clips | flow | percepts | pretrain | finetune | tables."""
+
+
+localrules:
+    clips,
+    flow,
+    percepts,
+    pretrain,
+    finetune,
+    tables,
+
+
+rule tables:
+    """All tables: what snakemake makes where no target is named."""
+    default_target: True
+    input:
+        "results/table2.csv",
+
+
+rule clips:
+    """Clips of every data set."""
+    input:
+        expand("results/clips/{dataset}.h5", dataset=DATASETS),
+
+
+rule flow:
+    """Optical flow of every clip."""
+    input:
+        [file for dataset in DATASETS for file in flow_shards(dataset)],
+
+
+rule percepts:
+    """Percepts of every stream."""
+    input:
+        sorted(
+            {
+                file
+                for run in runs()
+                for dataset in (run[0], UNLABELLED)
+                for file in percept_shards(dataset, features(*run))
+            }
+        ),
+
+
+rule pretrain:
+    """Encoder-decoders of percepts, digits and patches."""
+    input:
+        sorted(
+            {
+                f"results/pretrain/{folder}/{variant}.h5"
+                for variant in settings.pretraining.variants
+                for folder in (
+                    "mnist/pixels",
+                    "patches/pixels",
+                    *(f"{corpus(*run)}/{run[2]}" for run in runs()),
+                )
+            }
+        ),
+
+
+rule finetune:
+    """Every classifier."""
+    input:
+        finetuned_files(),

@@ -1,0 +1,134 @@
+"""Artifacts: whole or not there, and able to say where they come from."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import h5py
+import numpy as np
+import pytest
+
+from video_lstm import artifacts
+from video_lstm.errors import UserError
+
+HOW = artifacts.Provenance("sample_clips", {"seed": 3}, "c0de", {"videos": "1d"})
+
+
+def write_clips(path, provenance=HOW, rows=5):
+    with artifacts.create(path, "clips", provenance) as file:
+        for name in ("video", "first", "frames", "label"):
+            file.create_dataset(name, data=np.arange(rows, dtype=np.int32))
+
+
+def test_round_trip_with_provenance(tmp_path):
+    path = tmp_path / "new" / "clips.h5"
+    write_clips(path)
+    with artifacts.open_artifact(path, "clips") as file:
+        assert file["frames"][()].tolist() == [0, 1, 2, 3, 4]
+        assert file.attrs["stage"] == "sample_clips"
+        assert file.attrs["settings"] == '{"seed":3}'
+        assert file.attrs["inputs"] == '{"videos":"1d"}'
+
+
+def test_the_same_run_gives_the_same_bytes_and_any_difference_another_identity(tmp_path):
+    paths = [tmp_path / f"{n}.h5" for n in range(4)]
+    write_clips(paths[0])
+    write_clips(paths[1])
+    write_clips(paths[2], artifacts.Provenance("sample_clips", {"seed": 4}, "c0de"))
+    write_clips(paths[3], artifacts.Provenance("sample_clips", {"seed": 3}, "c0df"))
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert len({artifacts.identity(path) for path in paths}) == 3
+
+
+def test_an_error_while_writing_leaves_the_old_artifact_and_no_temporary_file(tmp_path):
+    path = tmp_path / "clips.h5"
+    write_clips(path)
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError), artifacts.create(path, "clips", HOW) as file:
+        file["video"] = np.zeros(2)
+        raise RuntimeError
+    assert path.read_bytes() == before
+    with pytest.raises(ValueError, match=r"lacks .*frames"), artifacts.create(path, "clips", HOW):
+        pass
+    assert [entry.name for entry in tmp_path.iterdir()] == ["clips.h5"]
+
+
+def test_killed_in_the_middle_nothing_stands_under_the_final_name(tmp_path):
+    program = textwrap.dedent(
+        """
+        import os, signal, sys
+        from pathlib import Path
+        from video_lstm import artifacts
+        with artifacts.create(Path(sys.argv[1]), "clips", artifacts.Provenance("s", {}, "c")) as f:
+            f["video"] = [1]
+            f.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    path = tmp_path / "clips.h5"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program, str(path)], env=environment)
+    assert done.returncode == -signal.SIGKILL
+    assert not path.exists()
+    write_clips(path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda path: path.unlink(), "found no file"),
+        (lambda path: path.write_bytes(b""), "no readable HDF5 file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:900]), "no readable HDF5 file"),
+        (lambda path: h5py.File(path, "a").attrs.update(schema="flow"), "found 'flow' version 1"),
+        (lambda path: h5py.File(path, "a").attrs.update(schema_version=9), "'clips' version 9"),
+        (lambda path: h5py.File(path, "a").pop("label"), "without ['label']"),
+    ],
+)
+def test_what_is_no_artifact_is_refused_in_one_line(tmp_path, damage, told):
+    path = tmp_path / "clips.h5"
+    write_clips(path)
+    damage(path)
+    with pytest.raises(UserError) as error, artifacts.open_artifact(path, "clips"):
+        pass
+    assert str(path) in str(error.value)
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_link_to_another_file_is_not_followed(tmp_path):
+    path, other = tmp_path / "clips.h5", tmp_path / "other.h5"
+    write_clips(path)
+    write_clips(other)
+    with h5py.File(path, "a") as file:
+        del file["label"]
+        file["label"] = h5py.ExternalLink(str(other), "label")
+    with pytest.raises(UserError, match="label"), artifacts.open_artifact(path, "clips"):
+        pass
+
+
+def test_a_memory_map_is_the_data_set(tmp_path):
+    path = tmp_path / "percepts.h5"
+    values = np.random.default_rng(0).standard_normal((50, 7)).astype(np.float16)
+    with h5py.File(path, "w") as file:
+        file.attrs["padding"] = "x" * 999
+        file["percepts"] = values
+        file.create_dataset("packed", data=values, compression="gzip")
+        file["nothing"] = np.zeros((0, 7), np.float16)
+    mapped = artifacts.map_dataset(path, "percepts")
+    assert np.array_equal(mapped, values)
+    assert not mapped.flags.writeable
+    assert artifacts.map_dataset(path, "nothing").shape == (0, 7)
+    with pytest.raises(UserError, match="not contiguous"):
+        artifacts.map_dataset(path, "packed")
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"clips.h5: cannot be written \(No space left on device\)"):
+        write_clips(tmp_path / "clips.h5")
+    assert not list(tmp_path.iterdir())

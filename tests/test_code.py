@@ -1,0 +1,62 @@
+"""Which code made an artifact: what counts as a change and what it reaches."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import video_lstm.code
+from video_lstm.code import code_hash, code_hashes
+
+SCRIPT = """\"\"\"Docs.\"\"\"
+from video_lstm.models import cell
+import numpy
+"""
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A library of three modules and a script that reaches two of them."""
+    root = tmp_path / "video_lstm"
+    (root / "models").mkdir(parents=True)
+    (root / "__init__.py").touch()
+    (root / "models" / "__init__.py").touch()
+    (root / "settings.py").write_text("DEFAULT = 1\n")
+    (root / "models" / "cell.py").write_text("from video_lstm.models.gate import f\n")
+    (root / "models" / "gate.py").write_text(
+        '"""Docs."""\nfrom video_lstm import settings\nf = 1\n'
+    )
+    (root / "models" / "unrelated.py").write_text("f = 2\n")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    monkeypatch.setattr(video_lstm.code, "_LIBRARY", root)
+    return tmp_path
+
+
+def test_modules_are_found_through_other_modules(library):
+    assert set(code_hashes(library / "script.py")) == {
+        "script.py", "video_lstm", "video_lstm.models", "video_lstm.models.cell",
+        "video_lstm.models.gate",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "changes"),
+    [
+        ("video_lstm/models/gate.py", "from video_lstm import settings\nf = 2\n", True),
+        ("script.py", SCRIPT + "x = 1\n", True),
+        ("video_lstm/models/gate.py", "from video_lstm import settings\n\nf = 1  # why\n", False),
+        ("script.py", SCRIPT.replace("Docs", "Other words"), False),
+        ("video_lstm/models/unrelated.py", "f = 3\n", False),
+        ("video_lstm/settings.py", "DEFAULT = 2\n", False),
+    ],
+)
+def test_only_code_that_the_script_runs_is_part_of_its_identity(library, file, text, changes):
+    before = code_hash(library / "script.py")
+    (library / file).write_text(text)
+    assert (code_hash(library / "script.py") != before) == changes
+
+
+def test_a_copy_of_the_project_elsewhere_has_the_same_identity(tmp_path):
+    scripts = Path(video_lstm.code.__file__).parents[1]
+    copy = shutil.copytree(scripts, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__"))
+    assert code_hash(scripts / "command_line.py") == code_hash(copy / "command_line.py")

@@ -1,0 +1,69 @@
+"""Settings: one typed model that says what is wrong, where, and what was probably meant."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from video_lstm.errors import UserError
+from video_lstm.settings import Section, Settings, load_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"}}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"sed": 3}, "unknown setting 'sed'; did you mean 'seed'?"),
+        ({"flow": {"metod": "dis"}}, "unknown setting 'flow.metod'; did you mean 'method'?"),
+        (
+            {"pretraining": {"percepts": {"training": {"stepz": 1}}}},
+            "unknown setting 'pretraining.percepts.training.stepz'; did you mean 'steps'?",
+        ),
+        (
+            {"datasets": {"mine": {"root": "x", "splits": {"by": "fraction", "tst": 0.3}}}},
+            "unknown setting 'datasets.mine.splits.tst'; did you mean 'test'?",
+        ),
+        ({"flow": {"bound": -1}}, "'flow.bound': input should be greater than 0, found -1"),
+        ({"finetuning": {"labels": [0]}}, "'finetuning.labels.0'"),
+        ({"datasets": {"My set": {"root": "x"}}}, "datasets.My set: a data set's name is"),
+        ({"datasets": {"mine": {"root": "x", "use_splits": [2]}}}, "there are 1 splits"),
+        (
+            {"datasets": {"mine": {"root": "x", "splits": {"by": "group", "pattern": "(", "test": 1}}}},
+            "pattern is no regular expression",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_configuration_is_one_line_with_the_path_of_the_key(wrong, told):
+    with pytest.raises(UserError) as error:
+        load_settings(LEAST | wrong, "my.yaml")
+    assert str(error.value).startswith("my.yaml: ")
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_every_problem_is_told_at_once():
+    with pytest.raises(UserError) as error:
+        load_settings({"sed": 1, "flow": {"method": "bro"}})
+    assert all(word in str(error.value) for word in ("'datasets' is required", "'sed'", "'bro'"))
+
+
+@pytest.mark.parametrize("path", [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))])
+def test_the_shipped_configurations_are_valid(path):
+    load_settings(yaml.safe_load(path.read_text()), path.name)
+
+
+def test_every_setting_is_documented():
+    def undocumented(model, path=""):
+        for key, field in model.model_fields.items():
+            kind = field.annotation
+            if isinstance(kind, type) and issubclass(kind, Section):
+                yield from undocumented(kind, f"{path}{key}.")
+            elif not field.description and key not in OBVIOUS:
+                yield path + key
+
+    # Names that say all there is to say.
+    OBVIOUS = {"height", "width", "layers", "digit_size", "optimizer", "learning_rate", "schedule",
+               "fc7", "jpeg_quality", "train_sequences", "variants"}  # fmt: skip
+    assert not list(undocumented(Settings))

@@ -23,9 +23,8 @@ def library(tmp_path, monkeypatch):
     (root / "models" / "__init__.py").touch()
     (root / "settings.py").write_text("DEFAULT = 1\n")
     (root / "models" / "cell.py").write_text("from video_lstm.models.gate import f\n")
-    (root / "models" / "gate.py").write_text(
-        '"""Docs."""\nfrom video_lstm import settings\nf = 1\n'
-    )
+    gate = '"""Docs."""\nfrom video_lstm import settings\nf = 1\n'
+    (root / "models" / "gate.py").write_text(gate)
     (root / "models" / "unrelated.py").write_text("f = 2\n")
     (tmp_path / "script.py").write_text(SCRIPT)
     monkeypatch.setattr(video_lstm.code, "_LIBRARY", root)

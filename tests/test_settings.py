@@ -30,7 +30,7 @@ LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"
         ({"datasets": {"My set": {"root": "x"}}}, "datasets.My set: a data set's name is"),
         ({"datasets": {"mine": {"root": "x", "use_splits": [2]}}}, "there are 1 splits"),
         (
-            {"datasets": {"mine": {"root": "x", "splits": {"by": "group", "pattern": "(", "test": 1}}}},
+            {"datasets": {"a": {"root": "", "splits": {"by": "group", "pattern": "(", "test": 1}}}},
             "pattern is no regular expression",
         ),
     ],

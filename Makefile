@@ -10,7 +10,7 @@ table2: $(READY)  ## videos to results/table2.csv, on the embedded demo
 	$(BIN)/snakemake --cores $(CORES) results/table2.csv
 
 test: $(READY)  ## all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)  ## what a commit must pass
 	$(BIN)/ruff check .

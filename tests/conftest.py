@@ -39,3 +39,14 @@ def run_script():
         return done
 
     return call
+
+
+@pytest.fixture
+def one_thread():
+    """Tiny models on one thread: more would only wait for each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

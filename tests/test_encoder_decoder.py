@@ -1,0 +1,259 @@
+"""The six encoder-decoders: orders, what each decoder sees, gradients, losses, and learning."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from video_lstm.models.encoder_decoder import (
+    VARIANTS,
+    EncoderDecoder,
+    Prediction,
+    activate,
+    frame_errors,
+)
+
+T, F, B, D, H = 4, 3, 2, 5, 6
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def model(variant: str, output: str = "logits", readout_first: bool = False) -> EncoderDecoder:
+    """Two layers in float64, every parameter away from 0."""
+    generator = torch.Generator().manual_seed(0)
+    built = EncoderDecoder(
+        variant, D, H, 2, T, F, output=output, readout_first=readout_first, generator=generator
+    )
+    with torch.no_grad():
+        for name, parameter in built.named_parameters():
+            if "bias" in name or "peepholes" in name:
+                parameter.uniform_(-0.5, 0.5, generator=generator)
+    return built.double()
+
+
+def frames() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    drawn = torch.rand(T + F, B, D, generator=generator, dtype=torch.float64)
+    return drawn[:T], drawn[T:]
+
+
+def test_the_variants_make_what_the_paper_says() -> None:
+    inputs, future = frames()
+    made = {}
+    for name in VARIANTS:
+        built = model(name)
+        prediction = built(inputs, future)
+        fed = [d and d.conditional for d in (built.reconstructor, built.predictor)]
+        made[name] = (prediction.reconstruction is not None, prediction.future is not None, *fed)
+        for raw, steps in ((prediction.reconstruction, T), (prediction.future, F)):
+            assert raw is None or raw.shape == (steps, B, D)
+    assert made == {
+        "autoencoder": (True, False, False, None),
+        "conditional_autoencoder": (True, False, True, None),
+        "future_predictor": (False, True, None, False),
+        "conditional_future_predictor": (False, True, None, True),
+        "composite": (True, True, False, False),
+        "composite_conditional_future": (True, True, False, True),
+    }
+    with pytest.raises(ValueError, match="composite"):
+        model("composit")
+    with pytest.raises(ValueError, match="expected 4 input frames, found 3"):
+        model("composite")(inputs[1:])
+
+
+def test_a_decoder_that_sees_nothing_has_no_input_weights() -> None:
+    names = {name for name, _ in model("composite_conditional_future").named_parameters()}
+    assert "predictor.stack.layers.0.weight_x" in names
+    assert "reconstructor.stack.layers.0.weight_x" not in names
+
+
+@pytest.mark.parametrize("readout_first", [False, True])
+@pytest.mark.parametrize("training", [True, False])
+def test_the_decoders_step_by_step(training: bool, readout_first: bool) -> None:
+    """Each frame again from single steps of the layers, written out."""
+    built = model("composite_conditional_future", readout_first=readout_first).train(training)
+    inputs, future = frames()
+    prediction = built(inputs, future)
+    _, state = built.encoder(inputs)
+
+    def unroll(decoder: torch.nn.Module, truth: Tensor | None, steps: int) -> Tensor:
+        (h1, c1), (h2, c2) = state
+        lower, upper = decoder.stack.layers
+        raw: list[Tensor] = []
+        for t in range(steps):
+            if t or not readout_first:
+                fed = None
+                if t and decoder.conditional:
+                    fed = (torch.sigmoid(raw[-1]) if truth is None else truth[t - 1]).unsqueeze(0)
+                _, (h1, c1) = lower(fed, (h1, c1), steps=1)
+                _, (h2, c2) = upper(h1.unsqueeze(0), (h2, c2))
+            raw.append(h2 @ decoder.readout.weight.T + decoder.readout.bias)
+        return torch.stack(raw)
+
+    for decoder, truth, found in (
+        (built.reconstructor, None, prediction.reconstruction),
+        (built.predictor, future if training else None, prediction.future),
+    ):
+        expected = unroll(decoder, truth, len(found))
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("variant", [n for n, v in VARIANTS.items() if v.conditional_future])
+def test_evaluation_never_sees_the_truth(variant: str) -> None:
+    built = model(variant)
+    inputs, future = frames()
+    seen, other = (built(inputs, f).future for f in (future, 1 - future))
+    assert not torch.equal(seen[1:], other[1:]), "teacher forcing feeds the truth in training"
+    assert torch.equal(seen[0], other[0]), "but never at the first step"
+    built.eval()
+    runs = [built(inputs, f).future for f in (future, 1 - future, None)]
+    assert torch.equal(runs[0], runs[1]) and torch.equal(runs[0], runs[2])
+
+
+def test_a_conditional_autoencoder_is_fed_its_own_frames_in_evaluation() -> None:
+    built = model("conditional_autoencoder").eval()
+    inputs, _ = frames()
+    _, state = built.encoder(inputs)
+    own = built.reconstructor(state, T)
+    assert torch.equal(built(inputs).reconstruction, own)
+    # Teacher forcing with its own activated frames as the truth is the same thing.
+    forced = built.reconstructor(state, T, activate(own, "logits"))
+    torch.testing.assert_close(forced, own, rtol=0, atol=1e-12)
+
+
+def test_a_longer_future_begins_with_the_shorter_one() -> None:
+    built = model("composite_conditional_future").eval()
+    inputs, _ = frames()
+    longer = built(inputs, future_frames=9).future
+    assert len(longer) == 9
+    torch.testing.assert_close(longer[:F], built(inputs).future, rtol=0, atol=1e-12)
+
+
+def test_scheduled_sampling_lies_between_the_truth_and_its_own_output() -> None:
+    built = model("conditional_future_predictor")
+    inputs, future = frames()
+
+    def run(own_output: float, seed: int = 1) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return built(inputs, future, own_output=own_output, generator=generator).future
+
+    forced, own = built(inputs, future).future, built.eval()(inputs).future
+    built.train()
+    torch.testing.assert_close(run(1.0), own, rtol=0, atol=1e-12)
+    torch.testing.assert_close(run(1e-9), forced, rtol=0, atol=1e-12)
+    halves = {tuple(run(0.5, seed).flatten().tolist()) for seed in range(8)}
+    assert len(halves) > 1 and torch.equal(run(0.5), run(0.5))
+    with pytest.raises(ValueError, match="generator"):
+        built(inputs, future, own_output=0.5)
+    with pytest.raises(ValueError, match="future"):
+        built(inputs)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_reconstruction_is_reversed_and_the_future_is_not(variant: str) -> None:
+    built = model(variant, output="linear")
+    inputs, future = frames()
+    made = VARIANTS[variant]
+    backwards = torch.stack([inputs[3], inputs[2], inputs[1], inputs[0]])
+    right = Prediction(backwards if made.reconstructs else None, future if made.predicts else None)
+    assert built.loss(right, inputs, future).total == 0
+    wrong = Prediction(
+        inputs if made.reconstructs else None, future.flip(0) if made.predicts else None
+    )
+    losses = built.loss(wrong, inputs, future)
+    assert all(part is None or part > 0.1 for part in (losses.reconstruction, losses.future))
+
+
+def test_losses_are_per_frame_and_added_one_to_one() -> None:
+    inputs, future = frames()
+    target = (future > 0.5).double()
+    raw = torch.randn(F, B, D, generator=torch.Generator().manual_seed(5)).double()
+    nats = squares = 0.0
+    for t in range(F):
+        for b in range(B):
+            for d in range(D):
+                p, y = 1 / (1 + math.exp(-raw[t, b, d])), float(target[t, b, d])
+                nats -= (y * math.log(p) + (1 - y) * math.log(1 - p)) / (F * B)
+                squares += (float(raw[t, b, d]) - y) ** 2 / (F * B)
+    assert frame_errors(raw, target, "logits").shape == (F, B)
+    for output, expected in (("logits", nats), ("linear", squares)):
+        built = model("composite", output=output)
+        losses = built.loss(Prediction(torch.zeros(T, B, D).double(), raw), inputs, target)
+        assert float(losses.future) == pytest.approx(expected, rel=1e-12)
+        assert float(losses.total) == float(losses.reconstruction + losses.future)
+
+
+@pytest.mark.parametrize("branch", ["reconstruction", "future"])
+@pytest.mark.parametrize("readout_first", [False, True])
+def test_both_branches_reach_the_encoders_h_and_c(branch: str, readout_first: bool) -> None:
+    """Finite differences of each branch's loss in every layer's copied state."""
+    built = model("composite_conditional_future", readout_first=readout_first)
+    inputs, future = frames()
+    with torch.no_grad():
+        _, state = built.encoder(inputs)
+    flat = [part for pair in state for part in pair]
+
+    def loss(parts: list[Tensor]) -> Tensor:
+        decoder = built.reconstructor if branch == "reconstruction" else built.predictor
+        target = inputs.flip(0) if branch == "reconstruction" else future
+        truth = future if decoder.conditional else None
+        start = [(parts[0], parts[1]), (parts[2], parts[3])]
+        return frame_errors(decoder(start, len(target), truth), target, "logits").mean()
+
+    leaves = [part.clone().requires_grad_() for part in flat]
+    grads = torch.autograd.grad(loss(leaves), leaves)
+    for number, grad in enumerate(grads):
+        assert grad.abs().max() > 1e-4, f"layer {number // 2}, {'hc'[number % 2]}"
+        for unit in range(H):
+            ends = []
+            for step in (1e-5, -1e-5):
+                moved = [part.clone() for part in flat]
+                moved[number][0, unit] += step
+                ends.append(float(loss(moved).detach()))
+            assert float(grad[0, unit]) == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_encoders_weights_feel_the_sum_of_the_branches(variant: str) -> None:
+    """Finite differences of the whole training loss in the encoder's weights."""
+    built = model(variant)
+    inputs, future = frames()
+
+    def total() -> Tensor:
+        return built.loss(built(inputs, future), inputs, future).total
+
+    total().backward()
+    for name in ("weight_x", "weight_h", "bias", "peepholes"):
+        parameter = getattr(built.encoder.layers[0], name)
+        index = (1,) * parameter.ndim
+        ends = []
+        for step in (1e-5, -2e-5):
+            with torch.no_grad():
+                parameter[index] += step
+                ends.append(float(total().detach()))
+        assert float(parameter.grad[index]) == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_tiny_model_learns_a_tiny_set_by_heart(variant: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.rand(T + F, 3, D, generator=generator)
+    inputs, future = drawn[:T], drawn[T:]
+    built = EncoderDecoder(variant, D, 24, 1, T, F, output="linear", generator=generator)
+    optimizer = torch.optim.Adam(built.parameters(), lr=0.02)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 400)
+    for step in range(400):
+        optimizer.zero_grad()
+        # A conditional decoder ends on its own output, as it will be used.
+        own = min(1.0, step / 150) if "conditional" in variant else 0.0
+        prediction = built(inputs, future, own_output=own, generator=generator)
+        built.loss(prediction, inputs, future).total.backward()
+        optimizer.step()
+        schedule.step()
+    built.eval()
+    losses = built.loss(built(inputs), inputs, future)
+    for part, target in ((losses.reconstruction, inputs), (losses.future, future)):
+        if part is not None:
+            spread = (target - target.mean()).square().sum(2).mean()
+            assert part < 0.01 * spread, (float(part), float(spread))

@@ -1,0 +1,236 @@
+"""The peephole LSTM against torch.nn.LSTM, its own equations and finite differences."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from video_lstm.models.lstm import LSTMStack, PeepholeLSTM
+
+PATHS = ("reference", "cpu")
+
+
+def random_layer(
+    input_size: int | None, hidden_size: int, path: str, dtype: torch.dtype, seed: int = 0
+) -> PeepholeLSTM:
+    """A layer with every parameter away from 0."""
+    generator = torch.Generator().manual_seed(seed)
+    layer = PeepholeLSTM(input_size, hidden_size, path=path, generator=generator)
+    with torch.no_grad():
+        for parameter in (layer.bias, layer.peepholes):
+            parameter.uniform_(-1, 1, generator=generator)
+    return layer.to(dtype)
+
+
+def values_and_gradients(
+    layer: nn.Module, x: Tensor | None, state: list[Tensor] | None, steps: int
+) -> dict[str, Tensor]:
+    """Outputs, final state, and all gradients of a sum in which every output counts differently."""
+    leaves = {"x": x} | (dict(zip(("h0", "c0"), state, strict=True)) if state else {})
+    leaves = {n: leaf.clone().requires_grad_() for n, leaf in leaves.items() if leaf is not None}
+    start = (leaves["h0"], leaves["c0"]) if state else None
+    outputs, (h, c) = layer(leaves.get("x"), start, steps=steps)
+    found = {"outputs": outputs, "h": h, "c": c}
+    generator = torch.Generator().manual_seed(9)
+    weights = [torch.randn(y.shape, generator=generator).to(y) for y in found.values()]
+    sum((y * w).sum() for y, w in zip(found.values(), weights, strict=True)).backward()
+    found |= {f"grad {name}": leaf.grad for name, leaf in leaves.items()}
+    found |= {f"grad {n}": p.grad for n, p in layer.named_parameters() if p.grad is not None}
+    return {name: tensor.detach() for name, tensor in found.items()}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_one_step_by_hand(path: str) -> None:
+    layer = PeepholeLSTM(1, 1, path=path).double()
+    with torch.no_grad():
+        layer.weight_x.copy_(torch.tensor([[0.1], [0.2], [0.3], [0.4]]))
+        layer.weight_h.copy_(torch.tensor([[0.5], [0.6], [0.7], [0.8]]))
+        layer.bias.copy_(torch.tensor([0.01, 0.02, 0.03, 0.04]))
+        layer.peepholes.copy_(torch.tensor([[1.0], [2.0], [3.0]]))
+    w, u, b = layer.weight_x.flatten(), layer.weight_h.flatten(), layer.bias
+    x, h0, c0 = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
+    i = torch.sigmoid(w[0] * x + u[0] * h0 + 1 * c0 + b[0])
+    f = torch.sigmoid(w[1] * x + u[1] * h0 + 2 * c0 + b[1])
+    z = torch.tanh(w[2] * x + u[2] * h0 + b[2])
+    c = f * c0 + i * z
+    o = torch.sigmoid(w[3] * x + u[3] * h0 + 3 * c + b[3])
+    outputs, (h_end, c_end) = layer(x.view(1, 1, 1), (h0.view(1, 1), c0.view(1, 1)))
+    torch.testing.assert_close(c_end.squeeze(), c, rtol=1e-12, atol=0)
+    torch.testing.assert_close(h_end.squeeze(), o * torch.tanh(c), rtol=1e-12, atol=0)
+    assert torch.equal(outputs[0], h_end)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("with_state", [False, True])
+def test_zero_peepholes_equal_torch(path: str, with_state: bool) -> None:
+    generator = torch.Generator().manual_seed(7)
+    lstm = nn.LSTM(5, 4, num_layers=2).double()
+    with torch.no_grad():
+        for parameter in lstm.parameters():
+            parameter.uniform_(-1, 1, generator=generator)
+    stack = LSTMStack.from_torch(lstm, path=path)
+
+    draw = torch.randn(6 * 3 * 5 + 2 * 2 * 2 * 3 * 4, generator=generator, dtype=torch.float64)
+    x = draw[:90].view(6, 3, 5).requires_grad_()
+    h0, c0 = (s.requires_grad_() for s in draw[90:138].view(2, 2, 3, 4))
+    weights = draw[:72].detach().view(6, 3, 4)
+    layers = [(h0[level], c0[level]) for level in range(2)]
+    ours, final = stack(x, layers if with_state else None)
+    theirs, (h, c) = lstm(x, (h0, c0) if with_state else None)
+    h_ours, c_ours = (torch.stack(part) for part in zip(*final, strict=True))
+
+    parameters = [[], []]
+    for layer, (weight_x, weight_h, bias, _) in zip(stack.layers, lstm.all_weights, strict=True):
+        parameters[0] += [layer.weight_x, layer.weight_h, layer.bias]
+        parameters[1] += [weight_x, weight_h, bias]
+    inputs = [x, h0, c0] if with_state else [x]
+    results = []
+    for outputs, own in (((ours, h_ours, c_ours), 0), ((theirs, h, c), 1)):
+        y, h_end, c_end = outputs
+        scalar = (y * weights).sum() + 2 * h_end.sum() - c_end.square().sum()
+        results.append([*outputs, *torch.autograd.grad(scalar, inputs + parameters[own])])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+    torch.testing.assert_close(stack.to_torch()(x)[0], lstm(x)[0], rtol=0, atol=1e-12)
+
+
+def test_conversion_refuses_what_torch_cannot_say() -> None:
+    stack = LSTMStack(3, 2)
+    with torch.no_grad():
+        stack.layers[0].peepholes[1, 0] = 0.1
+    with pytest.raises(ValueError, match="peepholes"):
+        stack.to_torch()
+    with pytest.raises(ValueError, match="time-major"):
+        LSTMStack.from_torch(nn.LSTM(3, 2, batch_first=True))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize(
+    ("input_size", "fed", "with_state"),
+    [(96, 5, False), (96, 5, True), (96, 3, False), (96, 3, True), (96, 0, True), (None, 0, True)],
+)
+def test_cpu_path_equals_reference(
+    dtype: torch.dtype, tolerance: float, input_size: int | None, fed: int, with_state: bool
+) -> None:
+    """All, some or none of five steps are fed; with and without weights for an input.
+
+    Large enough that every product in float32 takes the library that large ones take.
+    """
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(fed, 32, 96, generator=generator, dtype=dtype) if fed else None
+    state = list(torch.randn(2, 32, 128, generator=generator, dtype=dtype)) if with_state else None
+    found, expected = (
+        values_and_gradients(random_layer(input_size, 128, path, dtype), x, state, 5)
+        for path in ("cpu", "reference")
+    )
+    assert found.keys() == expected.keys()
+    assert ("grad x" in found, "grad weight_x" in found) == (bool(fed), bool(fed))
+    for name, value in expected.items():
+        error = (found[name] - value).abs().max() / value.abs().max()
+        assert error <= tolerance, (name, float(error))
+
+
+@pytest.mark.parametrize("fed", [3, 2, 0])
+def test_gradcheck(fed: int) -> None:
+    layer = random_layer(2 if fed else None, 3, "cpu", torch.float64)
+    generator = torch.Generator().manual_seed(1)
+    names = [name for name, _ in layer.named_parameters()]
+    x = torch.randn(fed, 2, 2, generator=generator, dtype=torch.float64).requires_grad_()
+    h, c = (s.requires_grad_() for s in torch.randn(2, 2, 3, generator=generator).double())
+
+    def run(x: Tensor, h: Tensor, c: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+        weights = dict(zip(names, parameters, strict=True))
+        arguments = (x if fed else None, (h, c)), {"steps": 3}
+        outputs, state = torch.func.functional_call(layer, weights, *arguments)
+        return outputs, *state
+
+    assert torch.autograd.gradcheck(run, (x, h, c, *layer.parameters()))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_running_in_two_parts_is_running_at_once(path: str) -> None:
+    generator = torch.Generator().manual_seed(2)
+    stack = LSTMStack(4, 5, 2, path=path, generator=generator).double()
+    x = torch.randn(7, 2, 4, generator=generator, dtype=torch.float64)
+    whole, final = stack(x)
+    first, state = stack(x[:3])
+    second, last = stack(x[3:], state)
+    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=1e-14)
+    torch.testing.assert_close(last, final, rtol=0, atol=1e-14)
+
+
+def test_backward_twice_gives_the_same() -> None:
+    layer = random_layer(4, 5, "cpu", torch.float32)
+    outputs, _ = layer(torch.ones(3, 2, 4))
+    first, second = (
+        torch.autograd.grad(outputs.sum(), layer.weight_h, retain_graph=True)[0] for _ in range(2)
+    )
+    assert torch.equal(first, second)
+
+
+def test_outputs_changed_in_place_are_refused_by_backward() -> None:
+    """The hidden states are kept for the gradient: who overwrites them is told."""
+    layer = random_layer(4, 5, "cpu", torch.float32)
+    outputs, _ = layer(torch.ones(3, 2, 4))
+    with torch.no_grad():
+        outputs.mul_(2)
+    with pytest.raises(RuntimeError, match="inplace"):
+        outputs.sum().backward()
+
+
+def test_a_graph_is_freed_without_the_garbage_collector() -> None:
+    layer = random_layer(4, 5, "cpu", torch.float32)
+    gc.disable()
+    try:
+        outputs, state = layer(torch.ones(3, 2, 4))
+        node = weakref.ref(outputs.grad_fn)
+        del outputs, state
+        assert node() is None
+    finally:
+        gc.enable()
+
+
+def test_initial_weights() -> None:
+    layer, again = (
+        PeepholeLSTM(400, 100, forget_bias=5, generator=torch.Generator().manual_seed(4))
+        for _ in range(2)
+    )
+    pairs = zip(layer.parameters(), again.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    for weight, fan_in in ((layer.weight_x, 400), (layer.weight_h, 100)):
+        bound = fan_in**-0.5
+        assert 0.99 * bound < weight.abs().max() <= bound
+        assert abs(float(weight.detach().std()) - bound / 3**0.5) < 0.01 * bound
+    assert not layer.peepholes.any() and layer.peepholes.requires_grad
+    assert layer.bias.view(4, 100).unique(dim=1).flatten().tolist() == [0, 5, 0, 0]
+
+
+def test_dropout_is_between_layers_only_and_drawn_from_the_generator() -> None:
+    x = torch.ones(4, 3, 6)
+    one = LSTMStack(6, 5, 1, dropout=0.9, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(one(x)[0], one.eval()(x)[0]), "a single layer has nothing to drop"
+
+    two = LSTMStack(6, 5, 2, dropout=0.5, generator=torch.Generator().manual_seed(1))
+    runs = [two(x, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    assert torch.equal(runs[0][0], runs[1][0]) and not torch.equal(runs[0][0], runs[2][0])
+    # The lower layer is upstream of every drop: its state must not feel it.
+    assert torch.equal(runs[0][1][0][0], runs[2][1][0][0])
+    with pytest.raises(ValueError, match="generator"):
+        two(x)
+
+
+def test_sizes_that_do_not_fit_are_refused() -> None:
+    layer = PeepholeLSTM(4, 3)
+    for x, state, steps, word in (
+        (torch.ones(2, 1, 5), None, None, "inputs"),
+        (torch.ones(2, 1, 4), (torch.ones(2, 3), torch.ones(2, 3)), None, "states"),
+        (torch.ones(3, 1, 4), None, 2, "3 inputs for 2 steps"),
+        (None, None, 2, "needs a state"),
+    ):
+        with pytest.raises(ValueError, match=word):
+            layer(x, state, steps=steps)
+    with pytest.raises(ValueError, match="inputs"):
+        PeepholeLSTM(None, 3)(torch.ones(2, 1, 4))

@@ -1,0 +1,322 @@
+"""The LSTM encoder-decoders: autoencoders, future predictors and composites (paper, section 2)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from video_lstm.models.lstm import LSTMStack, Path, State
+from video_lstm.models.products import Linear
+
+Output = Literal["logits", "linear"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a model makes of a sequence, and which of its decoders see the previous frame."""
+
+    reconstructs: bool
+    predicts: bool
+    conditional_reconstruction: bool = False
+    conditional_future: bool = False
+
+
+VARIANTS: dict[str, Variant] = {
+    "autoencoder": Variant(True, False),
+    "conditional_autoencoder": Variant(True, False, conditional_reconstruction=True),
+    "future_predictor": Variant(False, True),
+    "conditional_future_predictor": Variant(False, True, conditional_future=True),
+    "composite": Variant(True, True),
+    "composite_conditional_future": Variant(True, True, conditional_future=True),
+}
+"""The paper's models by name (sections 2.2 to 2.5)."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the decoders put out, before the output's activation.
+
+    reconstruction: (T, B, D) in REVERSED order, the last input frame first; None without one.
+    future: (F, B, D) in order; None without one.
+    """
+
+    reconstruction: Tensor | None
+    future: Tensor | None
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Losses summed over the values of a frame and averaged over frames and sequences.
+
+    Nats per frame for logits, squared error per frame for linear outputs; scalars, None for what
+    the model does not make.
+    """
+
+    reconstruction: Tensor | None
+    future: Tensor | None
+
+    @property
+    def total(self) -> Tensor:
+        """The sum that training makes smaller: both branches with the same weight."""
+        return sum(loss for loss in (self.reconstruction, self.future) if loss is not None)
+
+
+def activate(raw: Tensor, output: Output) -> Tensor:
+    """Frames from what a decoder puts out: pixels in [0, 1] of logits; linear ones as they are."""
+    return torch.sigmoid(raw) if output == "logits" else raw
+
+
+def frame_errors(raw: Tensor, target: Tensor, output: Output) -> Tensor:
+    """The error of every frame, summed over its values.
+
+    Args:
+        raw: (T, B, D), before the activation.
+        target: (T, B, D); in [0, 1] for logits.
+        output: "logits": binary cross-entropy, nats; "linear": squared error.
+
+    Returns:
+        (T, B).
+    """
+    if output == "logits":
+        return F.binary_cross_entropy_with_logits(raw, target, reduction="none").sum(2)
+    return (raw - target).square().sum(2)
+
+
+class Decoder(nn.Module):
+    """Unrolls a sequence of frames from a state (paper, section 2.2).
+
+    The first recurrent step receives nothing. Later ones receive nothing either, or, in a
+    conditional decoder, the previous frame (paper, section 2.4).
+
+    Args:
+        frame_size: D.
+        hidden_size: H.
+        layers: how many.
+        conditional: whether it is fed the previous frame.
+        output: see EncoderDecoder.
+        readout_first: see EncoderDecoder.
+        forget_bias: see PeepholeLSTM.
+        path: see PeepholeLSTM.
+        generator: see PeepholeLSTM.
+    """
+
+    def __init__(
+        self,
+        frame_size: int,
+        hidden_size: int,
+        layers: int,
+        *,
+        conditional: bool,
+        output: Output,
+        readout_first: bool,
+        forget_bias: float,
+        path: Path,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__()
+        self.conditional, self.output, self.readout_first = conditional, output, readout_first
+        self.stack = LSTMStack(
+            frame_size if conditional else None,
+            hidden_size,
+            layers,
+            forget_bias=forget_bias,
+            path=path,
+            generator=generator,
+        )
+        self.readout = Linear(hidden_size, frame_size, generator=generator)
+
+    def forward(
+        self,
+        state: State,
+        steps: int,
+        truth: Tensor | None = None,
+        own_output: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Unrolls.
+
+        Args:
+            state: (h, c) of every layer of the encoder.
+            steps: T, how many frames to put out.
+            truth: (>= T - 1, B, D), the frames that a conditional decoder should put out and is
+                fed; None: it is fed its own.
+            own_output: the probability, at each step and for each sequence, of being fed its own
+                output in place of the truth (scheduled sampling, Bengio et al. 2015).
+            generator: draws these choices.
+
+        Returns:
+            (T, B, D), before the activation.
+
+        Raises:
+            ValueError: there are choices to draw and no generator.
+        """
+        if truth is not None and own_output and generator is None:
+            raise ValueError("scheduled sampling needs a generator")
+        recurrent = steps - self.readout_first
+        if not recurrent or (self.conditional and (truth is None or own_output)):
+            return self._step_by_step(state, steps, truth, own_output, generator)
+        fed = truth[: steps - 1] if self.conditional and steps > 1 else None
+        hidden, _ = self.stack(fed, state, steps=recurrent)
+        if self.readout_first:
+            hidden = torch.cat([state[-1][0].unsqueeze(0), hidden])
+        return self.readout(hidden)
+
+    def _step_by_step(
+        self,
+        state: State,
+        steps: int,
+        truth: Tensor | None,
+        own_output: float,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        raw = [self.readout(state[-1][0])] if self.readout_first else []
+        while len(raw) < steps:
+            fed = None
+            if raw and self.conditional:
+                fed = activate(raw[-1], self.output)
+                if truth is not None:
+                    draw = torch.rand(len(fed), generator=generator, device=fed.device)
+                    fed = torch.where((draw < own_output).unsqueeze(1), fed, truth[len(raw) - 1])
+                fed = fed.unsqueeze(0)
+            hidden, state = self.stack(fed, state, steps=1)
+            raw.append(self.readout(hidden[0]))
+        return torch.stack(raw)
+
+
+class EncoderDecoder(nn.Module):
+    """An encoder LSTM whose final state starts the decoders that its variant asks for.
+
+    Every decoder layer starts from the h and c of the encoder's layer of the same level, and the
+    gradients of both decoders reach both.
+
+    Args:
+        variant: a name in VARIANTS or a Variant.
+        frame_size: D, the values of a frame.
+        hidden_size: H, the units of every layer.
+        layers: how many, in the encoder and in each decoder.
+        input_frames: T, the frames seen and reconstructed.
+        future_frames: F, the frames predicted.
+        output: "logits" for frames of values in [0, 1], with cross-entropy; "linear" for any
+            other, with squared error.
+        readout_first: whether the first frame is put out straight from the copied state, as in
+            the authors' first code; by default after one recurrent step.
+        forget_bias: see PeepholeLSTM.
+        path: see PeepholeLSTM.
+        generator: draws the weights: encoder, reconstruction, future, in this order.
+
+    Raises:
+        ValueError: the variant is not known.
+    """
+
+    def __init__(
+        self,
+        variant: str | Variant,
+        frame_size: int,
+        hidden_size: int,
+        layers: int,
+        input_frames: int,
+        future_frames: int,
+        *,
+        output: Output,
+        readout_first: bool = False,
+        forget_bias: float = 0.0,
+        path: Path = "auto",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(variant, str):
+            if variant not in VARIANTS:
+                raise ValueError(f"expected a variant of {', '.join(VARIANTS)}, found {variant}")
+            variant = VARIANTS[variant]
+        self.variant, self.output = variant, output
+        self.input_frames, self.future_frames = input_frames, future_frames
+        self.encoder = LSTMStack(
+            frame_size,
+            hidden_size,
+            layers,
+            forget_bias=forget_bias,
+            path=path,
+            generator=generator,
+        )
+
+        def decoder(exists: bool, conditional: bool) -> Decoder | None:
+            if not exists:
+                return None
+            return Decoder(
+                frame_size,
+                hidden_size,
+                layers,
+                conditional=conditional,
+                output=output,
+                readout_first=readout_first,
+                forget_bias=forget_bias,
+                path=path,
+                generator=generator,
+            )
+
+        self.reconstructor = decoder(variant.reconstructs, variant.conditional_reconstruction)
+        self.predictor = decoder(variant.predicts, variant.conditional_future)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        future: Tensor | None = None,
+        *,
+        own_output: float = 0.0,
+        future_frames: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Prediction:
+        """Encodes and decodes.
+
+        In training a conditional decoder is fed the true previous frame, or its own activated
+        output with the probability `own_output`. In evaluation (`eval()`) it is fed its own
+        activated output always, and `future` is not looked at.
+
+        Args:
+            inputs: (T, B, D).
+            future: (F, B, D); needed in training where the future decoder is conditional.
+            own_output: probability of feeding a conditional decoder its own output in training.
+            future_frames: how many frames to predict, where not the model's own F.
+            generator: draws which steps are fed their own output.
+
+        Returns:
+            The decoders' raw outputs.
+
+        Raises:
+            ValueError: there are not T inputs, or the true future is needed and missing.
+        """
+        if len(inputs) != self.input_frames:
+            raise ValueError(f"expected {self.input_frames} input frames, found {len(inputs)}")
+        _, state = self.encoder(inputs)
+        steps = self.future_frames if future_frames is None else future_frames
+        reconstruction = predicted = None
+        if self.reconstructor is not None:
+            truth = inputs.flip(0) if self.training and self.reconstructor.conditional else None
+            reconstruction = self.reconstructor(state, len(inputs), truth, own_output, generator)
+        if self.predictor is not None:
+            truth = future if self.training and self.predictor.conditional else None
+            if truth is None and self.training and self.predictor.conditional:
+                raise ValueError("training a conditional future decoder needs the true future")
+            predicted = self.predictor(state, steps, truth, own_output, generator)
+        return Prediction(reconstruction, predicted)
+
+    def loss(self, prediction: Prediction, inputs: Tensor, future: Tensor | None) -> Losses:
+        """The errors of what `forward` returned.
+
+        Args:
+            prediction: of these inputs.
+            inputs: (T, B, D), in the order of time.
+            future: (F, B, D); needed where the model predicts.
+
+        Returns:
+            Losses per frame: see Losses.
+        """
+        reconstruction = predicted = None
+        if prediction.reconstruction is not None:
+            target = inputs.flip(0)
+            reconstruction = frame_errors(prediction.reconstruction, target, self.output).mean()
+        if prediction.future is not None:
+            predicted = frame_errors(prediction.future, future, self.output).mean()
+        return Losses(reconstruction, predicted)

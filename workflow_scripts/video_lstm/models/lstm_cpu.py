@@ -1,0 +1,133 @@
+"""The peephole LSTM on a CPU: a forward and a backward pass written by hand.
+
+Only the recurrence is sequential. One product makes all steps' contributions of the inputs, the
+gates live in one buffer and are worked on in place, and each weight's gradient is one product
+over all steps at the end.
+"""
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from video_lstm.models.products import product
+
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+_tanh_backward = torch.ops.aten.tanh_backward.grad_input
+
+
+class _CpuLSTM(torch.autograd.Function):
+    """Buffers: gates (T, B, 4, H) in the order i, f, z, o; hs and cs (T + 1, B, H), start first."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        x: Tensor | None,
+        h: Tensor | None,
+        c: Tensor | None,
+        weight_x: Tensor | None,
+        weight_h: Tensor,
+        bias: Tensor,
+        peepholes: Tensor,
+        steps: int,
+        batch: int,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        size = weight_h.shape[1]
+        silent = steps if x is None else steps - len(x)
+        if x is not None and not silent:
+            gates = product(x.reshape(-1, x.shape[2]), weight_x, bias)
+            gates = gates.view(steps, batch, 4, size)
+        else:
+            gates = weight_h.new_empty(steps, batch, 4, size)
+            gates[:silent] = bias.view(4, size)
+            if x is not None:
+                fed = product(x.reshape(-1, x.shape[2]), weight_x, bias)
+                gates[silent:] = fed.view(-1, batch, 4, size)
+        hs = weight_h.new_empty(steps + 1, batch, size)
+        cs = torch.empty_like(hs)
+        for start, buffer in ((h, hs), (c, cs)):
+            if start is None:
+                buffer[0].zero_()
+            else:
+                buffer[0].copy_(start)
+        tanh_c = torch.empty_like(hs[0])
+        p_if, p_o = peepholes[:2], peepholes[2]
+
+        for t in range(steps):
+            if t or h is not None:
+                gates[t].view(batch, -1).add_(product(hs[t], weight_h))
+            i_f, (i, f, z, o) = gates[t, :, :2], gates[t].unbind(1)
+            i_f.addcmul_(cs[t].unsqueeze(1), p_if).sigmoid_()
+            z.tanh_()
+            torch.mul(f, cs[t], out=cs[t + 1]).addcmul_(i, z)
+            o.addcmul_(cs[t + 1], p_o).sigmoid_()
+            torch.mul(o, torch.tanh(cs[t + 1], out=tanh_c), out=hs[t + 1])
+
+        ctx.silent, ctx.zero_start = silent, h is None
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, weight_x, weight_h, peepholes, gates, hs, cs)
+        return hs[1:], hs[steps].clone(), cs[steps].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: FunctionCtx, grad_out: Tensor | None, grad_h: Tensor | None, grad_c: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        x, weight_x, weight_h, peepholes, gates, hs, cs = ctx.saved_tensors
+        needs_x, needs_h, needs_c, needs_wx, needs_wh, needs_b, needs_p = ctx.needs_input_grad[:7]
+        steps, batch, _, size = gates.shape
+        p_i, p_f, p_o = peepholes
+        grads = torch.empty_like(gates)
+        dh = torch.zeros_like(hs[0]) if grad_h is None else grad_h.clone()
+        dc = torch.zeros_like(hs[0]) if grad_c is None else grad_c.clone()
+        tanh_c, work = torch.empty_like(dh), torch.empty_like(dh)
+
+        for t in reversed(range(steps)):
+            if grad_out is not None:
+                dh.add_(grad_out[t])
+            i, f, z, o = gates[t].unbind(1)
+            di, df, dz, do = grads[t].unbind(1)
+            torch.tanh(cs[t + 1], out=tanh_c)
+            _sigmoid_backward(torch.mul(dh, tanh_c, out=work), o, grad_input=do)
+            _tanh_backward(torch.mul(dh, o, out=work), tanh_c, grad_input=work)
+            dc.add_(work).addcmul_(do, p_o)
+            _sigmoid_backward(torch.mul(dc, z, out=work), i, grad_input=di)
+            _sigmoid_backward(torch.mul(dc, cs[t], out=work), f, grad_input=df)
+            _tanh_backward(torch.mul(dc, i, out=work), z, grad_input=dz)
+            dc.mul_(f).addcmul_(di, p_i).addcmul_(df, p_f)
+            if t or needs_h:
+                dh = product(grads[t].view(batch, -1), weight_h.t())
+
+        dx = dwx = dwh = db = dp = None
+        flat = grads.view(steps * batch, -1)
+        fed = flat[ctx.silent * batch :]
+        if needs_x:
+            dx = product(fed, weight_x.t()).view(x.shape)
+        if needs_wx:
+            dwx = product(fed.t(), x.reshape(len(fed), -1).t())
+        if needs_wh:
+            first = int(ctx.zero_start)  # a start of zeros adds nothing
+            before = hs[first:steps].reshape(-1, size)
+            dwh = product(flat[first * batch :].t(), before.t())
+        if needs_b:
+            db = flat.sum(0)
+        if needs_p:
+            dp = torch.empty_like(peepholes)
+            seen = {0: cs[:-1], 1: cs[:-1], 2: cs[1:]}  # the output gate sees the new cell
+            for row, gate in enumerate((0, 1, 3)):
+                torch.sum(grads[:, :, gate] * seen[row], (0, 1), out=dp[row])
+        return dx, dh if needs_h else None, dc if needs_c else None, dwx, dwh, db, dp, None, None
+
+
+def cpu_lstm(
+    x: Tensor | None,
+    h: Tensor | None,
+    c: Tensor | None,
+    weight_x: Tensor | None,
+    weight_h: Tensor,
+    bias: Tensor,
+    peepholes: Tensor,
+    steps: int,
+    batch: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What `video_lstm.models.lstm.reference_lstm` computes; the same arguments and results."""
+    return _CpuLSTM.apply(x, h, c, weight_x, weight_h, bias, peepholes, steps, batch)

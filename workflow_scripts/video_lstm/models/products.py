@@ -1,0 +1,82 @@
+"""Matrix products by the fastest library at hand.
+
+PyTorch sends float32 products on a CPU to MKL. Its oneDNN library also multiplies float32, has
+AVX-512 code for every vendor's processors, and is what `torch.nn.LSTM` itself runs on there;
+the operator below is the one that `torch.compile` emits for a linear layer.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+_ONEDNN_FROM = 2**20
+"""Multiplications from which oneDNN's 10 us of preparing a product are worth it."""
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The product x @ weight.T + bias, outside of autograd.
+
+    Args:
+        x: (N, D), of any strides.
+        weight: (M, D), of any strides: a transposed view is as good as a copy.
+        bias: (M,) or None.
+
+    Returns:
+        (N, M), newly allocated.
+    """
+    large = x.numel() * weight.shape[0] >= _ONEDNN_FROM
+    if _ONEDNN and large and x.dtype == torch.float32 and x.device.type == "cpu":
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    if bias is None:
+        return torch.mm(x, weight.t())
+    return torch.addmm(bias, x, weight.t())
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return product(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
+        return (
+            product(grad, weight.t()) if needs_x else None,
+            product(grad.t(), x.t()) if needs_weight else None,
+            grad.sum(0) if needs_bias else None,
+        )
+
+
+class Linear(nn.Linear):
+    """`torch.nn.Linear` through `product` on a CPU, with the paper's initialisation.
+
+    Args:
+        in_features: D.
+        out_features: M.
+        generator: draws the weights, U(-1/sqrt(D), 1/sqrt(D)) (paper, section 4); biases are 0.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, *, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__(in_features, out_features)
+        uniform_fan_in_(self.weight, generator)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) to (..., M)."""
+        if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        flat = _Linear.apply(x.reshape(-1, self.in_features), self.weight, self.bias)
+        return flat.view(*x.shape[:-1], self.out_features)
+
+
+def uniform_fan_in_(weight: Tensor, generator: torch.Generator | None) -> None:
+    """Fills a weight (M, D, ...) from U(-s, s), s = 1/sqrt(fan-in) (paper, section 4)."""
+    bound = weight[0].numel() ** -0.5
+    with torch.no_grad():
+        weight.uniform_(-bound, bound, generator=generator)

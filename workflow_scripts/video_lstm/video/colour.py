@@ -1,0 +1,330 @@
+"""From a decoded frame's planes to an array of RGB, of luma, or of YUV to be converted later.
+
+Frames that are not resized are converted by FFmpeg's own library, so that they equal those of the
+ffmpeg program in every pixel format. Frames that are resized have their planes cut and resized
+first and their colours converted last, when fewer pixels are left.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import av
+import av.error
+import av.filter
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange
+
+from video_lstm.errors import UserError
+from video_lstm.video.source import UnreadableVideoError
+
+Kind = Literal["rgb", "gray", "yuv"]
+Size = tuple[int, int]
+Region = tuple[int, int, int, int]
+
+# Planar formats with 8 bits a sample. Any other one goes through FFmpeg's conversion as a whole.
+_PLANAR = {"yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"}
+
+_BT601 = (0.299, 0.114)
+# AVColorSpace -> (Kr, Kb), the weights of red and blue in luma (ITU-T H.273, table 4). Unspecified
+# (2) is BT.601, as in the ffmpeg program.
+_LUMA_WEIGHTS = {
+    1: (0.2126, 0.0722),
+    2: _BT601,
+    5: _BT601,
+    6: _BT601,
+    9: (0.2627, 0.0593),
+}
+_JPEG_RANGE = int(ColorRange.JPEG)
+
+
+def yuv_to_rgb(kr: float, kb: float, full_range: bool) -> np.ndarray:
+    """The (3, 4) float32 matrix that takes 8-bit (Y, U, V, 1) to 8-bit (R, G, B).
+
+    Args:
+        kr: weight of red in luma.
+        kb: weight of blue in luma.
+        full_range: Y, U, V use 0..255 (else 16..235 and 16..240). Source: ITU-T H.273, 8.3.
+    """
+    kg = 1 - kr - kb
+    chroma = np.array(
+        [
+            [0, 2 * (1 - kr)],
+            [-2 * kb * (1 - kb) / kg, -2 * kr * (1 - kr) / kg],
+            [2 * (1 - kb), 0],
+        ]
+    )
+    y_scale, y_offset, c_scale = (1, 0, 1) if full_range else (255 / 219, 16, 255 / 224)
+    linear = np.hstack([np.full((3, 1), y_scale), chroma * c_scale])
+    offset = -linear @ np.array([[y_offset], [128], [128]])
+    return np.hstack([linear, offset]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How stored pixels are turned for display: transposed first, then mirrored."""
+
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_columns: bool = False
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> "Orientation":
+        """The orientation in the display matrix that the container attached to a frame."""
+        data = frame.side_data.get("DISPLAYMATRIX")
+        if data is None:
+            return cls()
+        a, b, _, c, d = np.frombuffer(data, np.int32)[:5].astype(np.float64)
+        largest = max(abs(a), abs(b), abs(c), abs(d))
+        # Less than one degree off a quarter turn, as in the ffmpeg program.
+        if largest > 0 and max(abs(b), abs(c)) < largest * np.sin(np.pi / 180):
+            return cls(False, d < 0, a < 0)
+        if largest > 0 and max(abs(a), abs(d)) < largest * np.sin(np.pi / 180):
+            return cls(True, b < 0, c < 0)
+        raise UnreadableVideoError("turned by an angle that is not a multiple of 90 degrees")
+
+    def size(self, stored: Size) -> Size:
+        """(height, width) on display of a stored (height, width), or the reverse."""
+        return (stored[1], stored[0]) if self.transpose else stored
+
+    def stored_region(self, shown: Region, display: Size) -> Region:
+        """The stored (top, left, height, width) of a region of the displayed frame."""
+        top, left, height, width = self._flipped(shown, display)
+        return (left, top, width, height) if self.transpose else (top, left, height, width)
+
+    def shown_region(self, stored: Region, display: Size) -> Region:
+        """The displayed (top, left, height, width) of a region of the stored frame."""
+        top, left, height, width = stored
+        turned = (left, top, width, height) if self.transpose else stored
+        return self._flipped(turned, display)
+
+    def _flipped(self, region: Region, display: Size) -> Region:
+        top, left, height, width = region
+        if self.flip_rows:
+            top = display[0] - top - height
+        if self.flip_columns:
+            left = display[1] - left - width
+        return top, left, height, width
+
+    @property
+    def filters(self) -> list[tuple[str, str]]:
+        """FFmpeg's filters that do it, with their options."""
+        steps = [("transpose", "cclock_flip")] if self.transpose else []
+        steps += [("vflip", "")] if self.flip_rows else []
+        return steps + ([("hflip", "")] if self.flip_columns else [])
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """A view of stored (H, W, ...) pixels as they are displayed."""
+        if self.transpose:
+            image = image.swapaxes(0, 1)
+        return image[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
+
+
+def plan_region(shown: Size, size: Size | None, crop: Size | None) -> tuple[Size, Size]:
+    """Which centred part of a frame becomes the output, and how large the output is.
+
+    Args:
+        shown: (height, width) of the frame on display.
+        size: the frame is enlarged or shrunk, keeping its proportions, until it just covers this
+            (height, width), and what sticks out is cut off evenly on both sides; None keeps it.
+        crop: the central (height, width) of that; None keeps all.
+
+    Returns:
+        (height, width) of the central region of the frame, in its own pixels, and of the output.
+
+    Raises:
+        UserError: the crop is larger than what it is cut from.
+    """
+    whole = size or shown
+    output = crop or whole
+    if output[0] > whole[0] or output[1] > whole[1]:
+        raise UserError(
+            f"crop: expected at most the frame's {whole[0]}x{whole[1]} (height x width), "
+            f"found {output[0]}x{output[1]}; set a smaller crop or resize first"
+        )
+    if size is None:
+        return output, output
+    scale = max(size[0] / shown[0], size[1] / shown[1])
+    region = tuple(min(s, max(1, round(o / scale))) for o, s in zip(output, shown, strict=True))
+    return (region[0], region[1]), output
+
+
+class Converter:
+    """Turns the frames of one video into arrays of one shape.
+
+    Args:
+        frame: the video's first frame; what it says of size, format, colours and orientation is
+            taken to hold for the others.
+        size: cover this (height, width), see :func:`plan_region`.
+        crop: then take the central (height, width).
+        kind: ``rgb`` (H, W, 3); ``gray`` (H, W), luma stretched to 0..255; ``yuv`` (H, W, 3) with
+            chroma at full resolution, to be converted with ``matrix``.
+
+    Raises:
+        UserError: the crop does not fit.
+        UnreadableVideoError: no conversion from the frame's format.
+    """
+
+    def __init__(
+        self, frame: av.VideoFrame, size: Size | None, crop: Size | None, kind: Kind
+    ) -> None:
+        self.orientation = Orientation.of(frame)
+        stored = (frame.height, frame.width)
+        shown = self.orientation.size(stored)
+        region, output = plan_region(shown, size, crop)
+        self.shape: tuple[int, ...] = output if kind == "gray" else (*output, 3)
+        self._kind = kind
+        self._output = output
+        self._resized = region != output
+        self._shown = ((shown[0] - region[0]) // 2, (shown[1] - region[1]) // 2, *region)
+        self._stored = self.orientation.stored_region(self._shown, shown)
+        # FFmpeg converts frames of odd size in another way, and so do their parts have to be.
+        self._whole = region == shown or stored[0] % 2 == 1 or stored[1] % 2 == 1
+        self._graph: av.filter.Graph | None = None
+        weights = _LUMA_WEIGHTS.get(frame.colorspace)
+        self._planar = frame.format.name in _PLANAR and weights is not None
+        if self._planar and self._resized:
+            # Whole samples of chroma, so that it stays in step with luma.
+            top, left, height, width = self._stored
+            self._stored = (
+                *(top - top % 2, left - left % 2),
+                *(max(2, height - height % 2), max(2, width - width % 2)),
+            )
+        # What is not planar is converted to BT.601 in full range.
+        full = frame.color_range == _JPEG_RANGE or frame.format.name.startswith("yuvj")
+        self._full_range = full or not self._planar
+        self.matrix = yuv_to_rgb(*(weights if self._planar else _BT601), self._full_range)
+        """(3, 4) float32: takes (Y, U, V, 1) of kind ``yuv`` to (R, G, B), yet to be clipped."""
+
+    def __call__(self, frame: av.VideoFrame, out: np.ndarray) -> None:
+        """Convert ``frame`` into ``out``, uint8 of this converter's shape."""
+        convert = {"rgb": self._rgb, "gray": self._gray, "yuv": self._yuv}[self._kind]
+        try:
+            out[...] = convert(frame)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise UnreadableVideoError(
+                f"no conversion of its pixel format {frame.format.name} ({error})"
+            ) from error
+
+    def _rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        if self._planar and self._resized:
+            return cv2.transform(self._yuv(frame), self.matrix)
+        if self._planar and not self._whole:
+            return self._cropped(frame)
+        return self._fit(_rgb_image(self._filtered(frame, "rgb24")))
+
+    def _gray(self, frame: av.VideoFrame) -> np.ndarray:
+        if not self._planar:
+            return self._fit(_planes(self._filtered(frame, "gray"))[0])
+        luma = self._part(_planes(frame)[0], 1, 1)
+        return luma if self._full_range else cv2.LUT(luma, _STRETCH)
+
+    def _yuv(self, frame: av.VideoFrame) -> np.ndarray:
+        planes = _planes(frame)
+        if not self._planar:
+            options = "out_color_matrix=bt601:out_range=pc"
+            planes = _planes(self._filtered(frame, "yuv444p", options))
+            return cv2.merge([self._fit(plane) for plane in planes])
+        return cv2.merge([self._part(plane, *_subsampling(frame, plane)) for plane in planes])
+
+    def _cropped(self, frame: av.VideoFrame) -> np.ndarray:
+        """RGB of a region, of which alone the colours are converted, as FFmpeg does."""
+        top, left, height, width = self._stored
+        # Whole chroma samples: grow the region to even edges, convert, cut.
+        odd_top, odd_left = top % 2, left % 2
+        grown = (height + odd_top + 1) // 2 * 2, (width + odd_left + 1) // 2 * 2
+        small = av.VideoFrame(grown[1], grown[0], frame.format.name)
+        small.colorspace, small.color_range = frame.colorspace, frame.color_range
+        for source, target in zip(_planes(frame), _planes(small), strict=True):
+            down, across = _subsampling(frame, source)
+            y, x = (top - odd_top) // down, (left - odd_left) // across
+            target[...] = source[y : y + target.shape[0], x : x + target.shape[1]]
+        image = _rgb_image(self._filtered(small, "rgb24"))
+        inner = (odd_top, odd_left, height, width)
+        return _cut(image, self.orientation.shown_region(inner, image.shape[:2]))
+
+    def _part(self, plane: np.ndarray, down: int, across: int) -> np.ndarray:
+        """The region of a stored plane at the output's size, upright.
+
+        ``down`` and ``across``: rows and columns of the frame that one sample stands for.
+        """
+        top, left, height, width = self._stored
+        rows = slice(top // down, -(-(top + height) // down))
+        columns = slice(left // across, -(-(left + width) // across))
+        part = plane[rows, columns]
+        if self._resized:
+            part = _resize(part, self.orientation.size(self._output))
+        elif (down, across) != (1, 1):
+            whole = part.repeat(down, axis=0).repeat(across, axis=1)
+            part = _cut(whole, (top % down, left % across, height, width))
+        return np.ascontiguousarray(self.orientation.apply(part))
+
+    def _fit(self, image: np.ndarray) -> np.ndarray:
+        """The region of a whole upright image, at the output's size."""
+        return _resize(_cut(image, self._shown), self._output)
+
+    def _filtered(self, frame: av.VideoFrame, layout: str, options: str = "") -> av.VideoFrame:
+        """A frame upright and in another pixel format, by the filters the ffmpeg program uses.
+
+        The bare conversion (``VideoFrame.reformat``) takes another place for the chroma of 10-bit
+        video and another way with interlaced frames, and starts threads for each frame.
+        """
+        if self._graph is None:
+            self._graph = graph = av.filter.Graph()
+            graph.threads = 1
+            source = graph.add_buffer(
+                width=frame.width,
+                height=frame.height,
+                format=frame.format,
+                time_base=Fraction(1, 1000),
+            )
+            steps = [
+                *self.orientation.filters,
+                ("scale", "flags=bicubic" + (":" + options if options else "")),
+                ("format", layout),
+                ("buffersink", None),
+            ]
+            graph.link_nodes(source, *(graph.add(*step) for step in steps)).configure()
+        self._graph.vpush(frame)
+        return self._graph.vpull()
+
+
+_STRETCH = np.clip(np.rint((np.arange(256) - 16.0) * 255 / 219), 0, 255).astype(np.uint8)
+
+
+def _rows(plane: av.video.plane.VideoPlane, width: int, height: int) -> np.ndarray:
+    """A view of a plane's bytes, (height, width), without the padding at the end of rows."""
+    stride = plane.line_size
+    image = np.frombuffer(plane, np.uint8, count=abs(stride) * height).reshape(height, abs(stride))
+    # A negative stride means that the rows lie in memory bottom up.
+    return image[:: 1 if stride > 0 else -1, :width]
+
+
+def _planes(frame: av.VideoFrame) -> list[np.ndarray]:
+    """Views of the planes of a frame with 8 bits a sample, each (height, width)."""
+    return [_rows(plane, plane.width, plane.height) for plane in frame.planes]
+
+
+def _rgb_image(frame: av.VideoFrame) -> np.ndarray:
+    """A view of an rgb24 frame, (H, W, 3)."""
+    image = _rows(frame.planes[0], 3 * frame.width, frame.height)
+    return image.reshape(frame.height, frame.width, 3)
+
+
+def _subsampling(frame: av.VideoFrame, plane: np.ndarray) -> Size:
+    """How many rows and columns of luma one sample of a plane stands for."""
+    return -(-frame.height // plane.shape[0]), -(-frame.width // plane.shape[1])
+
+
+def _cut(image: np.ndarray, region: Region) -> np.ndarray:
+    top, left, height, width = region
+    return image[top : top + height, left : left + width]
+
+
+def _resize(image: np.ndarray, size: Size) -> np.ndarray:
+    if image.shape[:2] == size:
+        return image
+    shrinks = image.shape[0] >= size[0] and image.shape[1] >= size[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image, (size[1], size[0]), interpolation=method)

@@ -1,0 +1,186 @@
+"""Read frames of a video file in-process: exact counts, any range, any target rate, any size."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+
+from video_lstm.video.colour import Converter, Kind, Size
+from video_lstm.video.seek import LostError, find_landing, land
+from video_lstm.video.source import (
+    Tally,
+    UnreadableVideoError,
+    new_clock,
+    open_video,
+    raw_stamp,
+    walk,
+)
+from video_lstm.video.timing import resample
+
+# Below this many seconds, decoding from the start costs no more than looking for a key frame.
+_SEEK_AFTER = 3.0
+
+
+def read_frames(
+    path: Path,
+    first: int = 0,
+    count: int | None = None,
+    *,
+    rate: float | None = None,
+    size: Size | None = None,
+    crop: Size | None = None,
+    gray: bool = False,
+    frames: int | None = None,
+) -> np.ndarray:
+    """Frames ``first`` to ``first + count - 1`` of a video, turned upright.
+
+    Args:
+        path: a local video file.
+        first: number of the first frame, counted at the target rate.
+        count: how many frames; None reads to the end.
+        rate: target rate in frames a second: frame k is the last source frame shown by ``k / rate``
+            seconds (see :mod:`video_lstm.video.timing`); None takes every source frame once.
+        size: resize to cover this (height, width), keeping proportions, and cut evenly.
+        crop: then keep the central (height, width).
+        gray: luma, stretched to 0..255, in place of RGB.
+        frames: the number of source frames that :func:`video_lstm.video.probe.probe` counted. With
+            it, a range far into the video is reached by seeking; without, by decoding from the
+            start. The frames are the same.
+
+    Returns:
+        uint8 (N, H, W, 3), or (N, H, W) with ``gray``.
+
+    Raises:
+        UnreadableVideoError: the file cannot be read, or has fewer frames than asked for.
+        UserError: the crop is larger than the frame.
+    """
+    reader = _Reader(path, first, count, rate, size, crop, "gray" if gray else "rgb", frames)
+    return reader.array()
+
+
+def read_yuv(
+    path: Path,
+    first: int = 0,
+    count: int | None = None,
+    *,
+    rate: float | None = None,
+    size: Size | None = None,
+    crop: Size | None = None,
+    frames: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """As :func:`read_frames`, with the conversion to RGB left to the caller's device.
+
+    Returns:
+        uint8 (N, H, W, 3) of Y, U, V, and the (3, 4) float32 matrix that takes (Y, U, V, 1) to
+        (R, G, B), to be rounded and clipped to 0..255.
+    """
+    reader = _Reader(path, first, count, rate, size, crop, "yuv", frames)
+    return reader.array(), reader.matrix
+
+
+def iter_frames(
+    path: Path,
+    first: int = 0,
+    count: int | None = None,
+    *,
+    rate: float | None = None,
+    size: Size | None = None,
+    crop: Size | None = None,
+    gray: bool = False,
+    frames: int | None = None,
+) -> Iterator[np.ndarray]:
+    """As :func:`read_frames`, one new uint8 (H, W, 3) or (H, W) array at a time."""
+    reader = _Reader(path, first, count, rate, size, crop, "gray" if gray else "rgb", frames)
+    yield from reader
+
+
+class _Reader:
+    """One pass over a range of a video's frames."""
+
+    def __init__(
+        self,
+        path: Path,
+        first: int,
+        count: int | None,
+        rate: float | None,
+        size: Size | None,
+        crop: Size | None,
+        kind: Kind,
+        frames: int | None,
+    ) -> None:
+        self.path, self.first, self.count, self.rate = path, first, count, rate
+        self.size, self.crop, self.kind, self.frames = size, crop, kind, frames
+        self.converter: Converter | None = None
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The converter's matrix; a range without frames has none."""
+        if self.converter is None:
+            raise UnreadableVideoError("no frame to take the colours from")
+        return self.converter.matrix
+
+    def array(self) -> np.ndarray:
+        """The whole range."""
+        if self.count is None:
+            return np.stack(list(self))
+        out: np.ndarray | None = None
+        for index, frame in enumerate(self._range()):
+            convert = self._converter(frame)
+            if out is None:
+                out = np.empty((self.count, *convert.shape), np.uint8)
+            convert(frame, out[index])
+        if out is None:
+            raise UnreadableVideoError("expected at least one frame to be asked for, found 0")
+        return out
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for frame in self._range():
+            convert = self._converter(frame)
+            out = np.empty(convert.shape, np.uint8)
+            convert(frame, out)
+            yield out
+
+    def _converter(self, frame: av.VideoFrame) -> Converter:
+        if self.converter is None:
+            self.converter = Converter(frame, self.size, self.crop, self.kind)
+        return self.converter
+
+    def _range(self) -> Iterator[av.VideoFrame]:
+        """The frames of the range, each checked to be there."""
+        done = 0
+        for may_seek in (True, False):
+            try:
+                for frame in self._picked(self.first + done, may_seek):
+                    if done == self.count:
+                        return
+                    done += 1
+                    yield frame
+                break
+            except LostError:
+                # The file's key frames are not what they claim: go on from here the slow way.
+                continue
+        if done == 0 or (self.count is not None and done < self.count):
+            wanted = "the end" if self.count is None else str(self.first + self.count - 1)
+            raise UnreadableVideoError(
+                f"{self.path}: expected frames {self.first} to {wanted}, found {done} of them; "
+                "the file is not the one that was indexed, index the data set again"
+            )
+
+    def _picked(self, first: int, may_seek: bool) -> Iterator[av.VideoFrame]:
+        """Frames at the target rate, from ``first`` on."""
+        landing = None
+        with open_video(self.path) as (container, stream):
+            clock = new_clock(stream)
+            seconds = first / self.rate if self.rate else first * clock.nominal
+            if may_seek and self.frames is not None and seconds > _SEEK_AFTER:
+                landing = find_landing(self.path, first, self.rate, self.frames)
+            if landing is None:
+                start, source = 0, walk(container, stream, Tally())
+            else:
+                start, source = land(container, stream, landing, clock)
+            if self.rate is None:
+                yield from (f for index, f in enumerate(source, start) if index >= first)
+            else:
+                shown = ((clock.tick(raw_stamp(container, stream, f)), f) for f in source)
+                yield from resample(shown, self.rate, clock, first)

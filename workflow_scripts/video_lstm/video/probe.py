@@ -1,0 +1,197 @@
+"""Find out what a video file really holds: by decoding all of it, once."""
+
+import hashlib
+import multiprocessing
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import numpy as np
+
+from video_lstm.errors import UserError
+from video_lstm.video.colour import Converter
+from video_lstm.video.source import (
+    MAX_SECONDS,
+    Tally,
+    UnreadableVideoError,
+    new_clock,
+    open_video,
+    raw_stamp,
+    walk,
+)
+
+TIME_LIMIT = 3600.0
+"""Seconds that decoding one video may take."""
+
+# Share of a video that must decode: a few lost packets or seconds are noise, more is a broken file.
+_WHOLE = 0.9
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file holds; the numbers are 0 where ``status`` is not ``ok``."""
+
+    frames: int
+    """Frames that :func:`video_lstm.video.decode.read_frames` yields, exactly."""
+    width: int
+    """Pixels, as displayed (after rotation)."""
+    height: int
+    rate: float
+    """Average frames a second: frames / duration."""
+    duration: float
+    """Seconds, by the rule of :mod:`video_lstm.video.timing`."""
+    sha256: str
+    """Of the file's bytes; empty where it cannot be read."""
+    status: str
+    """``ok``, or in plain words why the file is of no use."""
+
+
+def probe(path: Path, time_limit: float = TIME_LIMIT) -> VideoInfo:
+    """Decode a whole video and count. Never raises for what a file holds.
+
+    Args:
+        path: a local file.
+        time_limit: seconds that decoding may take.
+    """
+    digest = ""
+    try:
+        with open_video(path) as (container, stream):
+            digest = _sha256(path)
+            clock, tally = new_clock(stream), Tally()
+            height = width = 0
+            for frame in walk(container, stream, tally, time_limit):
+                if clock.frames == 0:
+                    # Conversion is part of what makes a video readable.
+                    convert = Converter(frame, None, None, "rgb")
+                    convert(frame, np.empty(convert.shape, np.uint8))
+                    height, width = convert.shape[:2]
+                if clock.tick(raw_stamp(container, stream, frame)) > MAX_SECONDS:
+                    raise UnreadableVideoError("its time stamps make no sense")
+            declared = float(stream.duration * stream.time_base) if stream.duration else 0.0
+        _check_whole(clock.frames, clock.duration, declared, tally)
+    except UnreadableVideoError as error:
+        return VideoInfo(0, 0, 0, 0.0, 0.0, digest or _sha256(path), str(error))
+    rate = clock.frames / clock.duration
+    return VideoInfo(clock.frames, width, height, rate, clock.duration, digest, "ok")
+
+
+def probe_all(
+    paths: Sequence[Path],
+    workers: int,
+    progress: Callable[[int], None] | None = None,
+    time_limit: float = TIME_LIMIT,
+) -> list[VideoInfo]:
+    """Probe many files, each in a worker process, so that no file can take the caller down.
+
+    A file that kills its worker, or holds it for much longer than ``time_limit``, is reported as
+    such and the others go on.
+
+    Args:
+        paths: local files.
+        workers: processes at work at a time.
+        progress: called with the number of files done, after each.
+        time_limit: seconds that decoding one video may take.
+
+    Returns:
+        One :class:`VideoInfo` a path, in the order of ``paths``.
+    """
+    results: dict[int, VideoInfo] = {}
+    todo = deque(range(len(paths)))
+    team = [_Worker() for _ in range(min(workers, len(paths)))]
+    try:
+        while len(results) < len(paths):
+            for worker in team:
+                if worker.job is None and todo:
+                    worker.start(todo.popleft(), paths, time_limit)
+            busy = [worker for worker in team if worker.job is not None]
+            ready = wait([worker.pipe for worker in busy], timeout=1.0)
+            for worker in busy:
+                job = worker.job
+                result = worker.finish(worker.pipe in ready, paths)
+                if job is not None and result is not None:
+                    results[job] = result
+                    if progress is not None:
+                        progress(len(results))
+    finally:
+        for worker in team:
+            worker.stop()
+    return [results[index] for index in range(len(paths))]
+
+
+class _Worker:
+    """A process that probes one file after another; replaced when a file kills it."""
+
+    def __init__(self) -> None:
+        self.job: int | None = None
+        self._end = 0.0
+        self._hire()
+
+    def _hire(self) -> None:
+        # Spawned, not forked: the caller may run threads.
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def start(self, job: int, paths: Sequence[Path], time_limit: float) -> None:
+        self.job = job
+        # The worker minds the limit itself between packets; this is for a call that never returns.
+        self._end = time.monotonic() + 1.5 * time_limit + 60
+        self.pipe.send((paths[job], time_limit))
+
+    def finish(self, ready: bool, paths: Sequence[Path]) -> VideoInfo | None:
+        """The result of the job where there is one by now."""
+        if ready:
+            try:
+                result = self.pipe.recv()
+            except (EOFError, ConnectionResetError):
+                self._process.join()
+                result = f"decoding it crashes (exit {self._process.exitcode})"
+        elif time.monotonic() > self._end:
+            result = "decoding it hangs"
+        else:
+            return None
+        if isinstance(result, str):
+            result = VideoInfo(0, 0, 0, 0.0, 0.0, _sha256(paths[self.job]), result)
+            self.stop()
+            self._hire()
+        self.job = None
+        return result
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self.pipe.close()
+
+
+def _serve(pipe: Connection) -> None:
+    while True:
+        try:
+            path, time_limit = pipe.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        pipe.send(probe(path, time_limit))
+
+
+def _check_whole(frames: int, duration: float, declared: float, tally: Tally) -> None:
+    if frames == 0:
+        raise UnreadableVideoError("no frame decodes")
+    if tally.errors > (1 - _WHOLE) * (frames + tally.errors):
+        total = frames + tally.errors
+        raise UnreadableVideoError(f"damaged: {tally.errors} of {total} packets do not decode")
+    if duration < _WHOLE * declared and declared - duration > 1.0:
+        raise UnreadableVideoError(
+            f"cut short: {duration:.1f} s of the {declared:.1f} s that it declares"
+        )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: expected a file that can be read, found {error}") from error

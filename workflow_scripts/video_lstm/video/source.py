@@ -1,0 +1,175 @@
+"""Open a local video file safely and walk its decoded frames.
+
+A video file is input from strangers: it may be cut short, lie about its size, or be a play list
+that points at other files or at the network. FFmpeg's libraries are therefore held to local files,
+to formats that carry video in the file itself, and to bounded sizes.
+"""
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import av.error
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from video_lstm.errors import UserError
+from video_lstm.video.timing import Clock
+
+MAX_PIXELS = 8192 * 4608
+"""Pixels in a frame: a little over 8K. A file that declares more is not decoded."""
+MAX_FRAMES = 4_000_000
+"""Frames in a video: more than a day at 30 frames a second."""
+MAX_SECONDS = 48 * 3600.0
+"""Seconds of video by its time stamps; more means that the stamps are nonsense."""
+MAX_STREAMS = 64
+"""Streams of all kinds in a file."""
+
+# Formats that hold moving pictures in the file itself. Left out on purpose: play lists and scripts
+# (concat, hls, dash, image2, avisynth, sdp, ...), which name other files, and text shown as video.
+FORMATS = (
+    "3dostr,4xm,amv,anm,apng,asf,asf_o,av1,avi,avs,bethsoftvid,bink,cavsvideo,cdxl,cine,dhav,dirac,"
+    "dnxhd,dv,dxa,ea,ea_cdata,flic,flv,live_flv,gif,gxf,h261,h263,h264,hevc,hnm,idcin,ipu,iv8,ivf,"
+    "ivr,jv,kux,lmlm4,lvf,lxf,m4v,matroska,webm,matroska,mjpeg,mjpeg_2000,mlv,mm,mods,moflex,mov,"
+    "mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mpjpeg,mtv,mv,mvi,mxf,mxg,nc,nsv,nut,nuv,obu,ogg,"
+    "paf,pmp,pva,r3d,rl2,rm,roq,rpl,sga,siff,smjpeg,smk,smush,swf,thp,tiertexseq,tmv,ty,txd,"
+    "vc1,vc1test,vividas,vivo,vmd,vvc,wc3movie,webp_anim,wsvqa,wtv,wv,xmv,yop,yuv4mpegpipe"
+)
+
+
+class UnreadableVideoError(UserError):
+    """A video file cannot be decoded; the message says why, without the file's name."""
+
+
+@dataclass
+class Tally:
+    """What happened while a file was read."""
+
+    errors: int = 0
+    """Packets that did not decode (skipped, as the ffmpeg program does)."""
+    cut_short: bool = field(default=False)
+    """Whether reading stopped at an error of the container, not at its end."""
+
+
+@contextlib.contextmanager
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a local file and its best video stream, decoding with one thread.
+
+    Raises:
+        UnreadableVideoError: not a regular file, empty, not a video, or beyond the limits.
+    """
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError) as error:
+        raise UnreadableVideoError(f"cannot be opened ({_reason(error)})") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableVideoError("not a regular file")
+    if status.st_size == 0:
+        raise UnreadableVideoError("empty file (0 bytes)")
+    codec_limits = {"max_pixels": str(MAX_PIXELS), "threads": "1"}
+    try:
+        container = av.open(
+            # With its protocol spelled out, no part of a name can pass for a URL or an option.
+            f"file:{os.path.abspath(path)}",  # noqa: PTH100 (resolve() would follow symbolic links)
+            options=codec_limits,
+            container_options={
+                "protocol_whitelist": "file",
+                "format_whitelist": FORMATS,
+                "max_streams": str(MAX_STREAMS),
+            },
+            metadata_errors="replace",
+        )
+    except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
+        raise UnreadableVideoError(f"not a video that FFmpeg reads ({_reason(error)})") from error
+    with container:
+        stream = container.streams.best("video")
+        if stream is None or stream.disposition & stream.disposition.attached_pic:
+            raise UnreadableVideoError("no video stream")
+        if stream.codec_context is None:
+            raise UnreadableVideoError("no decoder for its codec")
+        if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
+            size = f"{stream.codec_context.width}x{stream.codec_context.height}"
+            raise UnreadableVideoError(f"frames of {size} are beyond the limit of 8K")
+        stream.codec_context.options = codec_limits
+        stream.codec_context.thread_count = 1
+        yield container, stream
+
+
+def walk(
+    container: InputContainer,
+    stream: VideoStream,
+    tally: Tally,
+    time_limit: float = float("inf"),
+) -> Iterator[av.VideoFrame]:
+    """Decoded frames in order of display, from where the container stands.
+
+    As the ffmpeg program does, a packet that does not decode is skipped and the next one tried.
+
+    Raises:
+        UnreadableVideoError: the size changes in mid-stream, a limit is passed, or decoding takes
+            more than ``time_limit`` seconds.
+    """
+    frames, size, end = 0, None, time.monotonic() + time_limit
+    for packet in _packets(container, stream, tally):
+        if time.monotonic() > end:
+            raise UnreadableVideoError(f"decoding takes more than {time_limit:.0f} s")
+        try:
+            decoded = stream.codec_context.decode(packet)
+        except (av.error.FFmpegError, ValueError) as error:
+            if isinstance(error, av.error.EOFError):
+                return
+            tally.errors += 1
+            continue
+        for frame in decoded:
+            if size is None:
+                size = frame.width, frame.height
+            elif size != (frame.width, frame.height):
+                now = f"{frame.width}x{frame.height}"
+                was = f"{size[0]}x{size[1]}"
+                raise UnreadableVideoError(f"frame size changes at frame {frames}: {was} to {now}")
+            frames += 1
+            if frames > MAX_FRAMES:
+                raise UnreadableVideoError(f"more than {MAX_FRAMES} frames")
+            yield frame
+
+
+def new_clock(stream: VideoStream) -> Clock:
+    """A clock whose nominal step is the container's (1/25 s where that is not sane)."""
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+    sane = rate is not None and 0.01 <= rate <= 1000
+    return Clock(1 / float(rate) if sane else 1 / 25)
+
+
+def raw_stamp(container: InputContainer, stream: VideoStream, frame: av.VideoFrame) -> float | None:
+    """A frame's time stamp in seconds as the container gives it, or None."""
+    # AVI has no presentation times: FFmpeg makes them up, wrongly with B frames; its decoding times
+    # count frames, and a decoder gives frames out in order at a constant delay.
+    ticks = frame.dts if container.format.name == "avi" else frame.pts
+    return None if ticks is None else float(ticks * stream.time_base)
+
+
+def _packets(
+    container: InputContainer, stream: VideoStream, tally: Tally
+) -> Iterator[av.Packet | None]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.error.FFmpegError, ValueError):
+            # What the decoder still holds comes out, as at a regular end.
+            tally.cut_short = True
+            packet = None
+        if packet is None or (packet.size == 0 and packet.dts is None):
+            yield None
+            return
+        yield packet
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())[:200]

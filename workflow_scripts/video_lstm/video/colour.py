@@ -14,7 +14,7 @@ import av.error
 import av.filter
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, VideoReformatter
 
 from video_lstm.errors import UserError
 from video_lstm.video.source import UnreadableVideoError
@@ -180,10 +180,14 @@ class Converter:
         self._shown = ((shown[0] - region[0]) // 2, (shown[1] - region[1]) // 2, *region)
         self._stored = self.orientation.stored_region(self._shown, shown)
         # FFmpeg converts frames of odd size in another way, and so do their parts have to be.
-        self._whole = region == shown or stored[0] % 2 == 1 or stored[1] % 2 == 1
-        self._graph: av.filter.Graph | None = None
+        odd = stored[0] % 2 == 1 or stored[1] % 2 == 1
+        self._whole = region == shown or odd
         weights = _LUMA_WEIGHTS.get(frame.colorspace)
         self._planar = frame.format.name in _PLANAR and weights is not None
+        upright = self.orientation == Orientation()
+        self._plain = self._planar and upright and region == shown == output and not odd
+        self._graph: av.filter.Graph | None = None
+        self._reformatter = VideoReformatter()
         if self._planar and self._resized:
             # Whole samples of chroma, so that it stays in step with luma.
             top, left, height, width = self._stored
@@ -197,28 +201,32 @@ class Converter:
         self.matrix = yuv_to_rgb(*(weights if self._planar else _BT601), self._full_range)
         """(3, 4) float32: takes (Y, U, V, 1) of kind ``yuv`` to (R, G, B), yet to be clipped."""
 
-    def __call__(self, frame: av.VideoFrame, out: np.ndarray) -> None:
-        """Convert ``frame`` into ``out``, uint8 of this converter's shape."""
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """uint8 of this converter's shape, in memory of its own, rows perhaps padded."""
         convert = {"rgb": self._rgb, "gray": self._gray, "yuv": self._yuv}[self._kind]
         try:
-            out[...] = convert(frame)
+            return convert(frame)
         except (av.error.FFmpegError, ValueError) as error:
             raise UnreadableVideoError(
                 f"no conversion of its pixel format {frame.format.name} ({error})"
             ) from error
 
     def _rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        if self._plain and not frame.interlaced_frame:
+            # The bare conversion does the same here, and costs less for small frames.
+            return _rgb_image(self._reformatter.reformat(frame, format="rgb24", threads=1))
         if self._planar and self._resized:
             return cv2.transform(self._yuv(frame), self.matrix)
         if self._planar and not self._whole:
             return self._cropped(frame)
-        return self._fit(_rgb_image(self._filtered(frame, "rgb24")))
+        # Copied: where there was nothing to convert, this is the decoder's own memory.
+        return self._fit(_rgb_image(self._filtered(frame, "rgb24"))).copy()
 
     def _gray(self, frame: av.VideoFrame) -> np.ndarray:
         if not self._planar:
-            return self._fit(_planes(self._filtered(frame, "gray"))[0])
+            return self._fit(_planes(self._filtered(frame, "gray"))[0]).copy()
         luma = self._part(_planes(frame)[0], 1, 1)
-        return luma if self._full_range else cv2.LUT(luma, _STRETCH)
+        return luma.copy() if self._full_range else cv2.LUT(luma, _STRETCH)
 
     def _yuv(self, frame: av.VideoFrame) -> np.ndarray:
         planes = _planes(frame)

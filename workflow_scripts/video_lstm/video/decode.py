@@ -90,7 +90,11 @@ def iter_frames(
     gray: bool = False,
     frames: int | None = None,
 ) -> Iterator[np.ndarray]:
-    """As :func:`read_frames`, one new uint8 (H, W, 3) or (H, W) array at a time."""
+    """As :func:`read_frames`, one frame at a time: faster, and no more memory than a frame.
+
+    Yields:
+        uint8 (H, W, 3) or (H, W), each in memory of its own; rows may be padded.
+    """
     reader = _Reader(path, first, count, rate, size, crop, "gray" if gray else "rgb", frames)
     yield from reader
 
@@ -129,17 +133,14 @@ class _Reader:
             convert = self._converter(frame)
             if out is None:
                 out = np.empty((self.count, *convert.shape), np.uint8)
-            convert(frame, out[index])
+            out[index] = convert(frame)
         if out is None:
             raise UnreadableVideoError("expected at least one frame to be asked for, found 0")
         return out
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for frame in self._range():
-            convert = self._converter(frame)
-            out = np.empty(convert.shape, np.uint8)
-            convert(frame, out)
-            yield out
+            yield self._converter(frame)(frame)
 
     def _converter(self, frame: av.VideoFrame) -> Converter:
         if self.converter is None:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-import numpy as np
-
 from video_lstm.errors import UserError
 from video_lstm.video.colour import Converter
 from video_lstm.video.source import (
@@ -66,8 +64,7 @@ def probe(path: Path, time_limit: float = TIME_LIMIT) -> VideoInfo:
                 if clock.frames == 0:
                     # Conversion is part of what makes a video readable.
                     convert = Converter(frame, None, None, "rgb")
-                    convert(frame, np.empty(convert.shape, np.uint8))
-                    height, width = convert.shape[:2]
+                    height, width = convert(frame).shape[:2]
                 if clock.tick(raw_stamp(container, stream, frame)) > MAX_SECONDS:
                     raise UnreadableVideoError("its time stamps make no sense")
             declared = float(stream.duration * stream.time_base) if stream.duration else 0.0

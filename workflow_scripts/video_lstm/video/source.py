@@ -10,7 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -52,7 +52,7 @@ class Tally:
 
     errors: int = 0
     """Packets that did not decode (skipped, as the ffmpeg program does)."""
-    cut_short: bool = field(default=False)
+    cut_short: bool = False
     """Whether reading stopped at an error of the container, not at its end."""
 
 
@@ -114,28 +114,39 @@ def walk(
         UnreadableVideoError: the size changes in mid-stream, a limit is passed, or decoding takes
             more than ``time_limit`` seconds.
     """
-    frames, size, end = 0, None, time.monotonic() + time_limit
+    decode, frames, size = stream.codec_context.decode, 0, None
+    end = time.monotonic() + time_limit
     for packet in _packets(container, stream, tally):
-        if time.monotonic() > end:
-            raise UnreadableVideoError(f"decoding takes more than {time_limit:.0f} s")
         try:
-            decoded = stream.codec_context.decode(packet)
-        except (av.error.FFmpegError, ValueError) as error:
-            if isinstance(error, av.error.EOFError):
-                return
+            decoded = decode(packet)
+        except av.error.EOFError:
+            return
+        except (av.error.FFmpegError, ValueError):
             tally.errors += 1
             continue
         for frame in decoded:
-            if size is None:
+            if size != (frame.width, frame.height):
+                if size is not None:
+                    change = f"{size[0]}x{size[1]} to {frame.width}x{frame.height}"
+                    raise UnreadableVideoError(f"frame size changes at frame {frames}: {change}")
                 size = frame.width, frame.height
-            elif size != (frame.width, frame.height):
-                now = f"{frame.width}x{frame.height}"
-                was = f"{size[0]}x{size[1]}"
-                raise UnreadableVideoError(f"frame size changes at frame {frames}: {was} to {now}")
             frames += 1
             if frames > MAX_FRAMES:
                 raise UnreadableVideoError(f"more than {MAX_FRAMES} frames")
             yield frame
+        if time.monotonic() > end:
+            raise UnreadableVideoError(f"decoding takes more than {time_limit:.0f} s")
+
+
+def _packets(
+    container: InputContainer, stream: VideoStream, tally: Tally
+) -> Iterator[av.Packet | None]:
+    """Packets of the stream; the last is empty and makes the decoder give out what it holds."""
+    try:
+        yield from container.demux(stream)
+    except (av.error.FFmpegError, ValueError):
+        tally.cut_short = True
+        yield None
 
 
 def new_clock(stream: VideoStream) -> Clock:
@@ -151,23 +162,6 @@ def raw_stamp(container: InputContainer, stream: VideoStream, frame: av.VideoFra
     # count frames, and a decoder gives frames out in order at a constant delay.
     ticks = frame.dts if container.format.name == "avi" else frame.pts
     return None if ticks is None else float(ticks * stream.time_base)
-
-
-def _packets(
-    container: InputContainer, stream: VideoStream, tally: Tally
-) -> Iterator[av.Packet | None]:
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.error.FFmpegError, ValueError):
-            # What the decoder still holds comes out, as at a regular end.
-            tally.cut_short = True
-            packet = None
-        if packet is None or (packet.size == 0 and packet.dts is None):
-            yield None
-            return
-        yield packet
 
 
 def _reason(error: BaseException) -> str:

@@ -1,0 +1,346 @@
+"""What the figures do: the joint angles of each action over time.
+
+An action is a function of time (seconds, shape (T,)) and a random generator, which draws this
+performance's tempo, phase, amplitude and manner; it returns named channels of the skeleton
+(degrees, body heights). Most are periodic. Several share their poses and differ in the movement
+alone: squat and jump, jumping jack and waving with both arms, walk, run and skip.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from video_lstm.demo.skeleton import (
+    CHANNEL,
+    CHANNELS,
+    LIMB_ANGLES,
+    SIDES,
+    Array,
+    stack_channels,
+)
+
+Channels = dict[str, Array | float]
+Action = Callable[[Array, np.random.Generator], Channels]
+
+
+def _phase(t: Array, rng: np.random.Generator, slow: float, fast: float) -> Array:
+    """Phase (radians) of a cycle whose rate (Hz) and start are drawn."""
+    return 2 * np.pi * (rng.uniform(slow, fast) * t + rng.uniform())
+
+
+def _pulse(phase: Array, sharpness: float) -> Array:
+    """Smooth periodic bump: 1 at phase 0, near 0 half a cycle away."""
+    return np.exp(sharpness * (np.cos(phase) - 1.0))
+
+
+def _swell(phase: Array) -> Array:
+    """From 0 (phase 0) to 1 (half a cycle) and back."""
+    return 0.5 - 0.5 * np.cos(phase)
+
+
+def _flat_feet(channels: Channels, crouch: Array | float) -> None:
+    """Bend hips, knees and trunk by ``crouch`` (0 upright, 1 deep) over soles that stay flat."""
+    for side in SIDES:
+        channels[f"hip_{side}"] = 5 + 75 * crouch
+        channels[f"knee_{side}"] = 8 + 100 * crouch
+    channels["lean"] = 3 + 38 * crouch
+
+
+def _stand(channels: Channels, rng: np.random.Generator) -> None:
+    """Stand on both feet, a little astride."""
+    astride = rng.uniform(2, 9)
+    for side in SIDES:
+        channels[f"spread_{side}"] = astride
+        channels[f"hip_{side}"] = 3.0
+        channels[f"knee_{side}"] = 6.0
+
+
+def _gait_arms(channels: Channels, phase: Array, swing: float, elbow: float, raised: float) -> None:
+    for side, start in zip(SIDES, (np.pi, 0.0), strict=True):
+        forward = np.sin(phase + start)
+        channels[f"shoulder_{side}"] = 3 + swing * forward
+        channels[f"elbow_{side}"] = elbow + 10 * forward
+        channels[f"raise_{side}"] = raised
+
+
+def walk(t: Array, rng: np.random.Generator) -> Channels:
+    """Walk forward: one foot always on the ground, stance knee straight, arms against legs."""
+    phase = _phase(t, rng, 0.75, 1.05)
+    stride, swing = rng.uniform(22, 31), rng.uniform(15, 38)
+    channels: Channels = {"lean": rng.uniform(0, 7), "twist": 5 * np.sin(phase)}
+    for side, start in zip(SIDES, (0.0, np.pi), strict=True):
+        p = phase + start
+        channels[f"hip_{side}"] = 5 + stride * np.sin(p)
+        channels[f"knee_{side}"] = 6 + 52 * _pulse(p + 0.45, 2.2) + 9 * _pulse(p - 2.2, 6)
+        channels[f"foot_{side}"] = 16 * _pulse(p - 1.5, 4) - 40 * _pulse(p - 5.2, 3)
+        channels[f"spread_{side}"] = 1.0
+    _gait_arms(channels, phase, swing, rng.uniform(12, 40), rng.uniform(4, 10))
+    return channels
+
+
+def run(t: Array, rng: np.random.Generator) -> Channels:
+    """Run forward: a flight in every step, heels high, elbows bent."""
+    phase = _phase(t, rng, 1.25, 1.6)
+    stride, swing = rng.uniform(32, 42), rng.uniform(25, 45)
+    flight = rng.uniform(0.035, 0.06)
+    channels: Channels = {
+        "lean": rng.uniform(6, 16),
+        "twist": 8 * np.sin(phase),
+        "rise": flight * np.maximum(0.0, -np.cos(2 * phase)),
+    }
+    for side, start in zip(SIDES, (0.0, np.pi), strict=True):
+        p = phase + start
+        channels[f"hip_{side}"] = 14 + stride * np.sin(p)
+        channels[f"knee_{side}"] = 16 + 82 * _pulse(p + 0.7, 1.6) + 10 * _pulse(p - 2.6, 4)
+        channels[f"foot_{side}"] = 5 * _pulse(p - 1.5, 4) - 50 * _pulse(p - 5.0, 2.5)
+    _gait_arms(channels, phase, swing, rng.uniform(60, 100), rng.uniform(6, 14))
+    return channels
+
+
+def skip(t: Array, rng: np.random.Generator) -> Channels:
+    """Skip forward: a step and a hop on one leg with the other knee high, then the other leg."""
+    phase = _phase(t, rng, 0.8, 1.05)
+    lift, swing = rng.uniform(30, 40), rng.uniform(25, 55)
+    flight = rng.uniform(0.06, 0.09)
+    channels: Channels = {
+        "lean": rng.uniform(0, 8),
+        "twist": 6 * np.sin(phase),
+        "rise": flight * np.maximum(0.0, -np.cos(2 * phase) - 0.15) / 0.85,
+    }
+    for side, start in zip(SIDES, (0.0, np.pi), strict=True):
+        p = phase + start
+        channels[f"hip_{side}"] = lift * (0.7 + 1.1 * np.sin(p))
+        channels[f"knee_{side}"] = 10 + 85 * _pulse(p - 1.2, 1.6)
+        channels[f"foot_{side}"] = -45 * _pulse(p - 4.7, 2.5) - 15 * _pulse(p - 1.6, 3)
+    _gait_arms(channels, phase, swing, rng.uniform(20, 70), rng.uniform(6, 14))
+    return channels
+
+
+def sidestep(t: Array, rng: np.random.Generator) -> Channels:
+    """Step sideways: one foot opens, the other closes, without turning."""
+    phase = _phase(t, rng, 0.9, 1.4)
+    lead, follow = SIDES if rng.uniform() < 0.5 else SIDES[::-1]
+    width = rng.uniform(12, 19)
+    arms = rng.uniform(8, 50)
+    channels: Channels = {"lean": rng.uniform(0, 8)}
+    for name, turn in ((lead, 0.0), (follow, np.pi)):
+        lifted = np.maximum(0.0, np.sin(phase + turn))
+        channels[f"spread_{name}"] = 2 + width * _swell(phase)
+        channels[f"hip_{name}"] = 6 + 20 * lifted
+        channels[f"knee_{name}"] = 12 + 42 * lifted
+        channels[f"foot_{name}"] = -12 * lifted
+        channels[f"raise_{name}"] = arms + 8 * _swell(phase)
+        channels[f"elbow_{name}"] = 25.0
+    return channels
+
+
+def _thrown_arms(channels: Channels, phase: Array, height: float) -> None:
+    """Throw both arms from behind the body to ``height`` degrees, with the rising trunk."""
+    for side in SIDES:
+        channels[f"shoulder_{side}"] = -25 + (height + 25) * _swell(phase - 0.3)
+        channels[f"elbow_{side}"] = 20.0
+        channels[f"raise_{side}"] = 8.0
+
+
+def jump(t: Array, rng: np.random.Generator) -> Channels:
+    """Jump in place: crouch, both feet leave the ground together, land."""
+    phase = _phase(t, rng, 0.95, 1.3)
+    channels: Channels = {}
+    _flat_feet(channels, rng.uniform(0.5, 0.8) * _pulse(phase, 1.8))
+    airborne = np.maximum(0.0, -np.cos(phase) - 0.1) / 0.9
+    channels["rise"] = rng.uniform(0.11, 0.17) * airborne
+    for side in SIDES:
+        channels[f"foot_{side}"] = -45 * airborne
+    _thrown_arms(channels, phase, rng.uniform(60, 160))
+    return channels
+
+
+def squat(t: Array, rng: np.random.Generator) -> Channels:
+    """Bend the knees and straighten, soles flat on the ground, arms as in a jump."""
+    phase = _phase(t, rng, 0.55, 0.85)
+    channels: Channels = {}
+    _flat_feet(channels, rng.uniform(0.65, 0.95) * _swell(phase + np.pi))
+    _thrown_arms(channels, phase, rng.uniform(60, 160))
+    return channels
+
+
+def _swung_arms(
+    channels: Channels, swell: Array, low: float, high: float, sides: tuple[str, ...] = SIDES
+) -> None:
+    for side in sides:
+        channels[f"raise_{side}"] = low + (high - low) * swell
+        channels[f"roll_{side}"] = 90.0
+        channels[f"elbow_{side}"] = 12.0
+
+
+def jack(t: Array, rng: np.random.Generator) -> Channels:
+    """Jumping jack: legs apart and arms overhead, together and down, with a small jump each way."""
+    phase = _phase(t, rng, 0.8, 1.15)
+    channels: Channels = {}
+    channels["rise"] = rng.uniform(0.03, 0.06) * np.abs(np.sin(phase)) ** 2
+    apart = rng.uniform(18, 27)
+    for side in SIDES:
+        channels[f"spread_{side}"] = 2 + apart * _swell(phase)
+        channels[f"knee_{side}"] = 8 + 14 * np.cos(phase) ** 2
+        channels[f"hip_{side}"] = 4 + 7 * np.cos(phase) ** 2
+        channels[f"foot_{side}"] = -25 * np.sin(phase) ** 2
+    _swung_arms(channels, _swell(phase), rng.uniform(8, 25), rng.uniform(145, 168))
+    return channels
+
+
+def wave2(t: Array, rng: np.random.Generator) -> Channels:
+    """Wave both arms between the sides and overhead, feet on the ground."""
+    phase = _phase(t, rng, 0.8, 1.3)
+    channels: Channels = {}
+    _stand(channels, rng)
+    _swung_arms(channels, _swell(phase), rng.uniform(15, 70), rng.uniform(145, 168))
+    return channels
+
+
+def wave1(t: Array, rng: np.random.Generator) -> Channels:
+    """Wave one arm; the other hangs."""
+    phase = _phase(t, rng, 0.9, 1.5)
+    channels: Channels = {}
+    _stand(channels, rng)
+    waving, hanging = SIDES if rng.uniform() < 0.5 else SIDES[::-1]
+    _swung_arms(
+        channels, _swell(phase), rng.uniform(20, 100), rng.uniform(150, 168), sides=(waving,)
+    )
+    channels[f"raise_{hanging}"] = rng.uniform(5, 12)
+    channels[f"elbow_{hanging}"] = rng.uniform(5, 20)
+    channels["side_lean"] = 3 * np.sin(phase)
+    return channels
+
+
+def bend(t: Array, rng: np.random.Generator) -> Channels:
+    """Bend down from the hips with hanging arms, and straighten."""
+    phase = _phase(t, rng, 0.45, 0.7)
+    channels: Channels = {}
+    _stand(channels, rng)
+    down = _swell(phase)
+    depth, reach = rng.uniform(70, 100), rng.uniform(0.9, 1.15)
+    channels["lean"] = 4 + depth * down
+    channels["nod"] = -10 * down
+    for side in SIDES:
+        channels[f"hip_{side}"] = 3 + 9 * down
+        channels[f"shoulder_{side}"] = 4 + reach * depth * down
+        channels[f"elbow_{side}"] = 10.0
+        channels[f"raise_{side}"] = 5.0
+    return channels
+
+
+def box(t: Array, rng: np.random.Generator) -> Channels:
+    """Box: punches by turns from a guard, one foot ahead, on springy knees."""
+    phase = _phase(t, rng, 0.9, 1.4)
+    channels: Channels = {"lean": rng.uniform(4, 12), "twist": -22 * np.sin(phase)}
+    ahead, behind = SIDES if rng.uniform() < 0.5 else SIDES[::-1]
+    spring = 4 * np.sin(2 * phase)
+    channels[f"hip_{ahead}"], channels[f"hip_{behind}"] = 22 + spring, -8 + spring
+    channels[f"knee_{ahead}"], channels[f"knee_{behind}"] = 18 + 2 * spring, 16 + 2 * spring
+    channels[f"foot_{behind}"] = -18.0
+    height = rng.uniform(75, 100)
+    for side, start in zip(SIDES, (0.0, np.pi), strict=True):
+        out = _pulse(phase + start - np.pi / 2, 2.0)
+        channels[f"shoulder_{side}"] = 40 + (height - 40) * out
+        channels[f"elbow_{side}"] = 125 - 115 * out
+        channels[f"raise_{side}"] = 12 - 8 * out
+        channels[f"spread_{side}"] = 6.0
+    return channels
+
+
+def kick(t: Array, rng: np.random.Generator) -> Channels:
+    """Kick forward with one leg, hands in a guard; the other leg stands."""
+    phase = _phase(t, rng, 0.75, 1.1)
+    channels: Channels = {"lean": 2 - 12 * _pulse(phase, 2.0)}
+    kicking, standing = SIDES if rng.uniform() < 0.5 else SIDES[::-1]
+    height, guard = rng.uniform(65, 100), rng.uniform(20, 110)
+    channels[f"hip_{kicking}"] = -12 + (height + 12) * _pulse(phase, 1.8)
+    channels[f"knee_{kicking}"] = 10 + 75 * _pulse(phase + 1.0, 2.0)
+    channels[f"foot_{kicking}"] = -15 + 60 * _pulse(phase, 1.8)
+    channels[f"hip_{standing}"], channels[f"knee_{standing}"] = 5.0, 12.0
+    for side in SIDES:
+        channels[f"shoulder_{side}"] = 25 + 15 * np.sin(phase)
+        channels[f"elbow_{side}"] = guard
+        channels[f"raise_{side}"] = 15.0
+    return channels
+
+
+def free(t: Array, rng: np.random.Generator) -> Channels:
+    """Move about on the spot without a purpose: every joint drifts on its own."""
+    channels: Channels = {}
+
+    def drift(middle: float, reach: float) -> Array:
+        rates, starts = rng.uniform(0.2, 0.9, 2), rng.uniform(0, 2 * np.pi, 2)
+        waves = np.sin(2 * np.pi * rates[:, None] * t + starts[:, None]).sum(axis=0)
+        return middle + reach * waves / 2
+
+    for side in SIDES:
+        bent = np.maximum(0.0, drift(8, 30))
+        channels[f"hip_{side}"] = bent + drift(0, 12)
+        channels[f"knee_{side}"] = 2 * bent
+        channels[f"spread_{side}"] = drift(6, 7)
+        channels[f"shoulder_{side}"] = drift(30, 80)
+        channels[f"raise_{side}"] = np.maximum(4.0, drift(45, 90))
+        channels[f"roll_{side}"] = drift(45, 45)
+        channels[f"elbow_{side}"] = np.maximum(5.0, drift(40, 60))
+    channels["lean"] = drift(12, 30)
+    channels["twist"] = drift(0, 30)
+    channels["side_lean"] = drift(0, 15)
+    return channels
+
+
+ACTIONS: dict[str, Action] = {
+    "bend": bend,
+    "box": box,
+    "jack": jack,
+    "jump": jump,
+    "kick": kick,
+    "run": run,
+    "side": sidestep,
+    "skip": skip,
+    "squat": squat,
+    "walk": walk,
+    "wave1": wave1,
+    "wave2": wave2,
+}
+"""The actions by name; ``free`` is none of them: it fills the pauses of the unlabelled pile."""
+
+
+def _sway(t: Array, rng: np.random.Generator) -> Array:
+    """What nobody holds quite still: a few degrees of slow movement, (T, len(CHANNELS))."""
+    sway = np.zeros((len(t), len(CHANNELS)))
+    moving = ["lean", "side_lean", "twist", "nod"]
+    moving += [
+        f"{a}_{s}" for a in LIMB_ANGLES if a in ("shoulder", "raise", "elbow") for s in SIDES
+    ]
+    for name in moving:
+        rate, start, offset = rng.uniform(0.2, 0.8), rng.uniform(0, 2 * np.pi), rng.normal(0, 3)
+        sway[:, CHANNEL[name]] = offset + 2.0 * np.sin(2 * np.pi * rate * t + start)
+    return sway
+
+
+def perform(action: Action, t: Array, rng: np.random.Generator) -> Array:
+    """One performance of an action at times ``t`` (seconds): (T, len(CHANNELS))."""
+    return stack_channels(action(t, rng), len(t)) + _sway(t, rng)
+
+
+def perform_in_turn(t: Array, rng: np.random.Generator, *, hold: tuple[float, float]) -> Array:
+    """Actions and free movement drawn one after another, each held ``hold`` seconds, then blended.
+
+    Between two the angles go over from one to the other within 0.5 s; the heading changes at some
+    of the changes. Returns (T, len(CHANNELS)).
+    """
+    names = list(ACTIONS)
+    motion = perform(free, t, rng)
+    heading = np.zeros(len(t))
+    start = 0.0
+    while start < t[-1]:
+        name = names[rng.integers(len(names))] if rng.uniform() < 0.75 else "free"
+        performed = perform(ACTIONS.get(name, free), t, rng)
+        share = np.clip((t - start) / 0.5 + 0.5, 0.0, 1.0) if start else np.ones(len(t))
+        share = share * share * (3 - 2 * share)
+        motion += share[:, None] * (performed - motion)
+        heading += share * (rng.uniform(-60, 60) if start and rng.uniform() < 0.5 else 0.0)
+        start += rng.uniform(*hold)
+    motion[:, CHANNEL["turn"]] = heading
+    return motion

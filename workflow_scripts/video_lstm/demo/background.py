@@ -1,0 +1,141 @@
+"""Textured places for the figures to move in: a wall or sky over a ground, and simple things."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+Colour = tuple[float, float, float]
+
+
+def draw_colour(
+    rng: np.random.Generator, *, value: tuple[float, float], saturation: tuple[float, float]
+) -> Colour:
+    """A colour of any hue as (blue, green, red), 0 to 255; value and saturation within bounds."""
+    hsv = np.array([[[rng.uniform(0, 360), rng.uniform(*saturation), rng.uniform(*value)]]])
+    blue, green, red = 255.0 * cv2.cvtColor(hsv.astype(np.float32), cv2.COLOR_HSV2BGR)[0, 0]
+    return float(blue), float(green), float(red)
+
+
+def _value_noise(
+    rng: np.random.Generator, width: int, height: int, *, cells: int, octaves: int
+) -> NDArray[np.float32]:
+    """Smooth noise of several scales in [-1, 1], (height, width), which repeats horizontally."""
+    noise = np.zeros((height, width), np.float32)
+    for octave in range(octaves):
+        across = cells << octave
+        down = max(2, round(across * height / width))
+        lattice = rng.uniform(-1, 1, (down, across)).astype(np.float32)
+        lattice = np.concatenate([lattice[:, -2:], lattice, lattice[:, :2]], axis=1)
+        step = width / across
+        padded = cv2.resize(lattice, (round(step * (across + 4)), height), interpolation=2)
+        offset = round(2 * step)
+        noise += 0.55**octave * padded[:, offset : offset + width]
+    return noise / max(1e-6, float(np.abs(noise).max()))
+
+
+def _pattern(rng: np.random.Generator, width: int, height: int) -> NDArray[np.float32]:
+    """Noise, stripes, tiles or a gradient in [-1, 1], (height, width)."""
+    kind = rng.integers(5)
+    x = np.arange(width, dtype=np.float32)[None, :]
+    y = np.arange(height, dtype=np.float32)[:, None]
+    period = width / rng.integers(14, 60)
+    if kind == 0:
+        return _value_noise(rng, width, height, cells=int(rng.integers(6, 40)), octaves=4)
+    if kind == 1:
+        return np.sin(2 * np.pi * x / period) + 0 * y
+    if kind == 2:
+        return np.sin(2 * np.pi * y / (0.7 * period)) + 0 * x
+    if kind == 3:
+        joint = (np.mod(x + 0.5 * period * (np.floor(2 * y / period) % 2), period) < 1.5) | (
+            np.mod(y, 0.5 * period) < 1.5
+        )
+        return np.where(joint, np.float32(-1), np.float32(0.4))
+    return np.linspace(-1, 1, height, dtype=np.float32)[:, None] + 0 * x
+
+
+def _textured(
+    rng: np.random.Generator, width: int, height: int, colour: Colour, strength: float
+) -> NDArray[np.float32]:
+    pattern = 0.7 * _pattern(rng, width, height)
+    pattern = pattern + 0.5 * _value_noise(rng, width, height, cells=12, octaves=5)
+    return np.asarray(colour, np.float32) + strength * pattern[:, :, None]
+
+
+def _furnish(rng: np.random.Generator, image: NDArray[np.float32], horizon: int) -> None:
+    """Put windows, poles, round things and trees against the wall, in place."""
+    width = image.shape[1]
+    for _ in range(rng.integers(2, 9)):
+        colour = draw_colour(rng, value=(0.2, 0.9), saturation=(0.05, 0.5))
+        x = int(rng.integers(0, width))
+        kind = rng.integers(4)
+        size = int(horizon * rng.uniform(0.12, 0.35))
+        top = int(rng.uniform(0.05, 0.6) * horizon)
+        if kind == 0:
+            cv2.rectangle(image, (x, top), (x + size, top + int(1.3 * size)), colour, -1)
+            frame = tuple(0.6 * c for c in colour)
+            cv2.rectangle(image, (x, top), (x + size, top + int(1.3 * size)), frame, 2)
+        elif kind == 1:
+            cv2.rectangle(image, (x, 0), (x + max(2, size // 6), horizon), colour, -1)
+        elif kind == 2:
+            cv2.circle(image, (x, top + size // 2), size // 2, colour, -1, cv2.LINE_AA)
+        else:
+            trunk = draw_colour(rng, value=(0.2, 0.4), saturation=(0.3, 0.6))
+            cv2.rectangle(image, (x - size // 10, top), (x + size // 10, horizon), trunk, -1)
+            for _ in range(7):
+                dx, dy = rng.normal(0, 0.45 * size, 2)
+                shade = rng.uniform(0.8, 1.15)
+                leaf = (40 * shade, 110 * shade, 60 * shade)
+                centre = (x + int(dx), top + int(0.6 * dy))
+                cv2.circle(image, centre, max(2, size // 3), leaf, -1, cv2.LINE_AA)
+
+
+@dataclass(frozen=True)
+class Background:
+    """A strip that repeats horizontally every ``period`` pixels.
+
+    Attributes:
+        strip: (height, period + view width, 3) uint8, blue, green, red.
+        period: pixels after which the strip repeats.
+    """
+
+    strip: Image
+    period: int
+
+    def view(self, left: float, width: int) -> tuple[Image, float]:
+        """The part that starts at pixel ``left`` (any real number), ``width`` wide at most.
+
+        Returns the slice at whole pixels and the fraction of a pixel that remains.
+        """
+        whole = int(np.floor(left))
+        start = whole % self.period
+        return self.strip[:, start : start + width], left - whole
+
+
+def draw_background(
+    rng: np.random.Generator, *, view_width: int, height: int, horizon: int, away_from: float
+) -> Background:
+    """Draw a place: the wall ends and the ground begins at row ``horizon``.
+
+    ``away_from`` is the mean brightness (0 to 1) of who will stand before it: the wall's differs
+    by at least 0.18.
+    """
+    period = 2 * view_width
+    bands = [
+        band for band in ((0.25, away_from - 0.18), (away_from + 0.18, 0.9)) if np.diff(band)[0] > 0
+    ]
+    spans = np.array([high - low for low, high in bands])
+    band = bands[rng.choice(len(bands), p=spans / spans.sum())]
+    value = (max(0.05, band[0]), band[1])
+    wall = draw_colour(rng, value=value, saturation=(0.05, 0.45))
+    ground = draw_colour(rng, value=(0.25, 0.75), saturation=(0.05, 0.5))
+    image = np.empty((height, period, 3), np.float32)
+    image[:horizon] = _textured(rng, period, horizon, wall, rng.uniform(8, 30))
+    image[horizon:] = _textured(rng, period, height - horizon, ground, rng.uniform(8, 30))
+    _furnish(rng, image, horizon)
+    image[:horizon] = 0.75 * image[:horizon] + 0.25 * np.asarray(wall, np.float32)
+    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.3), borderType=cv2.BORDER_REFLECT)
+    strip = np.clip(image, 0, 255).astype(np.uint8)
+    return Background(np.concatenate([strip, strip[:, :view_width]], axis=1), period)

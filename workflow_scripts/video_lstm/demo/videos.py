@@ -1,0 +1,366 @@
+"""The demo's video files: a labelled set and an unlabelled pile, rendered from one seed.
+
+They are synthetic: drawn figures, not people. Who performs, where, how large and how it is filmed
+is drawn for a performer's clip and is the same for every class: only the movement tells classes
+apart.
+"""
+
+import hashlib
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from video_lstm.demo.actions import ACTIONS, perform, perform_in_turn
+from video_lstm.demo.background import Background, draw_background
+from video_lstm.demo.drawing import Clothes, Figure, dress
+from video_lstm.demo.encoding import encode
+from video_lstm.demo.skeleton import Array, Body, place_on_ground
+from video_lstm.errors import UserError
+
+DEFAULT_ACTIONS = (
+    "bend",
+    "box",
+    "jack",
+    "jump",
+    "run",
+    "side",
+    "skip",
+    "walk",
+    "wave1",
+    "wave2",
+)
+SIZES = ((320, 240), (240, 180))
+RATES = (25, 15)
+CLIPS_PER_PERFORMER = 2
+MARGIN = 10
+"""Pixels drawn beyond each edge of the frame, for the camera to shake in."""
+FINE_RATE = 100
+"""Movement is worked out at least this often per second, whatever the frame rate."""
+
+Progress = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything about a video but the movement.
+
+    Attributes:
+        facing: degrees from the screen's right towards the camera.
+        stature: height of the figure, of the frame's height.
+        ground: where its feet stand, of the frame's height from the top.
+        aside: how far right of the middle it is, of the frame's height.
+        follow: which part of the figure's travel the camera follows, at least.
+        tilt: degrees the camera looks down.
+        shake: standard deviation of the camera's slow wander, of the frame's height.
+        noise: standard deviation of the sensor's noise, grey levels.
+        light: gain of the exposure.
+    """
+
+    body: Body
+    clothes: Clothes
+    background: Background
+    size: tuple[int, int]
+    rate: float
+    facing: float
+    stature: float
+    ground: float
+    aside: float
+    follow: float
+    tilt: float
+    shake: float
+    noise: float
+    light: float
+
+
+def generator(seed: int, *names: str) -> np.random.Generator:
+    """A generator of its own for everything that has a name, whatever the order of the work."""
+    digest = hashlib.sha256("/".join(names).encode()).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest[:16], "little")])
+
+
+def draw_scene(
+    seed: int, performer: str, clip: str, *, size: tuple[int, int], rate: float
+) -> Scene:
+    """The scene of a performer's clip; the performer alone decides body and clothes."""
+    who = generator(seed, "performer", performer)
+    body, clothes = Body.draw(who), Clothes.draw(who)
+    rng = generator(seed, "scene", performer, clip)
+    width, height = size
+    ground = rng.uniform(0.90, 0.95)
+    horizon = ground - rng.uniform(0.03, 0.25)
+    facing = rng.uniform(20, 75)
+    return Scene(
+        body=body,
+        clothes=clothes,
+        background=draw_background(
+            rng,
+            view_width=width + 2 * MARGIN + 1,
+            height=height + 2 * MARGIN,
+            horizon=round(horizon * height) + MARGIN,
+            away_from=clothes.brightness,
+        ),
+        size=size,
+        rate=rate,
+        facing=facing if rng.uniform() < 0.5 else 180 - facing,
+        stature=rng.uniform(0.66, 0.76),
+        ground=ground,
+        aside=rng.uniform(-0.08, 0.08),
+        follow=rng.uniform(0.7, 1.0),
+        tilt=rng.uniform(0, 12),
+        shake=rng.uniform(0.001, 0.006),
+        noise=rng.uniform(2, 7),
+        light=rng.uniform(0.85, 1.1),
+    )
+
+
+def frame_times(frames: int, rate: float) -> tuple[Array, int]:
+    """Fine times (seconds) for ``frames`` frames, and the number of fine steps per frame."""
+    fine = int(np.ceil(FINE_RATE / rate))
+    return np.arange(frames * fine) / (rate * fine), fine
+
+
+def film(
+    scene: Scene, motion: Array, fine: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.uint8]]:
+    """Film a movement in a scene: frames of planes Y, U, V, (height * 3 / 2, width) uint8 each.
+
+    motion: (frames * fine, channels), ``fine`` steps to a frame.
+    """
+    width, height = scene.size
+    pixels = scene.stature * height
+    joints, travel = place_on_ground(scene.body, motion)
+    joints, travel = joints[::fine], travel[::fine]
+    frames = len(joints)
+
+    facing, tilt = np.deg2rad(scene.facing), np.deg2rad(scene.tilt)
+    across = np.array([np.cos(facing), np.sin(facing)])
+    towards = np.array([np.sin(facing), -np.cos(facing)])
+    depth = joints[:, :, :2] @ towards
+    path = pixels * (travel @ across)
+    path = path - 0.5 * (path.min() + path.max())
+    follow = max(scene.follow, 1.0 - 0.3 * height / max(1e-6, float(np.ptp(path))))
+    camera = follow * path
+    left = camera + rng.uniform(0, scene.background.period)
+    middle = MARGIN + 0.5 * width + scene.aside * height + path - camera
+    screen = np.stack(
+        [
+            middle[:, None] + pixels * (joints[:, :, :2] @ across),
+            MARGIN
+            + scene.ground * height
+            - pixels * (joints[:, :, 2] * np.cos(tilt) - depth * np.sin(tilt)),
+        ],
+        axis=2,
+    )
+    screen[:, :, 0] += (left - np.floor(left))[:, None]
+    parts = dress(scene.body, scene.clothes)
+    figure = Figure(parts, scene.clothes, screen, depth, pixels)
+
+    shakes = _wander(rng, frames, scene.rate, 4) * scene.shake
+    shakes += rng.normal(0, 0.15 * scene.shake, (frames, 4))
+    grain = rng.normal(0, scene.noise, (height + 32, width + 32)).astype(np.int16)
+    shadow = np.rint([[0.17 * pixels, 0.035 * pixels]]).astype(int)[0]
+    for step in range(frames):
+        view, fraction = scene.background.view(float(left[step]), width + 2 * MARGIN + 1)
+        image = view.copy()
+        foot = (int(middle[step]), int(MARGIN + (scene.ground + 0.01) * height))
+        _darken(image, foot, (int(shadow[0]), int(shadow[1])))
+        figure.draw(image, step)
+        dx, dy, angle, zoom = shakes[step]
+        turn = cv2.getRotationMatrix2D(
+            (MARGIN + width / 2, MARGIN + height / 2), float(np.rad2deg(angle)), 1.0 + float(zoom)
+        )
+        turn[:, 2] += (dx * height - MARGIN - fraction, dy * height - MARGIN)
+        image = cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        planes = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420)
+        luma = planes[:height]
+        cv2.convertScaleAbs(luma, luma, scene.light * (1 + 0.01 * rng.normal()), 0.0)
+        row, column = rng.integers(0, 32, 2)
+        noise = grain[row : row + height, column : column + width]
+        cv2.add(luma, noise, luma, dtype=cv2.CV_8U)
+        yield planes
+
+
+def _wander(rng: np.random.Generator, frames: int, rate: float, values: int) -> Array:
+    """Slow smooth random movement of unit standard deviation: (frames, values)."""
+    t = np.arange(frames)[:, None] / rate
+    total = np.zeros((frames, values))
+    for hertz in (0.3, 0.7, 1.5, 3.1):
+        total += rng.normal(0, 0.7, values) * np.sin(
+            2 * np.pi * (hertz * rng.uniform(0.7, 1.4) * t + rng.uniform(0, 1, values))
+        )
+    return total
+
+
+def _darken(image: NDArray[np.uint8], centre: tuple[int, int], axes: tuple[int, int]) -> None:
+    """A soft shadow on the ground, in place."""
+    x0, x1 = max(0, centre[0] - axes[0]), min(image.shape[1], centre[0] + axes[0] + 1)
+    y0, y1 = max(0, centre[1] - axes[1]), min(image.shape[0], centre[1] + axes[1] + 1)
+    if x0 >= x1 or y0 >= y1:
+        return
+    x = (np.arange(x0, x1) - centre[0]) / axes[0]
+    y = (np.arange(y0, y1) - centre[1]) / axes[1]
+    shade = 1.0 - 0.5 * np.clip(1.0 - x[None, :] ** 2 - y[:, None] ** 2, 0.0, 1.0)
+    patch = image[y0:y1, x0:x1]
+    patch[:] = patch * shade[:, :, None]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One video to render: picklable, and independent of every other."""
+
+    path: Path
+    name: str
+    action: str | None
+    performer: str
+    clip: str
+    size: tuple[int, int]
+    rate: float
+    seconds: float
+    seed: int
+
+
+def _render(task: _Task) -> Path:
+    cv2.setNumThreads(1)
+    rng = generator(task.seed, "movement", task.name)
+    scene = draw_scene(task.seed, task.performer, task.clip, size=task.size, rate=task.rate)
+    t, fine = frame_times(round(task.seconds * task.rate), task.rate)
+    if task.action is None:
+        motion = perform_in_turn(t, rng, hold=(1.4, 3.2))
+    else:
+        motion = perform(ACTIONS[task.action], t, rng)
+    task.path.parent.mkdir(parents=True, exist_ok=True)
+    encode(task.path, film(scene, motion, fine, rng), size=task.size, rate=task.rate)
+    return task.path
+
+
+def _render_all(tasks: Sequence[_Task], workers: int, progress: Progress | None) -> list[Path]:
+    told = progress or (lambda: None)
+    if workers <= 1:
+        for task in tasks:
+            _render(task)
+            told()
+    else:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            futures = [pool.submit(_render, task) for task in tasks]
+            for future in as_completed(futures):
+                future.result()
+                told()
+    return [task.path for task in tasks]
+
+
+def _check(sizes: Sequence[tuple[int, int]], rates: Sequence[float], seconds: float) -> None:
+    for size in sizes:
+        if min(size) < 32 or any(side % 2 for side in size):
+            raise UserError(f"demo sizes: expected even numbers of pixels from 32, found {size}")
+    for rate in rates:
+        if rate <= 0 or round(seconds * rate) < 1:
+            raise UserError(
+                f"demo rates: expected at least one frame in {seconds} s, found {rate} frames/s"
+            )
+    if not sizes or not rates:
+        raise UserError("demo sizes and rates: expected at least one of each, found none")
+
+
+def render_labelled(
+    root: Path,
+    *,
+    actions: Sequence[str] = DEFAULT_ACTIONS,
+    videos_per_class: int = 24,
+    seconds: float = 2.0,
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    rates: Sequence[float] = RATES,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Render ``root/CLASS/CLASS_gXX_cYY.mp4`` (some .avi): each performer gXX does every action.
+
+    The n-th video of every class has the same performer, place, camera, size, rate and codec.
+
+    Args:
+        root: folder to fill; made where missing.
+        actions: the classes, names in ``video_lstm.demo.actions.ACTIONS``.
+        videos_per_class: two by each performer.
+        seconds: length of each video.
+        sizes: widths and heights in pixels, taken by turns.
+        rates: frames per second, taken by turns.
+        seed: everything follows from it.
+        workers: processes; the files do not depend on it.
+        progress: called after each video.
+
+    Returns:
+        The paths, by class.
+
+    Raises:
+        UserError: an action that is not known, a size that cannot be encoded, an empty video.
+    """
+    _check(sizes, rates, seconds)
+    for action in actions:
+        if action not in ACTIONS:
+            raise UserError(
+                f"demo actions: {action!r} is not known, expected some of {', '.join(ACTIONS)}"
+            )
+    tasks = []
+    for action in actions:
+        for index in range(videos_per_class):
+            performer = f"g{index // CLIPS_PER_PERFORMER + 1:02d}"
+            clip = f"c{index % CLIPS_PER_PERFORMER + 1:02d}"
+            name = f"{action}_{performer}_{clip}"
+            tasks.append(
+                _Task(
+                    path=root / action / (name + (".avi" if index % 5 == 3 else ".mp4")),
+                    name=name,
+                    action=action,
+                    performer=performer,
+                    clip=clip,
+                    size=sizes[index % len(sizes)],
+                    rate=rates[index // len(sizes) % len(rates)],
+                    seconds=seconds,
+                    seed=seed,
+                )
+            )
+    return _render_all(tasks, workers, progress)
+
+
+def render_pile(
+    root: Path,
+    *,
+    videos: int = 20,
+    seconds: float = 12.0,
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    rates: Sequence[float] = RATES,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Render ``root/pile_XXX.mp4`` (some .avi and .mkv): performers of its own, actions by turns.
+
+    Every video shows another performer than the labelled set's doing several actions and free
+    movements one after another. Arguments, result and errors as for :func:`render_labelled`.
+    """
+    _check(sizes, rates, seconds)
+    suffixes = (".mp4", ".mp4", ".avi", ".mp4", ".mp4", ".mkv", ".mp4")
+    tasks = []
+    for index in range(videos):
+        name = f"pile_{index + 1:03d}"
+        tasks.append(
+            _Task(
+                path=root / (name + suffixes[index % len(suffixes)]),
+                name=name,
+                action=None,
+                performer=name,
+                clip="c01",
+                size=sizes[index % len(sizes)],
+                rate=rates[index // len(sizes) % len(rates)],
+                seconds=seconds,
+                seed=seed,
+            )
+        )
+    return _render_all(tasks, workers, progress)

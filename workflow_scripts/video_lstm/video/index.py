@@ -1,0 +1,230 @@
+"""The table of a data set: every video once, what it is, and whether it can be used."""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from video_lstm.artifacts import open_artifact, read_strings, write_strings
+from video_lstm.errors import UserError
+from video_lstm.settings import VideoSettings, VideoSource
+from video_lstm.video.layouts import Entry, find_videos
+from video_lstm.video.probe import VideoInfo, probe_all
+from video_lstm.video.splits import TEST, TRAIN, UNUSED
+from video_lstm.video.timing import target_frames
+
+OK = "ok"
+
+
+@dataclass(frozen=True)
+class Video:
+    """A row of the table."""
+
+    path: str
+    """Relative to the root, with forward slashes; also the video's id."""
+    class_name: str
+    label: int
+    """Number of the class; -1 without classes."""
+    group: str
+    """Videos of one group belong on one side of any cut; empty: a group of its own."""
+    splits: tuple[int, ...]
+    """Part in every split: 0 unused, 1 training, 2 test."""
+    frames: int
+    """Frames at the target rate."""
+    native_frames: int
+    """Frames in the file."""
+    width: int
+    height: int
+    """Pixels, as displayed."""
+    rate: float
+    """Average frames a second in the file."""
+    duration: float
+    """Seconds."""
+    status: str
+    """``ok``, or in plain words why the video is left out."""
+    sha256: str
+
+
+@dataclass(frozen=True)
+class VideoTable:
+    """All videos of a data set, sorted by path."""
+
+    root: str
+    """Folder that paths are relative to, as the settings give it."""
+    rate: float | None
+    """Target rate in frames a second; None: every file as it is."""
+    classes: list[str]
+    """Names by label; empty without classes."""
+    videos: list[Video]
+    notes: list[str]
+    """What a person should know; not kept in a file."""
+
+    @property
+    def usable(self) -> list[int]:
+        """Rows of the videos that can be used."""
+        return [row for row, video in enumerate(self.videos) if video.status == OK]
+
+
+def build_index(
+    source: VideoSource,
+    video: VideoSettings,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> VideoTable:
+    """Find and probe every video of a data set.
+
+    Args:
+        source: where the videos are and how splits are cut.
+        video: target rate and least number of frames.
+        seed: of splits that are drawn.
+        workers: files probed at a time.
+        progress: called with the files done and the files in all.
+
+    Raises:
+        UserError: the root or a list is missing, a list names files that are not there, no video
+            can be used, or a class has no training or no test video left in a split.
+    """
+    layout = find_videos(source, seed)
+    root = Path(source.root)
+    open_rows = [row for row, entry in enumerate(layout.entries) if not entry.refusal]
+    paths = [root / layout.entries[row].path for row in open_rows]
+
+    def tell(done: int) -> None:
+        if progress is not None:
+            progress(done, len(paths))
+
+    probed = dict(zip(open_rows, probe_all(paths, workers, tell), strict=True))
+    labels = {name: label for label, name in enumerate(layout.classes)}
+    videos = []
+    for row, (entry, marks) in enumerate(zip(layout.entries, layout.marks, strict=True)):
+        info = probed.get(row) or VideoInfo(0, 0, 0, 0.0, 0.0, "", entry.refusal)
+        label = labels.get(entry.class_name, -1)
+        videos.append(_video(entry, label, marks, info, video.rate, video.min_frames))
+    table = VideoTable(source.root, video.rate, layout.classes, videos, layout.notes)
+    _check(table)
+    return table
+
+
+def _video(
+    entry: Entry,
+    label: int,
+    marks: tuple[int, ...],
+    info: VideoInfo,
+    rate: float | None,
+    min_frames: int,
+) -> Video:
+    status, frames = info.status, 0
+    if status == OK:
+        frames = target_frames(info.frames, info.duration, rate)
+        if frames < min_frames:
+            at = f" at {rate:g} a second" if rate else ""
+            status = f"too short: {frames} frames{at}, at least {min_frames} are needed"
+    return Video(
+        path=entry.path,
+        class_name=entry.class_name,
+        label=label,
+        group=entry.group,
+        # What cannot be used is in no split.
+        splits=marks if status == OK else (UNUSED,) * len(marks),
+        frames=frames,
+        native_frames=info.frames,
+        width=info.width,
+        height=info.height,
+        rate=info.rate,
+        duration=info.duration,
+        status=status,
+        sha256=info.sha256,
+    )
+
+
+def summarise(table: VideoTable) -> str:
+    """One line: how many videos, how long, and what is left out and why."""
+    usable = [table.videos[row] for row in table.usable]
+    seconds = sum(video.duration for video in usable)
+    length = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds:.0f} seconds"
+    words = f"{len(usable)} of {len(table.videos)} videos can be used ({length}"
+    words += f", {len(table.classes)} classes)" if table.classes else ")"
+    left_out = [video for video in table.videos if video.status != OK]
+    if not left_out:
+        return words
+    examples: dict[str, str] = {}
+    for video in left_out:
+        examples.setdefault(video.status, video.path)
+    counts = Counter(video.status for video in left_out).most_common()
+    told = [f"{count} {status} ({examples[status]!r})" for status, count in counts[:5]]
+    more = [f"{len(counts) - 5} other reasons"] if len(counts) > 5 else []
+    return f"{words}; left out: {'; '.join(told + more)}"
+
+
+def write_videos(file: h5py.File, table: VideoTable) -> None:
+    """Write a table into an open artifact of schema `videos`."""
+    videos = table.videos
+    file.attrs["root"] = table.root
+    file.attrs["rate"] = math.nan if table.rate is None else table.rate
+    write_strings(file, "id", [v.path for v in videos])
+    write_strings(file, "path", [v.path for v in videos])
+    write_strings(file, "class", [v.class_name for v in videos])
+    write_strings(file, "group", [v.group for v in videos])
+    write_strings(file, "status", [v.status for v in videos])
+    write_strings(file, "sha256", [v.sha256 for v in videos])
+    write_strings(file, "classes", table.classes)
+    for name in ("label", "frames", "native_frames", "width", "height"):
+        file[name] = np.array([getattr(v, name) for v in videos], np.int32)
+    for name in ("rate", "duration"):
+        file[name] = np.array([getattr(v, name) for v in videos], np.float64)
+    count = len(videos[0].splits) if videos else 0
+    file["splits"] = np.array([v.splits for v in videos], np.int8).reshape(len(videos), count)
+
+
+def read_videos(path: Path) -> VideoTable:
+    """Read back what :func:`write_videos` wrote."""
+    with open_artifact(path, "videos") as file:
+        rate = float(file.attrs["rate"])
+        columns = zip(
+            read_strings(file, "path"),
+            read_strings(file, "class"),
+            file["label"][()].tolist(),
+            read_strings(file, "group"),
+            map(tuple, file["splits"][()].tolist()),
+            *(
+                file[name][()].tolist()
+                for name in ("frames", "native_frames", "width", "height", "rate", "duration")
+            ),
+            read_strings(file, "status"),
+            read_strings(file, "sha256"),
+            strict=True,
+        )
+        return VideoTable(
+            root=str(file.attrs["root"]),
+            rate=None if math.isnan(rate) else rate,
+            classes=read_strings(file, "classes"),
+            videos=[Video(*values) for values in columns],
+            notes=[],
+        )
+
+
+def _check(table: VideoTable) -> None:
+    """The table must be of use: some videos, and both sides of every split in every class."""
+    if not table.usable:
+        raise UserError(f"{table.root}: expected videos that can be used, {summarise(table)}")
+    splits = len(table.videos[0].splits)
+    for split in range(splits):
+        for label, name in enumerate(table.classes):
+            members = [video for video in table.videos if video.label == label]
+            for part, word in ((TRAIN, "training"), (TEST, "test")):
+                if any(video.splits[split] == part for video in members):
+                    continue
+                broken = [video for video in members if video.status != OK]
+                why = f", {len(broken)} cannot be used" if broken else ""
+                example = f" ({broken[0].path!r}: {broken[0].status})" if broken else ""
+                raise UserError(
+                    f"{os.path.join(table.root, name)}: expected {word} videos of class '{name}' "  # noqa: PTH118
+                    f"in split {split + 1}, found none among its {len(members)} videos{why}"
+                    f"{example}; add videos or change the splits"
+                )

@@ -1,0 +1,223 @@
+"""Find the files of a data set: what lies where in `folders`, `ucf101`, `hmdb51`, `unlabelled`."""
+
+import os
+import re
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from video_lstm.errors import UserError
+from video_lstm.settings import VideoSource
+from video_lstm.video import splits
+
+# Notes and lists that lie among videos. Everything else is taken for a video until it is opened.
+_TEXT = {".txt", ".csv", ".tsv", ".json", ".md", ".yaml", ".yml", ".html", ".pdf"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file that may be a video."""
+
+    path: str
+    """Relative to the root, with forward slashes; bytes that are not UTF-8 are escaped."""
+    class_name: str = ""
+    """The first folder of the path; empty without classes."""
+    group: str = ""
+    """Videos of one group show one subject or were cut from one film; empty: of its own."""
+    refusal: str = ""
+    """Why it is not even opened."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A data set before any file was opened."""
+
+    entries: list[Entry]
+    """Sorted by path."""
+    classes: list[str]
+    """In the order of their labels."""
+    marks: list[tuple[int, ...]]
+    """For every entry, its part in every split: 0 unused, 1 training, 2 test."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know."""
+
+
+def find_videos(source: VideoSource, seed: int) -> Layout:
+    """Files, classes, groups and splits of a data set.
+
+    Args:
+        source: kind, root and splits of the data set.
+        seed: of splits that are drawn.
+
+    Raises:
+        UserError: the root or a list is missing or empty, a list names files that are not there, or
+            the splits do not fit the files.
+    """
+    root = Path(source.root)
+    if not root.is_dir():
+        raise UserError(
+            f"{root}: expected the folder of a data set's videos ({source.kind}), found no folder "
+            "there; set 'root' to where they are"
+        )
+    find: dict[str, Callable[[VideoSource, Path, int], Layout]] = {
+        "folders": _folders,
+        "ucf101": _ucf101,
+        "hmdb51": _hmdb51,
+        "unlabelled": _unlabelled,
+    }
+    layout = find[source.kind](source, root, seed)
+    if not layout.entries:
+        wanted = "videos" if source.kind == "unlabelled" else "a folder for each class, with videos"
+        raise UserError(f"{root}: expected {wanted}, found none; set 'root' to where they are")
+    return layout
+
+
+def _unlabelled(source: VideoSource, root: Path, seed: int) -> Layout:
+    entries = _scan(root)
+    return Layout(entries, [], [() for _ in entries])
+
+
+def _folders(source: VideoSource, root: Path, seed: int) -> Layout:
+    entries = _labelled(root)
+    how = source.splits
+    if how.by == "group":
+        entries = [
+            Entry(e.path, e.class_name, _named_group(e.path, how.pattern), e.refusal)
+            for e in entries
+        ]
+        marks = splits.by_group([entry.group for entry in entries], how.test, how.count, seed)
+    elif how.by == "list":
+        marks = splits.by_list(
+            [entry.path for entry in entries], list(map(Path, how.train)), list(map(Path, how.test))
+        )
+    else:
+        members = [(entry.class_name, entry.path) for entry in entries]
+        marks = splits.by_fraction(members, how.test, how.count, seed)
+    return Layout(entries, sorted({entry.class_name for entry in entries}), marks)
+
+
+def _ucf101(source: VideoSource, root: Path, seed: int) -> Layout:
+    lists = _lists_folder(source, root, "ucfTrainTestlist", "classInd.txt")
+    entries = [
+        # `v_Archery_g07_c02`: clips of one group were cut from the same film.
+        Entry(e.path, e.class_name, _clip_group(e, r"_(g\d+)_c\d+"), e.refusal)
+        for e in _labelled(root)
+    ]
+    classes = splits.ucf101_classes(lists)
+    marks, notes = splits.ucf101([e.path for e in entries], classes, lists)
+    return _official(entries, classes, marks, notes)
+
+
+def _hmdb51(source: VideoSource, root: Path, seed: int) -> Layout:
+    lists = _lists_folder(source, root, "testTrainMulti_7030_splits", "*_test_split1.txt")
+    entries = [
+        # `FILM_CLASS_f_cm_np1_...`: what stands before the class is the film.
+        Entry(e.path, e.class_name, _clip_group(e, f"^(.*)_{re.escape(e.class_name)}_"), e.refusal)
+        for e in _labelled(root)
+    ]
+    classes = splits.hmdb51_classes(lists)
+    marks, notes = splits.hmdb51([e.path for e in entries], classes, lists)
+    return _official(entries, classes, marks, notes)
+
+
+def _official(
+    entries: list[Entry], classes: list[str], marks: list[tuple[int, ...]], notes: list[str]
+) -> Layout:
+    """Leave out folders that are no class, and classes that have no folder."""
+    known = {name.casefold(): name for name in classes}
+    kept = [
+        (Entry(e.path, known[e.class_name.casefold()], e.group, e.refusal), mark)
+        for e, mark in zip(entries, marks, strict=True)
+        if e.class_name.casefold() in known
+    ]
+    others = sorted({e.class_name for e in entries if e.class_name.casefold() not in known})
+    if others:
+        notes = [*notes, f"no official class, left out: {', '.join(others)}"]
+    present = {entry.class_name for entry, _ in kept}
+    return Layout(
+        [entry for entry, _ in kept],
+        [name for name in classes if name in present],
+        [mark for _, mark in kept],
+        notes,
+    )
+
+
+def _lists_folder(source: VideoSource, root: Path, usual: str, sample: str) -> Path:
+    """Where the official lists are: as set, or where the download unpacks."""
+    if source.lists is not None:
+        places = [Path(source.lists)]
+    else:
+        places = [root.parent / usual, root / usual, root.parent, root]
+    for place in places:
+        if any(place.glob(sample)):
+            return place
+    raise UserError(
+        f"{places[0]}: expected the official lists of {source.kind} ({sample}, ...), found none; "
+        "unpack them there or set 'lists' to their folder"
+    )
+
+
+def _labelled(root: Path) -> list[Entry]:
+    """Files below class folders; a file that lies beside them has no class and is left out."""
+    return [
+        Entry(e.path, e.path.split("/")[0], refusal=e.refusal)
+        for e in _scan(root)
+        if "/" in e.path or e.refusal == _LINKED_FOLDER
+    ]
+
+
+_LINKED_FOLDER = "a symbolic link to a folder: not followed"
+
+
+def _scan(root: Path) -> list[Entry]:
+    """Every file below a folder that is not hidden and no text, sorted by path.
+
+    Nothing outside the root is read: links that lead out of it, and links to folders, are entries
+    with a refusal.
+    """
+    inside = root.resolve()
+    entries = []
+    for folder, folders, files in os.walk(root, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in [*folders, *files]:
+            path = Path(folder, name)
+            if name.startswith(".") or path.suffix.lower() in _TEXT:
+                continue
+            refusal = _refusal(path, inside)
+            if refusal is not None:
+                relative = PurePosixPath(path.relative_to(root)).as_posix()
+                shown = os.fsencode(relative).decode("utf-8", "backslashreplace")
+                if shown != relative:
+                    refusal = "its name is not valid UTF-8"
+                entries.append(Entry(shown, refusal=refusal))
+    return sorted(entries, key=lambda entry: entry.path)
+
+
+def _refusal(path: Path, inside: Path) -> str | None:
+    """Why a file is not opened; empty: it is; None: it is a plain folder."""
+    mode = path.lstat().st_mode
+    if stat.S_ISDIR(mode):
+        return None
+    if stat.S_ISLNK(mode):
+        if path.is_dir():
+            return _LINKED_FOLDER
+        if not path.resolve().is_relative_to(inside):
+            return "a symbolic link out of the data set's folder: not followed"
+    return ""
+
+
+def _named_group(path: str, pattern: str) -> str:
+    name = path.rsplit("/", 1)[-1]
+    match = re.search(pattern, name)
+    if match is None or not match["group"]:
+        raise UserError(
+            f"splits.pattern: expected '{pattern}' to find a group in every file's name, found "
+            f"none in '{path}'; mend the pattern or move the file out"
+        )
+    return match["group"]
+
+
+def _clip_group(entry: Entry, pattern: str) -> str:
+    match = re.search(pattern, entry.path.rsplit("/", 1)[-1])
+    return f"{entry.class_name}/{match[1]}" if match else ""

@@ -48,71 +48,65 @@ def _flat_feet(channels: Channels, crouch: Array | float) -> None:
 
 def _stand(channels: Channels, rng: np.random.Generator) -> None:
     """Stand on both feet, a little astride."""
-    astride = rng.uniform(2, 9)
+    astride = rng.uniform(2, 20)
     for side in SIDES:
         channels[f"spread_{side}"] = astride
         channels[f"hip_{side}"] = 3.0
         channels[f"knee_{side}"] = 6.0
 
 
-def _gait_arms(channels: Channels, phase: Array, swing: float, elbow: float, raised: float) -> None:
+def _carry(channels: Channels, phase: Array, rng: np.random.Generator) -> None:
+    """Carry trunk and arms in any manner of walking or running: the same choice for every gait."""
+    channels["lean"] = rng.uniform(0, 14)
+    channels["twist"] = rng.uniform(3, 8) * np.sin(phase)
+    swing, bent, raised = rng.uniform(12, 42), rng.uniform(12, 100), rng.uniform(4, 30)
     for side, start in zip(SIDES, (np.pi, 0.0), strict=True):
         forward = np.sin(phase + start)
         channels[f"shoulder_{side}"] = 3 + swing * forward
-        channels[f"elbow_{side}"] = elbow + 10 * forward
+        channels[f"elbow_{side}"] = bent + 10 * forward
         channels[f"raise_{side}"] = raised
 
 
 def walk(t: Array, rng: np.random.Generator) -> Channels:
     """Walk forward: one foot always on the ground, stance knee straight, arms against legs."""
-    phase = _phase(t, rng, 0.75, 1.05)
-    stride, swing = rng.uniform(22, 31), rng.uniform(15, 38)
-    channels: Channels = {"lean": rng.uniform(0, 7), "twist": 5 * np.sin(phase)}
+    phase = _phase(t, rng, 0.7, 0.95)
+    stride, heel = rng.uniform(24, 34), rng.uniform(50, 66)
+    channels: Channels = {}
     for side, start in zip(SIDES, (0.0, np.pi), strict=True):
         p = phase + start
         channels[f"hip_{side}"] = 5 + stride * np.sin(p)
-        channels[f"knee_{side}"] = 6 + 52 * _pulse(p + 0.45, 2.2) + 9 * _pulse(p - 2.2, 6)
+        channels[f"knee_{side}"] = 6 + heel * _pulse(p + 0.45, 2.2) + 9 * _pulse(p - 2.2, 6)
         channels[f"foot_{side}"] = 16 * _pulse(p - 1.5, 4) - 40 * _pulse(p - 5.2, 3)
         channels[f"spread_{side}"] = 1.0
-    _gait_arms(channels, phase, swing, rng.uniform(12, 40), rng.uniform(4, 10))
+    _carry(channels, phase, rng)
     return channels
 
 
 def run(t: Array, rng: np.random.Generator) -> Channels:
     """Run forward: a flight in every step, heels high, elbows bent."""
-    phase = _phase(t, rng, 1.25, 1.6)
-    stride, swing = rng.uniform(32, 42), rng.uniform(25, 45)
-    flight = rng.uniform(0.035, 0.06)
-    channels: Channels = {
-        "lean": rng.uniform(6, 16),
-        "twist": 8 * np.sin(phase),
-        "rise": flight * np.maximum(0.0, -np.cos(2 * phase)),
-    }
+    phase = _phase(t, rng, 1.3, 1.7)
+    stride, heel = rng.uniform(28, 40), rng.uniform(58, 84)
+    channels: Channels = {"rise": rng.uniform(0.03, 0.06) * np.maximum(0.0, -np.cos(2 * phase))}
     for side, start in zip(SIDES, (0.0, np.pi), strict=True):
         p = phase + start
         channels[f"hip_{side}"] = 14 + stride * np.sin(p)
-        channels[f"knee_{side}"] = 16 + 82 * _pulse(p + 0.7, 1.6) + 10 * _pulse(p - 2.6, 4)
+        channels[f"knee_{side}"] = 14 + heel * _pulse(p + 0.7, 1.6) + 10 * _pulse(p - 2.6, 4)
         channels[f"foot_{side}"] = 5 * _pulse(p - 1.5, 4) - 50 * _pulse(p - 5.0, 2.5)
-    _gait_arms(channels, phase, swing, rng.uniform(60, 100), rng.uniform(6, 14))
+    _carry(channels, phase, rng)
     return channels
 
 
 def skip(t: Array, rng: np.random.Generator) -> Channels:
     """Skip forward: a step and a hop on one leg with the other knee high, then the other leg."""
     phase = _phase(t, rng, 0.8, 1.05)
-    lift, swing = rng.uniform(30, 40), rng.uniform(25, 55)
-    flight = rng.uniform(0.06, 0.09)
-    channels: Channels = {
-        "lean": rng.uniform(0, 8),
-        "twist": 6 * np.sin(phase),
-        "rise": flight * np.maximum(0.0, -np.cos(2 * phase) - 0.15) / 0.85,
-    }
+    lift, flight = rng.uniform(30, 40), rng.uniform(0.06, 0.09)
+    channels: Channels = {"rise": flight * np.maximum(0.0, -np.cos(2 * phase) - 0.15) / 0.85}
     for side, start in zip(SIDES, (0.0, np.pi), strict=True):
         p = phase + start
         channels[f"hip_{side}"] = lift * (0.7 + 1.1 * np.sin(p))
         channels[f"knee_{side}"] = 10 + 85 * _pulse(p - 1.2, 1.6)
         channels[f"foot_{side}"] = -45 * _pulse(p - 4.7, 2.5) - 15 * _pulse(p - 1.6, 3)
-    _gait_arms(channels, phase, swing, rng.uniform(20, 70), rng.uniform(6, 14))
+    _carry(channels, phase, rng)
     return channels
 
 
@@ -121,7 +115,7 @@ def sidestep(t: Array, rng: np.random.Generator) -> Channels:
     phase = _phase(t, rng, 0.9, 1.4)
     lead, follow = SIDES if rng.uniform() < 0.5 else SIDES[::-1]
     width = rng.uniform(12, 19)
-    arms = rng.uniform(8, 50)
+    arms = rng.uniform(8, 100)
     channels: Channels = {"lean": rng.uniform(0, 8)}
     for name, turn in ((lead, 0.0), (follow, np.pi)):
         lifted = np.maximum(0.0, np.sin(phase + turn))
@@ -146,7 +140,7 @@ def jump(t: Array, rng: np.random.Generator) -> Channels:
     """Jump in place: crouch, both feet leave the ground together, land."""
     phase = _phase(t, rng, 0.95, 1.3)
     channels: Channels = {}
-    _flat_feet(channels, rng.uniform(0.5, 0.8) * _pulse(phase, 1.8))
+    _flat_feet(channels, rng.uniform(0.55, 0.9) * _pulse(phase, 1.8))
     airborne = np.maximum(0.0, -np.cos(phase) - 0.1) / 0.9
     channels["rise"] = rng.uniform(0.11, 0.17) * airborne
     for side in SIDES:
@@ -159,7 +153,7 @@ def squat(t: Array, rng: np.random.Generator) -> Channels:
     """Bend the knees and straighten, soles flat on the ground, arms as in a jump."""
     phase = _phase(t, rng, 0.55, 0.85)
     channels: Channels = {}
-    _flat_feet(channels, rng.uniform(0.65, 0.95) * _swell(phase + np.pi))
+    _flat_feet(channels, rng.uniform(0.55, 0.9) * _swell(phase + np.pi))
     _thrown_arms(channels, phase, rng.uniform(60, 160))
     return channels
 
@@ -178,13 +172,13 @@ def jack(t: Array, rng: np.random.Generator) -> Channels:
     phase = _phase(t, rng, 0.8, 1.15)
     channels: Channels = {}
     channels["rise"] = rng.uniform(0.03, 0.06) * np.abs(np.sin(phase)) ** 2
-    apart = rng.uniform(18, 27)
+    apart = rng.uniform(16, 25)
     for side in SIDES:
         channels[f"spread_{side}"] = 2 + apart * _swell(phase)
         channels[f"knee_{side}"] = 8 + 14 * np.cos(phase) ** 2
         channels[f"hip_{side}"] = 4 + 7 * np.cos(phase) ** 2
         channels[f"foot_{side}"] = -25 * np.sin(phase) ** 2
-    _swung_arms(channels, _swell(phase), rng.uniform(8, 25), rng.uniform(145, 168))
+    _swung_arms(channels, _swell(phase), rng.uniform(8, 70), rng.uniform(130, 168))
     return channels
 
 
@@ -193,21 +187,21 @@ def wave2(t: Array, rng: np.random.Generator) -> Channels:
     phase = _phase(t, rng, 0.8, 1.3)
     channels: Channels = {}
     _stand(channels, rng)
-    _swung_arms(channels, _swell(phase), rng.uniform(15, 70), rng.uniform(145, 168))
+    _swung_arms(channels, _swell(phase), rng.uniform(8, 100), rng.uniform(130, 168))
     return channels
 
 
 def wave1(t: Array, rng: np.random.Generator) -> Channels:
-    """Wave one arm; the other hangs."""
+    """Wave one arm; the other hangs, or is held still at any height."""
     phase = _phase(t, rng, 0.9, 1.5)
     channels: Channels = {}
     _stand(channels, rng)
-    waving, hanging = SIDES if rng.uniform() < 0.5 else SIDES[::-1]
+    waving, still = SIDES if rng.uniform() < 0.5 else SIDES[::-1]
     _swung_arms(
-        channels, _swell(phase), rng.uniform(20, 100), rng.uniform(150, 168), sides=(waving,)
+        channels, _swell(phase), rng.uniform(8, 100), rng.uniform(130, 168), sides=(waving,)
     )
-    channels[f"raise_{hanging}"] = rng.uniform(5, 12)
-    channels[f"elbow_{hanging}"] = rng.uniform(5, 20)
+    held = rng.uniform(5, 12) if rng.uniform() < 0.4 else rng.uniform(20, 165)
+    _swung_arms(channels, np.zeros_like(t), held, held, sides=(still,))
     channels["side_lean"] = 3 * np.sin(phase)
     return channels
 
@@ -218,7 +212,7 @@ def bend(t: Array, rng: np.random.Generator) -> Channels:
     channels: Channels = {}
     _stand(channels, rng)
     down = _swell(phase)
-    depth, reach = rng.uniform(70, 100), rng.uniform(0.9, 1.15)
+    depth, reach = rng.uniform(50, 100), rng.uniform(0.9, 1.15)
     channels["lean"] = 4 + depth * down
     channels["nod"] = -10 * down
     for side in SIDES:
@@ -255,8 +249,8 @@ def kick(t: Array, rng: np.random.Generator) -> Channels:
     kicking, standing = SIDES if rng.uniform() < 0.5 else SIDES[::-1]
     height, guard = rng.uniform(65, 100), rng.uniform(20, 110)
     channels[f"hip_{kicking}"] = -12 + (height + 12) * _pulse(phase, 1.8)
-    channels[f"knee_{kicking}"] = 10 + 75 * _pulse(phase + 1.0, 2.0)
-    channels[f"foot_{kicking}"] = -15 + 60 * _pulse(phase, 1.8)
+    channels[f"knee_{kicking}"] = 30 + 60 * _pulse(phase + 1.0, 2.0)
+    channels[f"foot_{kicking}"] = 45 * _pulse(phase, 1.8)
     channels[f"hip_{standing}"], channels[f"knee_{standing}"] = 5.0, 12.0
     for side in SIDES:
         channels[f"shoulder_{side}"] = 25 + 15 * np.sin(phase)

@@ -69,27 +69,27 @@ def _furnish(rng: np.random.Generator, image: NDArray[np.float32], horizon: int)
     width = image.shape[1]
     for _ in range(rng.integers(2, 9)):
         colour = draw_colour(rng, value=(0.2, 0.9), saturation=(0.05, 0.5))
-        x = int(rng.integers(0, width))
-        kind = rng.integers(4)
+        frame = tuple(0.6 * c for c in colour)
+        trunk = draw_colour(rng, value=(0.2, 0.4), saturation=(0.3, 0.6))
         size = int(horizon * rng.uniform(0.12, 0.35))
         top = int(rng.uniform(0.05, 0.6) * horizon)
-        if kind == 0:
-            cv2.rectangle(image, (x, top), (x + size, top + int(1.3 * size)), colour, -1)
-            frame = tuple(0.6 * c for c in colour)
-            cv2.rectangle(image, (x, top), (x + size, top + int(1.3 * size)), frame, 2)
-        elif kind == 1:
-            cv2.rectangle(image, (x, 0), (x + max(2, size // 6), horizon), colour, -1)
-        elif kind == 2:
-            cv2.circle(image, (x, top + size // 2), size // 2, colour, -1, cv2.LINE_AA)
-        else:
-            trunk = draw_colour(rng, value=(0.2, 0.4), saturation=(0.3, 0.6))
-            cv2.rectangle(image, (x - size // 10, top), (x + size // 10, horizon), trunk, -1)
-            for _ in range(7):
-                dx, dy = rng.normal(0, 0.45 * size, 2)
-                shade = rng.uniform(0.8, 1.15)
-                leaf = (40 * shade, 110 * shade, 60 * shade)
-                centre = (x + int(dx), top + int(0.6 * dy))
-                cv2.circle(image, centre, max(2, size // 3), leaf, -1, cv2.LINE_AA)
+        leaves = rng.normal(0, (0.45 * size, 0.27 * size), (7, 2)).astype(int)
+        kind = rng.integers(4)
+        left = int(rng.integers(0, width))
+        for x in (left, left - width):  # what the strip's end cuts goes on at its start
+            if kind == 0:
+                cv2.rectangle(image, (x, top), (x + size, top + int(1.3 * size)), colour, -1)
+                cv2.rectangle(image, (x, top), (x + size, top + int(1.3 * size)), frame, 2)
+            elif kind == 1:
+                cv2.rectangle(image, (x, 0), (x + max(2, size // 6), horizon), colour, -1)
+            elif kind == 2:
+                cv2.circle(image, (x, top + size // 2), size // 2, colour, -1, cv2.LINE_AA)
+            else:
+                cv2.rectangle(image, (x - size // 10, top), (x + size // 10, horizon), trunk, -1)
+                for dx, dy in leaves.tolist():
+                    leaf = (40 + 0.3 * dx, 110 + 0.8 * dx, 60 + 0.4 * dx)
+                    centre = (x + dx, top + dy)
+                    cv2.circle(image, centre, max(2, size // 3), leaf, -1, cv2.LINE_AA)
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,12 @@ def draw_background(
     wall = draw_colour(rng, value=value, saturation=(0.05, 0.45))
     ground = draw_colour(rng, value=(0.25, 0.75), saturation=(0.05, 0.5))
     image = np.empty((height, period, 3), np.float32)
-    image[:horizon] = _textured(rng, period, horizon, wall, rng.uniform(8, 30))
-    image[horizon:] = _textured(rng, period, height - horizon, ground, rng.uniform(8, 30))
+    image[:horizon] = _textured(rng, period, horizon, wall, rng.uniform(6, 22))
+    image[horizon:] = _textured(rng, period, height - horizon, ground, rng.uniform(6, 22))
     _furnish(rng, image, horizon)
-    image[:horizon] = 0.75 * image[:horizon] + 0.25 * np.asarray(wall, np.float32)
-    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.3), borderType=cv2.BORDER_REFLECT)
+    image[:horizon] = 0.6 * image[:horizon] + 0.4 * np.asarray(wall, np.float32)
+    image = cv2.GaussianBlur(
+        image, (0, 0), 0.006 * height * rng.uniform(0.6, 2.0), borderType=cv2.BORDER_REFLECT
+    )
     strip = np.clip(image, 0, 255).astype(np.uint8)
     return Background(np.concatenate([strip, strip[:, :view_width]], axis=1), period)

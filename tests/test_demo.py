@@ -1,0 +1,261 @@
+"""The demo's videos: what the figures do, what does not give a class away, and the files."""
+
+import hashlib
+import json
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+
+from video_lstm.demo import videos
+from video_lstm.demo.actions import ACTIONS, perform
+from video_lstm.demo.skeleton import (
+    CHANNEL,
+    JOINT,
+    Body,
+    forward_kinematics,
+    place_on_ground,
+    stack_channels,
+)
+from video_lstm.errors import UserError
+
+SEEDS = range(5)
+
+
+def performance(action, seed, seconds=4.0):
+    """Joints over the ground (T, joints, 3), travel (T, 2) and body of one performance."""
+    rng = np.random.default_rng([seed, *action.encode()])
+    body = Body.draw(rng)
+    t = np.arange(0, seconds, 0.01)
+    motion = perform(ACTIONS[action], t, rng)
+    joints, travel = place_on_ground(body, motion)
+    return joints, travel, motion
+
+
+def soles(joints):
+    """Height of the lowest point of each foot: (T, 2), left and right."""
+    pairs = [[JOINT[f"{end}_{side}"] for end in ("heel", "toe")] for side in ("left", "right")]
+    return joints[:, pairs, 2].min(axis=2)
+
+
+def reach(joints, name):
+    """Length of the diagonal of the box that a joint moves in, seen from the pelvis."""
+    path = joints[:, JOINT[name]] - joints[:, JOINT["pelvis"]]
+    return np.linalg.norm(np.ptp(path, axis=0))
+
+
+def test_forward_kinematics_of_known_poses():
+    body = Body.draw(np.random.default_rng(0))
+    upright = forward_kinematics(body, stack_channels({}, 1))[0]
+    knee, hip = upright[JOINT["knee_left"]], upright[JOINT["hip_left"]]
+    np.testing.assert_allclose(knee - hip, [0, 0, -body.thigh], atol=1e-12)
+
+    def moved(joint, parent, **channels):
+        pose = forward_kinematics(body, stack_channels(channels, 1))[0]
+        return pose[JOINT[joint]] - pose[JOINT[parent]]
+
+    forward, left, up = np.eye(3)
+    cases = [
+        (moved("knee_left", "hip_left", hip_left=90), body.thigh * forward),
+        (moved("knee_right", "hip_right", spread_right=90), -body.thigh * left),
+        (moved("ankle_left", "knee_left", hip_left=90, knee_left=90), -body.shank * up),
+        (moved("elbow_left", "shoulder_left", raise_left=180), body.upper_arm * up),
+        (moved("wrist_right", "elbow_right", elbow_right=90), body.forearm * forward),
+        (
+            moved("wrist_left", "elbow_left", raise_left=90, roll_left=90, elbow_left=90),
+            body.forearm * up,
+        ),
+        (moved("chest", "pelvis", lean=90), body.trunk * forward),
+    ]
+    for found, expected in cases:
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_bones_keep_their_length_whatever_the_action():
+    for action in ACTIONS:
+        joints, _, _ = performance(action, 0)
+        for one, other in (("hip_left", "knee_left"), ("elbow_right", "wrist_right")):
+            bone = np.linalg.norm(joints[:, JOINT[one]] - joints[:, JOINT[other]], axis=1)
+            np.testing.assert_allclose(bone, bone[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_walking_keeps_a_foot_on_the_ground_and_running_does_not(seed):
+    walking, strolled, _ = performance("walk", seed)
+    running, ran, _ = performance("run", seed)
+    assert soles(walking).min(axis=1).max() < 1e-9
+    aloft = (soles(running).min(axis=1) > 0.01).mean()
+    assert 0.2 < aloft < 0.7
+    for joints in (walking, running):
+        left, right = soles(joints).T
+        assert (left > 0.03).any() and (right > 0.03).any()
+        assert np.corrcoef(left, right)[0, 1] < 0.5
+    assert ran[-1, 0] > 1.3 * strolled[-1, 0] > 1.0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_jumping_lifts_both_feet_together_and_squatting_none(seed):
+    jumping = soles(performance("jump", seed)[0])
+    np.testing.assert_allclose(jumping[:, 0], jumping[:, 1], atol=1e-9)
+    assert jumping.max() > 0.08
+    squatting, _, _ = performance("squat", seed)
+    assert soles(squatting).max() < 1e-6
+    height = squatting[:, JOINT["pelvis"], 2]
+    assert np.ptp(height) > 0.08
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_waving_moves_wrists_and_not_the_legs(seed):
+    one, _, _ = performance("wave1", seed)
+    both, _, _ = performance("wave2", seed)
+    jack, _, _ = performance("jack", seed)
+    reaches = sorted(reach(one, f"wrist_{side}") for side in ("left", "right"))
+    assert reaches[1] > 0.2 and reaches[0] < 0.5 * reaches[1]
+    for side in ("left", "right"):
+        assert reach(both, f"wrist_{side}") > 0.2
+        assert reach(jack, f"wrist_{side}") > 0.2
+        assert max(reach(one, f"ankle_{side}"), reach(both, f"ankle_{side}")) < 0.01
+        assert reach(jack, f"ankle_{side}") > 0.1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_travels_where(seed):
+    for action in ACTIONS:
+        _, travel, _ = performance(action, seed)
+        ahead, aside = np.abs(travel[-1] - travel[0])
+        if action in ("walk", "run", "skip"):
+            assert ahead > 0.8 and aside < 0.2 * ahead
+        elif action == "side":
+            assert aside > 0.4 and ahead < 0.2 * aside
+        else:
+            assert max(ahead, aside) < 0.25, action
+
+
+def test_a_foot_on_the_ground_does_not_slide():
+    joints, travel, _ = performance("walk", 1)
+    left, right = soles(joints).T
+    ankle = joints[:, JOINT["ankle_left"], :2] + travel
+    planted = (right - left > 0.05)[1:]
+    assert planted.sum() > 50
+    speed = np.linalg.norm(np.diff(ankle, axis=0), axis=1) / 0.01
+    assert speed[planted].max() < 0.1 * speed.max()
+
+
+def test_everything_but_the_movement_is_the_same_for_every_class(tmp_path, monkeypatch):
+    tasks = []
+    monkeypatch.setattr(videos, "_render", lambda task: tasks.append(task) or task.path)
+    videos.render_labelled(tmp_path, videos_per_class=24)
+    settings = {}
+    for task in tasks:
+        told = (task.performer, task.clip, task.size, task.rate, task.path.suffix, task.seed)
+        settings.setdefault(task.action, []).append(told)
+    first, *others = settings.values()
+    assert len(others) >= 7 and all(other == first for other in others)
+    kinds = Counter((size, rate) for _, _, size, rate, _, _ in first)
+    assert set(kinds) == {(s, r) for s in videos.SIZES for r in videos.RATES}
+    assert Counter(suffix for *_, suffix, _ in first)[".avi"] >= 3
+
+
+def test_a_performer_keeps_body_and_clothes_in_every_place():
+    draw = lambda who, clip: videos.draw_scene(0, who, clip, size=(320, 240), rate=25)  # noqa: E731
+    here, there, other = draw("g01", "c01"), draw("g01", "c02"), draw("g02", "c01")
+    assert (here.body, here.clothes) == (there.body, there.clothes)
+    assert here.body != other.body and here.clothes != other.clothes
+    assert not np.array_equal(here.background.strip, there.background.strip)
+    wall = here.background.strip[:, : here.background.period]
+    seam = here.background.strip[:, here.background.period :]
+    np.testing.assert_array_equal(seam, wall[:, : seam.shape[1]])
+
+
+def decode(path):
+    """Frames (T, height, width, 3) and the rate the container states."""
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
+    return np.stack(frames), capture.get(cv2.CAP_PROP_FPS)
+
+
+def digests(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    root = tmp_path_factory.mktemp("demo")
+    small = {"sizes": ((96, 72), (64, 48)), "rates": (10, 7.5), "seed": 5}
+    options = {"actions": ("walk", "jack"), "videos_per_class": 5, "seconds": 0.8, **small}
+    told = []
+    videos.render_labelled(root / "one", workers=2, progress=lambda: told.append(1), **options)
+    videos.render_pile(root / "one", videos=6, seconds=4.0, **small)
+    return root, options, small, len(told)
+
+
+def test_files_decode_to_what_they_state(rendered):
+    root, _, _, told = rendered
+    paths = sorted((root / "one").glob("*/*"))
+    assert told == len(paths) == 10
+    for path in paths:
+        performer = int(path.stem.split("_g")[1][:2])
+        clip = int(path.stem[-2:])
+        rate = (10, 7.5)[(performer - 1) % 2]
+        width, height = ((96, 72), (64, 48))[clip - 1]
+        frames, stated = decode(path)
+        assert frames.shape == (round(0.8 * rate), height, width, 3), path
+        assert stated == pytest.approx(rate)
+        assert frames.std(axis=(1, 2, 3)).min() > 10
+    assert {path.suffix for path in paths} == {".mp4", ".avi"}
+    pile = [path for path in (root / "one").iterdir() if path.is_file()]
+    assert {path.suffix for path in pile} == {".mp4", ".avi", ".mkv"}
+    assert {len(decode(path)[0]) for path in pile} == {40, 30}
+    assert not any(action in path.name for path in pile for action in ACTIONS)
+
+
+def test_the_same_seed_gives_the_same_bytes_in_any_order(rendered):
+    root, options, small, _ = rendered
+    videos.render_pile(root / "two", videos=6, seconds=4.0, **small)
+    videos.render_labelled(root / "two", **{**options, "actions": ("jack", "walk")}, workers=1)
+    assert digests(root / "one") == digests(root / "two")
+    videos.render_labelled(root / "other", **{**options, "seed": 6})
+    mine, other = digests(root / "one"), digests(root / "other")
+    assert not set(other.values()) & set(mine.values())
+
+
+def test_the_pile_shows_one_action_after_another():
+    t = np.arange(0, 12, 0.02)
+    motion = videos.perform_in_turn(t, np.random.default_rng(2), hold=(1.4, 3.2))
+    assert np.abs(np.diff(motion, axis=0)[:, 1:]).max() < 40  # no jump cuts: degrees in 20 ms
+    body = Body.draw(np.random.default_rng(2))
+    joints, _ = place_on_ground(body, motion)
+    spread = [np.ptp(part[:, JOINT["wrist_left"]], axis=0).sum() for part in np.split(joints, 6)]
+    assert max(spread) > 2 * min(spread)
+    assert np.ptp(motion[:, CHANNEL["turn"]]) > 5
+
+
+def test_wrong_wishes_are_told_in_one_line(tmp_path):
+    with pytest.raises(UserError, match="'fly' is not known, expected some of bend, box"):
+        videos.render_labelled(tmp_path, actions=["fly"])
+    with pytest.raises(UserError, match="even numbers"):
+        videos.render_pile(tmp_path, sizes=[(321, 240)])
+    with pytest.raises(UserError, match="at least one frame"):
+        videos.render_pile(tmp_path, seconds=0.01)
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_script_makes_a_whole_folder_and_leaves_a_full_one_alone(tmp_path, run_script):
+    demo = {"videos_per_class": 1, "seconds": 0.3, "pile_videos": 1, "pile_seconds": 0.5}
+    options = ("--output", tmp_path / "demo", "--demo", json.dumps({**demo, "actions": ["walk"]}))
+    run_script("render_demo", *options)
+    assert list(digests(tmp_path)) == [
+        "demo/labelled/walk/walk_g01_c01.mp4",
+        "demo/unlabelled/pile_001.mp4",
+    ]
+    before = digests(tmp_path)
+    again = run_script("render_demo", *options, check=False)
+    assert again.returncode == 1 and "remove it first" in again.stderr
+    assert digests(tmp_path) == before

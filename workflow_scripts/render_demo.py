@@ -1,0 +1,62 @@
+"""Render the demo's videos: a labelled set of actions and an unlabelled pile.
+
+Makes OUTPUT/labelled/CLASS/CLASS_gXX_cYY.mp4 (gXX: who performs) and
+OUTPUT/unlabelled/pile_XXX.mp4, some of them .avi and .mkv. The figures are drawn, not filmed;
+everything follows from the seed. OUTPUT appears when all videos are there.
+"""
+
+import shutil
+from pathlib import Path
+
+from command_line import CommandLine, run
+from video_lstm.demo.actions import ACTIONS
+from video_lstm.demo.videos import render_labelled, render_pile
+from video_lstm.errors import UserError
+from video_lstm.progress import Progress
+from video_lstm.settings import DemoSettings
+
+
+class Arguments(CommandLine):
+    """Arguments of render_demo."""
+
+    output: Path
+    """Folder to make; it must not hold anything yet."""
+    seed: int = 0
+    """Everything follows from it."""
+    demo: DemoSettings = DemoSettings()
+    """How many videos of what length."""
+
+
+def main(arguments: Arguments) -> None:
+    """Render both sets beside the output, then give the folder its name."""
+    output, demo = arguments.output, arguments.demo
+    if output.is_dir() and any(output.iterdir()):
+        raise UserError(
+            f"{output}: expected no such folder yet, found files in it; remove it first"
+        )
+    part = output.with_name(f".{output.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    actions = list(ACTIONS) if demo.actions is None else demo.actions
+    progress = Progress(len(actions) * demo.videos_per_class + demo.pile_videos, "videos")
+    render_labelled(
+        part / "labelled",
+        actions=actions,
+        videos_per_class=demo.videos_per_class,
+        seconds=demo.seconds,
+        seed=arguments.seed,
+        workers=arguments.threads,
+        progress=progress.update,
+    )
+    render_pile(
+        part / "unlabelled",
+        videos=demo.pile_videos,
+        seconds=demo.pile_seconds,
+        seed=arguments.seed,
+        workers=arguments.threads,
+        progress=progress.update,
+    )
+    part.replace(output)
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

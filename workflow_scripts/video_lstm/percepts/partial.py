@@ -1,0 +1,93 @@
+"""Rows of a job that was killed: kept beside the artifact, and taken up again."""
+
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+
+class PartialRows:
+    """A growing file of float16 rows, in blocks that tell whether they are whole.
+
+    A job that starts again continues what the jobs before it left under the same key: it copies
+    the blocks that are whole to a file of its own, since the other job may still be writing, and
+    removes theirs.
+
+    Args:
+        folder: where such files are kept; made if need be.
+        key: what the rows are a function of, as a name of hexadecimal digits.
+        total: rows in the end.
+        dim: values of a row.
+        block: rows of a block; the last one may be shorter.
+
+    Attributes:
+        done: rows that are there; a multiple of `block`, or all.
+    """
+
+    def __init__(self, folder: Path, key: str, total: int, dim: int, block: int) -> None:
+        self._folder, self._key, self._dim = folder, key, dim
+        self._sizes = [min(block, total - first) for first in range(0, total, block)]
+        self._blocks = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        left = list(folder.glob(f"{key}.*.rows"))
+        self._path = folder / f"{key}.{os.getpid()}-{os.urandom(4).hex()}.rows"
+        self._file = self._path.open("w+b", buffering=0)
+        longest = max(left, key=_length, default=None)
+        if longest is not None and longest.exists():
+            with longest.open("rb") as file:
+                for rows in self._read(file, len(self._sizes)):
+                    self.append(rows)
+        for path in left:
+            path.unlink(missing_ok=True)
+
+    @property
+    def done(self) -> int:
+        """Rows that are there."""
+        return sum(self._sizes[: self._blocks])
+
+    def append(self, rows: np.ndarray) -> None:
+        """Add the next block: (`block`, dim) float16, or what is left of the total."""
+        if rows.shape != (self._sizes[self._blocks], self._dim) or rows.dtype != np.float16:
+            raise ValueError(f"not the next block: {rows.shape} {rows.dtype}")
+        data = np.ascontiguousarray(rows).tobytes()
+        record = memoryview(data + zlib.crc32(data).to_bytes(4, "little"))
+        while record:
+            record = record[self._file.write(record) :]
+        self._blocks += 1
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The blocks that are there, in order."""
+        self._file.seek(0)
+        yield from self._read(self._file, self._blocks)
+
+    def remove(self) -> None:
+        """Give the space free: the rows are in their artifact, or wanted no more."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def _read(self, file: BinaryIO, blocks: int) -> Iterator[np.ndarray]:
+        """Blocks up to the first that is cut short or damaged."""
+        for size in self._sizes[:blocks]:
+            record = _read_fully(file, size * self._dim * 2 + 4)
+            data, told = record[:-4], record[-4:]
+            if len(record) < 4 or zlib.crc32(data).to_bytes(4, "little") != told:
+                return
+            yield np.frombuffer(data, np.float16).reshape(size, self._dim)
+
+
+def _read_fully(file: BinaryIO, size: int) -> bytes:
+    parts = []
+    while size and (part := file.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _length(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # its job has just ended
+        return 0

@@ -1,0 +1,245 @@
+"""Windows and blocks of percepts: what encoder-decoders and classifiers of video are fed."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from video_lstm.artifacts import map_dataset, open_artifact
+from video_lstm.errors import UserError
+
+# Part of a GPU's free memory that percepts may take; the rest is the model's.
+_GPU_SHARE = 0.5
+
+
+class PerceptStore:
+    """The percepts of a data set's clips, mapped into memory from all of its shards.
+
+    Args:
+        paths: artifacts of schema `percepts`; together they hold each clip at most once.
+
+    Attributes:
+        dim: length of a percept.
+        rows: rows of the clips artifact that are here, int64, ascending.
+
+    Raises:
+        UserError: no artifact, artifacts of different percepts, or a clip that is in two of them.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        if not paths:
+            raise UserError("percepts: expected at least one file, found none; extract them first")
+        self._places: dict[int, tuple[np.ndarray, int, int]] = {}
+        self.dim = 0
+        for path in paths:
+            with open_artifact(path, "percepts") as file:
+                clips, offsets = file["clip"][()], file["clip_offsets"][()]
+                dim = int(file["percepts"].shape[1])
+            if self._places and dim != self.dim:
+                raise UserError(
+                    f"{path}: expected percepts of {self.dim} values as in {paths[0]}, found "
+                    f"{dim}; give files of one extraction"
+                )
+            self.dim = dim
+            percepts = map_dataset(path, "percepts")
+            twice = [int(clip) for clip in clips if int(clip) in self._places]
+            if twice:
+                raise UserError(
+                    f"{path}: expected clips that no other file has, found clip {twice[0]} again; "
+                    "give each shard once"
+                )
+            for clip, start, stop in zip(clips, offsets[:-1], offsets[1:], strict=True):
+                self._places[int(clip)] = (percepts, int(start), int(stop))
+        self.rows = np.array(sorted(self._places), dtype=np.int64)
+
+    def length(self, row: int) -> int:
+        """Frames of a clip, by its row in the clips artifact."""
+        _, start, stop = self._places[int(row)]
+        return stop - start
+
+    def clip(self, row: int) -> np.ndarray:
+        """Percepts of a clip: a read-only view (T, D) float16 into the file."""
+        percepts, start, stop = self._places[int(row)]
+        return percepts[start:stop]
+
+    def blocks(self, row: int, frames: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
+        """A clip cut into blocks of the length that a classifier reads (paper, section 3.3).
+
+        Blocks start at 0, stride, 2 stride, ... as long as they fit. Where frames are left over
+        behind the last of these, one more block ends at the clip's end, so that every frame
+        counts. A clip shorter than a block is one block: padded with its last frame, and masked.
+
+        Returns:
+            Percepts (B, frames, D) float16, and a mask (B, frames) bool that is False in padding.
+        """
+        percepts = self.clip(row)
+        length = len(percepts)
+        starts = block_starts(length, frames, stride)
+        places = np.asarray(starts)[:, None] + np.arange(frames)
+        return percepts[np.minimum(places, length - 1)], places < length
+
+
+def block_starts(length: int, frames: int, stride: int) -> list[int]:
+    """First frames of the blocks of a clip of `length` frames; see `PerceptStore.blocks`."""
+    if length <= frames:
+        return [0]
+    starts = list(range(0, length - frames + 1, stride))
+    return starts if starts[-1] + frames == length else [*starts, length - frames]
+
+
+class PerceptWindows:
+    """Random windows of consecutive percepts, each window of the corpus as likely as any other.
+
+    What a step is fed follows from the seed and the number of the step alone. On a GPU, percepts
+    that fit into its memory are kept there as float16; those that do not are read one step ahead.
+
+    Args:
+        stores: where the percepts are: one store, or several of the same dim.
+        rows: clips that windows are taken from; with several stores, those of each.
+        frames: length of a window. A clip that is shorter is padded with its last frame.
+        seed: of the draws.
+        device: where batches are wanted.
+        held_out: clips that `validation` is made of, given as `rows` are; none by default.
+
+    Attributes:
+        frame_size: values of a percept.
+
+    Raises:
+        UserError: no clip at all, or stores of different dims.
+    """
+
+    def __init__(
+        self,
+        stores: PerceptStore | Sequence[PerceptStore],
+        rows: Sequence[int] | Sequence[Sequence[int]] | np.ndarray,
+        frames: int,
+        seed: int,
+        device: torch.device | str = "cpu",
+        held_out: Sequence[int] | Sequence[Sequence[int]] | np.ndarray | None = None,
+    ) -> None:
+        if isinstance(stores, PerceptStore):
+            stores, rows = [stores], [rows]  # type: ignore[list-item]
+            held_out = None if held_out is None else [held_out]  # type: ignore[list-item]
+        self.frame_size = stores[0].dim
+        if any(store.dim != self.frame_size for store in stores):
+            raise UserError(
+                f"percepts: expected vectors of one length, found {[s.dim for s in stores]}; "
+                "give percepts of one network"
+            )
+        self._clips = _clips_of(stores, rows)
+        self._held_out = _clips_of(stores, held_out or [[] for _ in stores])
+        if not self._clips:
+            raise UserError("percepts: expected clips to learn from, found none; index more videos")
+        self._frames, self._seed, self._device = frames, seed, torch.device(device)
+        counts = [max(len(clip) - frames, 0) + 1 for clip in self._clips]
+        self._ends = np.cumsum(counts)  # windows are numbered through, clip by clip
+        self._cached: torch.Tensor | None = None
+        self._ahead: tuple[tuple[int, int], Future[torch.Tensor]] | None = None
+        if self._device.type == "cuda":
+            self._reader = ThreadPoolExecutor(1, "percepts")
+            self._cache()
+
+    def batch(self, step: int, size: int) -> torch.Tensor:
+        """The windows of a step: (frames, size, D) float32 on the device."""
+        if self._device.type != "cuda":
+            return self._gather(step, size).float()
+        if self._cached is not None:
+            places = torch.from_numpy(self._places(*self._draw(step, size)))
+            return self._cached[places.to(self._device, non_blocking=True)].float()
+        if self._ahead is not None and self._ahead[0] == (step, size):
+            windows = self._ahead[1].result()
+        else:
+            windows = self._gather(step, size)
+        self._ahead = (step + 1, size), self._reader.submit(self._gather, step + 1, size)
+        return windows.to(self._device, non_blocking=True).float()
+
+    def validation(self, size: int, limit: int = 1024) -> list[torch.Tensor]:
+        """Fixed batches of the clips held out: every `frames`-th window, at most `limit` of them.
+
+        Returns:
+            Tensors (frames, up to `size`, D) float32 on the device; none without clips held out.
+        """
+        windows = [
+            (clip, start)
+            for clip in self._held_out
+            for start in range(0, max(len(clip) - self._frames, 0) + 1, self._frames)
+        ]
+        chosen = np.unique(np.linspace(0, len(windows) - 1, min(limit, len(windows))).astype(int))
+        windows = [windows[index] for index in chosen]
+        return [
+            self._stack(windows[first : first + size]).to(self._device).float()
+            for first in range(0, len(windows), size)
+        ]
+
+    def _draw(self, step: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Clips (indices) and first frames of a step's windows."""
+        generator = np.random.Generator(np.random.Philox(key=[self._seed, step]))
+        windows = generator.integers(self._ends[-1], size=size)
+        clips = np.searchsorted(self._ends, windows, side="right")
+        return clips, windows - np.where(clips > 0, self._ends[clips - 1], 0)
+
+    def _gather(self, step: int, size: int) -> torch.Tensor:
+        clips, starts = self._draw(step, size)
+        return self._stack([(self._clips[c], s) for c, s in zip(clips, starts, strict=True)])
+
+    def _stack(self, windows: Sequence[tuple[np.ndarray, int]]) -> torch.Tensor:
+        """Windows side by side, (frames, N, D) float16, in memory that a GPU can read."""
+        on_gpu = self._device.type == "cuda"
+        shape = (self._frames, len(windows), self.frame_size)
+        stacked = torch.empty(shape, dtype=torch.float16, pin_memory=on_gpu)
+        view = stacked.numpy()
+        for index, (clip, start) in enumerate(windows):
+            window = clip[start : start + self._frames]
+            view[: len(window), index] = window
+            view[len(window) :, index] = window[-1]
+        return stacked
+
+    def _cache(self) -> None:
+        """Keep all clips on the GPU, if they fit."""
+        lengths = np.array([len(clip) for clip in self._clips])
+        self._offsets = np.cumsum(lengths) - lengths
+        free, _ = torch.cuda.mem_get_info(self._device)
+        if lengths.sum() * self.frame_size * 2 > _GPU_SHARE * free:
+            return
+        shape = (int(lengths.sum()), self.frame_size)
+        self._cached = torch.empty(shape, dtype=torch.float16, device=self._device)
+        for clip, offset in zip(self._clips, self._offsets, strict=True):
+            self._cached[offset : offset + len(clip)] = torch.from_numpy(np.array(clip))
+
+    def _places(self, clips: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """Rows of the cache that windows are made of, (frames, N)."""
+        lasts = np.array([len(self._clips[clip]) - 1 for clip in clips])
+        places = np.minimum(starts + np.arange(self._frames)[:, None], lasts)
+        return places + self._offsets[clips]
+
+
+def hold_out(
+    rows: np.ndarray, videos: np.ndarray, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep a share of the videos, with all their clips, for validation.
+
+    Args:
+        rows: (C,) clips.
+        videos: (C,) the video of each.
+        share: of the videos, rounded; at least one where there are two or more, never all.
+        seed: of the draw.
+
+    Returns:
+        Rows to learn from and rows held out, both in the order given.
+    """
+    rows, videos = np.asarray(rows), np.asarray(videos)
+    names = np.unique(videos)
+    count = min(max(round(share * len(names)), 1), len(names) - 1)
+    generator = np.random.Generator(np.random.Philox(key=[seed, 0]))
+    held = np.isin(videos, generator.permutation(names)[:count])
+    return rows[~held], rows[held]
+
+
+def _clips_of(
+    stores: Sequence[PerceptStore], rows: Sequence[Sequence[int]] | np.ndarray
+) -> list[np.ndarray]:
+    pairs = zip(stores, rows, strict=True)
+    clips = [store.clip(row) for store, chosen in pairs for row in chosen]
+    return [clip for clip in clips if len(clip)]

@@ -256,6 +256,8 @@ class TrainingSettings(Section):
     """Of weights' products on a GPU; cell states and sums stay float32."""
     validate_every: Positive = 500
     """Steps between looks at the validation sequences."""
+    patience: Positive | None = None
+    """Training ends after so many looks in a row without an improvement; null trains to the end."""
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
     """A killed job goes on from its last checkpoint."""
 

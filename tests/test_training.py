@@ -1,0 +1,293 @@
+"""Training: what the optimisers are given, and that interruptions leave no trace."""
+
+import contextlib
+import logging
+import os
+import signal
+from threading import Timer
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from video_lstm.errors import UserError
+from video_lstm.settings import TrainingSettings
+from video_lstm.training.loop import train
+from video_lstm.training.optimizers import build_optimizer, learning_rate, parameter_groups
+
+
+class Toy(nn.Module):
+    """Every kind of parameter, and dropout, which draws from torch's random state."""
+
+    def __init__(self, seed=0):
+        super().__init__()
+        draw = torch.Generator().manual_seed(seed)
+        self.weight = nn.Parameter(torch.randn(3, 4, generator=draw))
+        self.bias = nn.Parameter(torch.zeros(3))
+        self.peepholes = nn.Parameter(torch.zeros(3, 4))
+        self.bias_of_several = nn.Parameter(torch.zeros(2, 3))
+        self.drop = nn.Dropout(0.3)
+
+    def forward(self, x):
+        x = x + self.peepholes.sum(0)
+        return self.drop(x) @ self.weight.T + self.bias + self.bias_of_several.sum(0)
+
+
+def batch(step, size=8):
+    draw = torch.Generator().manual_seed(1000 + step)
+    x = torch.randn(size, 4, generator=draw)
+    return x, x[:, :3].sin()
+
+
+def toy_training(settings, watch=lambda step: None, checkpoint=None, **options):
+    """Train a toy; `watch` is called in the middle of every step."""
+    torch.manual_seed(5)
+    module = Toy()
+
+    def loss(step):
+        watch(step)
+        x, y = batch(step)
+        return (module(x) - y).square().mean()
+
+    def validate():
+        x, y = batch(-1, 64)
+        return {"error": float((module(x) - y).square().mean()), "other": 1.0}
+
+    curves = train(module, loss, settings, validate=validate, checkpoint=checkpoint, **options)
+    return module.state_dict(), curves
+
+
+def kill_at(step, number=signal.SIGTERM):
+    return lambda now: os.kill(os.getpid(), number) if now == step else None
+
+
+class ToldToStopError(BaseException):
+    """As what the scripts' handler raises."""
+
+
+@contextlib.contextmanager
+def signal_raises(number):
+    """A handler that raises; after the block it must still be the one in place."""
+
+    def stop(number, frame):
+        raise ToldToStopError
+
+    before = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        assert signal.signal(number, before) is stop
+
+
+def same(first, second):
+    assert first.keys() == second.keys()
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+# Optimisers and schedules --------------------------------------------------------------------
+
+
+def test_schedules_follow_their_formulas():
+    constant, stepped, cosine = (
+        TrainingSettings(
+            steps=110, learning_rate=1.0, warmup_steps=10, schedule=name, decay_every=30,
+            decay_factor=0.5,
+        )
+        for name in ("constant", "step", "cosine")
+    )  # fmt: skip
+    for settings in (constant, stepped, cosine):
+        rates = [learning_rate(step, settings) for step in range(10)]
+        assert rates == pytest.approx(np.arange(1, 11) / 10)
+    assert [learning_rate(s, constant) for s in (10, 50, 109)] == [1, 1, 1]
+    assert [learning_rate(s, stepped) for s in (29, 30, 59, 60, 90)] == [1, 0.5, 0.5, 0.25, 0.125]
+    assert [learning_rate(s, cosine) for s in (10, 60)] == pytest.approx([1, 0.5])
+    assert learning_rate(35, cosine) == pytest.approx((1 + 2**-0.5) / 2)
+    assert 0 < learning_rate(109, cosine) < 3e-4
+
+
+def test_biases_and_peepholes_do_not_decay():
+    module = Toy()
+    decayed, others = parameter_groups(module, 0.1)
+    assert [id(p) for p in decayed["params"]] == [id(module.weight)]
+    assert (decayed["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
+    assert len(others["params"]) == 3
+    # And so without a gradient only the weights shrink, in every optimiser.
+    for name in ("sgd", "rmsprop", "adam", "adamw"):
+        module = Toy()
+        for parameter in module.parameters():
+            parameter.data.fill_(1.0)
+            parameter.grad = torch.zeros_like(parameter)
+        settings = TrainingSettings(optimizer=name, weight_decay=0.1, learning_rate=0.01)
+        build_optimizer(module, settings).step()
+        assert (module.weight < 1).all()
+        for parameter in (module.bias, module.peepholes, module.bias_of_several):
+            assert (parameter == 1).all()
+
+
+def test_clipping_bounds_the_global_norm():
+    """Plain SGD at rate 1 moves the parameters by the clipped gradient itself."""
+    module = nn.Linear(3, 2)
+    before = torch.cat([p.detach().clone().flatten() for p in module.parameters()])
+    settings = TrainingSettings(
+        steps=1, optimizer="sgd", momentum=0, learning_rate=1.0, warmup_steps=0,
+        schedule="constant", clip_norm=0.25,
+    )  # fmt: skip
+    curves = train(module, lambda step: module(torch.ones(5, 3)).sum() * 100, settings)
+    after = torch.cat([p.detach().flatten() for p in module.parameters()])
+    # Gradient: 500 for each of 6 weights and 2 biases.
+    assert curves["gradient_norm"][0] == pytest.approx(500 * 8**0.5)
+    torch.testing.assert_close(before - after, torch.full((8,), 0.25 / 8**0.5))
+
+
+# The loop ------------------------------------------------------------------------------------
+
+
+def test_curves_tell_each_interval_and_each_validation():
+    settings = TrainingSettings(steps=2500, batch=8, validate_every=1000, learning_rate=1e-2)
+    _, curves = toy_training(settings)
+    assert curves["step"].tolist() == [*range(3, 2500, 3), 2500]
+    assert curves["validation_step"].tolist() == [1000, 2000, 2500]
+    assert len(curves["error"]) == len(curves["other"]) == 3
+    assert curves["loss"][-50:].mean() < curves["loss"][:50].mean() / 2
+    assert curves["learning_rate"][99] == pytest.approx(learning_rate(299, settings))
+    assert (curves["throughput"] > 0).all()
+
+
+def test_best_weights_are_those_of_the_best_validation_and_patience_ends():
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(module.weight)
+    seen = []
+
+    def validate():
+        seen.append(module.weight.item())
+        return [3.0, 1.0, 2.0, 2.0, 0.0][len(seen) - 1]
+
+    settings = TrainingSettings(
+        steps=50, validate_every=10, patience=2, schedule="constant", learning_rate=0.1
+    )
+    curves = train(
+        module, lambda step: -module.weight.sum(), settings, validate=validate, keep_best=True
+    )
+    assert curves["validation"].tolist() == [3.0, 1.0, 2.0, 2.0]
+    assert module.weight.item() == seen[1] != seen[-1]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw"])
+def test_resumed_training_ends_with_the_same_bits(tmp_path, optimizer):
+    settings = TrainingSettings(
+        steps=60, batch=8, optimizer=optimizer, learning_rate=1e-3, weight_decay=0.01,
+        validate_every=7, checkpoint_seconds=1000,
+    )  # fmt: skip
+    whole, curves = toy_training(settings, keep_best=True)
+    checkpoint = tmp_path / "toy.ckpt.safetensors"
+    for step in sorted(np.random.default_rng(1).choice(60, 3, replace=False)):
+        with pytest.raises(ToldToStopError), signal_raises(signal.SIGTERM):
+            toy_training(settings, kill_at(step), checkpoint, keep_best=True)
+        assert checkpoint.exists()
+    with pytest.raises(KeyboardInterrupt):
+        toy_training(settings, kill_at(59, signal.SIGINT), checkpoint, keep_best=True)
+    resumed, again = toy_training(settings, checkpoint=checkpoint, keep_best=True)
+    assert same(whole, resumed)
+    for name in curves.keys() - {"throughput"}:
+        np.testing.assert_array_equal(curves[name], again[name])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.name]
+
+
+def test_a_signal_at_any_moment_leaves_no_trace(tmp_path):
+    """The handler raises wherever it is called, as that of the scripts does."""
+    settings = TrainingSettings(steps=1500, batch=8, checkpoint_seconds=1000, validate_every=50)
+    whole, _ = toy_training(settings)
+    checkpoint, starts = tmp_path / "c", []
+    for delay in (0.05, 0.1123, 0.0731):
+        timer = Timer(delay, os.kill, (os.getpid(), signal.SIGTERM))
+
+        def watch(step, timer=timer):
+            if timer.ident is None:
+                starts.append(step)
+                timer.start()
+
+        with pytest.raises(ToldToStopError), signal_raises(signal.SIGTERM):
+            toy_training(settings, watch, checkpoint)
+    resumed, curves = toy_training(settings, checkpoint=checkpoint)
+    assert 0 == starts[0] < starts[1] < starts[2]
+    assert same(whole, resumed)
+    assert len(curves["step"]) == 750
+
+
+def test_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+    checkpoint = tmp_path / "c.safetensors"
+    settings = TrainingSettings(steps=20, batch=2, checkpoint_seconds=1e-9, warmup_steps=0)
+    module = nn.Linear(2, 1)
+    weights = []
+
+    def loss(step):
+        weights.append({k: v.clone() for k, v in module.state_dict().items()})
+        return module(torch.ones(2, 2)).square().mean() * (float("nan") if step == 7 else 1.0)
+
+    with pytest.raises(UserError, match=r"step 7.*learning_rate.*clip_norm.*c\.safetensors"):
+        train(module, loss, settings, checkpoint=checkpoint)
+    assert same(module.state_dict(), weights[7]), "the bad step was applied"
+
+    module = nn.Linear(2, 1)
+    first = []
+
+    def sound(step):
+        first.append((step, same(module.state_dict(), weights[7])))
+        return module(torch.ones(2, 2)).square().mean()
+
+    train(module, sound, settings, checkpoint=checkpoint)
+    assert first[0] == (7, True), "the checkpoint is not of the last good step"
+
+
+def test_a_gradient_that_is_not_finite_stops_too():
+    module = nn.Linear(1, 1, bias=False)
+
+    def loss(step):  # the square root's slope at 0 is infinite, its value is not
+        return (module(torch.zeros(1, 1)) * 0).abs().sum().sqrt()
+
+    with pytest.raises(UserError, match=r"gradient is not finite \(loss 0.0\) at step 0"):
+        train(module, loss, TrainingSettings(steps=3))
+
+
+def damages(path, tmp_path):
+    """Contents of files that are no checkpoint of the toy's training."""
+    data = path.read_bytes()
+    flipped = bytearray(data)
+    flipped[-100] ^= 1
+    yield "cut short", data[: len(data) // 2]
+    yield "one bit flipped", bytes(flipped)
+    yield "empty", b""
+    yield "no such format", b"not a checkpoint at all" * 100
+    save_file({"weights/a": torch.zeros(2)}, tmp_path / "foreign")
+    yield "other tensors", (tmp_path / "foreign").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            nn.Linear(2, 2),
+            lambda step: signal.raise_signal(signal.SIGINT) or torch.zeros((), requires_grad=True),
+            TrainingSettings(steps=40, batch=8),
+            checkpoint=tmp_path / "other",
+        )
+    yield "another model", (tmp_path / "other").read_bytes()
+
+
+def test_a_damaged_or_foreign_checkpoint_is_told_and_not_used(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("video_lstm"), "propagate", True)
+    settings = TrainingSettings(steps=40, batch=8)
+    whole, _ = toy_training(settings)
+    path = tmp_path / "toy"
+    with pytest.raises(KeyboardInterrupt):
+        toy_training(settings, kill_at(20, signal.SIGINT), path)
+    for what, data in damages(path, tmp_path):
+        path.write_bytes(data)
+        caplog.clear()
+        weights, _ = toy_training(settings, checkpoint=path)
+        assert same(weights, whole), what
+        assert "starts over" in caplog.text, what
+    # Of other settings: whole, but not this training's.
+    with pytest.raises(KeyboardInterrupt):
+        toy_training(settings, kill_at(20, signal.SIGINT), tmp_path / "sound")
+    caplog.clear()
+    toy_training(settings.model_copy(update={"batch": 4}), checkpoint=tmp_path / "sound")
+    assert "other training settings" in caplog.text

@@ -1,0 +1,205 @@
+"""What a killed training goes on from: everything that the next step depends on, in one file.
+
+Safetensors with JSON in its header, no pickle. A resumed training ends with the same weights, bit
+for bit on a CPU, as one that was never interrupted.
+"""
+
+import json
+import logging
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from video_lstm.errors import UserError
+from video_lstm.settings import TrainingSettings
+
+logger = logging.getLogger("video_lstm")
+
+_FORMAT = "video-lstm training checkpoint, version 1"
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands, beside its weights and its optimiser.
+
+    Attributes:
+        step: updates done.
+        curves: values by curve name, see `loop.train`.
+        losses, norms: of the steps since the last point of the curves.
+        seconds: that those steps took.
+        best: the criterion of the best validation so far; infinite before the first.
+        stale: validations since the best.
+        best_weights: the module's state dict at the best validation, where it is kept.
+    """
+
+    step: int = 0
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    best: float = float("inf")
+    stale: int = 0
+    best_weights: dict[str, Tensor] | None = None
+
+
+def save_checkpoint(
+    path: Path,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: TrainingState,
+    settings: TrainingSettings,
+) -> None:
+    """Write a checkpoint: whole under its name, or not at all.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full.
+    """
+    tensors = {f"weights/{name}": value for name, value in module.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
+    for name, value in (state.best_weights or {}).items():
+        tensors[f"best/{name}"] = value
+    tensors |= {f"random/{name}": value for name, value in _random_states(module).items()}
+    # Cloned, for the format refuses tensors that share memory; empty ones have none to share.
+    tensors = {name: value.detach().cpu().clone() for name, value in tensors.items()}
+    told = {name: value for name, value in vars(state).items() if name != "best_weights"}
+    header = {
+        "format": _FORMAT,
+        "settings": _identity(settings),
+        "state": json.dumps(told),
+        "checksum": str(_checksum(tensors)),
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, temporary, header)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{path}: the checkpoint cannot be written ({error}); free space or choose another "
+            "folder for checkpoints"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(
+    path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, settings: TrainingSettings
+) -> TrainingState | None:
+    """Put a module and its optimiser where a checkpoint left them.
+
+    Returns:
+        Where the training stands; None, with nothing touched and a line in the log where there is
+        a file, if there is no checkpoint, or one that is damaged or of another training.
+    """
+    if not path.exists():
+        return None
+    try:
+        header, tensors = _read(path)
+        if header.get("settings") != _identity(settings):
+            raise ValueError("it is of other training settings")
+        told = json.loads(header["state"])
+        groups = _by_prefix(tensors)
+        weights, moments = groups["weights"], _moments(groups.get("optimizer", {}), optimizer)
+        best = groups.get("best")
+        for found in (weights, best if best is not None else weights):
+            _require_same_shapes(found, module.state_dict())
+        random = groups["random"]
+        _require_same_shapes(random, _random_states(module))
+        state = TrainingState(**told, best_weights=best)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        logger.warning("%s: not used, the training starts over: %s", path, error)
+        return None
+    module.load_state_dict(weights)
+    optimizer.load_state_dict(
+        {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
+    device = _device(module)
+    torch.set_rng_state(random["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(random["cuda"], device)
+    if best is not None:
+        state.best_weights = {name: value.to(device) for name, value in best.items()}
+    return state
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Remove a checkpoint that is of no use any more, and what killed writers left beside it."""
+    for leftover in [path, *path.parent.glob(f".{path.name}.*.tmp")]:
+        leftover.unlink(missing_ok=True)
+
+
+def _identity(settings: TrainingSettings) -> str:
+    return settings.model_dump_json(exclude={"checkpoint_seconds"})
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata() or {}
+        if header.get("format") != _FORMAT:
+            raise ValueError(f"it is no {_FORMAT}")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if header.get("checksum") != str(_checksum(tensors)):
+        raise ValueError("its checksum is wrong: it is damaged")
+    return header, tensors
+
+
+def _by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    groups: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        prefix, _, rest = name.partition("/")
+        groups.setdefault(prefix, {})[rest] = value
+    return groups
+
+
+def _moments(
+    tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+) -> dict[int, dict[str, Tensor]]:
+    """The optimiser's state by index of the parameter, checked against the parameters."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition("/")
+        if int(index) >= len(parameters) or value.shape not in ((), parameters[int(index)].shape):
+            raise ValueError("its optimiser is of another model")
+        moments.setdefault(int(index), {})[name] = value
+    return moments
+
+
+def _require_same_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    shapes = [
+        {name: (value.shape, value.dtype) for name, value in tensors.items()}
+        for tensors in (found, expected)
+    ]
+    if shapes[0] != shapes[1]:
+        raise ValueError("it is of another model or device")
+
+
+def _random_states(module: nn.Module) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    device = _device(module)
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> int:
+    """CRC-32 of names and bytes: a whole file may still have been damaged on the disk."""
+    total = 0
+    for name in sorted(tensors):
+        total = zlib.crc32(name.encode(), total)
+        total = zlib.crc32(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy(), total)
+    return total

@@ -1,0 +1,254 @@
+"""The training loop that encoder-decoders, classifiers and the flow convnet share."""
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from video_lstm.errors import UserError
+from video_lstm.progress import Progress
+from video_lstm.settings import TrainingSettings
+from video_lstm.training.checkpoints import TrainingState, load_checkpoint, save_checkpoint
+from video_lstm.training.interruption import deferred_signals
+from video_lstm.training.optimizers import build_optimizer, learning_rate
+
+logger = logging.getLogger("video_lstm")
+
+_POINTS = 1000
+"""Curves have at most so many points."""
+_LAUNCH_AHEAD = 20
+"""Steps that a GPU is given before their losses are read: each reading waits for the GPU."""
+
+Validation = Callable[[], float | Mapping[str, float]]
+
+
+def train(
+    module: nn.Module,
+    loss: Callable[[int], Tensor],
+    settings: TrainingSettings,
+    *,
+    validate: Validation | None = None,
+    keep_best: bool = False,
+    checkpoint: Path | None = None,
+    unit: str = "sequences",
+) -> dict[str, np.ndarray]:
+    """Train a module in place.
+
+    Goes on from `checkpoint` where there is one of this training, and ends, on a CPU, with the
+    same weights to the bit as if it had never been interrupted; for that `loss` must be a function
+    of the step and of torch's default random state only. SIGTERM and SIGINT wait until the step is
+    done and the checkpoint is written.
+
+    Args:
+        module: on its device already. In training mode during `loss`, in evaluation mode during
+            `validate` and afterwards.
+        loss: the loss of a step's batch, a scalar of the mean per sequence, from the step counted
+            from 0. On a GPU in bfloat16 it is called under autocast.
+        settings: of the optimiser and its schedule.
+        validate: called without gradients every `validate_every` steps and after the last; what
+            it returns is the criterion (less is better), or several numbers by name, the
+            criterion first.
+        keep_best: leave the module with the weights of the best validation, not with the last.
+        checkpoint: file that is written every `checkpoint_seconds`; the caller removes it.
+        unit: what a batch is made of, for progress lines.
+
+    Returns:
+        Curves by name. Points of `step` (updates done): `loss` and `gradient_norm` (before it is
+        clipped), means over the steps since the last point, `learning_rate`, and `throughput`
+        (units/s, validation and checkpoints left out). Points of `validation_step`: `validation`,
+        or the names that `validate` returns.
+
+    Raises:
+        UserError: the loss, its gradient or the criterion is not finite; the last checkpoint is
+            kept. Or a checkpoint cannot be written.
+    """
+    if keep_best and validate is None:
+        raise ValueError("keep_best needs validate")
+    device = next(module.parameters()).device
+    optimizer = build_optimizer(module, settings)
+    state = checkpoint and load_checkpoint(checkpoint, module, optimizer, settings)
+    if state:
+        logger.info("going on from step %d of %d (%s)", state.step, settings.steps, checkpoint)
+    state = state or TrainingState()
+    record = _Record(state, settings, checkpoint)
+    progress = Progress(settings.steps * settings.batch, unit, state.step * settings.batch)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    every = max(math.ceil(settings.steps / _POINTS), _LAUNCH_AHEAD if device.type != "cpu" else 1)
+    saved = time.monotonic()
+
+    with deferred_signals() as noted, _precision(settings, device):
+        while not _finished(state, settings) and not noted:
+            module.train()
+            rate = learning_rate(state.step, settings)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad()
+            with _autocast(settings, device):
+                value = loss(state.step)
+            value.backward()
+            record.note(value, _clip(parameters, settings.clip_norm))
+            if device.type == "cpu":
+                record.settle()  # before the update: the weights stay as they were
+            optimizer.step()
+            state.step += 1
+
+            last = state.step == settings.steps
+            if state.step % every == 0 or last:
+                record.point(rate)
+            if validate and (state.step % settings.validate_every == 0 or last):
+                record.settle()
+                _validate(module, validate, keep_best, state, settings)
+                record.restart()
+            if checkpoint and (noted or time.monotonic() - saved > settings.checkpoint_seconds):
+                record.settle()
+                save_checkpoint(checkpoint, module, optimizer, state, settings)
+                saved = time.monotonic()
+                record.restart()
+            progress.update(settings.batch, f"step {state.step}, {record.told}")
+
+    if keep_best and state.best_weights:
+        module.load_state_dict(state.best_weights)
+    module.eval()
+    return {name: np.array(values) for name, values in state.curves.items()}
+
+
+class _Record:
+    """Keeps the losses, their curves and the time, and stops a training that has gone astray."""
+
+    def __init__(
+        self, state: TrainingState, settings: TrainingSettings, checkpoint: Path | None
+    ) -> None:
+        self.state, self.settings, self.checkpoint = state, settings, checkpoint
+        self.told = ""
+        self._pending: list[Tensor] = []
+        self._first = state.step
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the clock again after something that is not training."""
+        self._clock = time.perf_counter()
+
+    def note(self, loss: Tensor, norm: Tensor) -> None:
+        """Take a step's loss and gradient norm, without waiting for the device."""
+        self._pending.append(torch.stack((loss.detach().float(), norm.float())))
+
+    def settle(self) -> None:
+        """Read what was noted; raise if any of it is not finite."""
+        if not self._pending:
+            return
+        values = torch.stack(self._pending).tolist()
+        self._pending.clear()
+        for step, (loss, norm) in enumerate(values, self._first):
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise UserError(self._astray(step, "loss" if loss != loss else "gradient", loss))
+            self.state.losses.append(loss)
+            self.state.norms.append(norm)
+        self._first += len(values)
+        now = time.perf_counter()
+        self.state.seconds += now - self._clock
+        self._clock = now
+        self.told = f"loss {self.state.losses[-1]:.5g}"
+
+    def point(self, rate: float) -> None:
+        """End an interval: one more point of the curves."""
+        self.settle()
+        state = self.state
+        count = len(state.losses)
+        _extend(
+            state.curves,
+            step=state.step,
+            loss=sum(state.losses) / count,
+            learning_rate=rate,
+            gradient_norm=sum(state.norms) / count,
+            throughput=count * self.settings.batch / max(state.seconds, 1e-9),
+        )
+        state.losses.clear()
+        state.norms.clear()
+        state.seconds = 0.0
+
+    def _astray(self, step: int, what: str, loss: float) -> str:
+        kept = self.checkpoint and self.checkpoint.exists()
+        return (
+            f"training.learning_rate: the {what} is not finite (loss {loss}) at step {step}, where "
+            f"the learning rate is {learning_rate(step, self.settings):.3g}; lower "
+            "training.learning_rate or training.clip_norm"
+            + (f"; the last good checkpoint is kept in {self.checkpoint}" if kept else "")
+        )
+
+
+def _validate(
+    module: nn.Module,
+    validate: Validation,
+    keep_best: bool,
+    state: TrainingState,
+    settings: TrainingSettings,
+) -> None:
+    """One more point of the validation curves, and the weights if they are the best so far."""
+    module.eval()
+    device = next(module.parameters()).device
+    with torch.no_grad(), _autocast(settings, device):
+        found = validate()
+    named = found if isinstance(found, Mapping) else {"validation": found}
+    criterion = float(next(iter(named.values())))
+    if not math.isfinite(criterion):
+        raise UserError(
+            f"training.learning_rate: the validation is {criterion} after step {state.step}; lower "
+            "training.learning_rate or training.clip_norm"
+        )
+    _extend(state.curves, validation_step=state.step, **named)
+    state.stale += 1
+    if criterion < state.best:
+        state.best, state.stale = criterion, 0
+        if keep_best:
+            weights = module.state_dict().items()
+            state.best_weights = {name: value.detach().clone() for name, value in weights}
+
+
+def _finished(state: TrainingState, settings: TrainingSettings) -> bool:
+    patience = settings.patience
+    return state.step >= settings.steps or (patience is not None and state.stale >= patience)
+
+
+def _extend(curves: dict[str, list[float]], **values: float) -> None:
+    for name, value in values.items():
+        curves.setdefault(name, []).append(float(value))
+
+
+def _clip(parameters: list[nn.Parameter], bound: float | None) -> Tensor:
+    """Scale the gradients to a global norm of at most `bound`; the norm that they had."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    if bound is not None:
+        nn.utils.clip_grads_with_norm_(parameters, bound, norm)
+    return norm
+
+
+def _autocast(settings: TrainingSettings, device: torch.device) -> torch.autocast:
+    return torch.autocast(
+        device.type,
+        torch.bfloat16,
+        enabled=device.type == "cuda" and settings.precision == "bfloat16",
+    )
+
+
+@contextlib.contextmanager
+def _precision(settings: TrainingSettings, device: torch.device) -> Iterator[None]:
+    """Precision of the float32 products on a GPU, convolutions too, during a block."""
+    if device.type != "cuda":
+        yield
+        return
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        for backend in backends:
+            backend.fp32_precision = "ieee" if settings.precision == "float32" else "tf32"
+        yield
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision

@@ -1,0 +1,143 @@
+"""Train an encoder-decoder on sequences without labels.
+
+Reads percepts of the unlabelled pile and of a labelled set's training videos, or digits that it
+moves itself, or patches; makes the weights of one variant of the paper's section 2, and the curves
+of its training. A job that was killed goes on from its checkpoint.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from command_line import CommandLine, run
+from video_lstm import artifacts
+from video_lstm.device import pick_device
+from video_lstm.errors import UserError
+from video_lstm.models.standardize import Standardize
+from video_lstm.sequences.digits import load_digits, mnist_files
+from video_lstm.sequences.moving_mnist import MovingMNIST
+from video_lstm.sequences.patches import Patches
+from video_lstm.settings import MNISTSettings, PerceptPretraining, Variant
+from video_lstm.training.checkpoints import remove_checkpoint
+from video_lstm.training.corpora import Pile, percept_corpus
+from video_lstm.training.pretrained import save_pretrained
+from video_lstm.training.pretraining import Sequences, model_arguments, pretrain
+
+
+class Arguments(CommandLine):
+    """What to learn, from what."""
+
+    variant: Variant
+    """Which encoder-decoder."""
+    source: Literal["percepts", "mnist", "patches"]
+    """What it learns from."""
+    output: Path
+    """Artifact to write: weights and curves."""
+    model: PerceptPretraining = PerceptPretraining()
+    seed: int = 0
+    """Of the weights and the batches."""
+    unlabelled_percepts: list[Path] = Field(default_factory=list)
+    """`percepts`: those of the pile, all shards."""
+    unlabelled_clips: Path | None = None
+    """Clips of the pile."""
+    labelled_percepts: list[Path] = Field(default_factory=list)
+    """`percepts`: those of a labelled set, all shards."""
+    clips: Path | None = None
+    """Clips of the labelled set."""
+    videos: Path | None = None
+    """Index of the labelled set."""
+    split: int = 1
+    """Split of the labelled set; only its training videos are learned from."""
+    mnist: MNISTSettings = MNISTSettings()
+    patches: Path | None = None
+    """`patches`: what cut_patches has cut."""
+    checkpoints: Path
+    """Folder of what a killed job goes on from."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
+
+
+def main(arguments: Arguments) -> None:
+    """Train, and write the artifact."""
+    torch.set_num_threads(max(arguments.threads, 1))
+    device, device_name = pick_device(arguments.device)
+    provenance = arguments.provenance(inputs(arguments), device_name)
+    identity = provenance.attributes("pretrained")["identity"]
+    checkpoint = arguments.checkpoints / f"{identity}.ckpt.safetensors"
+    sequences, standardize = source(arguments, device)
+    output = "logits" if arguments.source == "mnist" else "linear"
+    built = model_arguments(arguments.variant, sequences.frame_size, output, arguments.model)
+    model, curves = pretrain(
+        built, sequences, arguments.model, standardize=standardize, seed=arguments.seed,
+        device=device, checkpoint=checkpoint,
+    )  # fmt: skip
+    with artifacts.create(arguments.output, "pretrained", provenance) as file:
+        save_pretrained(
+            file, model, source=arguments.source, arguments=built, standardize=standardize,
+            curves=curves,
+        )  # fmt: skip
+    remove_checkpoint(checkpoint)
+
+
+def inputs(arguments: Arguments) -> dict[str, Path]:
+    """The files of the source that is asked for, by role."""
+    if arguments.source == "mnist":
+        return {path.name: path for path in mnist_files(arguments.mnist.source)}
+    if arguments.source == "patches":
+        return {"patches": given(arguments, "patches")}
+    roles = {}
+    for pile in piles(arguments):
+        name = "labelled" if pile.videos else "unlabelled"
+        roles |= {f"{name}_percepts_{shard}": path for shard, path in enumerate(pile.percepts)}
+        roles[f"{name}_clips"] = pile.clips
+        roles |= {"videos": pile.videos} if pile.videos else {}
+    return roles
+
+
+def source(arguments: Arguments, device: torch.device) -> tuple[Sequences, Standardize | None]:
+    """The sequences that are learned from, and what they are read through."""
+    seed, frames = arguments.seed, arguments.model.input_frames + arguments.model.future_frames
+    if arguments.source == "mnist":
+        digits, _ = load_digits(arguments.mnist.source, arguments.mnist.digit_size)
+        return MovingMNIST(digits, arguments.mnist, frames, seed, device), None
+    if arguments.source == "percepts":
+        share = arguments.model.validation
+        return percept_corpus(piles(arguments), frames, share, seed, device)
+    patches = Patches(given(arguments, "patches"), "train", seed, device)
+    if patches.frames != frames:
+        raise UserError(
+            f"{arguments.patches}: expected sequences of {frames} frames, input and future, found "
+            f"{patches.frames}; cut them with --frames {frames}"
+        )
+    return patches, None
+
+
+def piles(arguments: Arguments) -> list[Pile]:
+    """What percepts there are to learn from."""
+    found = []
+    if arguments.unlabelled_percepts:
+        found.append(Pile(arguments.unlabelled_percepts, given(arguments, "unlabelled_clips")))
+    if arguments.labelled_percepts:
+        clips, videos = (given(arguments, name) for name in ("clips", "videos"))
+        found.append(Pile(arguments.labelled_percepts, clips, videos, arguments.split))
+    if not found:
+        raise UserError(
+            "--unlabelled-percepts, --labelled-percepts: expected one of them for source "
+            "'percepts', found neither; extract percepts and name the files"
+        )
+    return found
+
+
+def given(arguments: Arguments, name: str) -> Path:
+    """A file that the source cannot do without."""
+    path: Path | None = getattr(arguments, name)
+    if path is None:
+        option = f"--{name.replace('_', '-')}"
+        raise UserError(f"{option}: expected a file, found none; this source needs it")
+    return path
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

@@ -1,0 +1,75 @@
+"""Which percepts an encoder-decoder learns from: never those of a test video."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from video_lstm.artifacts import open_artifact
+from video_lstm.models.standardize import Standardize
+from video_lstm.sequences.percepts import PerceptStore, PerceptWindows, hold_out
+
+TRAIN = 1
+"""A training video in the column of a split of the artifact `videos`."""
+
+
+@dataclass(frozen=True)
+class Pile:
+    """Percepts of a data set, and where it says which of them may be learned from.
+
+    Attributes:
+        percepts: all shards.
+        clips: their clips.
+        videos: the index of a labelled set; None: every clip may be learned from.
+        split: of the labelled set, from 1.
+    """
+
+    percepts: Sequence[Path]
+    clips: Path
+    videos: Path | None = None
+    split: int = 1
+
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the clips that may be learned from, and the video of each, (N,) int64 both."""
+        with open_artifact(self.clips, "clips") as file:
+            videos = file["video"][()].astype(np.int64)
+        rows = np.arange(len(videos))
+        if self.videos is not None:
+            with open_artifact(self.videos, "videos") as file:
+                rows = np.flatnonzero(file["splits"][:, self.split - 1][videos] == TRAIN)
+        return rows, videos[rows]
+
+
+def percept_corpus(
+    piles: Sequence[Pile], frames: int, validation: float, seed: int, device: torch.device
+) -> tuple[PerceptWindows, Standardize]:
+    """Windows of the clips that may be learned from, and what they are read through.
+
+    Args:
+        piles: at least one.
+        frames: of a window.
+        validation: share of each pile's videos that is held out of training.
+        seed: of the windows and of the share.
+        device: where batches are wanted.
+
+    Returns:
+        The windows, as they are stored; their standardisation, by the clips that are trained on.
+
+    Raises:
+        UserError: no clip that may be learned from.
+    """
+    stores, learned, held_out = [], [], []
+    for pile in piles:
+        store = PerceptStore(list(pile.percepts))
+        rows, videos = pile.rows()
+        here = np.isin(rows, store.rows)
+        for chosen, part in zip(
+            (learned, held_out), hold_out(rows[here], videos[here], validation, seed), strict=True
+        ):
+            chosen.append(part)
+        stores.append(store)
+    windows = PerceptWindows(stores, learned, frames, seed, device, held_out)
+    pairs = zip(stores, learned, strict=True)
+    return windows, Standardize.fit(store.clip(row) for store, rows in pairs for row in rows)

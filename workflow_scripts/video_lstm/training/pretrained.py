@@ -1,0 +1,88 @@
+"""Pretrained encoder-decoders as artifacts: all that it takes to build one again."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+
+from video_lstm.artifacts import open_artifact, read_arrays, write_arrays
+from video_lstm.errors import UserError
+from video_lstm.models.encoder_decoder import EncoderDecoder
+from video_lstm.models.standardize import Standardize
+
+_MODEL, _STANDARDIZE = "model.", "standardize."
+
+
+@dataclass(frozen=True)
+class PretrainedInfo:
+    """What an artifact of schema `pretrained` says beside its model.
+
+    Attributes:
+        source: what it learned from: "percepts", "mnist" or "patches".
+        arguments: of EncoderDecoder, the variant's name among them.
+        standardize: what its frames are read through; None where they are used as they are.
+    """
+
+    source: str
+    arguments: Mapping[str, Any]
+    standardize: Standardize | None
+
+
+def save_pretrained(
+    file: h5py.File,
+    model: EncoderDecoder,
+    *,
+    source: str,
+    arguments: Mapping[str, Any],
+    standardize: Standardize | None,
+    curves: Mapping[str, np.ndarray],
+) -> None:
+    """Write a model into an open artifact of schema `pretrained`.
+
+    Args:
+        file: where to.
+        model: on any device.
+        source: what it learned from.
+        arguments: of EncoderDecoder, that build it again; JSON.
+        standardize: what its frames are read through.
+        curves: of its training, see `loop.train`.
+    """
+    file.attrs["model"] = json.dumps({"source": source, "arguments": dict(arguments)})
+    weights = {_MODEL + name: value for name, value in model.state_dict().items()}
+    if standardize is not None:
+        weights |= {_STANDARDIZE + name: v for name, v in standardize.state_dict().items()}
+    write_arrays(file, "weights", {name: v.cpu().numpy() for name, v in weights.items()})
+    write_arrays(file, "curves", curves)
+
+
+def load_pretrained(path: Path) -> tuple[EncoderDecoder, PretrainedInfo]:
+    """Read a model back, on the CPU and in evaluation mode.
+
+    Raises:
+        UserError: the file is no such artifact, or its weights are not those of its model.
+    """
+    with open_artifact(path, "pretrained") as file:
+        told = json.loads(file.attrs["model"])
+        weights = {k: torch.from_numpy(v) for k, v in read_arrays(file, "weights").items()}
+    model = EncoderDecoder(**told["arguments"])
+    try:
+        model.load_state_dict(_under(_MODEL, weights))
+        standardize = None
+        if normaliser := _under(_STANDARDIZE, weights):
+            standardize = Standardize(**{k: v.numpy() for k, v in normaliser.items()})
+    except (RuntimeError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path}: its weights are not those of its model ({reason}); delete it and run the "
+            "same command again"
+        ) from error
+    return model.eval(), PretrainedInfo(told["source"], told["arguments"], standardize)
+
+
+def _under(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}

@@ -1,0 +1,120 @@
+"""Unsupervised training of an encoder-decoder on any source of sequences (paper, section 2)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from video_lstm.models.encoder_decoder import EncoderDecoder, Losses
+from video_lstm.models.standardize import Standardize
+from video_lstm.settings import PretrainSettings
+from video_lstm.training.loop import train
+
+
+class Sequences(Protocol):
+    """What a model is fed: endless training batches, and a few fixed ones to validate on."""
+
+    frame_size: int
+
+    def batch(self, step: int, size: int) -> Tensor:
+        """(frames, size, frame_size) float32, a function of the step and the size alone."""
+        ...
+
+    def validation(self, size: int) -> list[Tensor]:
+        """Batches like these, of what is never trained on."""
+        ...
+
+
+def model_arguments(
+    variant: str, frame_size: int, output: str, settings: PretrainSettings
+) -> dict[str, Any]:
+    """Arguments of EncoderDecoder, but for the generator."""
+    return {
+        "variant": variant,
+        "frame_size": frame_size,
+        "hidden_size": settings.units,
+        "layers": settings.layers,
+        "input_frames": settings.input_frames,
+        "future_frames": settings.future_frames,
+        "output": output,
+        "readout_first": settings.readout_first,
+        "forget_bias": settings.forget_bias,
+    }
+
+
+def pretrain(
+    arguments: Mapping[str, Any],
+    sequences: Sequences,
+    settings: PretrainSettings,
+    *,
+    standardize: Standardize | None,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None = None,
+) -> tuple[EncoderDecoder, dict[str, np.ndarray]]:
+    """Train an encoder-decoder and leave it with the weights of its best validation.
+
+    What is made small is the mean loss per value of a frame, both branches with the same weight:
+    the gradient's size, and so `clip_norm`, does not depend on the frame's size. What is told is
+    in the paper's units: summed over the values of a frame, averaged over frames and sequences
+    (of standardised values, where frames are standardised).
+
+    Args:
+        arguments: see `model_arguments`.
+        sequences: of input_frames + future_frames frames, on the device.
+        settings: of the model and its training.
+        standardize: what frames are read through; None: as they are.
+        seed: of the weights and of scheduled sampling.
+        device: where to train.
+        checkpoint: see `loop.train`.
+
+    Returns:
+        The model, and its curves: those of `loop.train`, where `loss` and `validation` are both
+        branches' sum, and `reconstruction` and `future` are the validation's parts.
+    """
+    model = EncoderDecoder(**arguments, generator=torch.Generator().manual_seed(seed)).to(device)
+    normalise = standardize.to(device) if standardize else torch.nn.Identity()
+    steps, batch = settings.training.steps, settings.training.batch
+    held_out = sequences.validation(batch)
+
+    def losses(frames: Tensor, **options: Any) -> Losses:
+        frames = normalise(frames)
+        inputs, future = frames[: settings.input_frames], frames[settings.input_frames :]
+        return model.loss(model(inputs, future, **options), inputs, future)
+
+    def loss(step: int) -> Tensor:
+        options: dict[str, Any] = {}
+        if settings.sampling:
+            options["own_output"] = settings.sampling * step / max(steps - 1, 1)
+            options["generator"] = _generator(seed, step, device)
+        return losses(sequences.batch(step, batch), **options).total / sequences.frame_size
+
+    def validate() -> dict[str, float]:
+        found = [(frames.shape[1], losses(frames)) for frames in held_out]
+        sequence_count = sum(count for count, _ in found)
+        parts = {
+            name: float(sum(count * getattr(each, name) for count, each in found)) / sequence_count
+            for name in ("reconstruction", "future")
+            if getattr(found[0][1], name) is not None
+        }
+        return {"validation": sum(parts.values())} | parts
+
+    curves = train(
+        model,
+        loss,
+        settings.training,
+        validate=validate if held_out else None,
+        keep_best=bool(held_out),
+        checkpoint=checkpoint,
+    )
+    curves["loss"] = curves["loss"] * sequences.frame_size
+    return model, curves
+
+
+def _generator(seed: int, step: int, device: torch.device) -> torch.Generator:
+    """Of the draws of one step: follows from both numbers alone, so that a resumed job has it."""
+    word = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(word))

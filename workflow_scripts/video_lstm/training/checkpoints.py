@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from video_lstm.errors import UserError
 from video_lstm.settings import TrainingSettings
+from video_lstm.training.optimizers import Optimizer
 
 logger = logging.getLogger("video_lstm")
 
@@ -52,7 +53,7 @@ class TrainingState:
 def save_checkpoint(
     path: Path,
     module: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     state: TrainingState,
     settings: TrainingSettings,
 ) -> None:
@@ -62,8 +63,7 @@ def save_checkpoint(
         UserError: the folder cannot be written or the disk is full.
     """
     tensors = {f"weights/{name}": value for name, value in module.state_dict().items()}
-    for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
+    tensors |= {f"optimizer/{name}": value for name, value in optimizer.state.items()}
     for name, value in (state.best_weights or {}).items():
         tensors[f"best/{name}"] = value
     tensors |= {f"random/{name}": value for name, value in _random_states(module).items()}
@@ -93,7 +93,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, settings: TrainingSettings
+    path: Path, module: nn.Module, optimizer: Optimizer, settings: TrainingSettings
 ) -> TrainingState | None:
     """Put a module and its optimiser where a checkpoint left them.
 
@@ -109,20 +109,18 @@ def load_checkpoint(
             raise ValueError("it is of other training settings")
         told = json.loads(header["state"])
         groups = _by_prefix(tensors)
-        weights, moments = groups["weights"], _moments(groups.get("optimizer", {}), optimizer)
-        best = groups.get("best")
+        weights, best, random = groups["weights"], groups.get("best"), groups["random"]
         for found in (weights, best if best is not None else weights):
             _require_same_shapes(found, module.state_dict())
-        random = groups["random"]
+        _require_same_shapes(groups.get("optimizer", {}), optimizer.state)
         _require_same_shapes(random, _random_states(module))
         state = TrainingState(**told, best_weights=best)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         logger.warning("%s: not used, the training starts over: %s", path, error)
         return None
     module.load_state_dict(weights)
-    optimizer.load_state_dict(
-        {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
-    )
+    for name, value in groups.get("optimizer", {}).items():
+        optimizer.state[name].copy_(value)
     device = _device(module)
     torch.set_rng_state(random["cpu"])
     if device.type == "cuda":
@@ -159,20 +157,6 @@ def _by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         prefix, _, rest = name.partition("/")
         groups.setdefault(prefix, {})[rest] = value
     return groups
-
-
-def _moments(
-    tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
-) -> dict[int, dict[str, Tensor]]:
-    """The optimiser's state by index of the parameter, checked against the parameters."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, _, name = key.partition("/")
-        if int(index) >= len(parameters) or value.shape not in ((), parameters[int(index)].shape):
-            raise ValueError("its optimiser is of another model")
-        moments.setdefault(int(index), {})[name] = value
-    return moments
 
 
 def _require_same_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

@@ -16,7 +16,7 @@ from video_lstm.progress import Progress
 from video_lstm.settings import TrainingSettings
 from video_lstm.training.checkpoints import TrainingState, load_checkpoint, save_checkpoint
 from video_lstm.training.interruption import deferred_signals
-from video_lstm.training.optimizers import build_optimizer, learning_rate
+from video_lstm.training.optimizers import Optimizer, learning_rate
 
 logger = logging.getLogger("video_lstm")
 
@@ -71,14 +71,13 @@ def train(
     if keep_best and validate is None:
         raise ValueError("keep_best needs validate")
     device = next(module.parameters()).device
-    optimizer = build_optimizer(module, settings)
+    optimizer = Optimizer(module, settings)
     state = checkpoint and load_checkpoint(checkpoint, module, optimizer, settings)
     if state:
         logger.info("going on from step %d of %d (%s)", state.step, settings.steps, checkpoint)
     state = state or TrainingState()
     record = _Record(state, settings, checkpoint)
     progress = Progress(settings.steps * settings.batch, unit, state.step * settings.batch)
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     every = max(math.ceil(settings.steps / _POINTS), _LAUNCH_AHEAD if device.type != "cpu" else 1)
     saved = time.monotonic()
 
@@ -86,16 +85,14 @@ def train(
         while not _finished(state, settings) and not noted:
             module.train()
             rate = learning_rate(state.step, settings)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
             optimizer.zero_grad()
             with _autocast(settings, device):
                 value = loss(state.step)
             value.backward()
-            record.note(value, _clip(parameters, settings.clip_norm))
+            record.note(value, _clip(optimizer.parameters, settings.clip_norm))
             if device.type == "cpu":
                 record.settle()  # before the update: the weights stay as they were
-            optimizer.step()
+            optimizer.step(rate)
             state.step += 1
 
             last = state.step == settings.steps

@@ -3,52 +3,106 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.rmsprop import rmsprop
+from torch.optim.sgd import sgd
 
 from video_lstm.settings import TrainingSettings
 
 _UNDECAYED = ("bias", "peephole")
+_MOMENTS = {
+    "sgd": ("momentum",),
+    "rmsprop": ("square", "momentum", "steps"),
+    "adam": ("first", "second", "steps"),
+    "adamw": ("first", "second", "steps"),
+}
 
 
-def build_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The optimiser that the settings name, over the module's trainable parameters.
+class Optimizer:
+    """The optimiser that the settings name, over a module's trainable parameters.
 
-    Weight decay is L2 for `sgd`, `rmsprop` and `adam`, decoupled (Loshchilov & Hutter 2019) for
-    `adamw`. The learning rate of the groups is the peak; the loop sets each step's.
+    The updates are torch.optim's, in the functional form: its classes import torch's compiler,
+    which takes a second of every job. Weight decay is L2 for `sgd`, `rmsprop` and `adam`, decoupled
+    (Loshchilov & Hutter 2019) for `adamw`.
+
+    Args:
+        module: on its device already.
+        settings: of the optimiser.
+
+    Attributes:
+        parameters: that are trained.
+        state: what the optimiser remembers, "parameter/moment"; changed in place by `step`.
     """
-    groups = parameter_groups(module, settings.weight_decay)
-    # `fused` does a whole update in one pass over memory, on CPU too; RMSProp has none.
-    build = {
-        "sgd": lambda: torch.optim.SGD(
-            groups, settings.learning_rate, momentum=settings.momentum, fused=True
-        ),
-        "rmsprop": lambda: torch.optim.RMSprop(
-            groups, settings.learning_rate, momentum=settings.momentum
-        ),
-        "adam": lambda: torch.optim.Adam(groups, settings.learning_rate, fused=True),
-        "adamw": lambda: torch.optim.AdamW(groups, settings.learning_rate, fused=True),
-    }
-    return build[settings.optimizer]()
+
+    def __init__(self, module: nn.Module, settings: TrainingSettings) -> None:
+        self._settings = settings
+        self._groups = parameter_groups(module, settings.weight_decay)
+        named = {name: p for group, _ in self._groups for name, p in group.items()}
+        self.parameters: list[nn.Parameter] = list(named.values())
+        self.state: dict[str, Tensor] = {
+            f"{name}/{moment}": parameter.new_zeros(() if moment == "steps" else parameter.shape)
+            for name, parameter in named.items()
+            for moment in _MOMENTS[settings.optimizer]
+        }
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Update the parameters that have a gradient, at a learning rate."""
+        for group, decay in self._groups:
+            named = [(name, p) for name, p in group.items() if p.grad is not None]
+            if named:
+                self._update(named, rate, decay)
+
+    def _update(self, named: list[tuple[str, nn.Parameter]], rate: float, decay: float) -> None:
+        kind, momentum = self._settings.optimizer, self._settings.momentum
+        weights = [p for _, p in named]
+        gradients = [p.grad for p in weights]
+        moments = {
+            moment: [self.state[f"{name}/{moment}"] for name, _ in named]
+            for moment in _MOMENTS[kind]
+        }
+        # `fused` does a whole update in one pass over memory, on a CPU too; RMSProp has no such.
+        if kind == "sgd":
+            sgd(
+                weights, gradients, moments["momentum"], fused=True, lr=rate, momentum=momentum,
+                weight_decay=decay, dampening=0.0, nesterov=False, maximize=False,
+            )  # fmt: skip
+        elif kind == "rmsprop":
+            rmsprop(
+                weights, gradients, moments["square"], [], moments["momentum"], moments["steps"],
+                foreach=True, lr=rate, alpha=0.99, eps=1e-8, weight_decay=decay, momentum=momentum,
+                centered=False,
+            )  # fmt: skip
+        else:
+            adam(
+                weights, gradients, moments["first"], moments["second"], [], moments["steps"],
+                fused=True, decoupled_weight_decay=kind == "adamw", amsgrad=False, beta1=0.9,
+                beta2=0.999, lr=rate, weight_decay=decay, eps=1e-8, maximize=False,
+            )  # fmt: skip
 
 
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
-    """Two groups of trainable parameters: those that decay, and biases and peepholes.
+def parameter_groups(
+    module: nn.Module, weight_decay: float
+) -> list[tuple[dict[str, nn.Parameter], float]]:
+    """Trainable parameters by name, those that decay and those that do not, with their decay.
 
-    Biases and peepholes are told by their own name (`bias...`, `peephole...`), since those of
-    several models trained side by side, or of a convolutional cell, have more than one dimension;
-    other vectors (the gains of a normalisation) do not decay either.
+    Biases and peepholes do not decay. They are told by their own name (`bias...`, `peephole...`),
+    since those of several models trained side by side, or of a convolutional cell, have more than
+    one dimension; other vectors (the gains of a normalisation) do not decay either.
     """
-    decayed, others = [], []
+    decayed, others = {}, {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             own = name.rpartition(".")[2]
             weight = parameter.dim() > 1 and not own.startswith(_UNDECAYED)
-            (decayed if weight else others).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+            (decayed if weight else others)[name] = parameter
+    return [(decayed, weight_decay), (others, 0.0)]
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:

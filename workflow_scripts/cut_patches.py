@@ -1,0 +1,44 @@
+"""Cut patches of natural video.
+
+Reads the clips of a pile of videos and writes `train` and `test` (sequences, frames, size, size and
+3 if in colour) uint8, cut at random places and times, the test sequences from videos of their own;
+the mean and standard deviation of the training pixels, which models are fed patches normalised by;
+and the `mean_frame` of the training patches, the best constant image.
+"""
+
+from pathlib import Path
+
+from command_line import CommandLine, run
+from video_lstm import artifacts
+from video_lstm.sequences.cutting import cut, plan
+from video_lstm.settings import PatchSettings
+
+
+class Arguments(CommandLine):
+    """What to cut from."""
+
+    videos: Path
+    """Index of the pile."""
+    clips: Path
+    """Clips of the pile."""
+    output: Path
+    """Artifact to write, such as results/patches.h5."""
+    seed: int = 0
+    """Every draw follows from it."""
+    frames: int
+    """Frames of a sequence: those that a model reads and those that it predicts."""
+    patches: PatchSettings = PatchSettings()
+
+
+def main(arguments: Arguments) -> None:
+    """Decode every clip once and write its patches."""
+    provenance = arguments.provenance({"videos": arguments.videos, "clips": arguments.clips})
+    cuts = plan(
+        arguments.videos, arguments.clips, arguments.patches, arguments.frames, arguments.seed
+    )
+    with artifacts.create(arguments.output, "patches", provenance) as file:
+        cut(file, cuts, arguments.patches, arguments.frames, arguments.threads)
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

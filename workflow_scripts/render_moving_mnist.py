@@ -1,0 +1,70 @@
+"""Render the fixed test set of Moving MNIST.
+
+Reads the test digits (or the standard mnist_test_seq.npy) and writes the sequences that every model
+is measured on, as `test` (sequences, frames, size, size) uint8, and the `mean_frame` of the
+training stream, the best constant image. Training sequences are made while training and kept
+nowhere.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from command_line import CommandLine, run
+from video_lstm import artifacts
+from video_lstm.progress import Progress
+from video_lstm.sequences.digits import load_digits, mnist_files
+from video_lstm.sequences.moving_mnist import (
+    MovingMNIST,
+    fixed_sequences,
+    mean_frame,
+    standard_sequences,
+)
+from video_lstm.settings import MNISTSettings
+
+
+class Arguments(CommandLine):
+    """What to render."""
+
+    output: Path
+    """Artifact to write, such as results/moving_mnist.h5."""
+    seed: int = 0
+    """Every draw follows from it."""
+    frames: int
+    """Frames of a sequence: those that a model reads and those that it predicts."""
+    mnist: MNISTSettings = MNISTSettings()
+
+
+def main(arguments: Arguments) -> None:
+    """Write the test set."""
+    settings, frames = arguments.mnist, arguments.frames
+    inputs = {path.name: path for path in mnist_files(settings.source)}
+    train, test = load_digits(settings.source, settings.digit_size)
+    if settings.test_file is None:
+        blocks = fixed_sequences(test, settings, frames, arguments.seed)
+    else:
+        inputs["test_file"] = Path(settings.test_file)
+        blocks = standard_sequences(Path(settings.test_file), settings, frames)
+    with artifacts.create(arguments.output, "moving_mnist", arguments.provenance(inputs)) as file:
+        shape = (frames, settings.size, settings.size)
+        dataset = file.create_dataset(
+            "test",
+            (settings.test_sequences, *shape),
+            np.uint8,
+            chunks=(1, *shape),
+            compression="gzip",
+            compression_opts=1,
+        )
+        progress, done = Progress(settings.test_sequences, "sequences"), 0
+        for block in blocks:
+            dataset[done : done + len(block)] = block
+            done += len(block)
+            progress.update(len(block))
+        stream = MovingMNIST(train, settings, frames, arguments.seed)
+        file["mean_frame"] = 255 * mean_frame(stream).reshape(shape[1:])
+        # Models are fed (pixel - mean) / std.
+        file.attrs.update(mean=0.0, std=255.0, frames=frames)
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

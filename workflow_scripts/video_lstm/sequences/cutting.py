@@ -1,0 +1,172 @@
+"""Cut patches of natural video at random places and times (paper, section 3.2)."""
+
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from video_lstm import artifacts
+from video_lstm.errors import UserError
+from video_lstm.progress import Progress
+from video_lstm.sequences import draws
+from video_lstm.settings import PatchSettings
+from video_lstm.video.decode import read_frames
+
+
+@dataclass(frozen=True)
+class ClipCuts:
+    """The patches of one clip.
+
+    Attributes:
+        path: the video's file.
+        first: the clip's first frame.
+        rate: the clip's frames per second; None for the file's own frames.
+        start: (n,) int64, first frames of the patches, counted from the clip's, ascending.
+        corner: (n, 2) int64, rows and columns of their upper left corners.
+    """
+
+    path: Path
+    first: int
+    rate: float | None
+    start: np.ndarray
+    corner: np.ndarray
+
+
+def plan(
+    videos: Path, clips: Path, settings: PatchSettings, frames: int, seed: int
+) -> dict[str, list[ClipCuts]]:
+    """Draw where the patches are cut.
+
+    All times at which a sequence fits into a clip are as likely, and so are all places in a frame:
+    patches without movement or texture are as common as they are in the videos. A video's patches
+    are either all for training or all for testing.
+
+    Args:
+        videos: index of the pile.
+        clips: clips of the pile.
+        settings: how many, how large, and how many videos are for testing.
+        frames: frames of a sequence.
+        seed: every draw follows from it; the test patches do not depend on how many train.
+
+    Returns:
+        "train" and "test": cuts per clip, by videos in an order that was drawn too.
+
+    Raises:
+        UserError: fewer than two videos have a clip that is long enough.
+    """
+    with artifacts.open_artifact(videos, "videos") as file:
+        paths = [Path(str(file.attrs["root"])) / p for p in artifacts.read_strings(file, "path")]
+    with artifacts.open_artifact(clips, "clips") as file:
+        video, first, length = (file[name][()] for name in ("video", "first", "frames"))
+        rate = float(file.attrs["rate"])
+    fits = length.astype(np.int64) - frames + 1
+    usable = np.unique(video[fits > 0])
+    if len(usable) < 2:
+        raise UserError(
+            f"{clips}: expected clips of at least {frames} frames from two videos or more, found "
+            f"{len(usable)}; add videos to the pile or make its clips longer"
+        )
+    order = draws.generator(seed, draws.TEST).permutation(usable)
+    testing = min(max(1, round(settings.test_videos * len(usable))), len(usable) - 1)
+
+    def side(chosen: np.ndarray, count: int, rng: np.random.Generator) -> list[ClipCuts]:
+        rows = np.concatenate([np.flatnonzero((video == v) & (fits > 0)) for v in chosen])
+        ends = np.cumsum(fits[rows])
+        # Sorted: a clip's patches come together, so that it is decoded once.
+        drawn = np.sort(rng.integers(ends[-1], size=count))
+        free = (settings.height - settings.size + 1, settings.width - settings.size + 1)
+        corner = rng.integers(free, size=(count, 2))
+        which = np.searchsorted(ends, drawn, side="right")
+        start = drawn - (ends - fits[rows])[which]
+        return [
+            ClipCuts(
+                path=paths[video[rows[w]]],
+                first=int(first[rows[w]]),
+                rate=None if np.isnan(rate) else rate,
+                start=start[which == w],
+                corner=corner[which == w],
+            )
+            for w in np.unique(which)
+        ]
+
+    return {
+        "train": side(
+            order[testing:], settings.train_sequences, draws.generator(seed, draws.TRAINING)
+        ),
+        "test": side(
+            order[:testing], settings.test_sequences, draws.generator(seed, draws.TEST, 1)
+        ),
+    }
+
+
+def cut(
+    file: h5py.File,
+    cuts: dict[str, list[ClipCuts]],
+    settings: PatchSettings,
+    frames: int,
+    threads: int,
+) -> None:
+    """Decode each clip once and write its patches, several clips at a time.
+
+    Args:
+        file: where `train`, `test`, `mean_frame` and the attributes `mean` and `std` are written.
+        cuts: what `plan` drew.
+        settings: size and colour of the patches, and scale of the frames.
+        frames: frames of a sequence.
+        threads: clips that are decoded at once; what is written does not depend on it.
+    """
+    shape = (frames, settings.size, settings.size, *((3,) if settings.colour else ()))
+    progress = Progress(settings.train_sequences + settings.test_sequences, "patches")
+    sums = np.zeros(shape[1:], np.int64)
+    histogram = np.zeros(256, np.int64)
+    for name, clips in cuts.items():
+        total = sum(len(clip.start) for clip in clips)
+        # Contiguous and uncompressed: training reads rows through a memory map.
+        dataset = file.create_dataset(name, (total, *shape), np.uint8)
+        done = 0
+        for patches in _decoded(clips, settings, frames, threads):
+            dataset[done : done + len(patches)] = patches
+            done += len(patches)
+            progress.update(len(patches))
+            if name == "train":
+                sums += patches.sum((0, 1), dtype=np.int64)
+                histogram += np.bincount(patches.ravel(), minlength=256)
+    values = np.arange(256)
+    mean = np.average(values, weights=histogram)
+    std = np.sqrt(np.average((values - mean) ** 2, weights=histogram))
+    file["mean_frame"] = sums / (settings.train_sequences * frames)
+    # Models are fed (pixel - mean) / std; patches of one flat colour have no spread to divide by.
+    file.attrs.update(mean=mean, std=std if std > 0 else 1.0, frames=frames)
+
+
+def _decoded(
+    clips: list[ClipCuts], settings: PatchSettings, frames: int, threads: int
+) -> Iterator[np.ndarray]:
+    """The patches of clip after clip, each (n, frames, ...) uint8."""
+    with ThreadPoolExecutor(threads) as pool:
+        remaining = iter(clips)
+        # A few at a time: finished patches must not pile up faster than they are written.
+        while some := list(itertools.islice(remaining, 2 * threads)):
+            yield from pool.map(lambda clip: _patches(clip, settings, frames), some)
+
+
+def _patches(clip: ClipCuts, settings: PatchSettings, frames: int) -> np.ndarray:
+    size, begin = settings.size, int(clip.start[0])
+    shown = read_frames(
+        clip.path,
+        clip.first + begin,
+        int(clip.start[-1]) - begin + frames,
+        rate=clip.rate,
+        size=(settings.height, settings.width),
+        gray=not settings.colour,
+    )
+    return np.stack(
+        [
+            shown[start : start + frames, row : row + size, column : column + size]
+            for start, (row, column) in zip(clip.start - begin, clip.corner, strict=True)
+        ]
+    )

@@ -8,6 +8,7 @@ import torch
 
 from video_lstm import artifacts
 from video_lstm.sequences import draws
+from video_lstm.sequences.fixed import normalised
 
 _HELD_OUT = 20  # one training sequence in so many is kept for validation
 _VALIDATION_BATCHES = 4
@@ -58,12 +59,18 @@ class Patches:
         return self._normalised(rng.integers(self._drawn, size=size))
 
     def validation(self, size: int) -> list[torch.Tensor]:
-        """Fixed batches that are in no training batch, each as `batch` returns it."""
+        """Fixed batches of sequences that are in no training batch, each as `batch` returns it.
+
+        At most four, of `size` sequences or of all that are kept, if those are fewer; none of the
+        test sequences.
+        """
+        if not len(self._held_out):
+            return []
+        size = min(size, len(self._held_out))
+        count = min(_VALIDATION_BATCHES, len(self._held_out) // size)
         rng = draws.generator(self.seed, draws.VALIDATION)
-        chosen = rng.permutation(self._held_out)[: size * _VALIDATION_BATCHES]
-        return [
-            self._normalised(chosen[start : start + size]) for start in range(0, len(chosen), size)
-        ]
+        chosen = rng.permutation(self._held_out)[: count * size]
+        return [self._normalised(rows) for rows in chosen.reshape(count, size)]
 
     def _normalised(self, index: np.ndarray) -> torch.Tensor:
         if isinstance(self._rows, torch.Tensor):
@@ -71,17 +78,3 @@ class Patches:
         else:
             pixels = torch.from_numpy(self._rows[index]).to(self.device)
         return normalised(pixels, self.mean, self.std)
-
-
-def normalised(pixels: torch.Tensor, mean: float, std: float) -> torch.Tensor:
-    """Frames as models are fed them.
-
-    Args:
-        pixels: (size, frames, ...) uint8.
-        mean: is subtracted.
-        std: is divided by.
-
-    Returns:
-        (frames, size, frame_size) float32, contiguous.
-    """
-    return ((pixels.transpose(0, 1).flatten(2).float() - mean) / std).contiguous()

@@ -1,0 +1,131 @@
+"""How far predicted frames are from the true ones, per predicted step, in the paper's units."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from video_lstm.models.encoder_decoder import EncoderDecoder, Output, activate
+
+COPY, CONSTANT = "copy_last_frame_", "mean_frame_"
+"""The yardsticks, as they begin the names of their errors."""
+
+CERTAINTY = 0.95
+"""The probability that the copy of a frame gives to a pixel that is full on or off: about what
+serves it best on Moving MNIST. A copy that were certain would have an infinite cross-entropy at the
+first pixel that changes."""
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy of frames, in nats summed over the pixels (paper, section 3.4).
+
+    Args:
+        logits: (..., D), before the sigmoid.
+        target: (..., D) in [0, 1].
+
+    Returns:
+        (...) float64.
+    """
+    errors = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return errors.sum(-1, dtype=torch.float64)
+
+
+def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
+    """Squared error of frames, summed over their values (paper, section 3.4).
+
+    Args:
+        predicted: (..., D).
+        target: (..., D).
+
+    Returns:
+        (...) float64.
+    """
+    return (predicted - target).square().sum(-1, dtype=torch.float64)
+
+
+def mse(predicted: Tensor, target: Tensor) -> Tensor:
+    """Squared error of frames, averaged over their values (lab report).
+
+    Args:
+        predicted: (..., D).
+        target: (..., D).
+
+    Returns:
+        (...) float64.
+    """
+    return squared_error(predicted, target) / target.shape[-1]
+
+
+def measures(raw: Tensor, predicted: Tensor, target: Tensor, output: Output) -> dict[str, Tensor]:
+    """Every measure that applies, averaged over the sequences.
+
+    Args:
+        raw: (T, B, D), before the activation.
+        predicted: (T, B, D), after it.
+        target: (T, B, D).
+        output: "logits" for pixels in [0, 1], "linear" for any other values.
+
+    Returns:
+        (T,) float64 for `squared_error`, `mse` and, of logits, `cross_entropy`.
+    """
+    errors = {"squared_error": squared_error(predicted, target), "mse": mse(predicted, target)}
+    if output == "logits":
+        errors = {"cross_entropy": cross_entropy(raw, target)} | errors
+    return {name: error.mean(1) for name, error in errors.items()}
+
+
+def evaluate(
+    model: EncoderDecoder, batches: Iterable[Tensor], mean_frame: Tensor
+) -> dict[str, np.ndarray]:
+    """Errors of an encoder-decoder, and of two yardsticks, on a fixed set of sequences.
+
+    The model is put into evaluation mode: a conditional decoder is fed its own output, never the
+    truth. `copy_last_frame` predicts the last frame that was seen, for the reconstruction too;
+    `mean_frame` the mean of the training frames, which of all constant images is the best in each
+    measure.
+
+    Args:
+        model: an EncoderDecoder.
+        batches: (frames, size, D) each, at least as many frames as the model reads and predicts.
+        mean_frame: (D,), as the model is fed frames.
+
+    Returns:
+        Errors per step, (T,) or (F,) float64 each, averaged over all sequences. Step k of a
+        reconstruction is the k-th last frame. Names are `{branch}_{measure}` for the model and
+        `{yardstick}_{branch}_{measure}`, where a branch is `reconstruction` or `future`, and the
+        measures are those of `measure`.
+    """
+    model.eval()
+    output = model.output
+    # Mean of the target's probabilities: the best constant; only the edges of [0, 1] have no logit.
+    constant = (torch.logit(mean_frame, eps=1e-6) if output == "logits" else mean_frame, mean_frame)
+    totals: dict[str, Tensor] = {}
+    sequences = 0
+    for batch in batches:
+        seen = batch[: model.input_frames]
+        future = batch[model.input_frames : model.input_frames + model.future_frames]
+        last = seen[-1:]
+        copy = (torch.logit(last, eps=1 - CERTAINTY) if output == "logits" else last, last)
+        with torch.inference_mode():
+            made = model(seen)
+            for branch, raw, target in (
+                ("reconstruction", made.reconstruction, seen.flip(0)),
+                ("future", made.future, future),
+            ):
+                if raw is None:
+                    continue
+                own = (raw, activate(raw, output))
+                for who, images in (("", own), (COPY, copy), (CONSTANT, constant)):
+                    shown = [image.expand_as(target).float() for image in images]
+                    for name, error in measures(*shown, target, output).items():
+                        key = f"{who}{branch}_{name}"
+                        totals[key] = totals.get(key, 0) + error * batch.shape[1]
+        sequences += batch.shape[1]
+    return {key: (total / sequences).cpu().numpy() for key, total in totals.items()}
+
+
+def means(errors: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Mean over the steps of every error: nats/frame, squared error per frame, MSE."""
+    return {name: float(error.mean()) for name, error in errors.items()}

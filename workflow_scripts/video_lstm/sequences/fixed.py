@@ -1,0 +1,102 @@
+"""The fixed test sets of pixels, Moving MNIST or patches, as their artifacts keep them."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+from video_lstm import artifacts
+from video_lstm.errors import UserError
+
+_CORPORA = {"moving_mnist": "mnist", "patches": "patches"}
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """An open test set.
+
+    Attributes:
+        corpus: "mnist" or "patches".
+        pixels: (n, frames, height, width[, 3]) uint8 data set.
+        mean: what is subtracted from pixels before a model is fed them.
+        std: what they are divided by.
+        mean_frame: (height, width[, 3]) float64, mean of the training frames' pixels.
+    """
+
+    corpus: str
+    pixels: h5py.Dataset
+    mean: float
+    std: float
+    mean_frame: np.ndarray
+
+    @property
+    def frame_size(self) -> int:
+        """Values of a frame."""
+        return self.mean_frame.size
+
+    def batches(self, size: int, device: torch.device | str) -> Iterator[torch.Tensor]:
+        """All sequences in order, (frames, at most size, frame_size) float32, normalised."""
+        for start in range(0, len(self.pixels), size):
+            block = torch.from_numpy(self.pixels[start : start + size]).to(device)
+            yield normalised(block, self.mean, self.std)
+
+    def constant(self, device: torch.device | str) -> torch.Tensor:
+        """The mean frame as a model is fed frames, (frame_size,) float32."""
+        frame = (self.mean_frame.ravel() - self.mean) / self.std
+        return torch.from_numpy(frame.astype(np.float32)).to(device)
+
+    def as_pixels(self, frames: torch.Tensor) -> np.ndarray:
+        """A model's frames as pictures.
+
+        Args:
+            frames: (T, n, frame_size), normalised.
+
+        Returns:
+            (n, T, height, width[, 3]) uint8; what lies outside black and white is cut off.
+        """
+        values = frames.float().cpu().numpy() * self.std + self.mean
+        pictures = np.rint(values.clip(0, 255)).astype(np.uint8).swapaxes(0, 1)
+        return pictures.reshape(*pictures.shape[:2], *self.mean_frame.shape)
+
+
+@contextlib.contextmanager
+def open_test_set(path: Path) -> Iterator[TestSet]:
+    """Open the test set of an artifact of schema "moving_mnist" or "patches".
+
+    Raises:
+        UserError: it is neither.
+    """
+    schema = "moving_mnist"
+    if h5py.is_hdf5(path):
+        with h5py.File(path, "r") as file:
+            schema = str(file.attrs.get("schema"))
+    if schema not in _CORPORA:
+        raise UserError(
+            f"{path}: expected a test set, schema {' or '.join(_CORPORA)}, found {schema!r}"
+        )
+    with artifacts.open_artifact(path, schema) as file:
+        yield TestSet(
+            corpus=_CORPORA[schema],
+            pixels=file["test"],
+            mean=float(file.attrs["mean"]),
+            std=float(file.attrs["std"]),
+            mean_frame=file["mean_frame"][()],
+        )
+
+
+def normalised(pixels: torch.Tensor, mean: float, std: float) -> torch.Tensor:
+    """Frames as models are fed them.
+
+    Args:
+        pixels: (size, frames, ...) uint8.
+        mean: is subtracted.
+        std: is divided by.
+
+    Returns:
+        (frames, size, frame_size) float32, contiguous.
+    """
+    return ((pixels.transpose(0, 1).flatten(2).float() - mean) / std).contiguous()

@@ -1,0 +1,173 @@
+"""Measures of predicted frames: their units, by hand and by torch, and the yardsticks."""
+
+import math
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from video_lstm.models.encoder_decoder import VARIANTS, EncoderDecoder, activate
+from video_lstm.training.pretrained import save_pretrained
+
+from video_lstm import artifacts
+from video_lstm.evaluation.frames import (
+    CERTAINTY,
+    cross_entropy,
+    evaluate,
+    means,
+    mse,
+    squared_error,
+)
+
+
+def test_cross_entropy_is_nats_summed_over_pixels():
+    # A probability of 3/4 for pixels on, off and grey.
+    logits = torch.full((1, 3), math.log(3.0))
+    target = torch.tensor([[1.0, 0.0, 0.5]])
+    by_hand = -math.log(0.75) - math.log(0.25) - 0.5 * (math.log(0.75) + math.log(0.25))
+    assert cross_entropy(logits, target).item() == pytest.approx(by_hand, rel=1e-6)
+    # Frames of 4096 fair coins cost 4096 bits, and certainty costs its logit.
+    fair = cross_entropy(torch.zeros(2, 5, 4096), torch.ones(2, 5, 4096))
+    assert fair.shape == (2, 5) and fair.dtype == torch.float64
+    np.testing.assert_allclose(fair, 4096 * math.log(2), rtol=1e-6)
+    assert cross_entropy(torch.full((1, 1), 200.0), torch.zeros(1, 1)).item() == 200
+
+
+def test_measures_equal_torch_functional_in_float64():
+    generator = torch.Generator().manual_seed(0)
+    raw, target = (torch.rand(3, 4, 50, generator=generator) for _ in range(2))
+    raw = 6 * raw - 3
+    expected = F.binary_cross_entropy(torch.sigmoid(raw.double()), target.double(), reduction="sum")
+    assert cross_entropy(raw, target).sum().item() == pytest.approx(expected.item(), rel=1e-6)
+    expected = F.mse_loss(raw.double(), target.double(), reduction="none")
+    np.testing.assert_allclose(squared_error(raw, target), expected.sum(2), rtol=1e-5)
+    np.testing.assert_allclose(mse(raw, target), expected.mean(2), rtol=1e-5)
+
+
+def model_of(variant, output, frame_size=6):
+    generator = torch.Generator().manual_seed(1)
+    return EncoderDecoder(variant, frame_size, 5, 2, 4, 3, output=output, generator=generator)
+
+
+@pytest.mark.parametrize("output", ["logits", "linear"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_model_is_measured_against_its_targets_step_by_step(variant, output):
+    model = model_of(variant, output).train()
+    frames = torch.rand(9, 10, 6, generator=torch.Generator().manual_seed(2))
+    mean = frames.mean((0, 1))
+    errors = evaluate(model, [frames[:, :7], frames[:, 7:]], mean)
+    expected = {}
+    measures = ["squared_error", "mse"] + ["cross_entropy"] * (output == "logits")
+    with torch.no_grad():
+        made = model.eval()(frames[:4])  # fed its own output: it is given no truth
+    for branch, raw, target in (
+        ("reconstruction", made.reconstruction, frames[[3, 2, 1, 0]]),
+        ("future", made.future, frames[4:7]),
+    ):
+        if raw is None:
+            continue
+        last, shown = frames[3].expand_as(target), activate(raw, output)
+        for who, image in (("", shown), ("copy_last_frame_", last), ("mean_frame_", mean)):
+            squares = (image - target).double().square().sum(2).mean(1)
+            expected[f"{who}{branch}_squared_error"] = squares
+            expected[f"{who}{branch}_mse"] = squares / 6
+            if output == "logits":
+                p = image.double().expand_as(target)
+                if who == "copy_last_frame_":
+                    p = p.clamp(1 - CERTAINTY, CERTAINTY)
+                nats = F.binary_cross_entropy(p, target.double(), reduction="none")
+                expected[f"{who}{branch}_cross_entropy"] = nats.sum(2).mean(1)
+    assert set(errors) == set(expected)
+    assert len(errors) == 3 * len(measures) * (1 + variant.startswith("composite"))
+    for name, values in expected.items():
+        assert errors[name].dtype == np.float64
+        np.testing.assert_allclose(errors[name], values, rtol=1e-5, err_msg=name)
+    assert means(errors) == {name: pytest.approx(v.mean()) for name, v in errors.items()}
+
+
+def test_the_mean_frame_is_the_best_constant_image():
+    model = model_of("future_predictor", "logits")
+    frames = torch.rand(7, 20, 6, generator=torch.Generator().manual_seed(3)).round()
+    mean = frames[4:].mean((0, 1))
+    best = means(evaluate(model, [frames], mean))
+    for name in ("mean_frame_future_cross_entropy", "mean_frame_future_squared_error"):
+        for nudge in (-0.02, 0.02):
+            assert best[name] < means(evaluate(model, [frames], mean + nudge))[name]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A model of 6x6 frames, as pretraining leaves it, and a test set for it."""
+    provenance = artifacts.Provenance("test", {}, "")
+    arguments = {
+        "variant": "composite_conditional_future",
+        "frame_size": 36,
+        "hidden_size": 5,
+        "layers": 1,
+        "input_frames": 4,
+        "future_frames": 3,
+        "output": "logits",
+    }
+    model = EncoderDecoder(**arguments, generator=torch.Generator().manual_seed(1))
+    with artifacts.create(tmp_path / "model.h5", "pretrained", provenance) as file:
+        save_pretrained(
+            file, model, source="mnist", arguments=arguments, standardize=None, curves={}
+        )
+    rng = np.random.default_rng(0)
+    with artifacts.create(tmp_path / "test.h5", "moving_mnist", provenance) as file:
+        file["test"] = rng.integers(256, size=(30, 8, 6, 6), dtype=np.uint8)
+        file["mean_frame"] = np.full((6, 6), 127.5)
+        file.attrs.update(mean=0.0, std=255.0)
+    return model, tmp_path
+
+
+def predict(run_script, folder, *options, check=True):
+    return run_script(
+        *("predict_frames", "--pretrained", folder / "model.h5", "--test", folder / "test.h5"),
+        *("--output", folder / "out.h5", "--device", "cpu", *options),
+        check=check,
+    )
+
+
+def test_the_script_writes_errors_means_and_samples(files, run_script):
+    model, folder = files
+    predict(run_script, folder, "--batch", 7)
+    with h5py.File(folder / "test.h5") as file:
+        pixels = file["test"][()]
+    frames = torch.from_numpy(pixels.reshape(30, 8, 36) / 255).float().swapaxes(0, 1)
+    expected = evaluate(model, [frames], torch.full((36,), 0.5))
+    with artifacts.open_artifact(folder / "out.h5", "predictions") as file:
+        errors, samples = (
+            artifacts.read_arrays(file, "errors"),
+            artifacts.read_arrays(file, "samples"),
+        )
+        attributes = dict(file.attrs)
+    assert set(errors) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(errors[name], values, rtol=1e-5)
+        assert attributes[name] == errors[name].mean()
+    assert (attributes["variant"], attributes["corpus"]) == (
+        "composite_conditional_future",
+        "mnist",
+    )
+    # The best constant for noise: half on costs log 2 a pixel.
+    assert attributes["mean_frame_future_cross_entropy"] == pytest.approx(36 * math.log(2))
+    np.testing.assert_array_equal(samples["truth"], pixels[:12, :7])
+    with torch.no_grad():
+        made = model.eval()(frames[:4, :12])
+    for name, raw in (("reconstruction", made.reconstruction.flip(0)), ("future", made.future)):
+        shown = 255 * torch.sigmoid(raw).swapaxes(0, 1).reshape(samples[name].shape)
+        np.testing.assert_allclose(samples[name], shown, atol=0.51)
+
+
+def test_a_test_set_that_the_model_was_not_made_for_is_refused(files, run_script):
+    _, folder = files
+    with h5py.File(folder / "test.h5", "r+") as file:
+        short = file["test"][:, :6]
+        del file["test"]
+        file["test"] = short
+    done = predict(run_script, folder, check=False)
+    assert done.returncode == 1
+    assert "expected 7 frames of mnist, of 36 values each" in done.stderr
+    assert not (folder / "out.h5").exists()

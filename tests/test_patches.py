@@ -1,0 +1,197 @@
+"""Patches: cut where and when they should be, from the right videos, and fed as they should be."""
+
+import av
+import h5py
+import numpy as np
+import pytest
+import torch
+from video_lstm.video.decode import read_frames
+
+from video_lstm import artifacts
+from video_lstm.errors import UserError
+from video_lstm.sequences import cutting
+from video_lstm.sequences.cutting import cut, plan
+from video_lstm.sequences.fixed import open_test_set
+from video_lstm.sequences.patches import Patches
+from video_lstm.settings import PatchSettings
+
+HEIGHT, WIDTH, FRAMES = 24, 40, 4
+SETTINGS = PatchSettings(
+    size=8,
+    height=HEIGHT,
+    width=WIDTH,
+    train_sequences=400,
+    test_sequences=60,
+    test_videos=0.3,
+)
+PROVENANCE = artifacts.Provenance("test", {}, "")
+
+
+@pytest.fixture
+def pile(tmp_path):
+    """Index and clips of 6 videos; the clips of video 5 are too short."""
+    videos, clips = tmp_path / "videos.h5", tmp_path / "clips.h5"
+    with artifacts.create(videos, "videos", PROVENANCE) as file:
+        artifacts.write_strings(file, "path", [f"{n}.avi" for n in range(6)])
+        for name in artifacts.SCHEMAS["videos"][1] - {"path"}:
+            file[name] = np.zeros(6)
+        file.attrs["root"] = str(tmp_path)
+    with artifacts.create(clips, "clips", PROVENANCE) as file:
+        file["video"] = np.array([0, 0, 1, 2, 3, 4, 5], np.int32)
+        file["first"] = np.array([2, 20, 0, 5, 0, 1, 0], np.int32)
+        file["frames"] = np.array([9, 12, 30, 4, 10, 8, 3], np.int32)
+        file["label"] = np.full(7, -1, np.int32)
+        file.attrs["rate"] = 25.0
+    return videos, clips
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Videos whose pixels tell where they are from: red the video, green the time, blue a place."""
+    calls = []
+
+    def read(path, first, count, *, rate, size, gray):
+        assert (rate, size, gray) == (25.0, (HEIGHT, WIDTH), False)
+        calls.append((int(path.stem), first, count))
+        frames = np.empty((count, HEIGHT, WIDTH, 3), np.uint8)
+        frames[..., 0] = int(path.stem)
+        frames[..., 1] = np.arange(first, first + count)[:, None, None]
+        frames[..., 2] = np.arange(HEIGHT)[:, None] * 8 + np.arange(WIDTH) // 8
+        return frames
+
+    monkeypatch.setattr(cutting, "read_frames", read)
+    return calls
+
+
+def write(path, pile, threads=1, settings=SETTINGS, seed=0):
+    cuts = plan(*pile, settings, FRAMES, seed)
+    with artifacts.create(path, "patches", PROVENANCE) as file:
+        cut(file, cuts, settings, FRAMES, threads)
+    return path
+
+
+def test_a_patch_is_one_place_through_consecutive_frames_of_one_clip(pile, recorded, tmp_path):
+    with h5py.File(write(tmp_path / "patches.h5", pile)) as file:
+        parts = {name: file[name][()] for name in ("train", "test")}
+    spans = {0: ((2, 11), (20, 32)), 1: ((0, 30),), 2: ((5, 9),), 3: ((0, 10),), 4: ((1, 9),)}
+    seen = {}
+    for name, count in (("train", 400), ("test", 60)):
+        patches = parts[name]
+        assert patches.shape == (count, FRAMES, 8, 8, 3) and patches.dtype == np.uint8
+        video, frame, place = (patches[..., channel].astype(int) for channel in range(3))
+        assert (video == video[:, :1, :1, :1]).all()
+        assert (frame == frame[:, :1, :1, :1] + np.arange(FRAMES)[:, None, None]).all()
+        assert (place == place[:, :1]).all()
+        assert (np.diff(place, axis=2) == 8).all()  # rows
+        seen[name] = set(video.ravel())
+        for v, start in zip(video[:, 0, 0, 0], frame[:, 0, 0, 0], strict=True):
+            assert any(a <= start and start + FRAMES <= b for a, b in spans[v])
+    assert not seen["train"] & seen["test"]
+    assert seen["train"] | seen["test"] <= {0, 1, 2, 3, 4}
+
+
+def test_times_and_places_are_uniform(pile):
+    many = SETTINGS.model_copy(update={"train_sequences": 20_000})
+    cuts = plan(*pile, many, FRAMES, seed=1)["train"]
+    # Every first frame that leaves room for a sequence is as likely as any other.
+    counts = np.concatenate([np.bincount(c.start) for c in cuts])
+    assert counts.sum() == 20_000
+    assert (abs(counts - counts.mean()) < 5 * np.sqrt(counts.mean())).all()
+    rows, columns = np.concatenate([c.corner for c in cuts]).T
+    assert (rows.min(), rows.max()) == (0, HEIGHT - 8)
+    assert (columns.min(), columns.max()) == (0, WIDTH - 8)
+    for values, places in ((rows, HEIGHT - 7), (columns, WIDTH - 7)):
+        expected = 20_000 / places
+        assert (abs(np.bincount(values) - expected) < 5 * np.sqrt(expected)).all()
+
+
+def test_each_clip_is_decoded_once_and_threads_change_nothing(pile, recorded, tmp_path):
+    one = write(tmp_path / "one.h5", pile)
+    assert len(recorded) == len({(video, first) for video, first, _ in recorded}) == 6
+    four = write(tmp_path / "four.h5", pile, threads=4)
+    assert one.read_bytes() == four.read_bytes()
+    other = write(tmp_path / "other.h5", pile, seed=1)
+    assert one.read_bytes() != other.read_bytes()
+
+
+def test_test_patches_do_not_depend_on_how_many_train(pile, recorded, tmp_path):
+    less = SETTINGS.model_copy(update={"train_sequences": 50})
+    with (
+        h5py.File(write(tmp_path / "a.h5", pile)) as a,
+        h5py.File(write(tmp_path / "b.h5", pile, settings=less)) as b,
+    ):
+        np.testing.assert_array_equal(a["test"][()], b["test"][()])
+
+
+def test_training_patches_come_out_with_mean_0_and_deviation_1(pile, recorded, tmp_path):
+    path = write(tmp_path / "patches.h5", pile)
+    with h5py.File(path) as file:
+        pixels = file["train"][()].astype(float)
+        assert file.attrs["mean"] == pytest.approx(pixels.mean(), rel=1e-12)
+        assert file.attrs["std"] == pytest.approx(pixels.std(), rel=1e-12)
+        np.testing.assert_allclose(file["mean_frame"][()], pixels.mean((0, 1)), rtol=1e-12)
+    source = Patches(path, "train", seed=3)
+    assert (source.frames, source.frame_size) == (FRAMES, 192)
+    batch = source.batch(5, 7)
+    assert batch.shape == (FRAMES, 7, 192) and batch.dtype == torch.float32
+    wanted = ((pixels - pixels.mean()) / pixels.std()).reshape(400, FRAMES, 192)
+    for sequence in batch.swapaxes(0, 1).numpy():
+        assert abs(wanted - sequence).max((1, 2)).min() < 1e-5
+    with open_test_set(path) as test:
+        assert (test.corpus, test.frame_size) == ("patches", 192)
+        batches = torch.cat(list(test.batches(25, "cpu")), 1)
+        shown = test.as_pixels(batches)
+        np.testing.assert_array_equal(shown, test.pixels[()])
+        constant = test.constant("cpu").numpy()
+    np.testing.assert_allclose(constant, wanted.mean((0, 1)), atol=1e-5)
+
+
+def test_batches_follow_from_seed_and_step_and_leave_out_what_validates(pile, recorded, tmp_path):
+    path = write(tmp_path / "patches.h5", pile)
+    with h5py.File(path, "r+") as file:  # rows that tell their number
+        file["train"][...] = (np.arange(400) // 2).reshape(-1, 1, 1, 1, 1)
+        file.attrs.update(mean=0.0, std=1.0)
+    source = Patches(path, "train", seed=3)
+    batch = source.batch(11, 64)
+    assert torch.equal(Patches(path, "train", seed=3).batch(11, 64), batch)
+    assert not torch.equal(source.batch(12, 64), batch)
+    assert not torch.equal(Patches(path, "train", seed=4).batch(11, 64), batch)
+    drawn = set(torch.cat([source.batch(step, 500) for step in range(20)], 1).unique().tolist())
+    kept = [held.unique().tolist() for held in source.validation(5)]
+    assert drawn == set(range(190))  # 380 of 400 rows
+    assert len(kept) == 4
+    assert {row for rows in kept for row in rows} == set(range(190, 200))
+    assert [held.shape[1] for held in source.validation(64)] == [20]
+
+
+def test_a_pile_with_too_few_videos_is_an_error(pile):
+    with pytest.raises(UserError, match=r"expected clips of at least 20 frames .* found 1"):
+        plan(*pile, SETTINGS, 20, seed=0)
+
+
+def test_the_script_cuts_real_videos(pile, run_script, tmp_path):
+    rng = np.random.default_rng(0)
+    videos, clips = pile
+    for number in range(6):
+        base = rng.integers(256, size=(HEIGHT + 40, WIDTH, 3), dtype=np.uint8)
+        with av.open(str(tmp_path / f"{number}.avi"), "w") as container:
+            stream = container.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.bit_rate = WIDTH, HEIGHT, 2_000_000
+            for frame in range(40):
+                shown = av.VideoFrame.from_ndarray(base[frame : frame + HEIGHT], format="rgb24")
+                container.mux(stream.encode(shown))
+            container.mux(stream.encode())
+    run_script(
+        *("cut_patches", "--videos", videos, "--clips", clips, "--output", tmp_path / "p.h5"),
+        *("--frames", FRAMES, "--patches", SETTINGS.model_dump_json(), "--threads", 2),
+    )
+    cuts = plan(videos, clips, SETTINGS, FRAMES, seed=0)
+    with h5py.File(tmp_path / "p.h5") as file:
+        for name in ("train", "test"):
+            rows = iter(file[name][()])
+            for clip in cuts[name]:
+                whole = read_frames(clip.path, 0, 40, rate=25.0)
+                for start, (row, column) in zip(clip.start, clip.corner, strict=True):
+                    begin = clip.first + start
+                    window = whole[begin : begin + FRAMES, row : row + 8, column : column + 8]
+                    np.testing.assert_array_equal(next(rows), window)

@@ -17,6 +17,7 @@ from video_lstm.settings import MNISTSettings
 
 _HELD_OUT = 20  # one training digit in so many is kept for validation
 _VALIDATION_BATCHES = 4
+_CACHE_BYTES = 4 << 20  # frames drawn at a time on a CPU: the second digit finds them in its cache
 
 
 def corners(
@@ -75,18 +76,22 @@ def draw_frames(
     if isinstance(images, torch.Tensor):
         canvas = images.new_zeros(frames, size, side, side)
         windows = canvas.unfold(2, d, 1).unfold(3, d, 1)
-        index, larger = torch.from_numpy(places).to(images.device), torch.maximum
+        places, larger = torch.from_numpy(places).to(images.device), torch.maximum
         frame = torch.arange(frames, device=images.device)[:, None]
         sequence = torch.arange(size, device=images.device)
+        together = frames
     else:
         canvas = np.zeros((frames, size, side, side), images.dtype)
         windows = sliding_window_view(canvas, (d, d), axis=(2, 3), writeable=True)
-        index, larger = places, np.maximum
+        larger = np.maximum
         frame, sequence = np.arange(frames)[:, None], np.arange(size)
-    for digit in range(digits):
-        where = (frame, sequence, index[:, :, digit, 0], index[:, :, digit, 1])
-        image = images[:, digit]
-        windows[where] = larger(windows[where], image) if digit else image
+        together = max(1, _CACHE_BYTES // canvas[0].nbytes)
+    for start in range(0, frames, together):
+        now = slice(start, start + together)
+        for digit in range(digits):
+            row, column = places[now, :, digit, 0], places[now, :, digit, 1]
+            where, image = (frame[now], sequence, row, column), images[:, digit]
+            windows[where] = larger(windows[where], image) if digit else image
     return canvas
 
 

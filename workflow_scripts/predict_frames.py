@@ -15,6 +15,7 @@ from video_lstm.training.pretrained import PretrainedInfo, load_pretrained
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
+from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.evaluation.frames import evaluate, means
 from video_lstm.sequences.fixed import TestSet, open_test_set
@@ -40,11 +41,9 @@ class Arguments(CommandLine):
 def main(arguments: Arguments) -> None:
     """Write the model's errors and samples."""
     torch.set_num_threads(arguments.threads)
-    cuda = arguments.device == "cuda" or (arguments.device == "auto" and torch.cuda.is_available())
-    device = torch.device("cuda" if cuda else "cpu")
-    name = torch.cuda.get_device_name(device) if cuda else "cpu"
+    device, device_name = pick_device(arguments.device)
     provenance = arguments.provenance(
-        {"pretrained": arguments.pretrained, "test": arguments.test}, name
+        {"pretrained": arguments.pretrained, "test": arguments.test}, device_name
     )
     model, info = load_pretrained(arguments.pretrained)
     model.to(device).eval()

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from video_lstm.models.encoder_decoder import VARIANTS, EncoderDecoder, activate
-from video_lstm.training.pretrained import save_pretrained
 
 from video_lstm import artifacts
 from video_lstm.evaluation.frames import (
@@ -19,6 +17,8 @@ from video_lstm.evaluation.frames import (
     mse,
     squared_error,
 )
+from video_lstm.models.encoder_decoder import VARIANTS, EncoderDecoder, activate
+from video_lstm.training.pretrained import save_pretrained
 
 
 def test_cross_entropy_is_nats_summed_over_pixels():

@@ -5,7 +5,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from video_lstm.video.decode import read_frames
 
 from video_lstm import artifacts
 from video_lstm.errors import UserError
@@ -14,6 +13,7 @@ from video_lstm.sequences.cutting import cut, plan
 from video_lstm.sequences.fixed import open_test_set
 from video_lstm.sequences.patches import Patches
 from video_lstm.settings import PatchSettings
+from video_lstm.video.decode import read_frames
 
 HEIGHT, WIDTH, FRAMES = 24, 40, 4
 SETTINGS = PatchSettings(

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from video_lstm.models.encoder_decoder import EncoderDecoder, activate
-from video_lstm.training.pretrained import PretrainedInfo, load_pretrained
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.evaluation.frames import evaluate, means
+from video_lstm.models.encoder_decoder import EncoderDecoder, activate
 from video_lstm.sequences.fixed import TestSet, open_test_set
+from video_lstm.training.pretrained import PretrainedInfo, load_pretrained
 
 _SAMPLES = 12
 

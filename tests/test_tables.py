@@ -1,0 +1,102 @@
+"""Tables: known numbers in, known tables out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from video_lstm.artifacts import Provenance, create, write_arrays
+from video_lstm.errors import UserError
+from video_lstm.evaluation.tables import ROWS, collect_scores, read_scores, table2, write_csv
+
+
+def finetuned(path, accuracy, measure="accuracy", **told):
+    with create(path, "finetuned", Provenance("finetune", told, "0")) as file:
+        file.attrs.update({"measure": measure} | told)
+        write_arrays(file, "curves", {})
+        file["scores"] = np.zeros((len(accuracy), 3, 2), np.float32)
+        file["video"] = file["label"] = np.zeros(3, np.int32)
+        file["accuracy"] = np.array(accuracy, np.float64)
+    return path
+
+
+def predictions(path, variant, corpus, **errors):
+    with create(path, "predictions", Provenance("predict_frames", {}, "0")) as file:
+        file.attrs.update({"variant": variant, "corpus": corpus})
+        write_arrays(file, "errors", {name: np.array(value) for name, value in errors.items()})
+        write_arrays(file, "samples", {})
+    return path
+
+
+def told(variant, labels, dataset="weizmann", stream="rgb", split=1):
+    return {"dataset": dataset, "stream": stream, "split": split, "variant": variant,
+            "labels": str(labels)}  # fmt: skip
+
+
+@pytest.fixture
+def artifacts(tmp_path):
+    """Two splits and two draws of a baseline, some of a variant; errors of two corpora."""
+    return {
+        "finetuned": [
+            finetuned(tmp_path / "a.h5", [0.5, 0.7], **told("lstm_baseline", "all")),
+            finetuned(tmp_path / "b.h5", [0.3, 0.5], **told("lstm_baseline", "all", split=2)),
+            finetuned(tmp_path / "c.h5", [0.4], **told("composite", 10)),
+            finetuned(tmp_path / "d.h5", [0.2], **told("composite", 1, stream="flow1")),
+            finetuned(tmp_path / "e.h5", [0.9], "validation_accuracy", **told("composite", 1)),
+        ],
+        "predictions": [
+            predictions(tmp_path / "p.h5", "composite", "mnist",
+                        future_cross_entropy=[300.0, 400.0], reconstruction_cross_entropy=[1.0]),
+            predictions(tmp_path / "q.h5", "future_predictor", "patches",
+                        future_squared_error=[210.0, 220.0, 230.0]),
+        ],
+    }  # fmt: skip
+
+
+def test_table2_known_answer(artifacts):
+    table = table2(collect_scores(**artifacts)).set_index("variant")
+    assert list(table.index) == ROWS
+    assert list(table.columns) == [
+        "mnist_cross_entropy", "patches_squared_error",
+        "weizmann_rgb_10_mean", "weizmann_rgb_10_std",
+        "weizmann_rgb_all_mean", "weizmann_rgb_all_std",
+        "weizmann_flow1_1_mean", "weizmann_flow1_1_std",
+    ]  # fmt: skip
+    assert table.loc["lstm_baseline", "weizmann_rgb_all_mean"] == pytest.approx(50.0)
+    assert table.loc["lstm_baseline", "weizmann_rgb_all_std"] == pytest.approx(
+        np.std([50, 70, 30, 50], ddof=1)
+    )
+    assert table.loc["composite", "mnist_cross_entropy"] == 350.0
+    assert table.loc["future_predictor", "patches_squared_error"] == 220.0
+    assert table.loc["composite", "weizmann_rgb_10_mean"] == pytest.approx(40.0)
+    assert table.count().sum() == 6  # and nothing else: one draw has no deviation
+
+
+def test_scripts_write_the_same_bytes_whatever_the_order(artifacts, run_script, tmp_path):
+    tables = []
+    for turn in (slice(None), slice(None, None, -1)):
+        scores, table = tmp_path / "scores.csv", tmp_path / "table2.csv"
+        run_script("collect_scores",
+                   "--finetuned", *artifacts["finetuned"][turn],
+                   "--predictions", *artifacts["predictions"][turn], "--output", scores)  # fmt: skip
+        run_script("make_table2", "--scores", scores, "--output", table)
+        tables.append((scores.read_bytes(), table.read_bytes()))
+    assert tables[0] == tables[1]
+    lines = tables[0][0].decode().splitlines()
+    assert lines[0] == "measure,value,unit,corpus,split,stream,variant,labels,draw"
+    assert "accuracy,70.000000,percent,weizmann,1,rgb,lstm_baseline,all,1" in lines
+    assert "future_cross_entropy,350.000000,nats/frame,mnist,,,composite,," in lines
+    rows = tables[0][1].decode().splitlines()
+    assert rows[1] == "single_frame,,,,,,,,"
+    assert rows[2].startswith("lstm_baseline,,,,,50.0000,16.3299,")
+
+
+def test_scores_read_back_as_they_were_collected(artifacts, tmp_path):
+    scores = collect_scores(**artifacts)
+    write_csv(scores, tmp_path / "scores.csv", decimals=6)
+    pd.testing.assert_frame_equal(read_scores(tmp_path / "scores.csv"), scores)
+
+
+def test_the_same_number_twice_is_refused(artifacts, tmp_path):
+    again = finetuned(tmp_path / "again.h5", [0.4], **told("composite", 10))
+    with pytest.raises(UserError, match=r"c\.h5.*found"):
+        collect_scores([*artifacts["finetuned"], again], [])

@@ -1,0 +1,33 @@
+"""Collect every number of a run into one tidy table.
+
+Reads the classifiers' accuracies and the frame errors from their artifacts and writes a CSV file
+with one line per number: measure, value, unit, and all that identifies it.
+"""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from command_line import CommandLine, run
+from video_lstm.evaluation.tables import collect_scores, write_csv
+
+
+class Arguments(CommandLine):
+    """What is collected, and where to."""
+
+    finetuned: list[Path] = Field(default_factory=list)
+    """Artifacts of finetune."""
+    predictions: list[Path] = Field(default_factory=list)
+    """Artifacts of predict_frames."""
+    output: Path
+    """The CSV file to write."""
+
+
+def main(arguments: Arguments) -> None:
+    """Collect and write."""
+    scores = collect_scores(arguments.finetuned, arguments.predictions)
+    write_csv(scores, arguments.output, decimals=6)
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

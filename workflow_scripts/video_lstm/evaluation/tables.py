@@ -1,0 +1,137 @@
+"""The numbers of a run as tables: `scores.csv`, one line a number, and what is made of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import h5py
+import pandas as pd
+
+from video_lstm.artifacts import open_artifact
+from video_lstm.errors import UserError
+from video_lstm.settings import Stream, Variant
+
+IDENTIFIED_BY = ["measure", "corpus", "split", "stream", "variant", "labels", "draw"]
+"""What tells one number of `scores.csv` from another; empty where it does not apply."""
+ROWS = ["single_frame", "lstm_baseline", *get_args(Variant)]
+"""The models, in the order of the tables."""
+
+_UNITS = {
+    "accuracy": "percent",
+    "cross_entropy": "nats/frame",
+    "squared_error": "squared error/frame",
+    "mse": "squared error/value",
+}
+
+
+def collect_scores(finetuned: Sequence[Path], predictions: Sequence[Path]) -> pd.DataFrame:
+    """Every number of the artifacts, one line each, with all that identifies it.
+
+    Args:
+        finetuned: artifacts with classifiers' scores; one line per draw: `accuracy`, in percent.
+        predictions: artifacts with frame errors; one line per measure: the mean over frames.
+
+    Returns:
+        Columns measure, value, unit, corpus, split, stream, variant, labels, draw; all but `value`
+        are strings. Sorted, whatever the order of the files.
+
+    Raises:
+        UserError: two files tell the same number.
+    """
+    lines = [line for path in finetuned for line in _accuracies(path)]
+    lines += [line for path in predictions for line in _errors(path)]
+    scores = pd.DataFrame(lines, columns=["value", "unit", "path", *IDENTIFIED_BY])
+    twice = scores[scores.duplicated(IDENTIFIED_BY, keep=False)]
+    if len(twice):
+        first, second = sorted(twice["path"].unique())[:2]
+        raise UserError(
+            f"{second}: expected numbers of its own, found those that {first} tells too; "
+            "name one of the two"
+        )
+    scores = scores.sort_values(IDENTIFIED_BY, key=_rank, ignore_index=True)
+    return scores[["measure", "value", "unit", *IDENTIFIED_BY[1:]]]
+
+
+def table2(scores: pd.DataFrame) -> pd.DataFrame:
+    """The model variants side by side (paper, tables 2 and 3).
+
+    Args:
+        scores: as `collect_scores` returns.
+
+    Returns:
+        One row per model, in the order of `ROWS`. Columns: `variant`; `mnist_cross_entropy` and
+        `patches_squared_error`, errors of the predicted future; then for each data set, stream
+        and labelled subset `{dataset}_{stream}_{labels}_mean` and `..._std`, accuracy in percent
+        over draws and splits (standard deviation of the sample, hence none for one number). NaN
+        where a model has no such number.
+    """
+    columns = {}
+    for corpus, error in (("mnist", "cross_entropy"), ("patches", "squared_error")):
+        rows = scores[(scores["corpus"] == corpus) & (scores["measure"] == f"future_{error}")]
+        columns[f"{corpus}_{error}"] = rows.groupby("variant")["value"].mean()
+    accuracies = scores[scores["measure"] == "accuracy"]
+    cells = accuracies[["corpus", "stream", "labels"]].drop_duplicates()
+    for cell in cells.sort_values(["corpus", "stream", "labels"], key=_rank).itertuples():
+        rows = accuracies[
+            (accuracies["corpus"] == cell.corpus)
+            & (accuracies["stream"] == cell.stream)
+            & (accuracies["labels"] == cell.labels)
+        ].groupby("variant")["value"]
+        name = f"{cell.corpus}_{cell.stream}_{cell.labels}"
+        columns[f"{name}_mean"], columns[f"{name}_std"] = rows.mean(), rows.std()
+    return pd.DataFrame(columns).reindex(pd.Index(ROWS, name="variant")).reset_index()
+
+
+def write_csv(table: pd.DataFrame, path: Path, decimals: int) -> None:
+    """Write a table, the same bytes for the same numbers; whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    table.to_csv(temporary, index=False, float_format=f"%.{decimals}f", lineterminator="\n")
+    temporary.replace(path)
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read `scores.csv` back.
+
+    Raises:
+        UserError: it is not there, or lacks a column.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: expected the scores of a run, found no file; run collect_scores")
+    # Labels are "1" and "all": strings, as are splits and draws.
+    scores = pd.read_csv(path, dtype=dict.fromkeys(IDENTIFIED_BY, str), keep_default_na=False)
+    missing = [name for name in ("value", *IDENTIFIED_BY) if name not in scores]
+    if missing:
+        raise UserError(f"{path}: expected columns {missing}, which it lacks; run collect_scores")
+    return scores
+
+
+def _accuracies(path: Path) -> list[dict[str, object]]:
+    with open_artifact(path, "finetuned") as file:
+        told = {name: str(file.attrs[name]) for name in ("split", "stream", "variant", "labels")}
+        told |= {"corpus": str(file.attrs["dataset"]), "measure": str(file.attrs["measure"])}
+        accuracy = file["accuracy"][()]
+    told |= {"path": str(path), "unit": _UNITS["accuracy"]}
+    return [told | {"draw": str(draw), "value": 100 * v} for draw, v in enumerate(accuracy)]
+
+
+def _errors(path: Path) -> list[dict[str, object]]:
+    with open_artifact(path, "predictions") as file:
+        told = {name: str(file.attrs[name]) for name in ("variant", "corpus")}
+        told |= dict.fromkeys(("split", "stream", "labels", "draw"), "") | {"path": str(path)}
+        return [
+            told | {"measure": measure, "unit": _unit(measure), "value": float(steps[()].mean())}
+            for measure, steps in file["errors"].items()
+            if isinstance(steps, h5py.Dataset)
+        ]
+
+
+def _unit(measure: str) -> str:
+    return next((unit for name, unit in _UNITS.items() if measure.endswith(name)), "")
+
+
+def _rank(column: pd.Series) -> pd.Series:
+    """Sort key: models and streams in their order, numbers before "all", the rest by name."""
+    order = {name: f"{place:04d}" for place, name in enumerate([*ROWS, *get_args(Stream)])}
+    return column.map(lambda name: order.get(name, name.zfill(8) if name.isdigit() else name))

@@ -55,12 +55,16 @@ def corpus(dataset, split, stream):
 def pretraining_inputs(wildcards):
     """The percepts that a corpus is made of."""
     if wildcards.corpus == UNLABELLED:
-        return {"unlabelled_percepts": percept_shards(UNLABELLED, wildcards.stream)}
+        return {
+            "unlabelled_percepts": percept_shards(UNLABELLED, wildcards.stream),
+            "unlabelled_clips": f"results/clips/{UNLABELLED}.h5",
+        }
     dataset, split = wildcards.corpus.split("_split")
     kind = features(dataset, split, wildcards.stream)
     inputs = {}
     if "unlabelled" in settings.pretraining.percepts.videos:
         inputs["unlabelled_percepts"] = percept_shards(UNLABELLED, kind)
+        inputs["unlabelled_clips"] = f"results/clips/{UNLABELLED}.h5"
     if "training" in settings.pretraining.percepts.videos:
         inputs["labelled_percepts"] = percept_shards(dataset, kind)
         inputs["clips"] = f"results/clips/{dataset}.h5"

@@ -13,7 +13,9 @@ from video_lstm.sequences.cutting import cut, plan
 from video_lstm.sequences.fixed import open_test_set
 from video_lstm.sequences.patches import Patches
 from video_lstm.settings import PatchSettings
+from video_lstm.video.clips import Clip, write_clips
 from video_lstm.video.decode import read_frames
+from video_lstm.video.index import Video, VideoTable, write_videos
 
 HEIGHT, WIDTH, FRAMES = 24, 40, 4
 SETTINGS = PatchSettings(
@@ -27,22 +29,25 @@ SETTINGS = PatchSettings(
 PROVENANCE = artifacts.Provenance("test", {}, "")
 
 
+def video(number, group=""):
+    """A video of 40 frames at 25 a second, as an index tells it."""
+    return Video(f"{number}.avi", "", -1, group, (), 40, 40, WIDTH, HEIGHT, 25, 1.6, "ok", "")
+
+
+def listed(folder, videos):
+    """Index and clips of a pile; video 0 has two clips, those of video 5 are too short."""
+    paths = folder / "videos.h5", folder / "clips.h5"
+    with artifacts.create(paths[0], "videos", PROVENANCE) as file:
+        write_videos(file, VideoTable(str(folder), 25.0, [], videos, []))
+    spans = [(0, 2, 9), (0, 20, 12), (1, 0, 30), (2, 5, 4), (3, 0, 10), (4, 1, 8), (5, 0, 3)]
+    with artifacts.create(paths[1], "clips", PROVENANCE) as file:
+        write_clips(file, [Clip(*span, -1) for span in spans], 25.0)
+    return paths
+
+
 @pytest.fixture
 def pile(tmp_path):
-    """Index and clips of 6 videos; the clips of video 5 are too short."""
-    videos, clips = tmp_path / "videos.h5", tmp_path / "clips.h5"
-    with artifacts.create(videos, "videos", PROVENANCE) as file:
-        artifacts.write_strings(file, "path", [f"{n}.avi" for n in range(6)])
-        for name in artifacts.SCHEMAS["videos"][1] - {"path"}:
-            file[name] = np.zeros(6)
-        file.attrs["root"] = str(tmp_path)
-    with artifacts.create(clips, "clips", PROVENANCE) as file:
-        file["video"] = np.array([0, 0, 1, 2, 3, 4, 5], np.int32)
-        file["first"] = np.array([2, 20, 0, 5, 0, 1, 0], np.int32)
-        file["frames"] = np.array([9, 12, 30, 4, 10, 8, 3], np.int32)
-        file["label"] = np.full(7, -1, np.int32)
-        file.attrs["rate"] = 25.0
-    return videos, clips
+    return listed(tmp_path, [video(number) for number in range(6)])
 
 
 @pytest.fixture
@@ -50,14 +55,14 @@ def recorded(monkeypatch):
     """Videos whose pixels tell where they are from: red the video, green the time, blue a place."""
     calls = []
 
-    def read(path, first, count, *, rate, size, gray):
-        assert (rate, size, gray) == (25.0, (HEIGHT, WIDTH), False)
+    def read(path, first, count, *, rate, size, gray, frames):
+        assert (rate, size, gray, frames) == (25.0, (HEIGHT, WIDTH), False, 40)
         calls.append((int(path.stem), first, count))
-        frames = np.empty((count, HEIGHT, WIDTH, 3), np.uint8)
-        frames[..., 0] = int(path.stem)
-        frames[..., 1] = np.arange(first, first + count)[:, None, None]
-        frames[..., 2] = np.arange(HEIGHT)[:, None] * 8 + np.arange(WIDTH) // 8
-        return frames
+        shown = np.empty((count, HEIGHT, WIDTH, 3), np.uint8)
+        shown[..., 0] = int(path.stem)
+        shown[..., 1] = np.arange(first, first + count)[:, None, None]
+        shown[..., 2] = np.arange(HEIGHT)[:, None] * 8 + np.arange(WIDTH) // 8
+        return shown
 
     monkeypatch.setattr(cutting, "read_frames", read)
     return calls
@@ -78,16 +83,26 @@ def test_a_patch_is_one_place_through_consecutive_frames_of_one_clip(pile, recor
     for name, count in (("train", 400), ("test", 60)):
         patches = parts[name]
         assert patches.shape == (count, FRAMES, 8, 8, 3) and patches.dtype == np.uint8
-        video, frame, place = (patches[..., channel].astype(int) for channel in range(3))
-        assert (video == video[:, :1, :1, :1]).all()
+        source, frame, place = (patches[..., channel].astype(int) for channel in range(3))
+        assert (source == source[:, :1, :1, :1]).all()
         assert (frame == frame[:, :1, :1, :1] + np.arange(FRAMES)[:, None, None]).all()
         assert (place == place[:, :1]).all()
         assert (np.diff(place, axis=2) == 8).all()  # rows
-        seen[name] = set(video.ravel())
-        for v, start in zip(video[:, 0, 0, 0], frame[:, 0, 0, 0], strict=True):
+        seen[name] = set(source.ravel())
+        for v, start in zip(source[:, 0, 0, 0], frame[:, 0, 0, 0], strict=True):
             assert any(a <= start and start + FRAMES <= b for a, b in spans[v])
     assert not seen["train"] & seen["test"]
     assert seen["train"] | seen["test"] <= {0, 1, 2, 3, 4}
+
+
+def test_videos_of_a_group_are_on_one_side(tmp_path):
+    groups = ["beach", "", "beach", "", "beach", ""]
+    pile = listed(tmp_path, [video(*pair) for pair in enumerate(groups)])
+    for seed in range(10):
+        cuts = plan(*pile, SETTINGS, FRAMES, seed)
+        train, test = ({int(c.path.stem) for c in cuts[name]} for name in ("train", "test"))
+        assert not train & test
+        assert train >= {0, 2, 4} or test >= {0, 2, 4}
 
 
 def test_times_and_places_are_uniform(pile):
@@ -107,7 +122,7 @@ def test_times_and_places_are_uniform(pile):
 
 def test_each_clip_is_decoded_once_and_threads_change_nothing(pile, recorded, tmp_path):
     one = write(tmp_path / "one.h5", pile)
-    assert len(recorded) == len({(video, first) for video, first, _ in recorded}) == 6
+    assert len(recorded) == len({(number, first) for number, first, _ in recorded}) == 6
     four = write(tmp_path / "four.h5", pile, threads=4)
     assert one.read_bytes() == four.read_bytes()
     other = write(tmp_path / "other.h5", pile, seed=1)

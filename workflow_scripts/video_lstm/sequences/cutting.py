@@ -9,12 +9,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.progress import Progress
 from video_lstm.sequences import draws
 from video_lstm.settings import PatchSettings
+from video_lstm.video.clips import read_clips
 from video_lstm.video.decode import read_frames
+from video_lstm.video.index import read_videos
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class ClipCuts:
 
     Attributes:
         path: the video's file.
+        native_frames: frames in the file.
         first: the clip's first frame.
         rate: the clip's frames per second; None for the file's own frames.
         start: (n,) int64, first frames of the patches, counted from the clip's, ascending.
@@ -30,6 +32,7 @@ class ClipCuts:
     """
 
     path: Path
+    native_frames: int
     first: int
     rate: float | None
     start: np.ndarray
@@ -42,8 +45,8 @@ def plan(
     """Draw where the patches are cut.
 
     All times at which a sequence fits into a clip are as likely, and so are all places in a frame:
-    patches without movement or texture are as common as they are in the videos. A video's patches
-    are either all for training or all for testing.
+    patches without movement or texture are as common as they are in the videos. The patches of a
+    video, and of those of its group, are either all for training or all for testing.
 
     Args:
         videos: index of the pile.
@@ -58,13 +61,12 @@ def plan(
     Raises:
         UserError: fewer than two videos have a clip that is long enough.
     """
-    with artifacts.open_artifact(videos, "videos") as file:
-        paths = [Path(str(file.attrs["root"])) / p for p in artifacts.read_strings(file, "path")]
-    with artifacts.open_artifact(clips, "clips") as file:
-        video, first, length = (file[name][()] for name in ("video", "first", "frames"))
-        rate = float(file.attrs["rate"])
-    fits = length.astype(np.int64) - frames + 1
-    usable = np.unique(video[fits > 0])
+    table = read_videos(videos)
+    listed, rate = read_clips(clips)
+    # Videos of one group show the same scene, or are parts of one: they stay together.
+    unit = np.array([table.videos[clip.video].group or str(clip.video) for clip in listed])
+    fits = np.array([clip.frames for clip in listed], np.int64) - frames + 1
+    usable = np.unique(unit[fits > 0])
     if len(usable) < 2:
         raise UserError(
             f"{clips}: expected clips of at least {frames} frames from two videos or more, found "
@@ -74,7 +76,7 @@ def plan(
     testing = min(max(1, round(settings.test_videos * len(usable))), len(usable) - 1)
 
     def side(chosen: np.ndarray, count: int, rng: np.random.Generator) -> list[ClipCuts]:
-        rows = np.concatenate([np.flatnonzero((video == v) & (fits > 0)) for v in chosen])
+        rows = np.concatenate([np.flatnonzero((unit == u) & (fits > 0)) for u in chosen])
         ends = np.cumsum(fits[rows])
         # Sorted: a clip's patches come together, so that it is decoded once.
         drawn = np.sort(rng.integers(ends[-1], size=count))
@@ -82,16 +84,21 @@ def plan(
         corner = rng.integers(free, size=(count, 2))
         which = np.searchsorted(ends, drawn, side="right")
         start = drawn - (ends - fits[rows])[which]
-        return [
-            ClipCuts(
-                path=paths[video[rows[w]]],
-                first=int(first[rows[w]]),
-                rate=None if np.isnan(rate) else rate,
-                start=start[which == w],
-                corner=corner[which == w],
+        cuts = []
+        for place in np.unique(which):
+            clip, mine = listed[rows[place]], which == place
+            video = table.videos[clip.video]
+            cuts.append(
+                ClipCuts(
+                    path=Path(table.root, video.path),
+                    native_frames=video.native_frames,
+                    first=clip.first,
+                    rate=rate,
+                    start=start[mine],
+                    corner=corner[mine],
+                )
             )
-            for w in np.unique(which)
-        ]
+        return cuts
 
     return {
         "train": side(
@@ -163,6 +170,7 @@ def _patches(clip: ClipCuts, settings: PatchSettings, frames: int) -> np.ndarray
         rate=clip.rate,
         size=(settings.height, settings.width),
         gray=not settings.colour,
+        frames=clip.native_frames,
     )
     return np.stack(
         [

@@ -155,7 +155,13 @@ def open_artifact(path: Path, schema: str) -> Iterator[h5py.File]:
 
 
 def identity(path: Path) -> str:
-    """What an artifact says it is: its `identity` attribute; SHA-256 of any other file."""
+    """What an artifact says it is: its `identity` attribute; SHA-256 of any other file.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: expected a file to read, found none; run its stage first")
     if h5py.is_hdf5(path):
         with h5py.File(path, "r") as file:
             if "identity" in file.attrs:

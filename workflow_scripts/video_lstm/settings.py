@@ -301,9 +301,13 @@ class FlowConvnetSettings(Section):
     fc6: Positive = 4096
     """Units of the layer that is the percept."""
     fc7: Positive = 2048
-    crop: Positive = 224
-    """Side of the random crop that the convnet sees."""
-    dropout: Probability = 0.9
+    crop: Annotated[int, Field(ge=16)] = 224
+    """Side of the random crop that the convnet sees, at most the flow's height and width; smaller
+    crops are reduced less, to a last map of about the same size."""
+    normalisation: Literal["local_response", "batch", "none"] = "local_response"
+    """After the first convolution (`local_response`, the original's), or `batch` norm after all
+    of them, with which small nets train in far fewer steps."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """On fc6 and fc7."""
     training: TrainingSettings = TrainingSettings(
         steps=80_000,

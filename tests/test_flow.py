@@ -1,0 +1,252 @@
+"""Flow: known motion, the error of storage, and what a killed extraction goes on from."""
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from video_lstm import artifacts
+from video_lstm.errors import UserError
+from video_lstm.flow import storage
+from video_lstm.flow.methods import METHODS, compute_flow
+from video_lstm.flow.storage import FlowStore, PartialFlow
+from video_lstm.settings import FlowSettings
+from video_lstm.video.clips import whole_clips, write_clips
+from video_lstm.video.index import Video, VideoTable, write_videos
+
+PROVENANCE = artifacts.Provenance("extract_flow", {}, "code")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    yield
+    cv2.setNumThreads(threads)
+
+
+@pytest.fixture(scope="module")
+def texture():
+    noise = np.random.default_rng(0).random((100, 120)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 2.0)
+    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)
+
+
+def moved(image, u, v):
+    """The image with everything moved u pixels right and v pixels down."""
+    matrix = np.array([[1, 0, u], [0, 1, v]], np.float32)
+    size = image.shape[1::-1]
+    return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+
+
+def bytes_of(frames):
+    return np.clip(np.rint(frames), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("u, v", [(0.5, -0.25), (2.0, 1.0), (-3.0, 0.0)])
+def test_a_translation_is_found_with_its_signs(texture, method, u, v):
+    frames = bytes_of(np.stack([texture, moved(texture, u, v)]))
+    (flow,) = compute_flow(frames, FlowSettings(method=method))
+    assert flow.shape == (2, 100, 120) and flow.dtype == np.float32
+    inner = flow[:, 10:-10, 10:-10]
+    error = np.hypot(inner[0] - u, inner[1] - v)
+    assert error.mean() < 0.15
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_constant_video_does_not_move(method):
+    frames = np.full((3, 40, 48, 3), 77, np.uint8)
+    assert not compute_flow(frames, FlowSettings(method=method)).any()
+
+
+@pytest.mark.parametrize("method", ["dis", "farneback"])
+def test_a_pair_has_the_same_flow_whatever_came_before_it(texture, method):
+    frames = bytes_of(np.stack([moved(texture, n, n / 2) for n in range(4)]))
+    chosen = FlowSettings(method=method)
+    whole = compute_flow(frames, chosen)
+    parts = [compute_flow(frames[:2], chosen), compute_flow(frames[1:], chosen)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+def test_colour_is_taken_as_rgb_and_wrong_frames_are_refused(texture):
+    grey = bytes_of(np.stack([texture, moved(texture, 1, 0)]))
+    colour = np.repeat(grey[..., None], 3, axis=3)
+    np.testing.assert_array_equal(
+        compute_flow(colour, FlowSettings()), compute_flow(grey, FlowSettings())
+    )
+    for wrong in (grey.astype(np.float32), grey[:, :, :8], grey[:0]):
+        with pytest.raises(ValueError):
+            compute_flow(wrong, FlowSettings())
+
+
+# Storage -------------------------------------------------------------------------------------
+
+
+@given(
+    st.floats(-100, 100, width=32),
+    st.floats(0.5, 64, width=32),
+)
+@settings(max_examples=200, deadline=None)
+def test_quantisation_is_within_half_a_step(displacement, bound):
+    value = np.array([displacement], np.float32)
+    stored = storage.quantise(value, bound)
+    back = storage.dequantise(stored, bound)
+    clipped = np.clip(value, -bound, bound)
+    assert abs(back - clipped) <= bound / 254 * (1 + 1e-4)
+    # Zero is exact, and so is symmetry: mirrored flow is stored as the mirrored value.
+    assert storage.quantise(np.zeros(1), bound) == storage.ZERO
+    assert storage.quantise(-value, bound) == 256 - stored.astype(int)
+
+
+def write_flow(path, clips, settings=None, first_row=0):
+    """An artifact of clips, each (pairs, 2, H, W)."""
+    settings = settings or FlowSettings()
+    partial = PartialFlow(path.with_suffix(".partial"), "identity")
+    for flow in clips:
+        partial.append(storage.encode(flow, settings))
+        partial.end_clip()
+    height, width = clips[0].shape[2:]
+    with artifacts.create(path, "flow", PROVENANCE) as file:
+        partial.finish(file, np.arange(first_row, first_row + len(clips)))
+        file.attrs.update(height=height, width=width, bound=settings.bound, codec=settings.codec)
+    partial.close(remove=True)
+    return path
+
+
+@pytest.fixture
+def clips():
+    random = np.random.default_rng(1)
+    fields = [random.normal(0, 8, (n, 2, 20, 30)).astype(np.float32) for n in (3, 1, 5)]
+    return [cv2.GaussianBlur(f.reshape(-1, 20, 30).transpose(1, 2, 0), (0, 0), 2)
+            .transpose(2, 0, 1).reshape(f.shape) for f in fields]  # fmt: skip
+
+
+@pytest.mark.parametrize("codec, error", [("png", 20 / 254 * 1.0001), ("jpeg", 0.8)])
+def test_flow_comes_back_at_random_from_several_shards(tmp_path, clips, codec, error):
+    chosen = FlowSettings(codec=codec)
+    shards = [
+        write_flow(tmp_path / "0.h5", clips[:1], chosen),
+        write_flow(tmp_path / "1.h5", clips[1:], chosen, first_row=1),
+    ]
+    store = FlowStore(shards)
+    assert store.rows.tolist() == [0, 1, 2]
+    for row, clip in enumerate(clips):
+        assert store.pairs(row) == len(clip)
+        assert np.abs(store.flow(row, 0, len(clip)) - clip).max() < error
+    np.testing.assert_array_equal(store.flow(2, 1, 2), store.flow(2, 0, 5)[1:3])
+    with pytest.raises(IndexError):
+        store.flow(0, 1, 3)
+
+
+def test_shards_that_do_not_belong_together_are_refused(tmp_path, clips):
+    one = write_flow(tmp_path / "0.h5", clips)
+    other = write_flow(tmp_path / "1.h5", clips, FlowSettings(bound=10), first_row=3)
+    with pytest.raises(UserError, match=r"1\.h5.*same settings"):
+        FlowStore([one, other])
+    with pytest.raises(UserError, match="another shard"):
+        FlowStore([one, one])
+
+
+def test_a_damaged_image_is_reported(tmp_path, clips):
+    path = write_flow(tmp_path / "0.h5", clips)
+    with h5py.File(path, "r+") as file:
+        file["encoded"][:20] = 0
+    with pytest.raises(UserError, match=r"clip 0.*damaged"):
+        FlowStore([path]).flow(0, 0, 1)
+
+
+def test_extraction_goes_on_from_the_whole_clips_however_it_was_cut(tmp_path):
+    path = tmp_path / "partial"
+    images = [[b"abc", b"de"], [b"f"], [b"ghij", b"k", b"lm"]]
+    partial = PartialFlow(path, "one")
+    ends = []
+    for clip in images:
+        partial.append(clip)
+        partial.end_clip()
+        ends.append(path.stat().st_size)
+    partial.close()
+    whole = path.read_bytes()
+    # Cut anywhere, and cut with zeros behind (blocks that were lost in a power failure).
+    for cut in range(ends[0], len(whole) + 1):
+        for tail in (b"", bytes(40)):
+            path.write_bytes(whole[:cut] + tail)
+            again = PartialFlow(path, "one")
+            found = whole[:cut] + tail
+            kept = sum(found[:end] == whole[:end] for end in ends)
+            assert again.clips == kept
+            for clip in images[kept:]:
+                again.append(clip)
+                again.end_clip()
+            again.close()
+            assert path.read_bytes() == whole
+    damaged = bytearray(whole)
+    damaged[ends[0] + 5] ^= 1
+    path.write_bytes(damaged)
+    again = PartialFlow(path, "one")
+    assert again.clips == 1
+    again.close()
+    other = PartialFlow(path, "two")
+    assert other.clips == 0
+    other.close()
+
+
+# The stage -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def videos(tmp_path, texture):
+    """Three clips of a texture that moves 1 pixel right per frame: 5, 1 and 300 frames."""
+    table = VideoTable(str(tmp_path), None, [], [], [])
+    for name, frames in (("a.avi", 5), ("b.avi", 1), ("c.avi", 300)):
+        code = cv2.VideoWriter.fourcc(*"MJPG")
+        writer = cv2.VideoWriter(str(tmp_path / name), code, 25, (120, 100))
+        for n in range(frames):
+            writer.write(cv2.cvtColor(bytes_of(np.roll(texture, n, 1)), cv2.COLOR_GRAY2BGR))
+        writer.release()
+        table.videos.append(
+            Video(name, "", -1, "", (), frames, frames, 120, 100, 25.0, frames / 25, "ok", "")
+        )
+    with artifacts.create(tmp_path / "videos.h5", "videos", PROVENANCE) as file:
+        write_videos(file, table)
+    with artifacts.create(tmp_path / "clips.h5", "clips", PROVENANCE) as file:
+        write_clips(file, whole_clips(table), None)
+    return tmp_path
+
+
+def extract(run_script, folder, output, *options, check=True):
+    size = ("--flow.height", 64, "--flow.width", 80)
+    tables = ("--videos", folder / "videos.h5", "--clips", folder / "clips.h5")
+    return run_script("extract_flow", *tables, *size, "--output", output, *options, check=check)
+
+
+def test_clips_become_flow_and_a_shard_goes_on_where_it_stopped(videos, run_script, tmp_path):
+    whole, again = tmp_path / "whole.h5", tmp_path / "again.h5"
+    extract(run_script, videos, whole, "--threads", 2)
+    store = FlowStore([whole])
+    assert [store.pairs(row) for row in range(3)] == [4, 1, 299]
+    assert not store.flow(1, 0, 1).any()
+    # 100 x 120 was scaled to cover 64 x 80.
+    late = store.flow(2, 250, 49)[:, :, 8:-8, 8:-8]
+    assert late.shape == (49, 2, 48, 64)
+    assert np.abs(late.mean(axis=(0, 2, 3)) - [2 / 3, 0]).max() < 0.08
+
+    (videos / "c.avi").rename(videos / "away.avi")
+    failed = extract(run_script, videos, again, check=False)
+    assert failed.returncode == 1 and "c.avi" in failed.stderr
+    (videos / "away.avi").rename(videos / "c.avi")
+    partial = tmp_path / ".again.h5.partial"
+    assert PartialFlow(partial, artifacts.identity(whole)).clips == 2
+    # What it has is not made again: the file of the clips that are done is not even there.
+    (videos / "a.avi").unlink()
+    extract(run_script, videos, again)
+    assert again.read_bytes() == whole.read_bytes()
+    assert not partial.exists()
+
+
+def test_shards_hold_all_clips_once(videos, run_script, tmp_path):
+    shards = [tmp_path / f"{n}.h5" for n in range(3)]
+    for shard, path in enumerate(shards):
+        extract(run_script, videos, path, "--shard", shard, "--shards", 3)
+    assert FlowStore(shards).rows.tolist() == [0, 1, 2]

@@ -1,0 +1,239 @@
+"""The temporal stream: shapes, sign of mirrored flow, batches, and what it learns and hands on."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from test_flow import PROVENANCE, write_flow
+from video_lstm import artifacts
+from video_lstm.errors import UserError
+from video_lstm.flow.storage import FlowStore
+from video_lstm.percepts import temporal_stream
+from video_lstm.percepts.temporal_stream import TemporalStream, stack_indices
+from video_lstm.settings import FlowConvnetSettings
+from video_lstm.training.flow_stacks import FlowStacks
+from video_lstm.video.clips import whole_clips, write_clips
+from video_lstm.video.index import Video, VideoTable, write_videos
+from video_lstm.video.splits import TEST, TRAIN
+
+SMALL = FlowConvnetSettings(channels=[4, 6, 8, 8, 8], fc6=16, fc7=12, crop=24, dropout=0.5)
+CPU = torch.device("cpu")
+
+
+def network(stack=1, classes=3, settings=SMALL, seed=0):
+    return TemporalStream(stack, classes, settings, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("crop, side", [(224, 7), (112, 7), (64, 8), (56, 7), (28, 7), (17, 9)])
+def test_the_last_map_keeps_its_size_as_the_crop_shrinks(crop, side):
+    settings = SMALL.model_copy(update={"crop": crop})
+    net = network(settings=settings)
+    assert net.fc6.in_features == 8 * side * side
+    assert net(torch.zeros(2, 2, crop, crop)).shape == (2, 3)
+
+
+def test_the_paper_setting_is_cnn_m_2048():
+    with torch.device("meta"):
+        net = TemporalStream(10, 101, FlowConvnetSettings(), torch.Generator())
+    assert [c.weight.shape[:2] for c in net.convolutions] == [
+        (96, 20), (256, 96), (512, 256), (512, 512), (512, 512)
+    ]  # fmt: skip
+    assert net.fc6.out_features == 4096 and net.fc7.out_features == 2048
+    assert all(stride == 2 for stride in net.strides.values())
+
+
+def test_mirrored_flow_is_the_flow_of_mirrored_frames():
+    random = np.random.default_rng(0)
+    flow = torch.from_numpy(random.normal(size=(2, 3, 2, 5, 7)).astype(np.float32))
+    flipped = temporal_stream.mirror(flow, torch.tensor([True, False]))
+    np.testing.assert_array_equal(flipped[0, :, 0], -flow[0, :, 0].flip(-1))
+    np.testing.assert_array_equal(flipped[0, :, 1], flow[0, :, 1].flip(-1))
+    np.testing.assert_array_equal(flipped[1], flow[1])
+
+
+def test_the_mean_displacement_of_the_whole_field_is_taken_out():
+    fields = np.random.default_rng(0).integers(1, 256, (4, 2, 30, 40)).astype(np.uint8)
+    crops, means = temporal_stream.crop_flow(fields, 3, 5, 20)
+    found = temporal_stream.displacements(torch.from_numpy(crops), torch.from_numpy(means), 0.25)
+    pixels = (fields - 128.0) * 0.25
+    expected = pixels - pixels.mean(axis=(-2, -1), keepdims=True)
+    np.testing.assert_allclose(found, expected[..., 3:23, 5:25], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "pairs, stack, expected",
+    [(3, 1, [[0], [1], [2]]), (4, 3, [[0, 1, 2], [1, 2, 3]]), (2, 4, [[0, 1, 1, 1]])],
+)
+def test_percept_t_is_of_flows_t_onwards(pairs, stack, expected):
+    assert stack_indices(pairs, stack).tolist() == expected
+
+
+# Training and extraction ---------------------------------------------------------------------
+
+SIZE = 32
+MOTIONS = np.array([(1, 0), (0, 1), (1, 1)], np.float32) * 3
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory):
+    """Clips in which a square moves horizontally, vertically, or both ways: class 0, 1, 2.
+
+    Videos 0 to 11 are training videos of split 1, 12 to 17 its test videos.
+    """
+    folder = tmp_path_factory.mktemp("moving")
+    random = np.random.default_rng(5)
+    labels = np.arange(18) % 3
+    clips = []
+    for label in labels:
+        flow = random.normal(0, 0.1, (int(random.integers(1, 6)), 2, SIZE, SIZE))
+        top, left = random.integers(6, 16, 2)
+        sign = random.choice([-1, 1])
+        flow[:, :, top : top + 10, left : left + 10] += MOTIONS[label][:, None, None] * sign
+        clips.append(flow.astype(np.float32))
+    write_flow(folder / "0.h5", clips[:10])
+    write_flow(folder / "1.h5", clips[10:], first_row=10)
+    table = VideoTable(str(folder), None, ["across", "down", "aslant"], [], [])
+    for row, (clip, label) in enumerate(zip(clips, labels.tolist(), strict=True)):
+        side = (TRAIN if row < 12 else TEST,)
+        name, frames = f"{row}.avi", len(clip) + 1
+        table.videos.append(
+            Video(name, "", label, "", side, frames, frames, SIZE, SIZE, 25.0, 1.0, "ok", "")
+        )
+    with artifacts.create(folder / "videos.h5", "videos", PROVENANCE) as file:
+        write_videos(file, table)
+    with artifacts.create(folder / "clips.h5", "clips", PROVENANCE) as file:
+        write_clips(file, whole_clips(table), None)
+    return folder, clips, labels
+
+
+def source(folder, rows, labels, stack=1, seed=0, threads=2):
+    store = FlowStore([folder / "0.h5", folder / "1.h5"])
+    return FlowStacks(
+        store, rows, labels[rows], stack=stack, crop=24, seed=seed, device=CPU, threads=threads
+    )
+
+
+def test_batches_follow_from_seed_and_step_alone(moving):
+    folder, _, labels = moving
+    rows = np.arange(12)
+    one, other = source(folder, rows, labels, 3), source(folder, rows, labels, 3, threads=1)
+    in_order = [one.batch(step, 8) for step in range(3)]
+    again = [other.batch(step, 8) for step in (2, 0, 1)]
+    for (x, y), (x2, y2) in zip(in_order, [again[1], again[2], again[0]], strict=True):
+        assert x.shape == (8, 6, 24, 24) and x.dtype == torch.float32
+        torch.testing.assert_close(x, x2, rtol=0, atol=0)
+        assert torch.equal(y, y2)
+    assert not torch.equal(in_order[0][0], in_order[1][0])
+    assert not torch.equal(in_order[0][0], source(folder, rows, labels, 3, 1).batch(0, 8)[0])
+
+
+def test_a_crop_that_does_not_fit_and_a_split_without_videos_are_user_errors(moving):
+    folder, _, labels = moving
+    store = FlowStore([folder / "0.h5"])
+    options = {"stack": 1, "seed": 0, "device": CPU}
+    with pytest.raises(UserError, match=r"flow_convnet\.crop.*32"):
+        FlowStacks(store, np.arange(3), labels, crop=33, **options)
+    with pytest.raises(UserError, match="training videos"):
+        FlowStacks(store, np.arange(0), labels, crop=24, **options)
+
+
+TRAINED = FlowConvnetSettings(
+    channels=[16] * 5, fc6=32, fc7=32, crop=24, dropout=0.1, normalisation="batch"
+)
+SCHEDULE = {
+    "steps": 80, "batch": 24, "optimizer": "adam", "learning_rate": 3e-3, "warmup_steps": 5,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(moving, run_script):
+    """The convnet artifact, made by the script."""
+    folder, _, _ = moving
+    made = folder / "convnet.h5"
+    settings = {**TRAINED.model_dump(mode="json"), "training": SCHEDULE}
+    run_script(
+        "train_flow_convnet", "--videos", folder / "videos.h5", "--clips", folder / "clips.h5",
+        "--flow", folder / "0.h5", folder / "1.h5", "--split", 1, "--stream", "flow1",
+        "--flow-convnet", json.dumps(settings), "--checkpoints", folder / "checkpoints",
+        "--device", "cpu", "--output", made,
+    )  # fmt: skip
+    return made
+
+
+def read(path):
+    with artifacts.open_artifact(path, "flow_convnet") as file:
+        return temporal_stream.read_network(file)
+
+
+def test_it_tells_motions_of_videos_that_it_never_saw(moving, trained):
+    folder, clips, labels = moving
+    net = read(trained)
+    right = 0
+    for row in range(12, 18):
+        pixels = torch.from_numpy(clips[row])
+        stacks = (pixels - pixels.mean(dim=(-2, -1), keepdim=True))[:, :, 4:28, 4:28]
+        right += int(net(stacks).softmax(1).mean(0).argmax()) == labels[row]
+    assert right >= 5
+    assert not any((folder / "checkpoints").glob("*.safetensors"))
+
+
+def test_training_does_not_look_at_other_videos(moving, trained, run_script, tmp_path):
+    """The same weights, to the bit, though the test videos' flow is something else."""
+    folder, clips, _ = moving
+    noise = np.random.default_rng(9)
+    changed = [
+        clip if row < 12 else noise.normal(0, 5, clip.shape).astype(np.float32)
+        for row, clip in enumerate(clips)
+    ]
+    flow = write_flow(tmp_path / "all.h5", changed)
+    settings = {**TRAINED.model_dump(mode="json"), "training": SCHEDULE}
+    run_script(
+        "train_flow_convnet", "--videos", folder / "videos.h5", "--clips", folder / "clips.h5",
+        "--flow", flow, "--split", 1, "--stream", "flow1", "--flow-convnet", json.dumps(settings),
+        "--checkpoints", tmp_path, "--device", "cpu", "--output", tmp_path / "convnet.h5",
+    )  # fmt: skip
+    one, other = read(trained).state_dict(), read(tmp_path / "convnet.h5").state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_percepts_are_fc6_of_each_flow_in_order(moving, trained, run_script, tmp_path):
+    folder, clips, _ = moving
+    made = tmp_path / "percepts.h5"
+    run_script(
+        "extract_flow_percepts", "--flow", folder / "1.h5", "--convnet", trained,
+        "--device", "cpu", "--output", made, "--threads", 2,
+    )  # fmt: skip
+    net = read(trained)
+    with artifacts.open_artifact(made, "percepts") as file:
+        percepts, offsets = file["percepts"][()], file["clip_offsets"][()]
+        assert file["clip"][()].tolist() == list(range(10, 18))
+        assert file["percepts"].chunks is None and percepts.dtype == np.float16
+    assert np.diff(offsets).tolist() == [len(clip) for clip in clips[10:]]
+    store = FlowStore([folder / "1.h5"])
+    for row, first, end in zip(store.rows, offsets[:-1], offsets[1:], strict=True):
+        pixels = torch.from_numpy(store.flow(row, 0, int(end - first)))
+        stacks = (pixels - pixels.mean(dim=(-2, -1), keepdim=True))[:, :, 4:28, 4:28]
+        with torch.inference_mode():
+            expected = net.percepts(stacks).numpy()
+        np.testing.assert_allclose(percepts[first:end], expected, rtol=2e-3, atol=2e-3)
+    assert (percepts >= 0).all() and percepts.std() > 0
+
+
+def test_percepts_of_other_flow_are_refused(moving, trained, run_script, tmp_path):
+    other = write_flow(tmp_path / "0.h5", [np.zeros((2, 2, 40, 40), np.float32)])
+    done = run_script(
+        "extract_flow_percepts", "--flow", other, "--convnet", trained,
+        "--device", "cpu", "--output", tmp_path / "out.h5", check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "expected a convnet trained on" in done.stderr
+
+
+def test_weights_travel_through_the_artifact(tmp_path):
+    net = network(stack=10, settings=TRAINED).eval()
+    with h5py.File(tmp_path / "net.h5", "w") as file:
+        temporal_stream.write_network(file, net)
+        again = temporal_stream.read_network(file)
+    x = torch.randn(2, 20, 24, 24, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(net(x), again(x), rtol=0, atol=0)

@@ -1,0 +1,90 @@
+"""Train the temporal-stream convnet on the flow of one split's training videos.
+
+Reads flow, clips and videos; writes the convnet's weights and its learning curves. Videos outside
+the split's training set are not looked at.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from command_line import CommandLine, run
+from torch import Tensor
+
+from video_lstm import artifacts
+from video_lstm.device import pick_device
+from video_lstm.flow.storage import FlowStore
+from video_lstm.percepts.temporal_stream import STACKS, TemporalStream, write_network
+from video_lstm.settings import FlowConvnetSettings
+from video_lstm.training.checkpoints import remove_checkpoint
+from video_lstm.training.flow_stacks import FlowStacks
+from video_lstm.training.loop import train
+from video_lstm.video.clips import read_clips
+from video_lstm.video.index import read_videos
+from video_lstm.video.splits import TRAIN
+
+
+class Arguments(CommandLine):
+    """Command line."""
+
+    videos: Path
+    """Index of the labelled videos."""
+    clips: Path
+    """Their clips."""
+    flow: list[Path]
+    """Flow of the clips, all shards."""
+    split: int
+    """Which split, from 1."""
+    stream: Literal["flow1", "flow10"]
+    """One flow at a time, or stacks of 10."""
+    seed: int = 0
+    flow_convnet: FlowConvnetSettings = FlowConvnetSettings()
+    checkpoints: Path
+    """Folder of what a killed run goes on from."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    output: Path
+
+
+def main(arguments: Arguments) -> None:
+    """Train and write the artifact."""
+    settings, stack = arguments.flow_convnet, STACKS[arguments.stream]
+    torch.set_num_threads(arguments.threads)
+    device, device_name = pick_device(arguments.device)
+    inputs = {"videos": arguments.videos, "clips": arguments.clips}
+    inputs |= {f"flow{shard}": path for shard, path in enumerate(arguments.flow)}
+    provenance = arguments.provenance(inputs, device_name)
+
+    table, (clips, _) = read_videos(arguments.videos), read_clips(arguments.clips)
+    sides = [table.videos[clip.video].splits[arguments.split - 1] for clip in clips]
+    rows = np.flatnonzero(np.array(sides) == TRAIN)
+    labels = np.array([clip.label for clip in clips])[rows]
+    store = FlowStore(arguments.flow)
+    source = FlowStacks(
+        store, rows, labels, stack=stack, crop=settings.crop,
+        seed=arguments.seed, device=device, threads=arguments.threads,
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(arguments.seed)
+    network = TemporalStream(stack, len(table.classes), settings, generator)
+    network.scale.fill_(source.spread())
+    network.to(device)
+
+    def loss(step: int) -> Tensor:
+        stacks, targets = source.batch(step, settings.training.batch)
+        dropout = torch.Generator(device).manual_seed(arguments.seed * 1_000_003 + step)
+        return F.cross_entropy(network(stacks, dropout), targets)
+
+    told = provenance.attributes("flow_convnet")
+    checkpoint = arguments.checkpoints / f"{told['identity']}.ckpt.safetensors"
+    curves = train(network, loss, settings.training, checkpoint=checkpoint, unit="stacks")
+    source.close()
+    with artifacts.create(arguments.output, "flow_convnet", provenance) as file:
+        file.attrs.update(height=store.height, width=store.width, bound=store.bound)
+        write_network(file, network)
+        artifacts.write_arrays(file, "curves", curves)
+    remove_checkpoint(checkpoint)
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

@@ -1,0 +1,281 @@
+"""Flow as 8-bit images in HDF5: quantised, compressed, appended, and read back at random.
+
+As Simonyan & Zisserman (2014, section 3.1 "implementation") did, displacements are clipped,
+rescaled linearly to 8 bits and stored as images. With B the bound:
+
+    q = round(clip(d, -B, B) * 127 / B) + 128          in 1 .. 255
+    d = (q - 128) * B / 127
+
+Zero is exact (q = 128), and an error within the bound is at most B / 254 (half a step): 0.079
+pixels at the paper's bound of 20. An image holds u above v: (2 H, W).
+"""
+
+import fcntl
+import logging
+import os
+import struct
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import h5py
+import numpy as np
+
+from video_lstm import artifacts
+from video_lstm.errors import UserError
+from video_lstm.settings import FlowSettings
+
+logger = logging.getLogger("video_lstm")
+
+ZERO = 128
+"""The quantised displacement of 0 pixels."""
+_LEVELS = 127
+
+# Run lengths of differences to the row above: for flow, small and fast (240 x 160 images of
+# Weizmann: 2.2 kB, 0.2 ms to encode and 0.1 ms to decode; OpenCV's default: 3.0 kB).
+_PNG = [
+    cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
+    cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP,
+    cv2.IMWRITE_PNG_COMPRESSION, 1,
+]  # fmt: skip
+
+
+def quantise(flow: np.ndarray, bound: float) -> np.ndarray:
+    """Displacements in pixels to 8 bits: any shape, float32 to uint8 (1 .. 255, 128 is zero)."""
+    scaled = np.clip(flow, -bound, bound) * np.float32(_LEVELS / bound)
+    return (np.rint(scaled) + ZERO).astype(np.uint8)
+
+
+def dequantise(quantised: np.ndarray, bound: float) -> np.ndarray:
+    """8 bits to displacements in pixels: any shape, uint8 to float32."""
+    return (quantised.astype(np.float32) - ZERO) * np.float32(bound / _LEVELS)
+
+
+def encode(flow: np.ndarray, settings: FlowSettings) -> list[bytes]:
+    """Quantise and compress flows.
+
+    Args:
+        flow: (N, 2, H, W) float32 in pixels, finite.
+        settings: bound, codec and quality.
+
+    Returns:
+        N encoded images of u above v, (2 H, W).
+    """
+    if not np.isfinite(flow).all():
+        raise ValueError(f"{settings.method} gave a flow that is not finite")
+    images = quantise(flow, settings.bound).reshape(len(flow), -1, flow.shape[-1])
+    jpeg = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality]
+    parameters = jpeg if settings.codec == "jpeg" else _PNG
+    return [cv2.imencode(f".{settings.codec}", image, parameters)[1].tobytes() for image in images]
+
+
+# Writing -------------------------------------------------------------------------------------
+
+_LENGTH = struct.Struct("<I")
+_CLIP_END = struct.Struct("<III")
+_BLOCK = 1 << 24
+
+
+class PartialFlow:
+    """What an extraction has so far, in a file of its own that a killed job goes on from.
+
+    The file is the identity of what is being made, then images, each after its length; the images
+    of a clip are followed by a length of 0, their number and their CRC-32. What follows the last
+    sound clip is dropped when the file is opened again; a file of another identity is begun anew.
+    Two processes that make the same artifact (an orphan of a killed run, and its successor) take
+    turns.
+
+    Args:
+        path: the file; created if it is not there.
+        identity: of the artifact that will be made of it.
+    """
+
+    def __init__(self, path: Path, identity: str) -> None:
+        self.path = path
+        self.lengths: list[list[int]] = []
+        """Bytes of each image of each whole clip."""
+        self._open_clip: list[int] = []
+        self._checksum = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._head = identity.encode() + b"\n"
+        self._file = _open_alone(path)
+        if self._file.read(len(self._head)) != self._head:
+            self._file.seek(0)
+            self._file.truncate()
+            self._file.write(self._head)
+        end = self._scan()
+        self._file.seek(end)
+        self._file.truncate()
+
+    @property
+    def clips(self) -> int:
+        """Whole clips that are there."""
+        return len(self.lengths)
+
+    def append(self, images: Iterable[bytes]) -> None:
+        """Add images to the clip that is being written."""
+        for image in images:
+            self._file.write(_LENGTH.pack(len(image)) + image)
+            self._checksum = zlib.crc32(image, self._checksum)
+            self._open_clip.append(len(image))
+
+    def end_clip(self) -> None:
+        """Say that the clip is whole."""
+        self._file.write(_CLIP_END.pack(0, len(self._open_clip), self._checksum))
+        self._file.flush()
+        self.lengths.append(self._open_clip)
+        self._open_clip, self._checksum = [], 0
+
+    def finish(self, file: h5py.File, rows: np.ndarray) -> None:
+        """Copy all into an artifact: `encoded`, `offsets`, `clip` and `clip_offsets`.
+
+        Args:
+            file: where to.
+            rows: the clips' rows of the clips file, as many as there are whole clips.
+        """
+        if len(rows) != self.clips:
+            raise ValueError(f"{self.clips} clips were written, not {len(rows)}")
+        sizes = np.array([size for clip in self.lengths for size in clip], np.int64)
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        pairs = np.array([len(clip) for clip in self.lengths], np.int64)
+        file["offsets"] = offsets
+        file["clip"] = np.asarray(rows, np.int32)
+        file["clip_offsets"] = np.concatenate([[0], np.cumsum(pairs)]).astype(np.int64)
+        # Contiguous, so that readers can map it.
+        encoded = file.create_dataset("encoded", (int(offsets[-1]),), np.uint8)
+        self._file.seek(len(self._head))
+        written, block = 0, bytearray()
+        for clip in self.lengths:
+            for size in clip:
+                self._file.seek(_LENGTH.size, os.SEEK_CUR)
+                block += self._file.read(size)
+                if len(block) >= _BLOCK:
+                    written = _put(encoded, written, block)
+            self._file.seek(_CLIP_END.size, os.SEEK_CUR)
+        _put(encoded, written, block)
+
+    def close(self, remove: bool = False) -> None:
+        """Close the file; remove it once the artifact is in place."""
+        self._file.close()
+        if remove:
+            self.path.unlink()
+
+    def _scan(self) -> int:
+        """Find the sound clips; returns where they end."""
+        end = self._file.seek(len(self._head))
+        clip: list[int] = []
+        checksum = 0
+        while len(word := self._file.read(_LENGTH.size)) == _LENGTH.size:
+            (length,) = _LENGTH.unpack(word)
+            if length:
+                image = self._file.read(length)
+                checksum = zlib.crc32(image, checksum)
+                clip.append(length)
+                continue
+            if not clip or word + self._file.read(8) != _CLIP_END.pack(0, len(clip), checksum):
+                break
+            self.lengths.append(clip)
+            clip, checksum, end = [], 0, self._file.tell()
+        return end
+
+
+def _open_alone(path: Path) -> BinaryIO:
+    """Open for reading and writing, created if need be, once no other process has it open so."""
+    while True:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("%s: another process is at work on it; waiting for that to end", path)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        # The other process removes the file when it is done: then this one is no more.
+        if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
+            return file
+        file.close()
+
+
+def _put(encoded: h5py.Dataset, start: int, block: bytearray) -> int:
+    encoded[start : start + len(block)] = np.frombuffer(block, np.uint8)
+    end = start + len(block)
+    block.clear()
+    return end
+
+
+# Reading -------------------------------------------------------------------------------------
+
+
+class FlowStore:
+    """Random access to the flow of clips, over all shards of a data set.
+
+    The encoded images are memory-mapped: opening reads the tables only, and reading touches what
+    it is asked for. Safe to use from several threads at once.
+
+    Args:
+        paths: artifacts of schema `flow`, made with the same settings.
+
+    Raises:
+        UserError: they are of different sizes or bounds, or two hold the same clip.
+    """
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._encoded: list[np.ndarray] = []
+        self._offsets: list[np.ndarray] = []
+        self._where: dict[int, tuple[int, int, int]] = {}
+        geometry: tuple[int, int, float] | None = None
+        for shard, path in enumerate(paths):
+            with artifacts.open_artifact(path, "flow") as file:
+                own = tuple(file.attrs[name].item() for name in ("height", "width", "bound"))
+                rows, clip_offsets = file["clip"][()], file["clip_offsets"][()]
+                self._offsets.append(file["offsets"][()])
+            if geometry not in (None, own):
+                raise UserError(
+                    f"{path}: expected flow of height, width, bound {geometry} as in {paths[0]}, "
+                    f"found {own}; make both with the same settings"
+                )
+            geometry = own
+            self._encoded.append(artifacts.map_dataset(path, "encoded"))
+            for row, first, end in zip(rows, clip_offsets[:-1], clip_offsets[1:], strict=True):
+                if int(row) in self._where:
+                    raise UserError(f"{path}: clip {row} is in another shard too; name each once")
+                self._where[int(row)] = shard, int(first), int(end)
+        if geometry is None:
+            raise UserError("flow: expected at least one artifact, found none")
+        self.height, self.width, self.bound = geometry
+        self.step = self.bound / _LEVELS
+        """Pixels of one level of quantisation."""
+        self.rows = np.array(sorted(self._where), np.int64)
+        """Rows of the clips file whose flow is here, in order."""
+
+    def pairs(self, row: int) -> int:
+        """Flows of a clip: its frames less one, at least 1."""
+        _, first, end = self._where[int(row)]
+        return end - first
+
+    def quantised(self, row: int, first: int, count: int) -> np.ndarray:
+        """Flows first .. first + count - 1 of a clip, (count, 2, H, W) uint8 (see `quantise`).
+
+        Raises:
+            IndexError: the clip has fewer.
+            UserError: an image does not decode.
+        """
+        shard, start, end = self._where[int(row)]
+        if first < 0 or count < 0 or start + first + count > end:
+            raise IndexError(f"clip {row} has {end - start} flows, not {first} to {first + count}")
+        images = np.empty((count, 2 * self.height, self.width), np.uint8)
+        offsets, encoded = self._offsets[shard], self._encoded[shard]
+        for index in range(count):
+            pair = start + first + index
+            image = cv2.imdecode(encoded[offsets[pair] : offsets[pair + 1]], cv2.IMREAD_GRAYSCALE)
+            if image is None or image.shape != images.shape[1:]:
+                raise UserError(
+                    f"flow of clip {row}: image {first + index} does not decode; the file is "
+                    "damaged; delete it and run its stage again"
+                )
+            images[index] = image
+        return images.reshape(count, 2, self.height, self.width)
+
+    def flow(self, row: int, first: int, count: int) -> np.ndarray:
+        """The same in pixels, (count, 2, H, W) float32."""
+        return dequantise(self.quantised(row, first, count), self.bound)

@@ -1,0 +1,219 @@
+"""The temporal-stream convnet of Simonyan & Zisserman (2014), whose fc6 is the flow percept.
+
+Their net is CNN-M-2048 of Chatfield et al. (2014): five convolutions, two hidden layers. Its input
+is a stack of L consecutive flows, 2 L channels in the order u, v, u, v, ..., each flow less its
+mean displacement (their way to take out the camera's motion).
+
+At the paper's crop of 224 the strides are CNN-M's and reduce it by 32, to 7 x 7. A smaller crop
+keeps a map of about that size: for each halving of the crop one of the five reductions is left
+out, in the order of `_LEFT_OUT`, so that a crop of 112 is reduced by 16, one of 56 by 8, 28 by 4.
+Other departures: convolutions are padded to keep whole strides, weights start as He et al. (2015)
+proposed, so that the net trains from scratch at any size, and the input is divided by the spread
+of the training flow, where the original scaled to +-128.
+"""
+
+import json
+import math
+
+import cv2
+import h5py
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from video_lstm import artifacts
+from video_lstm.settings import FlowConvnetSettings
+
+STACKS = {"flow1": 1, "flow10": 10}
+"""Flows in the input of the convnet, by stream."""
+
+_KERNELS = (7, 5, 3, 3, 3)
+_REDUCTIONS = ("conv1", "pool1", "conv2", "pool2", "pool5")
+_LEFT_OUT = ("conv2", "conv1", "pool2", "pool1")
+
+
+def strides_for(crop: int) -> dict[str, int]:
+    """Stride (1 or 2) of each of conv1, pool1, conv2, pool2 and pool5 for a crop of that side."""
+    halvings = min(max(round(math.log2(224 / crop)), 0), len(_LEFT_OUT))
+    return {name: 1 if name in _LEFT_OUT[:halvings] else 2 for name in _REDUCTIONS}
+
+
+class TemporalStream(nn.Module):
+    """Flow stacks to class scores, or to percepts.
+
+    Args:
+        stack: flows in the input, L.
+        classes: outputs of the softmax.
+        settings: sizes, normalisation and dropout.
+        generator: on the CPU; draws the first weights.
+
+    Attributes:
+        scale: () float32, the spread of training flow in pixels; set before training.
+    """
+
+    def __init__(
+        self, stack: int, classes: int, settings: FlowConvnetSettings, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.stack, self.classes, self.settings = stack, classes, settings
+        self.strides = strides_for(settings.crop)
+        self.local_response = settings.normalisation == "local_response"
+        batch_norm = settings.normalisation == "batch"
+        widths = [2 * stack, *settings.channels]
+        # Batch norm has a shift of its own.
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(
+                widths[layer],
+                widths[layer + 1],
+                kernel,
+                stride=self.strides.get(f"conv{layer + 1}", 1),
+                padding=kernel // 2,
+                bias=not batch_norm,
+            )
+            for layer, kernel in enumerate(_KERNELS)
+        )
+        self.norms = nn.ModuleList(
+            nn.BatchNorm2d(width) if batch_norm else nn.Identity() for width in widths[1:]
+        )
+        side = settings.crop
+        for name in _REDUCTIONS:
+            side = math.ceil(side / self.strides[name])
+        self.fc6 = nn.Linear(settings.channels[-1] * side * side, settings.fc6)
+        self.fc7 = nn.Linear(settings.fc6, settings.fc7)
+        self.classifier = nn.Linear(settings.fc7, classes)
+        self.register_buffer("scale", torch.ones(()))
+        for module in (*self.convolutions, self.fc6, self.fc7, self.classifier):
+            gain = 1.0 if module is self.classifier else math.sqrt(2)
+            fan_in = module.weight[0].numel()
+            with torch.no_grad():
+                module.weight.normal_(0, gain / math.sqrt(fan_in), generator=generator)
+                if module.bias is not None:
+                    module.bias.zero_()
+
+    def percepts(self, stacks: Tensor) -> Tensor:
+        """The units of fc6 after the ReLU.
+
+        Args:
+            stacks: (B, 2 L, crop, crop) float32, in pixels, mean displacements subtracted.
+
+        Returns:
+            (B, fc6) float32, >= 0.
+        """
+        x = stacks / self.scale
+        for layer, (convolution, norm) in enumerate(
+            zip(self.convolutions, self.norms, strict=True), start=1
+        ):
+            x = F.relu(norm(convolution(x)))
+            if layer == 1 and self.local_response:
+                x = F.local_response_norm(x, size=5, alpha=5e-4, beta=0.75, k=2.0)
+            if self.strides.get(f"pool{layer}") == 2:
+                x = F.max_pool2d(x, 3, stride=2, padding=1)
+        return F.relu(self.fc6(x.flatten(1)))
+
+    def forward(self, stacks: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Class scores (logits) of flow stacks.
+
+        Args:
+            stacks: as `percepts` takes them.
+            generator: draws the dropout of fc6 and fc7; None leaves dropout out.
+
+        Returns:
+            (B, classes) float32.
+        """
+        x = self._drop(self.percepts(stacks), generator)
+        return self.classifier(self._drop(F.relu(self.fc7(x)), generator))
+
+    def _drop(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        # Drawn from a generator that belongs to the step, so that a resumed run draws the same.
+        rate = self.settings.dropout
+        if generator is None or rate == 0:
+            return x
+        kept = torch.rand(x.shape, generator=generator, device=x.device) >= rate
+        return x * kept / (1 - rate)
+
+
+def write_network(file: h5py.File, network: TemporalStream) -> None:
+    """Write the network into an artifact: group `weights` and attribute `model`."""
+    model = {
+        "stack": network.stack,
+        "classes": network.classes,
+        "settings": network.settings.model_dump(mode="json"),
+    }
+    file.attrs["model"] = json.dumps(model, sort_keys=True)
+    weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+    artifacts.write_arrays(file, "weights", weights)
+
+
+def read_network(file: h5py.File) -> TemporalStream:
+    """Read back what `write_network` wrote; the network is in evaluation mode, on the CPU."""
+    model = json.loads(file.attrs["model"])
+    settings = FlowConvnetSettings.model_validate(model["settings"])
+    network = TemporalStream(model["stack"], model["classes"], settings, torch.Generator())
+    weights = artifacts.read_arrays(file, "weights")
+    network.load_state_dict({name: torch.from_numpy(np.asarray(w)) for name, w in weights.items()})
+    return network.eval()
+
+
+def crop_flow(fields: np.ndarray, top: int, left: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """A square of quantised flow, and the mean displacements of the whole fields.
+
+    Args:
+        fields: (..., 2, H, W) uint8.
+        top: the square's first row.
+        left: its first column.
+        side: of the square.
+
+    Returns:
+        (..., 2, side, side) uint8, and (..., 2) float32.
+    """
+    flat = fields.reshape(-1, *fields.shape[-2:])
+    # 5 times numpy's mean for 8 bits, and it lets other threads run.
+    means = np.array([cv2.mean(field)[0] for field in flat], np.float32)
+    crop = fields[..., top : top + side, left : left + side]
+    return np.ascontiguousarray(crop), means.reshape(fields.shape[:-2])
+
+
+def displacements(crops: Tensor, means: Tensor, step: float) -> Tensor:
+    """Flow in pixels less the mean displacement of each field.
+
+    Args:
+        crops: (..., 2, side, side) uint8, quantised.
+        means: (..., 2) float32, of the whole fields, quantised.
+        step: pixels of one level of quantisation.
+
+    Returns:
+        (..., 2, side, side) float32.
+    """
+    return (crops.float() - means[..., None, None]) * step
+
+
+def mirror(flow: Tensor, flips: Tensor) -> Tensor:
+    """Mirror some of the stacks left to right; what moved right then moves left.
+
+    Args:
+        flow: (B, L, 2, H, W).
+        flips: (B,) bool, which.
+
+    Returns:
+        (B, L, 2, H, W)
+    """
+    signs = torch.tensor([-1.0, 1.0], device=flow.device)[:, None, None]
+    return torch.where(flips[:, None, None, None, None], flow.flip(-1) * signs, flow)
+
+
+def stack_indices(pairs: int, stack: int) -> np.ndarray:
+    """Which flows make up each percept of a clip.
+
+    Percept t is made of flows t to t + L - 1. A clip with fewer than L flows has one percept, of
+    its flows and its last one repeated.
+
+    Args:
+        pairs: flows of the clip, at least 1.
+        stack: flows of a percept, L.
+
+    Returns:
+        (max(1, pairs - L + 1), L) int64
+    """
+    first = np.arange(max(1, pairs - stack + 1))
+    return np.minimum(first[:, None] + np.arange(stack), pairs - 1)

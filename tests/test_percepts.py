@@ -480,18 +480,20 @@ def test_videos_are_held_out_whole():
 
 @pytest.mark.parametrize(
     ("length", "starts"),
-    [(1, [0]), (5, [0]), (16, [0]), (17, [0, 1]), (24, [0, 8]), (25, [0, 8, 9]), (32, [0, 8, 16])],
+    [(1, [0]), (5, [0]), (16, [0]), (17, [0]), (24, [0, 8]), (25, [0, 8]), (32, [0, 8, 16])],
 )
-def test_blocks_start_at_every_stride_and_end_at_the_end(length, starts):
+def test_blocks_start_at_every_stride_while_they_fit(length, starts):
     assert block_starts(length, frames=16, stride=8) == starts
 
 
 def test_blocks_of_short_clips_are_padded_and_masked(store):
-    for row, starts in ((0, [0]), (1, [0]), (4, [0, 1]), (2, [0, 8]), (3, [0, 8, 9])):
+    for row, starts in ((0, [0]), (1, [0]), (4, [0]), (2, [0, 8]), (3, [0, 8])):
         blocks, mask = store.blocks(row, 16, 8)
         assert blocks.shape == (len(starts), 16, 3) and mask.shape == blocks.shape[:2]
         assert (-blocks[:, 0, 1]).tolist() == starts
         length = store.length(row)
         assert mask.sum(1).tolist() == [min(16, length)] * len(starts)
         covered = blocks[mask][:, 0] - 100 * row
-        assert set(covered.astype(int).tolist()) == set(range(length))
+        assert set(covered.astype(int).tolist()) == set(
+            range(length - length % 8 if length > 16 else length)
+        )

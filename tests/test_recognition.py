@@ -2,11 +2,22 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import finetune_classifier
+from video_lstm import artifacts
+from video_lstm.artifacts import Provenance, create, open_artifact, write_strings
 from video_lstm.errors import UserError
+from video_lstm.evaluation.recognition import read_split, score_videos
 from video_lstm.evaluation.subsets import labelled_subset, validation_cut
+from video_lstm.models.encoder_decoder import EncoderDecoder
+from video_lstm.models.standardize import Standardize
+from video_lstm.sequences.percepts import PerceptStore
+from video_lstm.settings import FinetuneSettings
+from video_lstm.training.finetuning import finetune, from_pretrained
+from video_lstm.training.pretrained import save_pretrained
 
 labels_of_videos = st.lists(st.integers(0, 4), min_size=1, max_size=40).map(np.array)
 
@@ -51,3 +62,244 @@ def test_validation_never_takes_the_last_videos_of_a_class():
     assert not held[:2].any()
     with pytest.raises(UserError, match="none can be held out"):
         validation_cut(np.array([0, 1]), ["", ""], 0.5, 0)
+
+
+# A small data set ---------------------------------------------------------------------------
+
+LENGTHS = (15, 16, 17, 24, 25)
+CLASSES, TRAINING, DIM = 3, 6, 12
+
+
+def data_set(folder, seed=0, labels=None, test_percepts=0.0):
+    """Three classes in a video each of 15 to 25 frames; percepts lie around a point per class.
+
+    Six training and five test videos a class. `labels` stand in for those of the test videos,
+    and `test_percepts` is added to theirs.
+    """
+    folder.mkdir()
+    generator = np.random.default_rng(seed)
+    label = np.repeat(np.arange(CLASSES), TRAINING + len(LENGTHS)).astype(np.int32)
+    split = np.tile([1] * TRAINING + [2] * len(LENGTHS), CLASSES).astype(np.int8)
+    frames = np.tile([20] * TRAINING + list(LENGTHS), CLASSES).astype(np.int32)
+    centres = generator.normal(size=(CLASSES, DIM))
+    percepts = [
+        centres[c] + generator.normal(size=(n, DIM)) + (test_percepts if s == 2 else 0)
+        for c, n, s in zip(label, frames, split, strict=True)
+    ]
+    if labels is not None:
+        label[split == 2] = labels
+    nothing, count = Provenance("test", {}, "0"), len(label)
+    with create(folder / "videos.h5", "videos", nothing) as file:
+        for name in artifacts.SCHEMAS["videos"][1] - {"splits", "classes", "group"}:
+            file[name] = np.zeros(count)
+        file["splits"] = split[:, None]
+        write_strings(file, "classes", ["a", "b", "c"])
+        write_strings(file, "group", [f"g{row % TRAINING}" for row in range(count)])
+    # Clips in another order than videos: no row number may be taken for the other.
+    order = generator.permutation(count)
+    with create(folder / "clips.h5", "clips", nothing) as file:
+        file["video"], file["label"] = order.astype(np.int32), label[order]
+        file["first"], file["frames"] = np.zeros(count, np.int32), frames[order]
+    for shard, clips in enumerate(np.array_split(np.arange(count), 2)):
+        parts = [percepts[order[clip]].astype(np.float16) for clip in clips]
+        with create(folder / f"percepts{shard}.h5", "percepts", nothing) as file:
+            file["percepts"], file["clip"] = np.concatenate(parts), clips.astype(np.int32)
+            file["clip_offsets"] = np.cumsum([0, *map(len, parts)])
+    return folder
+
+
+SETTINGS = {
+    "draws": 2,
+    "dropout": 0.3,
+    "training": {"steps": 40, "batch": 8, "learning_rate": 0.01, "warmup_steps": 5},
+}
+
+
+def finetuned(folder, variant="lstm_baseline", labels="all", **finetuning):
+    """What finetune_classifier makes of a data set: scores, labels, videos, accuracy, measure."""
+    output = folder / f"{variant}_{labels}_{len(finetuning)}.h5"
+    pretrained = folder / f"{variant}.h5"
+    finetune_classifier.main(
+        finetune_classifier.Arguments(
+            videos=folder / "videos.h5",
+            clips=folder / "clips.h5",
+            percepts=[folder / "percepts0.h5", folder / "percepts1.h5"],
+            pretrained=pretrained if pretrained.exists() else None,
+            output=output,
+            dataset="small",
+            stream="rgb",
+            variant=variant,
+            labels=labels,
+            units=8,
+            finetuning=SETTINGS | finetuning,
+            checkpoints=folder / "checkpoints",
+            device="cpu",
+        )
+    )
+    assert not list((folder / "checkpoints").iterdir())
+    with open_artifact(output, "finetuned") as file:
+        found = {name: file[name][()] for name in ("scores", "label", "video", "accuracy")}
+        return found | dict(file.attrs)
+
+
+# Blocks, and what is made of them -----------------------------------------------------------
+
+
+class Probe(torch.nn.Module):
+    """Two classes; a percept's first value is the probability of the first of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, percepts):
+        probability = percepts[..., :1]
+        return torch.cat([probability, 1 - probability], -1).log()
+
+
+def test_videos_are_averaged_over_steps_and_blocks(tmp_path):
+    lengths = (3, *LENGTHS, 300 * 8 + 16)
+    generator = np.random.default_rng(0)
+    clips = [generator.uniform(0.1, 0.9, (n, 2)).astype(np.float16) for n in lengths]
+    with create(tmp_path / "p.h5", "percepts", Provenance("test", {}, "0")) as file:
+        file["percepts"] = np.concatenate(clips)
+        file["clip"] = np.arange(len(clips), dtype=np.int32)
+        file["clip_offsets"] = np.cumsum([0, *lengths])
+    chosen = np.array([6, 0, 3, 2, 5, 4, 1, 6])
+    scores = score_videos(Probe(), PerceptStore([tmp_path / "p.h5"]), chosen, 16, 8)
+    starts = {3: [0], 15: [0], 16: [0], 17: [0], 24: [0, 8], 25: [0, 8]}
+    for clip, found in zip(chosen, scores, strict=True):
+        steps = clips[clip][:, 0].astype(np.float64)
+        blocks = [steps[s : s + 16].mean() for s in starts.get(len(steps), range(0, 2401, 8))]
+        np.testing.assert_allclose(found, [np.mean(blocks), 1 - np.mean(blocks)], atol=1e-6)
+
+
+@pytest.mark.parametrize("variant", ["single_frame", "lstm_baseline"])
+def test_scores_stand_beside_the_right_videos(tmp_path, variant):
+    found = finetuned(data_set(tmp_path / "data"), variant)
+    assert found["scores"].shape == (2, 15, 3)
+    np.testing.assert_allclose(found["scores"].sum(2), 1, atol=1e-6)
+    # The centres are far apart: who learns at all and mixes up no row gets all but a few right.
+    assert found["accuracy"].mean() > 0.8
+    right = found["scores"].argmax(2) == found["label"]
+    np.testing.assert_array_equal(found["accuracy"], right.mean(1))
+    per_class = TRAINING + len(LENGTHS)
+    assert sorted(found["video"]) == [r for r in range(33) if r % per_class >= TRAINING]
+    np.testing.assert_array_equal(found["label"], found["video"] // per_class)
+    told = [found[name] for name in ("dataset", "stream", "split", "variant", "labels", "measure")]
+    assert told == ["small", "rgb", 1, variant, "all", "accuracy"]
+
+
+def test_fewer_labels_are_another_subset_and_draws_repeat(tmp_path):
+    folder = data_set(tmp_path / "data")
+    first, all_of_them = finetuned(folder, labels=1), finetuned(folder)
+    assert not np.array_equal(first["scores"], all_of_them["scores"])
+    # A draw does not depend on how many others there are.
+    again = finetuned(folder, labels=1, draws=1)
+    np.testing.assert_array_equal(again["scores"], first["scores"][:1])
+    assert not np.array_equal(first["scores"][0], first["scores"][1])
+
+
+# What a classifier may see ------------------------------------------------------------------
+
+
+def test_test_labels_change_no_score(tmp_path):
+    plain = finetuned(data_set(tmp_path / "plain"))
+    changed = finetuned(data_set(tmp_path / "changed", labels=np.zeros(15, np.int32)))
+    np.testing.assert_array_equal(changed["scores"], plain["scores"])
+    assert changed["accuracy"].mean() < 0.5 < plain["accuracy"].mean()
+
+
+@pytest.mark.parametrize("variant", ["single_frame", "lstm_baseline", "composite"])
+def test_no_test_video_reaches_the_weights(tmp_path, variant):
+    weights = []
+    for name, shift in (("plain", 0.0), ("moved", 5.0)):
+        folder = data_set(tmp_path / name, test_percepts=shift)
+        if variant == "composite":
+            pretrain(folder)
+        kept = {}
+
+        def score(model, *others, kept=kept):
+            kept |= {key: value.clone() for key, value in model.state_dict().items()}
+            return score_videos(model, *others)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(finetune_classifier, "score_videos", score)
+            weights.append((kept, finetuned(folder, variant, draws=1)["scores"]))
+    (first, scores), (second, moved) = weights
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not np.array_equal(scores, moved)
+
+
+def test_validation_takes_the_place_of_the_test_videos(tmp_path):
+    folder = data_set(tmp_path / "data")
+    found = finetuned(folder, validation=0.34)
+    assert found["measure"] == "validation_accuracy"
+    per_class = TRAINING + len(LENGTHS)
+    assert all(row % per_class < TRAINING for row in found["video"])
+    groups = {row % TRAINING for row in found["video"]}
+    assert len(groups) == 2
+    # Whole groups: of the 18 training videos, all those of the two.
+    assert len(found["video"]) == sum(
+        row % TRAINING in groups for row in range(33) if row % per_class < TRAINING
+    )
+
+
+# Pretrained encoders ------------------------------------------------------------------------
+
+
+def pretrain(folder, variant="composite", dim=DIM, layers=2):
+    """An artifact as pretrain writes it, of random weights."""
+    arguments = {
+        "variant": variant, "frame_size": dim, "hidden_size": 8, "layers": layers,
+        "input_frames": 16, "future_frames": 13, "output": "linear",
+    }  # fmt: skip
+    model = EncoderDecoder(**arguments, generator=torch.Generator().manual_seed(3))
+    standardize = Standardize(np.full(dim, 0.5), np.full(dim, 2.0))
+    with create(folder / f"{variant}.h5", "pretrained", Provenance("pretrain", {}, "0")) as file:
+        save_pretrained(
+            file, model, source="percepts", arguments=arguments, standardize=standardize, curves={}
+        )
+    return model, standardize
+
+
+def test_a_frozen_encoder_is_the_pretrained_one_all_layers_and_its_scale(tmp_path):
+    folder = data_set(tmp_path / "data")
+    model, standardize = pretrain(folder)
+    build = from_pretrained(
+        folder / "composite.h5", "composite", DIM, CLASSES, FinetuneSettings(freeze_encoder=True)
+    )
+    store = PerceptStore([folder / "percepts0.h5", folder / "percepts1.h5"])
+    train, _, _ = read_split(folder / "videos.h5", folder / "clips.h5", 1)
+    settings = FinetuneSettings(freeze_encoder=True, training={"steps": 3, "batch": 4})
+    trained, _ = finetune(
+        build, store, train.clips, train.labels, settings,
+        seed=0, draw=0, device=torch.device("cpu"),
+    )  # fmt: skip
+    percepts = torch.randn(16, 2, DIM)
+    hidden, _ = model.encoder(standardize(percepts))
+    torch.testing.assert_close(trained(percepts), trained.classifier.softmax(hidden))
+    # Trained, the encoder moves; and the softmax always does.
+    moved, _ = finetune(
+        from_pretrained(folder / "composite.h5", "composite", DIM, CLASSES, FinetuneSettings()),
+        store, train.clips, train.labels, settings.model_copy(update={"freeze_encoder": False}),
+        seed=0, draw=0, device=torch.device("cpu"),
+    )  # fmt: skip
+    for (name, before), after in zip(
+        model.encoder.named_parameters(), moved.classifier.encoder.parameters(), strict=True
+    ):
+        assert not torch.equal(before, after), name
+
+
+def test_wrong_pretraining_is_refused_in_one_line(tmp_path):
+    folder = data_set(tmp_path / "data")
+    with pytest.raises(UserError, match="expected a file for composite"):
+        finetuned(folder, "composite")
+    pretrain(folder, dim=DIM + 1)
+    with pytest.raises(UserError, match="expected composite of percepts of 12 values"):
+        finetuned(folder, "composite")
+    pretrain(folder, "autoencoder")
+    (folder / "autoencoder.h5").rename(folder / "composite.h5")
+    with pytest.raises(UserError, match="found autoencoder"):
+        finetuned(folder, "composite")

@@ -403,6 +403,9 @@ class FinetuneSettings(Section):
     """Train the softmax only."""
     dropout: Probability = 0.5
     """Between layers, never in time (Zaremba et al. 2014)."""
+    validation: Fraction | None = None
+    """For the choice of settings: this share of the training videos, in whole groups, is scored in
+    place of the test videos. null scores the test videos."""
     training: TrainingSettings = TrainingSettings(steps=600, batch=64, weight_decay=1e-4)
 
 

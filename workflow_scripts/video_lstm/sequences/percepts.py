@@ -67,9 +67,9 @@ class PerceptStore:
     def blocks(self, row: int, frames: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
         """A clip cut into blocks of the length that a classifier reads (paper, section 3.3).
 
-        Blocks start at 0, stride, 2 stride, ... as long as they fit. Where frames are left over
-        behind the last of these, one more block ends at the clip's end, so that every frame
-        counts. A clip shorter than a block is one block: padded with its last frame, and masked.
+        Blocks start at 0, stride, 2 stride, ... as long as they fit; fewer than `stride` frames
+        left over at the end are in none. A clip shorter than a block is one block: padded with its
+        last frame, and masked.
 
         Returns:
             Percepts (B, frames, D) float16, and a mask (B, frames) bool that is False in padding.
@@ -83,10 +83,7 @@ class PerceptStore:
 
 def block_starts(length: int, frames: int, stride: int) -> list[int]:
     """First frames of the blocks of a clip of `length` frames; see `PerceptStore.blocks`."""
-    if length <= frames:
-        return [0]
-    starts = list(range(0, length - frames + 1, stride))
-    return starts if starts[-1] + frames == length else [*starts, length - frames]
+    return list(range(0, max(length - frames, 0) + 1, stride))
 
 
 class PerceptWindows:
@@ -146,7 +143,7 @@ class PerceptWindows:
         if self._device.type != "cuda":
             return self._gather(step, size).float()
         if self._cached is not None:
-            places = torch.from_numpy(self._places(*self._draw(step, size)))
+            places = torch.from_numpy(self._places(*self.draw(step, size)))
             return self._cached[places.to(self._device, non_blocking=True)].float()
         if self._ahead is not None and self._ahead[0] == (step, size):
             windows = self._ahead[1].result()
@@ -173,15 +170,15 @@ class PerceptWindows:
             for first in range(0, len(windows), size)
         ]
 
-    def _draw(self, step: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Clips (indices) and first frames of a step's windows."""
+    def draw(self, step: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Where a step's windows are: clips, counted as they were given, and first frames."""
         generator = np.random.Generator(np.random.Philox(key=[self._seed, step]))
         windows = generator.integers(self._ends[-1], size=size)
         clips = np.searchsorted(self._ends, windows, side="right")
         return clips, windows - np.where(clips > 0, self._ends[clips - 1], 0)
 
     def _gather(self, step: int, size: int) -> torch.Tensor:
-        clips, starts = self._draw(step, size)
+        clips, starts = self.draw(step, size)
         return self._stack([(self._clips[c], s) for c, s in zip(clips, starts, strict=True)])
 
     def _stack(self, windows: Sequence[tuple[np.ndarray, int]]) -> torch.Tensor:

@@ -1,0 +1,154 @@
+"""Train classifiers of videos from some labels per class, and score the test videos.
+
+Reads the percepts of a labelled set and, but for `single_frame` and `lstm_baseline`, a pretrained
+encoder-decoder. Draws labelled subsets of the split's training videos, trains a classifier on each,
+and writes the class probabilities of every test video and the accuracy of each draw. A job that was
+killed goes on from its checkpoint.
+"""
+
+import logging
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from command_line import CommandLine, run
+from video_lstm import artifacts
+from video_lstm.device import pick_device
+from video_lstm.errors import UserError
+from video_lstm.evaluation.recognition import Videos, cut_validation, read_split, score_videos
+from video_lstm.evaluation.subsets import labelled_subset
+from video_lstm.sequences.percepts import PerceptStore
+from video_lstm.settings import FinetuneSettings, Labels, Positive, Stream, Variant
+from video_lstm.training.checkpoints import remove_checkpoint
+from video_lstm.training.finetuning import Build, finetune, from_pretrained, from_scratch
+
+logger = logging.getLogger("video_lstm")
+
+
+class Arguments(CommandLine):
+    """Which classifier, from what."""
+
+    videos: Path
+    """Index of the labelled set."""
+    clips: Path
+    """Its clips: whole videos."""
+    percepts: list[Path]
+    """Their percepts, all shards."""
+    pretrained: Path | None = None
+    """Encoder-decoder that the classifier starts from."""
+    output: Path
+    """Artifact to write: scores (draws, videos, classes), accuracy (draws), curves."""
+    dataset: str
+    """Name of the labelled set."""
+    stream: Stream
+    """Which percepts these are."""
+    split: Positive = 1
+    """Split of the labelled set."""
+    variant: Literal["single_frame", "lstm_baseline"] | Variant
+    """The classifier: what its encoder was pretrained as, or one of two without pretraining."""
+    labels: Labels
+    """Labelled videos per class, or all."""
+    units: Positive = 2048
+    """LSTM units of a layer of `lstm_baseline`."""
+    layers: Positive = 1
+    """Layers of `lstm_baseline`."""
+    finetuning: FinetuneSettings = FinetuneSettings()
+    seed: int = 0
+    """Of the subsets, the weights and the batches."""
+    checkpoints: Path
+    """Folder of what a killed job goes on from."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
+
+
+def main(arguments: Arguments) -> None:
+    """Train every draw, and write the artifact."""
+    torch.set_num_threads(max(arguments.threads, 1))
+    device, device_name = pick_device(arguments.device)
+    provenance = arguments.provenance(inputs(arguments), device_name)
+    key = provenance.attributes("finetuned")["identity"]
+    settings, store = arguments.finetuning, PerceptStore(arguments.percepts)
+    train, test, classes = read_split(arguments.videos, arguments.clips, arguments.split)
+    measure = "accuracy"
+    if settings.validation is not None:
+        measure = "validation_accuracy"
+        train, test = cut_validation(train, settings.validation, arguments.seed)
+    check_percepts(store, train, test, arguments)
+    build = builder(arguments, store, train, classes)
+
+    scores, curves, kept = [], {}, []
+    for draw in range(settings.draws):
+        kept.append(arguments.checkpoints / f"{key}.{draw}.npz")
+        if not kept[draw].exists():
+            chosen = train[labelled_subset(train.labels, arguments.labels, arguments.seed, draw)]
+            checkpoint = arguments.checkpoints / f"{key}.{draw}.ckpt.safetensors"
+            model, told = finetune(
+                build, store, chosen.clips, chosen.labels, settings, seed=arguments.seed,
+                draw=draw, device=device, checkpoint=checkpoint,
+            )  # fmt: skip
+            scored = score_videos(model, store, test.clips, settings.frames, settings.stride)
+            keep(kept[draw], told | {"scores": scored})
+            remove_checkpoint(checkpoint)
+        with np.load(kept[draw]) as told:
+            scores.append(told["scores"])
+            curves |= {f"{name}_{draw}": told[name] for name in told.files if name != "scores"}
+    accuracy = (np.stack(scores).argmax(2) == test.labels).mean(1)
+    mean = f"{100 * accuracy.mean():.1f}% +- {100 * accuracy.std():.1f}"
+    logger.info("%s: %s over %d draws, %d videos", measure, mean, len(scores), len(test))
+    with artifacts.create(arguments.output, "finetuned", provenance) as file:
+        told = arguments.model_dump(include={"dataset", "stream", "split", "variant"})
+        file.attrs.update(told | {"labels": str(arguments.labels), "measure": measure})
+        file["scores"] = np.stack(scores)
+        file["video"], file["label"] = test.rows, test.labels
+        file["accuracy"] = accuracy
+        artifacts.write_arrays(file, "curves", curves)
+    for path in kept:
+        path.unlink()
+
+
+def inputs(arguments: Arguments) -> dict[str, Path]:
+    """The files that the scores follow from, by role."""
+    roles = {"videos": arguments.videos, "clips": arguments.clips}
+    roles |= {f"percepts_{shard}": path for shard, path in enumerate(arguments.percepts)}
+    return roles | ({"pretrained": arguments.pretrained} if arguments.pretrained else {})
+
+
+def check_percepts(store: PerceptStore, train: Videos, test: Videos, arguments: Arguments) -> None:
+    """Raise a UserError if a video has no percepts."""
+    lacking = np.setdiff1d(np.concatenate((train.clips, test.clips)), store.rows)
+    if len(lacking):
+        raise UserError(
+            f"{arguments.percepts[0]}: expected percepts of every clip of {arguments.clips}, found "
+            f"none of {len(lacking)}, clip {lacking[0]} the first; name all shards"
+        )
+
+
+def builder(arguments: Arguments, store: PerceptStore, train: Videos, classes: int) -> Build:
+    """How the classifier that is asked for is built."""
+    settings = arguments.finetuning
+    pretrained = arguments.variant not in ("single_frame", "lstm_baseline")
+    if pretrained != (arguments.pretrained is not None):
+        needs, found = ("a file", "none") if pretrained else ("none", arguments.pretrained)
+        raise UserError(f"--pretrained: expected {needs} for {arguments.variant}, found {found}")
+    if arguments.pretrained:
+        return from_pretrained(
+            arguments.pretrained, arguments.variant, store.dim, classes, settings
+        )
+    return from_scratch(
+        arguments.variant, (store, train.clips), classes, arguments.units, arguments.layers,
+        settings,
+    )  # fmt: skip
+
+
+def keep(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Keep what a draw made, whole or not at all, for a killed job to go on after it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez(temporary, **arrays)
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

@@ -1,0 +1,178 @@
+"""Classifiers of videos from few and many labels, on top of a pretrained encoder or none."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from video_lstm.errors import UserError
+from video_lstm.models.classifier import LSTMClassifier, SingleFrameClassifier, classifier_loss
+from video_lstm.models.standardize import Standardize
+from video_lstm.sequences.percepts import PerceptStore, PerceptWindows
+from video_lstm.settings import FinetuneSettings
+from video_lstm.training.loop import train
+from video_lstm.training.pretrained import load_pretrained
+
+WEIGHTS, WINDOWS, DROPOUT = range(3)
+"""What is drawn at random in a training: each has a stream of its own."""
+
+Build = Callable[[torch.Generator], "VideoClassifier"]
+
+
+class VideoClassifier(nn.Module):
+    """A classifier with what it reads percepts through.
+
+    Args:
+        standardize: the percepts' common scale; not trained.
+        classifier: of standardised percepts.
+    """
+
+    def __init__(
+        self, standardize: Standardize, classifier: LSTMClassifier | SingleFrameClassifier
+    ) -> None:
+        super().__init__()
+        self.standardize, self.classifier = standardize, classifier
+
+    def forward(self, percepts: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Logits (T, B, K) of percepts (T, B, D); the generator draws the dropout."""
+        return self.classifier(self.standardize(percepts), generator)
+
+
+def from_scratch(
+    variant: str,
+    percepts: tuple[PerceptStore, np.ndarray],
+    classes: int,
+    units: int,
+    layers: int,
+    settings: FinetuneSettings,
+) -> Build:
+    """How a classifier is built from random weights: `single_frame` or `lstm_baseline`.
+
+    Percepts are standardised by the mean and deviation over all training videos of the split. That
+    needs no labels, so that what is compared with a pretrained encoder lacks its weights only.
+
+    Args:
+        variant: which of the two.
+        percepts: the store, and the clips of all training videos.
+        classes: K.
+        units: LSTM units of a layer.
+        layers: how many.
+        settings: of the classifier.
+
+    Returns:
+        A function from the generator of the weights to the classifier.
+    """
+    store, clips = percepts
+    dropout = settings.dropout
+    standardize = Standardize.fit(store.clip(clip) for clip in clips)
+
+    def build(generator: torch.Generator) -> VideoClassifier:
+        if variant == "single_frame":
+            inner = SingleFrameClassifier(store.dim, classes, dropout=dropout, generator=generator)
+        else:
+            inner = LSTMClassifier(
+                store.dim, units, layers, classes, dropout=dropout, generator=generator
+            )
+        return VideoClassifier(standardize, inner)
+
+    return build
+
+
+def from_pretrained(
+    path: Path, variant: str, frame_size: int, classes: int, settings: FinetuneSettings
+) -> Build:
+    """How a classifier is built on a pretrained encoder: all its layers, and its standardisation.
+
+    Args:
+        path: artifact of schema `pretrained`.
+        variant: of the encoder-decoder.
+        frame_size: D, of the percepts that will be classified.
+        classes: K.
+        settings: of the classifier.
+
+    Returns:
+        A function from the generator of the softmax's weights to the classifier.
+
+    Raises:
+        UserError: the artifact is of another variant, or of other percepts.
+    """
+    model, told = load_pretrained(path)
+    found = (told.arguments["variant"], told.source, told.arguments["frame_size"])
+    if found != (variant, "percepts", frame_size) or told.standardize is None:
+        raise UserError(
+            f"{path}: expected {variant} of percepts of {frame_size} values, found {found[0]} of "
+            f"{found[1]} of {found[2]}; pretrain on the percepts that are classified"
+        )
+    standardize, dropout = told.standardize, settings.dropout
+
+    def build(generator: torch.Generator) -> VideoClassifier:
+        inner = LSTMClassifier(
+            frame_size,
+            told.arguments["hidden_size"],
+            told.arguments["layers"],
+            classes,
+            dropout=dropout,
+            generator=generator,
+        )
+        inner.load_encoder(model)
+        inner.encoder.requires_grad_(not settings.freeze_encoder)
+        return VideoClassifier(standardize, inner)
+
+    return build
+
+
+def finetune(
+    build: Build,
+    store: PerceptStore,
+    clips: np.ndarray,
+    labels: np.ndarray,
+    settings: FinetuneSettings,
+    *,
+    seed: int,
+    draw: int,
+    device: torch.device,
+    checkpoint: Path | None = None,
+) -> tuple[VideoClassifier, dict[str, np.ndarray]]:
+    """Train one classifier on one labelled subset.
+
+    The loss is the cross-entropy at every step of random blocks, over the frames that are no
+    padding. What is drawn (weights, blocks, dropout) follows from (seed, draw) alone.
+
+    Args:
+        build: from the generator of the weights to the classifier.
+        store: the percepts.
+        clips: (n,), rows of the labelled videos' clips.
+        labels: (n,) int, their classes.
+        settings: of the training.
+        seed: of the run.
+        draw: which of the subsets.
+        device: where to train.
+        checkpoint: see `loop.train`.
+
+    Returns:
+        The classifier in evaluation mode, and the curves of `loop.train`.
+    """
+    model = build(torch.Generator().manual_seed(_word(seed, draw, WEIGHTS))).to(device)
+    windows = PerceptWindows(
+        store, clips, settings.frames, _word(seed, draw, WINDOWS), device=device
+    )
+    lengths = torch.tensor([store.length(clip) for clip in clips])
+    classes = torch.from_numpy(labels.astype(np.int64))
+    places = torch.arange(settings.frames)[:, None]
+    batch = settings.training.batch
+
+    def loss(step: int) -> Tensor:
+        indices, starts = map(torch.from_numpy, windows.draw(step, batch))
+        mask = (starts + places < lengths[indices]).to(device)
+        generator = torch.Generator(device).manual_seed(_word(seed, draw, DROPOUT, step))
+        logits = model(windows.batch(step, batch), generator)
+        return classifier_loss(logits, classes[indices].to(device), mask)
+
+    return model, train(model, loss, settings.training, checkpoint=checkpoint, unit="blocks")
+
+
+def _word(*numbers: int) -> int:
+    """A seed of 64 bits that follows from several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])

@@ -22,7 +22,8 @@ from video_lstm.errors import UserError
 from video_lstm.percepts import extract as extraction
 from video_lstm.percepts.conversion import convert, open_session
 from video_lstm.percepts.extract import Backend, extract, open_backend, read_shard, write_percepts
-from video_lstm.percepts.networks import VGG16, PerceptNetwork, build_network
+from video_lstm.percepts.layer import PerceptNetwork
+from video_lstm.percepts.networks import VGG16, build_network
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.percepts.weights import load_weights, read_weights
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows, block_starts, hold_out

@@ -39,7 +39,7 @@ class Arguments(CommandLine):
     """The convnet and its layer."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU where there is one."""
-    cache: Path = Path("results/.cache/percepts")
+    cache: Path = Path("results/checkpoints")
     """Folder for conversions to ONNX, and for what killed jobs have done."""
 
 

@@ -14,8 +14,8 @@ import torch
 
 from video_lstm.artifacts import identity
 from video_lstm.code import code_hash
-from video_lstm.percepts import networks
-from video_lstm.percepts.networks import PerceptNetwork, build_network, weights_path
+from video_lstm.percepts.layer import PerceptNetwork
+from video_lstm.percepts.networks import build_network, weights_path
 from video_lstm.settings import PerceptSettings
 
 logger = logging.getLogger("video_lstm")
@@ -57,6 +57,8 @@ def open_session(
             shutil.rmtree(begun, ignore_errors=True)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # Threads that wait for work would otherwise take time from those that decode.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(
         kept / "network.onnx", options, providers=["CPUExecutionProvider"]
@@ -69,7 +71,7 @@ def conversion_key(settings: PerceptSettings) -> str:
     told = {
         "network": settings.model_dump(include=_OF_THE_NETWORK),
         "weights": identity(path) if path else None,
-        "code": [code_hash(Path(module)) for module in (__file__, str(networks.__file__))],
+        "code": code_hash(Path(__file__)),
         "versions": {name: metadata.version(name) for name in _PACKAGES},
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

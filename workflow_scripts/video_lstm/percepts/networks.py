@@ -1,7 +1,6 @@
 """Convnets that turn frames into percepts (paper, section 3.1: the fc6 layer of VGG-16)."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from video_lstm.errors import UserError
+from video_lstm.percepts.layer import PerceptNetwork
 from video_lstm.percepts.weights import load_weights, read_weights
 from video_lstm.settings import PerceptSettings
 
@@ -54,145 +54,6 @@ class VGG16(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Class scores (N, classes) of normalised images (N, 3, H, W)."""
         return self.classifier(self.avgpool(self.features(images)).flatten(1))
-
-
-class _Reached(Exception):  # noqa: N818 (no error: the way out of a network)
-    """The chosen layer has given its output; what lies behind it need not run."""
-
-
-class PerceptNetwork(nn.Module):
-    """Frames in, percepts out: normalisation, a convnet up to one of its layers, pooling.
-
-    Args:
-        network: the convnet; it may be on the meta device as long as nothing is computed.
-        layer: name of the module whose output is taken; of its last call where it is used more
-            than once.
-        pooling: "average" or "max" over places, or "flatten".
-        crop: side of the frames in pixels.
-        mean: per channel, subtracted from pixels in 0..255.
-        std: per channel, what they are divided by then.
-        name: what to call the network in messages.
-
-    Attributes:
-        dim: length of a percept.
-        unused: names of the modules that lie behind the layer.
-
-    Raises:
-        UserError: no such layer, or its output is not one that can be pooled.
-    """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        layer: str,
-        pooling: str,
-        crop: int,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-        name: str = "the network",
-    ) -> None:
-        super().__init__()
-        self.eval()
-        modules = dict(network.named_modules())
-        if layer not in modules:
-            near = get_close_matches(layer, modules, n=1)
-            known = [module for module in modules if len(module) > 0 and module.count(".") < 2]
-            raise UserError(
-                f"percepts.layer: expected a module of {name}, found '{layer}'; "
-                + (f"did you mean '{near[0]}'? " if near else "")
-                + f"known are {', '.join(known)}, and the modules inside these"
-            )
-        self.network, self.pooling = network.eval(), pooling
-        self._name, self._layer, self._calls = name, layer, 0
-        self.requires_grad_(False)
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
-        device = next(network.parameters()).device
-        images = torch.zeros(2, 3, crop, crop, device=device)
-        with torch.inference_mode():
-            self._calls = self._count_calls(images)
-            self.unused = self._behind(images)
-            self.dim = self._pool(self._features(images)).shape[1]
-
-    def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        """Percepts of frames.
-
-        Args:
-            frames: (N, crop, crop, 3) uint8, RGB.
-
-        Returns:
-            (N, dim) float32, or of autocast's type.
-        """
-        images = frames.permute(0, 3, 1, 2).to(torch.float32)
-        return self._pool(self._features((images - self.mean) / self.std))
-
-    def _features(self, images: torch.Tensor) -> torch.Tensor:
-        """Output of the layer for normalised images (N, 3, crop, crop)."""
-        outputs: list[torch.Tensor] = []
-
-        def leave(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
-            outputs.append(output)
-            # An exporter traces to the end; what the output does not need it then leaves out.
-            if len(outputs) == self._calls and not torch.compiler.is_exporting():
-                raise _Reached
-
-        handle = self.network.get_submodule(self._layer).register_forward_hook(leave)
-        try:
-            with suppress(_Reached):
-                self.network(images)
-        finally:
-            handle.remove()
-        return outputs[self._calls - 1]
-
-    def _pool(self, output: torch.Tensor) -> torch.Tensor:
-        """(N, dim) from (N, dim), from tokens (N, places, dim), or from maps (N, dim, H, W)."""
-        if output.ndim == 2 or self.pooling == "flatten":
-            return output.flatten(1)
-        places = {3: (1,), 4: (2, 3)}[output.ndim]
-        return output.mean(places) if self.pooling == "average" else output.amax(places)
-
-    def _count_calls(self, images: torch.Tensor) -> int:
-        """How often a forward pass calls the layer; checks what comes out of it."""
-        outputs: list[object] = []
-        module = self.network.get_submodule(self._layer)
-        handle = module.register_forward_hook(lambda _, __, output: outputs.append(output))
-        self.network(images)
-        handle.remove()
-        shape = tuple(outputs[-1].shape) if outputs and hasattr(outputs[-1], "shape") else None
-        if shape is None or not 2 <= len(shape) <= 4 or shape[0] != len(images):
-            found = f"an output of shape {shape}" if shape else "no tensor" if outputs else "no use"
-            raise UserError(
-                f"percepts.layer: expected a module of {self._name} that gives (N, D), "
-                f"(N, places, D) or (N, D, H, W), found {found} at '{self._layer}'; choose another"
-            )
-        return len(outputs)
-
-    def _behind(self, images: torch.Tensor) -> set[str]:
-        """Names of the modules that a forward pass up to the layer does not enter.
-
-        Modules inside one that was run to its end count as used: it may use their weights without
-        calling them.
-        """
-        entered: set[str] = set()
-        left: set[str] = {self._layer}
-        handles = []
-        for name, module in self.network.named_modules():
-            handles += [
-                module.register_forward_pre_hook(lambda *_, name=name: entered.add(name)),
-                module.register_forward_hook(lambda *_, name=name: left.add(name)),
-            ]
-        self._features(images)
-        for handle in handles:
-            handle.remove()
-        return {
-            name
-            for name, _ in self.network.named_modules()
-            if name not in entered and not any(_inside(name, done) for done in left)
-        }
-
-
-def _inside(name: str, outer: str) -> bool:
-    return outer == "" or name.startswith(f"{outer}.")
 
 
 @dataclass(frozen=True)
@@ -250,10 +111,21 @@ def build_network(settings: PerceptSettings) -> PerceptNetwork:
     if path is not None:
         state = read_weights(path, settings.weights_sha256)
     else:
-        assert recipe.download is not None
-        state = recipe.download()
+        state = _downloaded(recipe, settings.network)
     load_weights(recipe.network, state, str(path or settings.network), percepts.unused)
     return percepts
+
+
+def _downloaded(recipe: _Recipe, network: str) -> dict[str, torch.Tensor]:
+    """Weights that a network's own library fetches, or has fetched before."""
+    assert recipe.download is not None
+    try:
+        return recipe.download()
+    except (OSError, RuntimeError) as error:  # no network; a file with another hash
+        raise UserError(
+            f"percepts.network: the weights of '{network}' cannot be fetched ({error}); give a "
+            "file of them (percepts.weights)"
+        ) from error
 
 
 def _recipe(settings: PerceptSettings) -> _Recipe:
@@ -290,31 +162,35 @@ def _vgg16(name: str, settings: PerceptSettings) -> _Recipe:
 
 def _torchvision(name: str, settings: PerceptSettings) -> _Recipe:
     models = _library("torchvision", settings.network).models
-    try:
-        network = models.get_model(name, weights=None)
-        weights = models.get_model_weights(name).DEFAULT
-    except ValueError as error:
-        raise UserError(f"percepts.network: torchvision has no '{name}' ({error})") from error
-    mean, std = IMAGENET_MEAN, IMAGENET_STD
-    with suppress(AttributeError):  # presets of other tasks than classification have neither
-        preset = weights.transforms()
-        mean, std = _scaled(preset.mean), _scaled(preset.std)
+    known = models.list_models(module=models)  # those that classify images
+    if name not in known:
+        raise UserError(_unknown_model("torchvision", name, known))
+    weights = models.get_model_weights(name).DEFAULT
+    preset = weights.transforms()
     return _Recipe(
-        network, None, mean, std, lambda: weights.get_state_dict(check_hash=True, weights_only=True)
-    )
+        models.get_model(name, weights=None), None, _scaled(preset.mean), _scaled(preset.std),
+        lambda: weights.get_state_dict(check_hash=True, weights_only=True),
+    )  # fmt: skip
 
 
 def _timm(name: str, settings: PerceptSettings) -> _Recipe:
     timm = _library("timm", settings.network)
-    try:
-        network = timm.create_model(name, pretrained=False)
-    except RuntimeError as error:
-        raise UserError(f"percepts.network: timm has no '{name}' ({error})") from error
+    if name.split(".")[0] not in timm.list_models():
+        raise UserError(_unknown_model("timm", name, timm.list_models()))
+    network = timm.create_model(name, pretrained=False)
     told = network.pretrained_cfg
     return _Recipe(
         network, None, _scaled(told["mean"]), _scaled(told["std"]),
         lambda: timm.create_model(name, pretrained=True).state_dict(),
     )  # fmt: skip
+
+
+def _unknown_model(library: str, name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=3, cutoff=0.3)
+    return (
+        f"percepts.network: expected a model of {library}, found '{name}'; the nearest are "
+        f"{', '.join(near)}"
+    )
 
 
 def _scaled(values: tuple[float, ...]) -> tuple[float, ...]:

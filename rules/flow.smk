@@ -29,7 +29,7 @@ rule extract_flow:
         "Computing optical flow of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
         "python {params.command} --videos {input.videos} --clips {input.clips}"
-        " --output {output} --checkpoints results/checkpoints"
+        " --output {output}"
         " --threads {threads} --log {log}"
 
 

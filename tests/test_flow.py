@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import extract_flow
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.flow import storage
@@ -215,7 +217,7 @@ def videos(tmp_path, texture):
     return tmp_path
 
 
-def extract(run_script, folder, output, *options, check=True):
+def call_script(run_script, folder, output, *options, check=True):
     size = ("--flow.height", 64, "--flow.width", 80)
     tables = ("--videos", folder / "videos.h5", "--clips", folder / "clips.h5")
     return run_script("extract_flow", *tables, *size, "--output", output, *options, check=check)
@@ -223,7 +225,7 @@ def extract(run_script, folder, output, *options, check=True):
 
 def test_clips_become_flow_and_a_shard_goes_on_where_it_stopped(videos, run_script, tmp_path):
     whole, again = tmp_path / "whole.h5", tmp_path / "again.h5"
-    extract(run_script, videos, whole, "--threads", 2)
+    call_script(run_script, videos, whole, "--threads", 2)
     store = FlowStore([whole])
     assert [store.pairs(row) for row in range(3)] == [4, 1, 299]
     assert not store.flow(1, 0, 1).any()
@@ -233,20 +235,26 @@ def test_clips_become_flow_and_a_shard_goes_on_where_it_stopped(videos, run_scri
     assert np.abs(late.mean(axis=(0, 2, 3)) - [2 / 3, 0]).max() < 0.08
 
     (videos / "c.avi").rename(videos / "away.avi")
-    failed = extract(run_script, videos, again, check=False)
+    failed = call_script(run_script, videos, again, check=False)
     assert failed.returncode == 1 and "c.avi" in failed.stderr
     (videos / "away.avi").rename(videos / "c.avi")
     partial = tmp_path / ".again.h5.partial"
     assert PartialFlow(partial, artifacts.identity(whole)).clips == 2
     # What it has is not made again: the file of the clips that are done is not even there.
     (videos / "a.avi").unlink()
-    extract(run_script, videos, again)
+    call_script(run_script, videos, again)
     assert again.read_bytes() == whole.read_bytes()
     assert not partial.exists()
 
 
-def test_shards_hold_all_clips_once(videos, run_script, tmp_path):
+def test_shards_hold_all_clips_once(videos, tmp_path):
     shards = [tmp_path / f"{n}.h5" for n in range(3)]
+    arguments = extract_flow.Arguments(
+        videos=videos / "videos.h5", clips=videos / "clips.h5", output=shards[0], shards=3,
+        flow={"height": 64, "width": 80},
+    )  # fmt: skip
     for shard, path in enumerate(shards):
-        extract(run_script, videos, path, "--shard", shard, "--shards", 3)
+        extract_flow.main(arguments.model_copy(update={"shard": shard, "output": path}))
     assert FlowStore(shards).rows.tolist() == [0, 1, 2]
+    with pytest.raises(UserError, match="--shard"):
+        extract_flow.main(arguments.model_copy(update={"shard": 3}))

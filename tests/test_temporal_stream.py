@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import torch
 from test_flow import PROVENANCE, write_flow
+
+import extract_flow_percepts
+import train_flow_convnet
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.flow.storage import FlowStore
@@ -179,7 +182,7 @@ def test_it_tells_motions_of_videos_that_it_never_saw(moving, trained):
     assert not any((folder / "checkpoints").glob("*.safetensors"))
 
 
-def test_training_does_not_look_at_other_videos(moving, trained, run_script, tmp_path):
+def test_training_does_not_look_at_other_videos(moving, trained, tmp_path):
     """The same weights, to the bit, though the test videos' flow is something else."""
     folder, clips, _ = moving
     noise = np.random.default_rng(9)
@@ -188,11 +191,12 @@ def test_training_does_not_look_at_other_videos(moving, trained, run_script, tmp
         for row, clip in enumerate(clips)
     ]
     flow = write_flow(tmp_path / "all.h5", changed)
-    settings = {**TRAINED.model_dump(mode="json"), "training": SCHEDULE}
-    run_script(
-        "train_flow_convnet", "--videos", folder / "videos.h5", "--clips", folder / "clips.h5",
-        "--flow", flow, "--split", 1, "--stream", "flow1", "--flow-convnet", json.dumps(settings),
-        "--checkpoints", tmp_path, "--device", "cpu", "--output", tmp_path / "convnet.h5",
+    train_flow_convnet.main(
+        train_flow_convnet.Arguments(
+            videos=folder / "videos.h5", clips=folder / "clips.h5", flow=[flow], split=1,
+            stream="flow1", device="cpu", checkpoints=tmp_path, output=tmp_path / "convnet.h5",
+            flow_convnet={**TRAINED.model_dump(), "training": SCHEDULE},
+        )
     )  # fmt: skip
     one, other = read(trained).state_dict(), read(tmp_path / "convnet.h5").state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -221,13 +225,13 @@ def test_percepts_are_fc6_of_each_flow_in_order(moving, trained, run_script, tmp
     assert (percepts >= 0).all() and percepts.std() > 0
 
 
-def test_percepts_of_other_flow_are_refused(moving, trained, run_script, tmp_path):
+def test_percepts_of_other_flow_are_refused(trained, tmp_path):
     other = write_flow(tmp_path / "0.h5", [np.zeros((2, 2, 40, 40), np.float32)])
-    done = run_script(
-        "extract_flow_percepts", "--flow", other, "--convnet", trained,
-        "--device", "cpu", "--output", tmp_path / "out.h5", check=False,
-    )  # fmt: skip
-    assert done.returncode == 1 and "expected a convnet trained on" in done.stderr
+    arguments = extract_flow_percepts.Arguments(
+        flow=other, convnet=trained, device="cpu", output=tmp_path / "percepts.h5"
+    )
+    with pytest.raises(UserError, match="expected a convnet trained on"):
+        extract_flow_percepts.main(arguments)
 
 
 def test_weights_travel_through_the_artifact(tmp_path):

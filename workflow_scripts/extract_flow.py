@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from command_line import CommandLine, run
 
+from command_line import CommandLine, run
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.flow.methods import compute_flow
@@ -61,6 +61,11 @@ def main(arguments: Arguments) -> None:
     provenance = arguments.provenance({"videos": arguments.videos, "clips": arguments.clips})
     settings, output = arguments.flow, arguments.output
     table, (clips, rate) = read_videos(arguments.videos), read_clips(arguments.clips)
+    if not 0 <= arguments.shard < arguments.shards:
+        raise UserError(
+            f"--shard: expected 0 to {arguments.shards - 1} (--shards {arguments.shards}), found "
+            f"{arguments.shard}"
+        )
     shards = cut_shards([clip.frames for clip in clips], arguments.shards)
     start, stop = shards[arguments.shard]
 

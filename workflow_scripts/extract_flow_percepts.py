@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 import torch
-from command_line import CommandLine, run
 
+from command_line import CommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError

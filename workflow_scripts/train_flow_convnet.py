@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from command_line import CommandLine, run
 from torch import Tensor
 
+from command_line import CommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.flow.storage import FlowStore

@@ -45,7 +45,7 @@ def convnets(threads: int, seconds: float, folder: Path) -> dict[str, float]:
     shape = (32, 224, 224, 3)
     frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     backends = {
-        name: open_backend(PerceptSettings(backend=name), "cpu", threads, folder)
+        name: open_backend(PerceptSettings(backend=name), torch.device("cpu"), threads, folder)
         for name in ("torch", "onnx")
     }
     percepts = {name: backend.compute(frames) for name, backend in backends.items()}

@@ -28,6 +28,8 @@ from video_lstm.percepts.partial import PartialRows
 from video_lstm.percepts.weights import load_weights, read_weights
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows, block_starts, hold_out
 from video_lstm.settings import PerceptSettings
+from video_lstm.video.clips import Clip, write_clips
+from video_lstm.video.index import Video, VideoTable, write_videos
 
 NOTHING = artifacts.Provenance("test", {}, "0")
 SMALL = {"height": 48, "width": 64, "crop": 32, "batch": 7}
@@ -74,16 +76,14 @@ def corpus(tmp_path_factory, frames):
                 frame = av.VideoFrame.from_ndarray(image, "rgb24")
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
+    videos = [
+        Video(name, "", -1, "", (), count, count, 96, 64, 30.0, count / 30, "ok", "")
+        for name, count in (("one.mp4", 20), ("two.mp4", 30))
+    ]
     with artifacts.create(folder / "videos.h5", "videos", NOTHING) as file:
-        file.attrs.update(root=str(folder / "root"), rate=30.0)
-        artifacts.write_strings(file, "path", ["one.mp4", "two.mp4"])
-        file["frames"] = file["native_frames"] = np.array([20, 30], np.int32)
-        for name in artifacts.SCHEMAS["videos"][1] - {"path", "frames"}:
-            file[name] = np.zeros(2)
+        write_videos(file, VideoTable(str(folder / "root"), 30.0, [], videos, []))
     with artifacts.create(folder / "clips.h5", "clips", NOTHING) as file:
-        file.attrs["rate"] = 30.0
-        file["video"], file["first"] = np.int32([0, 1]), np.int32([0, 9])
-        file["frames"], file["label"] = np.int32([20, 21]), np.int32([0, 1])
+        write_clips(file, [Clip(0, 0, 20, -1), Clip(1, 9, 21, -1)], 30.0)
     return folder
 
 
@@ -281,7 +281,7 @@ def extract_to(path, corpus, backend, partial, **shard):
 
 
 def test_extraction_equals_the_network_frame_by_frame(tmp_path, corpus, monkeypatch):
-    monkeypatch.setattr(extraction, "_CHUNK", 8)  # chunks, batches and clips all end apart
+    monkeypatch.setattr(extraction, "_PIECE", 8)  # pieces, batches and clips all end apart
     network = percepts_of(tiny_vgg())
     extract_to(tmp_path / "p.h5", corpus, torch_backend(network), tmp_path / "partial")
     found = read(tmp_path / "p.h5")
@@ -353,7 +353,7 @@ def test_percepts_beyond_float16_and_lost_videos_are_errors(tmp_path, corpus):
     _, [clip, _] = read_shard(corpus / "videos.h5", corpus / "clips.h5")
     settings = PerceptSettings(**SMALL)
     for wrong in ({"frames": 25}, {"path": Path("/nowhere/x.mp4")}):
-        lost = extraction.Clip(**(vars(clip) | wrong))
+        lost = extraction.Piece(**(vars(clip) | wrong))
         done = PartialRows(tmp_path / "b", "ab", lost.frames, 2, 7)
         backend = Backend(2, lambda frames: np.zeros((len(frames), 2), np.float16))
         with pytest.raises(UserError, match=r"\.mp4: expected frames 0 to .* index the videos"):
@@ -385,7 +385,7 @@ def test_the_script_goes_on_after_kill_9(tmp_path, corpus, cache, run_script):
     assert read(tmp_path / "p.h5")["percepts"].shape == (41, 1280)
     # What the default network says of frames does not depend on the backend.
     settings = PerceptSettings(height=64, width=96, crop=64, backend="torch")
-    network = open_backend(settings, "cpu", 1, cache)
+    network = open_backend(settings, torch.device("cpu"), 1, cache)
     [image] = extraction.read_frames(
         corpus / "root" / "one.mp4", 5, 1, rate=30.0, size=(64, 96), crop=(64, 64)
     )

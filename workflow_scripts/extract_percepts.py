@@ -14,6 +14,7 @@ import torch
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
+from video_lstm.device import pick_device
 from video_lstm.percepts.extract import extract, open_backend, read_shard, write_percepts
 from video_lstm.percepts.networks import weights_path
 from video_lstm.percepts.partial import PartialRows
@@ -48,18 +49,14 @@ def main(arguments: Arguments) -> None:
     settings, threads = arguments.percepts, max(arguments.threads, 1)
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)  # videos are decoded in threads of their own
-    device = arguments.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device, device_name = pick_device(arguments.device)
     rows, clips = read_shard(arguments.videos, arguments.clips, arguments.shard, arguments.shards)
     backend = open_backend(settings, device, threads, arguments.cache / "onnx")
 
     inputs = {"videos": arguments.videos, "clips": arguments.clips}
     if weights := weights_path(settings):
         inputs["weights"] = weights
-    provenance = arguments.provenance(
-        inputs, device="cpu" if device == "cpu" else torch.cuda.get_device_name()
-    )
+    provenance = arguments.provenance(inputs, device_name)
     key = provenance.attributes("percepts")["identity"]
     total = sum(clip.frames for clip in clips)
     done = PartialRows(arguments.cache / "partial", key, total, backend.dim, settings.batch)

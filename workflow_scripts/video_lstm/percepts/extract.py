@@ -1,47 +1,46 @@
 """Percepts of clips: frames decoded while the convnet works on those before them."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import torch
 
-from video_lstm.artifacts import open_artifact, read_strings
 from video_lstm.errors import UserError
+from video_lstm.parallel import ordered_map
 from video_lstm.percepts.conversion import open_session
 from video_lstm.percepts.networks import build_network
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.progress import Progress
 from video_lstm.settings import PerceptSettings
-from video_lstm.video.clips import cut_shards
+from video_lstm.video.clips import cut_shards, read_clips
 from video_lstm.video.decode import read_frames
+from video_lstm.video.index import read_videos
 from video_lstm.video.source import UnreadableVideoError
 
-# Frames that are decoded at a time: what bounds the memory, not what the network is fed.
-_CHUNK = 256
+# Frames that a thread decodes in one go: bounds the memory whatever the length of a clip.
+_PIECE = 256
 
 
 @dataclass(frozen=True)
-class Clip:
-    """Where the frames of a clip are.
+class Piece:
+    """Consecutive frames of a video: a clip, or a part of one.
 
     Attributes:
         path: the video.
-        first: number of the clip's first frame, at the rate.
+        first: number of the first frame, at the rate.
         frames: how many.
         rate: frames per second that are picked by time stamp; None for the video's own frames.
-        of: source frames of the whole video.
+        native_frames: frames of the whole file.
     """
 
     path: Path
     first: int
     frames: int
     rate: float | None
-    of: int | None
+    native_frames: int
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Backend:
 
 def read_shard(
     videos: Path, clips: Path, shard: int = 0, shards: int = 1
-) -> tuple[np.ndarray, list[Clip]]:
+) -> tuple[np.ndarray, list[Piece]]:
     """The clips of one shard.
 
     Args:
@@ -76,45 +75,40 @@ def read_shard(
     """
     if not 0 <= shard < shards:
         raise UserError(f"--shard: expected 0 to {shards - 1} (--shards {shards}), found {shard}")
-    with open_artifact(clips, "clips") as file:
-        video, first, frames = (file[name][()] for name in ("video", "first", "frames"))
-        rate = float(file.attrs["rate"])
-    with open_artifact(videos, "videos") as file:
-        root, paths = Path(str(file.attrs["root"])), read_strings(file, "path")
-        native = file["native_frames" if "native_frames" in file else "frames"][()]
-        if "native_frames" not in file and not np.isnan(rate):
-            native = None
-    start, stop = cut_shards(frames, shards)[shard]
+    table, (rows, rate) = read_videos(videos), read_clips(clips)
+    start, stop = cut_shards([clip.frames for clip in rows], shards)[shard]
     return np.arange(start, stop, dtype=np.int32), [
-        Clip(
-            path=root / paths[video[row]],
-            first=int(first[row]),
-            frames=int(frames[row]),
-            rate=None if np.isnan(rate) else rate,
-            of=None if native is None else int(native[video[row]]),
+        Piece(
+            path=Path(table.root, table.videos[clip.video].path),
+            first=clip.first,
+            frames=clip.frames,
+            rate=rate,
+            native_frames=table.videos[clip.video].native_frames,
         )
-        for row in range(start, stop)
+        for clip in rows[start:stop]
     ]
 
 
-def open_backend(settings: PerceptSettings, device: str, threads: int, folder: Path) -> Backend:
+def open_backend(
+    settings: PerceptSettings, device: torch.device, threads: int, folder: Path
+) -> Backend:
     """The settings' network, ready to compute.
 
     Args:
         settings: which network, and which backend: ONNX Runtime runs on the CPU only.
-        device: "cpu" or a CUDA device; on the latter the network runs in half precision.
+        device: where to run; on a GPU the network runs in half precision.
         threads: CPU threads of ONNX Runtime.
         folder: where conversions to ONNX are kept.
 
     Raises:
         UserError: as `build_network`; ONNX Runtime asked for on a GPU.
     """
-    on_gpu = torch.device(device).type == "cuda"
+    on_gpu = device.type == "cuda"
     if settings.backend == "torch" or (settings.backend == "auto" and on_gpu):
-        return _torch_backend(settings, torch.device(device))
+        return _torch_backend(settings, device)
     if on_gpu:
         raise UserError(
-            f"percepts.backend: 'onnx' runs on the CPU, and --device is '{device}'; "
+            f"percepts.backend: 'onnx' runs on the CPU only, found device '{device}'; "
             "use --device cpu, or backend 'torch' or 'auto'"
         )
     session = open_session(settings, folder, threads)
@@ -140,7 +134,7 @@ def _torch_backend(settings: PerceptSettings, device: torch.device) -> Backend:
 
 
 def extract(
-    clips: Sequence[Clip],
+    clips: Sequence[Piece],
     backend: Backend,
     settings: PerceptSettings,
     rows: PartialRows,
@@ -174,7 +168,7 @@ def extract(
 
 
 def write_percepts(
-    file: h5py.File, clip_rows: np.ndarray, clips: Sequence[Clip], rows: PartialRows, dim: int
+    file: h5py.File, clip_rows: np.ndarray, clips: Sequence[Piece], rows: PartialRows, dim: int
 ) -> None:
     """Write the data sets of schema `percepts`.
 
@@ -196,12 +190,13 @@ def write_percepts(
 
 
 def _batches(
-    clips: Sequence[Clip], settings: PerceptSettings, skip: int, threads: int
+    clips: Sequence[Piece], settings: PerceptSettings, skip: int, threads: int
 ) -> Iterator[np.ndarray]:
     """Frames of clips back to back, without the first `skip`, `settings.batch` at a time."""
     crop, size = settings.crop, settings.batch
     batch, filled = np.empty((size, crop, crop, 3), np.uint8), 0
-    for frames in _decoded(clips, settings, skip, threads):
+    pieces = _pieces(clips, skip)
+    for frames in ordered_map(lambda piece: _decode(piece, settings), pieces, threads):
         while len(frames):
             taken = frames[: size - filled]
             batch[filled : filled + len(taken)] = taken
@@ -215,46 +210,29 @@ def _batches(
         yield batch[:filled]
 
 
-def _decoded(
-    clips: Sequence[Clip], settings: PerceptSettings, skip: int, threads: int
-) -> Iterator[np.ndarray]:
-    """Frames of clips in order, in chunks, decoded ahead of use by `threads` threads."""
-    with ThreadPoolExecutor(threads, "decode") as pool:
-        ahead: deque[Future[np.ndarray]] = deque()
-        try:
-            for clip, first, count in _chunks(clips, skip):
-                ahead.append(pool.submit(_decode, clip, first, count, settings))
-                if len(ahead) > threads:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
-
-
-def _chunks(clips: Sequence[Clip], skip: int) -> Iterator[tuple[Clip, int, int]]:
-    """(clip, first frame in it, count) for all frames but the first `skip`."""
+def _pieces(clips: Sequence[Piece], skip: int) -> Iterator[Piece]:
+    """All frames of clips but the first `skip`, in pieces that are decoded in one go."""
     for clip in clips:
         begin = min(skip, clip.frames)
         skip -= begin
-        for first in range(begin, clip.frames, _CHUNK):
-            yield clip, first, min(_CHUNK, clip.frames - first)
+        for at in range(begin, clip.frames, _PIECE):
+            yield replace(clip, first=clip.first + at, frames=min(_PIECE, clip.frames - at))
 
 
-def _decode(clip: Clip, first: int, count: int, settings: PerceptSettings) -> np.ndarray:
+def _decode(piece: Piece, settings: PerceptSettings) -> np.ndarray:
     try:
         return read_frames(
-            clip.path,
-            clip.first + first,
-            count,
-            rate=clip.rate,
+            piece.path,
+            piece.first,
+            piece.frames,
+            rate=piece.rate,
             size=(settings.height, settings.width),
             crop=(settings.crop, settings.crop),
-            frames=clip.of,
+            frames=piece.native_frames,
         )
     except UnreadableVideoError as error:
+        reason = str(error).removeprefix(f"{piece.path}: ")
         raise UserError(
-            f"{clip.path}: expected frames {clip.first + first} to "
-            f"{clip.first + first + count - 1} as indexed, found: {error}; index the videos again"
+            f"{piece.path}: expected frames {piece.first} to {piece.first + piece.frames - 1} as "
+            f"indexed, found: {reason}; index the videos again"
         ) from error

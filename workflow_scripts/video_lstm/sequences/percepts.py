@@ -9,6 +9,7 @@ import torch
 
 from video_lstm.artifacts import map_dataset, open_artifact
 from video_lstm.errors import UserError
+from video_lstm.sequences.draws import TRAINING, VALIDATION, generator
 
 # Part of a GPU's free memory that percepts may take; the rest is the model's.
 _GPU_SHARE = 0.5
@@ -172,8 +173,8 @@ class PerceptWindows:
 
     def draw(self, step: int, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Where a step's windows are: clips, counted as they were given, and first frames."""
-        generator = np.random.Generator(np.random.Philox(key=[self._seed, step]))
-        windows = generator.integers(self._ends[-1], size=size)
+        random = generator(self._seed, TRAINING, step)
+        windows = random.integers(self._ends[-1], size=size)
         clips = np.searchsorted(self._ends, windows, side="right")
         return clips, windows - np.where(clips > 0, self._ends[clips - 1], 0)
 
@@ -229,8 +230,7 @@ def hold_out(
     rows, videos = np.asarray(rows), np.asarray(videos)
     names = np.unique(videos)
     count = min(max(round(share * len(names)), 1), len(names) - 1)
-    generator = np.random.Generator(np.random.Philox(key=[seed, 0]))
-    held = np.isin(videos, generator.permutation(names)[:count])
+    held = np.isin(videos, generator(seed, VALIDATION).permutation(names)[:count])
     return rows[~held], rows[held]
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -448,6 +449,16 @@ def test_a_step_follows_from_seed_and_number_alone(store):
     assert torch.equal(again.batch(7, 20), wanted)
     assert not torch.equal(first.batch(8, 20), wanted)
     assert not torch.equal(PerceptWindows(store, store.rows, 4, seed=2).batch(7, 20), wanted)
+
+
+def test_windows_kept_on_the_device_or_read_ahead_are_the_same(store):
+    wanted, kept, ahead = (PerceptWindows(store, store.rows, 16, seed=1) for _ in range(3))
+    kept._keep()  # what a GPU with room does, and what one without does
+    with ThreadPoolExecutor(1) as ahead._reader:
+        for step, size in ((0, 30), (1, 30), (2, 9), (1, 30)):
+            expected = wanted.batch(step, size)
+            assert torch.equal(kept.batch(step, size), expected)
+            assert torch.equal(ahead.batch(step, size), expected)
 
 
 def test_validation_is_fixed_and_of_clips_held_out(store):

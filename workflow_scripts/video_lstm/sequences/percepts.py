@@ -135,17 +135,21 @@ class PerceptWindows:
         self._ends = np.cumsum(counts)  # windows are numbered through, clip by clip
         self._cached: torch.Tensor | None = None
         self._ahead: tuple[tuple[int, int], Future[torch.Tensor]] | None = None
+        self._reader: ThreadPoolExecutor | None = None
         if self._device.type == "cuda":
-            self._reader = ThreadPoolExecutor(1, "percepts")
-            self._cache()
+            size = sum(len(clip) for clip in self._clips) * self.frame_size * 2
+            if size <= _GPU_SHARE * torch.cuda.mem_get_info(self._device)[0]:
+                self._keep()
+            else:
+                self._reader = ThreadPoolExecutor(1, "percepts")
 
     def batch(self, step: int, size: int) -> torch.Tensor:
         """The windows of a step: (frames, size, D) float32 on the device."""
-        if self._device.type != "cuda":
-            return self._gather(step, size).float()
         if self._cached is not None:
             places = torch.from_numpy(self._places(*self.draw(step, size)))
             return self._cached[places.to(self._device, non_blocking=True)].float()
+        if self._reader is None:
+            return self._gather(step, size).float()
         if self._ahead is not None and self._ahead[0] == (step, size):
             windows = self._ahead[1].result()
         else:
@@ -194,13 +198,10 @@ class PerceptWindows:
             view[len(window) :, index] = window[-1]
         return stacked
 
-    def _cache(self) -> None:
-        """Keep all clips on the GPU, if they fit."""
+    def _keep(self) -> None:
+        """Copy all clips to the device."""
         lengths = np.array([len(clip) for clip in self._clips])
         self._offsets = np.cumsum(lengths) - lengths
-        free, _ = torch.cuda.mem_get_info(self._device)
-        if lengths.sum() * self.frame_size * 2 > _GPU_SHARE * free:
-            return
         shape = (int(lengths.sum()), self.frame_size)
         self._cached = torch.empty(shape, dtype=torch.float16, device=self._device)
         for clip, offset in zip(self._clips, self._offsets, strict=True):

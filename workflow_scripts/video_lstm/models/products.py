@@ -18,8 +18,8 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """The product x @ weight.T + bias, outside of autograd.
 
     Args:
-        x: (N, D), of any strides.
-        weight: (M, D), of any strides: a transposed view is as good as a copy.
+        x: (N, D); the transposed view of a contiguous matrix is as good as a contiguous one.
+        weight: (M, D); likewise.
         bias: (M,) or None.
 
     Returns:
@@ -27,10 +27,17 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     large = x.numel() * weight.shape[0] >= _ONEDNN_FROM
     if _ONEDNN and large and x.dtype == torch.float32 and x.device.type == "cpu":
-        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+        return torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight), bias, "none", [], "")
     if bias is None:
         return torch.mm(x, weight.t())
     return torch.addmm(bias, x, weight.t())
+
+
+def _dense(matrix: Tensor) -> Tensor:
+    """Other strides than these two send oneDNN to a reference loop, a hundred times slower."""
+    if matrix.is_contiguous() or matrix.t().is_contiguous():
+        return matrix
+    return matrix.contiguous()
 
 
 class _Linear(torch.autograd.Function):

@@ -32,7 +32,7 @@ def whole_clips(table: VideoTable) -> list[Clip]:
 
 
 def random_clips(table: VideoTable, clip_seconds: float, hours: float, seed: int) -> list[Clip]:
-    """Clips of one length from random places of a pile (paper, section 4.1).
+    """Clips of one length from random places of a pile (paper, section 3.1).
 
     A video is drawn with a probability proportional to how long it lasts, then the first frame
     uniformly among those that leave room for a clip, whatever the frames show: no look at motion,

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections import Counter
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,13 +153,15 @@ def summarise(table: VideoTable) -> str:
     left_out = [video for video in table.videos if video.status != OK]
     if not left_out:
         return words
-    examples: dict[str, str] = {}
+    reasons: dict[str, list[Video]] = {}
     for video in left_out:
-        examples.setdefault(video.status, video.path)
-    counts = Counter(video.status for video in left_out).most_common()
-    told = [f"{count} {status} ({examples[status]!r})" for status, count in counts[:5]]
-    more = [f"{len(counts) - 5} other reasons"] if len(counts) > 5 else []
-    return f"{words}; left out: {'; '.join(told + more)}"
+        # What is in brackets or behind a colon differs from file to file.
+        reasons.setdefault(re.split(r":| \(", video.status)[0], []).append(video)
+    told = [
+        f"{len(videos)} {reason} ({videos[0].path!r})"
+        for reason, videos in sorted(reasons.items(), key=lambda item: -len(item[1]))
+    ]
+    return f"{words}; left out: {'; '.join(told)}"
 
 
 def write_videos(file: h5py.File, table: VideoTable) -> None:

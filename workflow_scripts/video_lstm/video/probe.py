@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from video_lstm.errors import UserError
 from video_lstm.video.colour import Converter
 from video_lstm.video.source import (
     MAX_SECONDS,
     Tally,
     UnreadableVideoError,
+    declared_seconds,
     new_clock,
     open_video,
     raw_stamp,
@@ -23,6 +23,12 @@ from video_lstm.video.source import (
 
 TIME_LIMIT = 3600.0
 """Seconds that decoding one video may take."""
+
+# Seconds by which an honest file may be shorter than it says.
+_SLACK = 0.25
+
+# Seconds after its time limit at which a worker is taken for hung.
+_GRACE = 60.0
 
 # Share of a video that must decode: a few lost packets or seconds are noise, more is a broken file.
 _WHOLE = 0.9
@@ -67,7 +73,7 @@ def probe(path: Path, time_limit: float = TIME_LIMIT) -> VideoInfo:
                     height, width = convert(frame).shape[:2]
                 if clock.tick(raw_stamp(container, stream, frame)) > MAX_SECONDS:
                     raise UnreadableVideoError("its time stamps make no sense")
-            declared = float(stream.duration * stream.time_base) if stream.duration else 0.0
+            declared = declared_seconds(container, stream)
         _check_whole(clock.frames, clock.duration, declared, tally)
     except UnreadableVideoError as error:
         return VideoInfo(0, 0, 0, 0.0, 0.0, digest or _sha256(path), str(error))
@@ -108,7 +114,7 @@ def probe_all(
             for worker in busy:
                 job = worker.job
                 result = worker.finish(worker.pipe in ready, paths)
-                if job is not None and result is not None:
+                if result is not None:
                     results[job] = result
                     if progress is not None:
                         progress(len(results))
@@ -133,21 +139,30 @@ class _Worker:
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
+        self._ready = False
 
     def start(self, job: int, paths: Sequence[Path], time_limit: float) -> None:
         self.job = job
         # The worker minds the limit itself between packets; this is for a call that never returns.
-        self._end = time.monotonic() + 1.5 * time_limit + 60
+        self._end = time.monotonic() + time_limit + _GRACE
         self.pipe.send((paths[job], time_limit))
 
-    def finish(self, ready: bool, paths: Sequence[Path]) -> VideoInfo | None:
+    def finish(self, heard: bool, paths: Sequence[Path]) -> VideoInfo | None:
         """The result of the job where there is one by now."""
-        if ready:
+        if heard:
             try:
                 result = self.pipe.recv()
             except (EOFError, ConnectionResetError):
                 self._process.join()
                 result = f"decoding it crashes (exit {self._process.exitcode})"
+                if not self._ready:
+                    raise RuntimeError(
+                        f"a worker process ends before it begins (exit {self._process.exitcode}); "
+                        "is the calling script's main part under `if __name__ == '__main__':`?"
+                    ) from None
+            if result is None:
+                self._ready = True
+                return None
         elif time.monotonic() > self._end:
             result = "decoding it hangs"
         else:
@@ -166,6 +181,8 @@ class _Worker:
 
 
 def _serve(pipe: Connection) -> None:
+    """The life of a worker: says that it is there, then answers each path with its probe."""
+    pipe.send(None)
     while True:
         try:
             path, time_limit = pipe.recv()
@@ -180,15 +197,19 @@ def _check_whole(frames: int, duration: float, declared: float, tally: Tally) ->
     if tally.errors > (1 - _WHOLE) * (frames + tally.errors):
         total = frames + tally.errors
         raise UnreadableVideoError(f"damaged: {tally.errors} of {total} packets do not decode")
-    if duration < _WHOLE * declared and declared - duration > 1.0:
+    if tally.cut_short or (duration < _WHOLE * declared and declared - duration > _SLACK):
         raise UnreadableVideoError(
             f"cut short: {duration:.1f} s of the {declared:.1f} s that it declares"
         )
 
 
 def _sha256(path: Path) -> str:
+    """Hash of a regular file's bytes; empty where there is none to be read."""
     try:
+        # A pipe would be waited for.
+        if not path.is_file():
+            return ""
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: expected a file that can be read, found {error}") from error
+    except OSError:
+        return ""

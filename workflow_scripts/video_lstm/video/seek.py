@@ -93,6 +93,8 @@ def land(
     Raises:
         LostError: the jump leads elsewhere; also raised while the frames are read.
     """
+    # Only the first frame names the encoder (x264, XviD), whose faults the decoder makes good.
+    next(walk(container, stream, Tally()), None)
     try:
         container.seek(landing.key, stream=stream, backward=True)
     except av.error.FFmpegError as error:

@@ -7,6 +7,7 @@ to formats that carry video in the file itself, and to bounded sizes.
 
 import contextlib
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -162,6 +163,21 @@ def raw_stamp(container: InputContainer, stream: VideoStream, frame: av.VideoFra
     # count frames, and a decoder gives frames out in order at a constant delay.
     ticks = frame.dts if container.format.name == "avi" else frame.pts
     return None if ticks is None else float(ticks * stream.time_base)
+
+
+def declared_seconds(container: InputContainer, stream: VideoStream) -> float:
+    """How long the video stream is by the container's own word; 0 where it does not say."""
+    if container.format.name == "avi" and stream.time_base:
+        # FFmpeg cuts the duration to what there is; the header's count of frames stays.
+        return float(stream.frames * stream.time_base)
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    # Matroska says it of streams in a tag, and of the file (which audio may prolong).
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))
+    if match is not None:
+        return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
+    alone = len(container.streams) == 1 and container.duration
+    return container.duration / av.time_base if alone else 0.0
 
 
 def _reason(error: BaseException) -> str:

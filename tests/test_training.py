@@ -1,33 +1,21 @@
 """Training: what the optimisers are given, and that interruptions leave no trace."""
 
 import contextlib
-import json
 import logging
 import os
 import signal
-import subprocess
-import sys
-import time
 from threading import Timer
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from safetensors.torch import save_file
 from torch import nn
 
-import pretrain
-from command_line import parse
-from video_lstm.artifacts import SCHEMAS, Provenance, create, open_artifact, read_arrays
 from video_lstm.errors import UserError
-from video_lstm.models.encoder_decoder import VARIANTS
-from video_lstm.models.standardize import Standardize
 from video_lstm.settings import TrainingSettings
-from video_lstm.training.corpora import percept_corpus
 from video_lstm.training.loop import train
 from video_lstm.training.optimizers import Optimizer, learning_rate
-from video_lstm.training.pretrained import load_pretrained
 
 
 class Toy(nn.Module):
@@ -314,169 +302,3 @@ def test_a_damaged_or_foreign_checkpoint_is_told_and_not_used(tmp_path, caplog, 
     caplog.clear()
     toy_training(settings.model_copy(update={"batch": 4}), checkpoint=tmp_path / "sound")
     assert "other training settings" in caplog.text
-
-
-# Pretraining ---------------------------------------------------------------------------------
-
-DIM = 12
-PROVENANCE = Provenance(stage="test", settings={}, code="")
-
-
-def write_pile(folder, name, lengths, splits=None, seed=0, spoil=()):
-    """Percepts of made-up videos, one clip each in two shards; `spoil` changes some videos'."""
-    rng = np.random.default_rng(seed)
-    count = len(lengths)
-    clips = []
-    for length in lengths:
-        angle = rng.uniform(0, 6, DIM) + np.arange(length)[:, None] * rng.uniform(0.1, 0.3, DIM)
-        clips.append(np.maximum(np.sin(angle) * np.arange(1, DIM + 1), 0))
-    for video in spoil:
-        clips[video] = clips[video] * 100 + 7
-    folder.mkdir(exist_ok=True)
-    with create(folder / f"{name}_clips.h5", "clips", PROVENANCE) as file:
-        file["video"], file["frames"] = np.arange(count, dtype=np.int32), np.int32(lengths)
-        file["first"] = file["label"] = np.zeros(count, np.int32)
-    if splits is not None:
-        with create(folder / f"{name}_videos.h5", "videos", PROVENANCE) as file:
-            file["splits"] = np.int8(splits)
-            for needed in SCHEMAS["videos"][1] - {"splits"}:
-                file[needed] = np.zeros(count, np.int32)
-    shards = []
-    for shard, rows in enumerate(np.array_split(np.arange(count), 2)):
-        shards.append(folder / f"{name}_{shard}.h5")
-        with create(shards[-1], "percepts", PROVENANCE) as file:
-            file["percepts"] = np.float16(np.concatenate([clips[row] for row in rows]))
-            file["clip"] = np.int32(rows)
-            file["clip_offsets"] = np.cumsum([0, *(lengths[row] for row in rows)])
-    return shards
-
-
-TINY = {
-    "units": 8, "input_frames": 4, "future_frames": 3, "sampling": 0.5, "validation": 0.3,
-    "training": {"steps": 40, "batch": 4, "validate_every": 15, "warmup_steps": 5},
-}  # fmt: skip
-
-
-def pretrain_options(folder, output, variant="composite", spoil=(), training=None):
-    lengths = [9, 20, 5, 12, 8, 30, 11, 7]
-    pile = write_pile(folder, "pile", lengths)
-    splits = [[1, 2], [2, 1], [1, 1], [1, 2], [2, 1], [1, 1], [1, 2], [0, 1]]
-    labelled = write_pile(folder, "set", lengths, splits, seed=1, spoil=spoil)
-    model = TINY | {"training": TINY["training"] | (training or {})}
-    return [
-        "pretrain", "--variant", variant, "--source", "percepts", "--model", json.dumps(model),
-        "--unlabelled-percepts", *pile, "--unlabelled-clips", folder / "pile_clips.h5",
-        "--labelled-percepts", *labelled, "--clips", folder / "set_clips.h5",
-        "--videos", folder / "set_videos.h5", "--split", 1, "--seed", 3, "--device", "cpu",
-        "--checkpoints", folder / "checkpoints", "--output", output,
-    ]  # fmt: skip
-
-
-def weights_of(path):
-    with open_artifact(path, "pretrained") as file:
-        return {k: torch.from_numpy(v) for k, v in read_arrays(file, "weights").items()}
-
-
-@pytest.fixture
-def pretrained(tmp_path):
-    """Pretrain in this process; returns the path of the artifact."""
-    threads = torch.get_num_threads()
-
-    def call(name="a", **options):
-        folder, output = tmp_path / name, tmp_path / name / "out.h5"
-        argv = pretrain_options(folder, output, **options)[1:]
-        pretrain.main(parse(pretrain.Arguments, [str(word) for word in argv]))
-        assert not list((folder / "checkpoints").glob("*")), "the checkpoint was left"
-        return output
-
-    yield call
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_an_artifact_builds_its_model_again(pretrained, variant):
-    path = pretrained(variant=variant)
-    model, info = load_pretrained(path)
-    assert (info.source, info.arguments["variant"]) == ("percepts", variant)
-    with open_artifact(path, "pretrained") as file:
-        curves = read_arrays(file, "curves")
-    assert curves["validation_step"].tolist() == [15, 30, 40]
-    parts = [curves[name] for name in ("reconstruction", "future") if name in curves]
-    assert len(parts) == model.variant.reconstructs + model.variant.predicts
-    np.testing.assert_allclose(curves["validation"], sum(parts))
-
-    # The held-out error of the model as it is read back is the best of the curve, in the curve's
-    # units: the sum over the values of a frame of its squared error.
-    options = parse(pretrain.Arguments, list(map(str, pretrain_options(path.parent, path)[1:])))
-    windows, standardize = percept_corpus(pretrain.piles(options), 7, 0.3, 3, torch.device("cpu"))
-    assert torch.equal(standardize.mean, info.standardize.mean)
-    frames = info.standardize(torch.cat(windows.validation(100), 1))
-    with torch.no_grad():
-        found = model(frames[:4])
-    expected = 0.0
-    if found.reconstruction is not None:
-        expected += (found.reconstruction - frames[:4].flip(0)).square().sum(2).mean().item()
-    if found.future is not None:
-        expected += (found.future - frames[4:]).square().sum(2).mean().item()
-    assert curves["validation"].min() == pytest.approx(expected, rel=1e-5)
-
-
-def test_pretraining_learns(pretrained):
-    steps = {"steps": 300, "learning_rate": 1e-2}
-    with open_artifact(pretrained(training=steps), "pretrained") as file:
-        curves = read_arrays(file, "curves")
-    # Standardised values: the mean would err by about 1 per value and branch.
-    assert curves["loss"][0] > 0.6 * 2 * DIM
-    assert curves["loss"][-20:].mean() < 0.4 * 2 * DIM
-
-
-def test_only_training_videos_are_learned_from(pretrained):
-    clean = weights_of(pretrained("clean"))
-    assert same(clean, weights_of(pretrained("spoilt", spoil=[1, 4, 7])))
-    assert not same(clean, weights_of(pretrained("other", spoil=[0, 2, 3, 5, 6])))
-
-
-def test_killed_pretraining_goes_on_and_ends_the_same(tmp_path, pretrained, run_script):
-    steps = {"steps": 600, "checkpoint_seconds": 0.05}
-    whole = weights_of(pretrained("whole", training=steps))
-    output = tmp_path / "killed.h5"
-    name, *options = pretrain_options(tmp_path / "killed", output, training=steps)
-    command = [sys.executable, ROOT / "workflow_scripts" / f"{name}.py", *options]
-    log = tmp_path / "killed.log"
-    for number in (signal.SIGKILL, signal.SIGTERM):
-        process = subprocess.Popen([*map(str, command), "--log", log])
-        seen = set()
-        while len(seen) < 2:  # a checkpoint was written since the start
-            assert process.poll() is None, "ended before it could be killed"
-            seen |= {
-                p.stat().st_mtime_ns
-                for p in (tmp_path / "killed/checkpoints").glob("*.safetensors")
-            }
-            time.sleep(0.002)
-        process.send_signal(number)
-        assert process.wait() == (-9 if number == signal.SIGKILL else 143)
-    run_script(name, *options, "--log", log)
-    assert log.read_text().count("going on from step") == 2
-    assert same(whole, weights_of(output))
-    assert not list((tmp_path / "killed/checkpoints").iterdir())
-
-
-@pytest.mark.parametrize(
-    ("source", "missing"), [("percepts", "--labelled-percepts"), ("patches", "--patches")]
-)
-def test_a_source_without_its_files_says_which(tmp_path, source, missing):
-    options = ["--variant", "composite", "--source", source, "--output", tmp_path / "o"]
-    argv = [str(word) for word in [*options, "--checkpoints", tmp_path]]
-    with pytest.raises(UserError, match=missing):
-        pretrain.main(parse(pretrain.Arguments, argv))
-
-
-def test_standardised_percepts_have_mean_zero_and_unit_deviation():
-    rng = np.random.default_rng(0)
-    values = rng.gamma(2.0, [1.0, 5.0, 0.2], (1000, 3)).astype(np.float16)
-    values = np.concatenate([values, np.full((1000, 1), 3, np.float16)], 1)
-    standardize = Standardize.fit([values[:300], values[300:]])
-    found = standardize(torch.from_numpy(values).float())
-    torch.testing.assert_close(found.mean(0), torch.zeros(4), atol=1e-3, rtol=0)
-    torch.testing.assert_close(found.std(0)[:2], torch.ones(2), atol=1e-2, rtol=0)
-    assert (found[:, 3] == 0).all(), "a value that never moves stays finite"

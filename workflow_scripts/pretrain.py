@@ -10,15 +10,15 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from video_lstm.sequences.digits import load_digits, mnist_files
-from video_lstm.sequences.moving_mnist import MovingMNIST
-from video_lstm.sequences.patches import Patches
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.models.standardize import Standardize
+from video_lstm.sequences.digits import load_digits, mnist_files
+from video_lstm.sequences.moving_mnist import MovingMNIST
+from video_lstm.sequences.patches import Patches
 from video_lstm.settings import MNISTSettings, PerceptPretraining, Variant
 from video_lstm.training.checkpoints import remove_checkpoint
 from video_lstm.training.corpora import Pile, percept_corpus

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 
 from video_lstm.artifacts import open_artifact
+from video_lstm.errors import UserError
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows, hold_out
-
-TRAIN = 1
-"""A training video in the column of a split of the artifact `videos`."""
+from video_lstm.video.splits import TRAIN
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,23 @@ class Pile:
     split: int = 1
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of the clips that may be learned from, and the video of each, (N,) int64 both."""
+        """Rows of the clips that may be learned from, and the video of each, (N,) int64 both.
+
+        Raises:
+            UserError: there is no such split.
+        """
         with open_artifact(self.clips, "clips") as file:
             videos = file["video"][()].astype(np.int64)
         rows = np.arange(len(videos))
         if self.videos is not None:
             with open_artifact(self.videos, "videos") as file:
-                rows = np.flatnonzero(file["splits"][:, self.split - 1][videos] == TRAIN)
+                splits = file["splits"][()]
+            if not 1 <= self.split <= splits.shape[1]:
+                raise UserError(
+                    f"{self.videos}: expected split {self.split}, found {splits.shape[1]} splits; "
+                    "index with more"
+                )
+            rows = np.flatnonzero(splits[videos, self.split - 1] == TRAIN)
         return rows, videos[rows]
 
 

@@ -17,6 +17,7 @@ from video_lstm.settings import TrainingSettings
 from video_lstm.training.checkpoints import TrainingState, load_checkpoint, save_checkpoint
 from video_lstm.training.interruption import deferred_signals
 from video_lstm.training.optimizers import Optimizer, learning_rate
+from video_lstm.training.throughput import product_rate
 
 logger = logging.getLogger("video_lstm")
 
@@ -37,6 +38,7 @@ def train(
     keep_best: bool = False,
     checkpoint: Path | None = None,
     unit: str = "sequences",
+    operations: int = 0,
 ) -> dict[str, np.ndarray]:
     """Train a module in place.
 
@@ -57,12 +59,14 @@ def train(
         keep_best: leave the module with the weights of the best validation, not with the last.
         checkpoint: file that is written every `checkpoint_seconds`; the caller removes it.
         unit: what a batch is made of, for progress lines.
+        operations: floating-point operations of a step's matrix products per unit, where known.
 
     Returns:
         Curves by name. Points of `step` (updates done): `loss` and `gradient_norm` (before it is
         clipped), means over the steps since the last point, `learning_rate`, and `throughput`
-        (units/s, validation and checkpoints left out). Points of `validation_step`: `validation`,
-        or the names that `validate` returns.
+        (units/s, validation and checkpoints left out), and with `operations`
+        `matrix_product_share` (of the rate that this machine reaches in large matrix products).
+        Points of `validation_step`: `validation`, or the names that `validate` returns.
 
     Raises:
         UserError: the loss, its gradient or the criterion is not finite; the last checkpoint is
@@ -82,6 +86,11 @@ def train(
     saved = time.monotonic()
 
     with deferred_signals() as noted, _precision(settings, device):
+        if operations:
+            bfloat16 = device.type == "cuda" and settings.precision == "bfloat16"
+            rate = product_rate(device, torch.bfloat16 if bfloat16 else torch.float32)
+            record.best_seconds = operations / rate
+            record.restart()
         while not _finished(state, settings) and not noted:
             module.train()
             rate = learning_rate(state.step, settings)
@@ -112,6 +121,14 @@ def train(
     if keep_best and state.best_weights:
         module.load_state_dict(state.best_weights)
     module.eval()
+    if state.curves:
+        last = {name: values[-1] for name, values in state.curves.items()}
+        share = last.get("matrix_product_share")
+        logger.info(
+            "%d steps, loss %.5g, %.4g %s/s%s",
+            state.step, last["loss"], last["throughput"], unit,
+            f", {share:.0%} of the machine's matrix-product rate" if share else "",
+        )  # fmt: skip
     return {name: np.array(values) for name, values in state.curves.items()}
 
 
@@ -123,6 +140,7 @@ class _Record:
     ) -> None:
         self.state, self.settings, self.checkpoint = state, settings, checkpoint
         self.told = ""
+        self.best_seconds = 0.0  # seconds that the machine needs at best for one unit's products
         self._pending: list[Tensor] = []
         self._first = state.step
         self.restart()
@@ -157,14 +175,17 @@ class _Record:
         self.settle()
         state = self.state
         count = len(state.losses)
-        _extend(
-            state.curves,
-            step=state.step,
-            loss=sum(state.losses) / count,
-            learning_rate=rate,
-            gradient_norm=sum(state.norms) / count,
-            throughput=count * self.settings.batch / max(state.seconds, 1e-9),
-        )
+        throughput = count * self.settings.batch / max(state.seconds, 1e-9)
+        point = {
+            "step": state.step,
+            "loss": sum(state.losses) / count,
+            "learning_rate": rate,
+            "gradient_norm": sum(state.norms) / count,
+            "throughput": throughput,
+        }
+        if self.best_seconds:
+            point["matrix_product_share"] = throughput * self.best_seconds
+        _extend(state.curves, **point)
         state.losses.clear()
         state.norms.clear()
         state.seconds = 0.0

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from video_lstm.models.encoder_decoder import EncoderDecoder, Losses
+from video_lstm.models.lstm import LSTMStack
 from video_lstm.models.standardize import Standardize
 from video_lstm.settings import PretrainSettings
 from video_lstm.training.loop import train
@@ -109,9 +110,36 @@ def pretrain(
         validate=validate if held_out else None,
         keep_best=bool(held_out),
         checkpoint=checkpoint,
+        operations=sequence_operations(model),
     )
     curves["loss"] = curves["loss"] * sequences.frame_size
     return model, curves
+
+
+def sequence_operations(model: EncoderDecoder) -> int:
+    """Floating-point operations of the matrix products of one training step, per sequence.
+
+    A product costs as much again for the gradient of its weights, and for that of what it reads,
+    which the frames and the encoder's zero state do not need. Teacher forcing throughout.
+    """
+    seen, predicted = model.input_frames, model.future_frames
+    total = _stack_operations(model.encoder, seen, seen)
+    total -= sum(2 * layer.weight_h.numel() for layer in model.encoder.layers)
+    for decoder, steps in ((model.reconstructor, seen), (model.predictor, predicted)):
+        if decoder is not None:
+            fed = steps - 1 if decoder.conditional else 0
+            total += _stack_operations(decoder.stack, steps - decoder.readout_first, fed)
+            total += 6 * decoder.readout.weight.numel() * steps
+    return total
+
+
+def _stack_operations(stack: LSTMStack, steps: int, fed: int) -> int:
+    total = 0
+    for level, layer in enumerate(stack.layers):
+        total += 6 * layer.weight_h.numel() * steps
+        if layer.weight_x is not None:
+            total += layer.weight_x.numel() * (6 * steps if level else 4 * fed)
+    return total
 
 
 def _generator(seed: int, step: int, device: torch.device) -> torch.Generator:

@@ -67,3 +67,12 @@ def test_every_setting_is_documented():
     OBVIOUS = {"height", "width", "layers", "digit_size", "optimizer", "learning_rate", "schedule",
                "fc7", "jpeg_quality", "train_sequences", "variants"}  # fmt: skip
     assert not list(undocumented(Settings))
+
+
+def test_a_section_given_in_part_keeps_the_rest_of_its_default_in_that_place():
+    part = {"flow_convnet": {"training": {"batch": 3}}, "pretraining": {"mnist": {"units": 5}}}
+    settings = load_settings(LEAST | part)
+    training = settings.flow_convnet.training
+    assert (training.batch, training.optimizer, training.steps) == (3, "sgd", 80_000)
+    mnist = settings.pretraining.mnist
+    assert (mnist.units, mnist.input_frames, mnist.future_frames) == (5, 10, 10)

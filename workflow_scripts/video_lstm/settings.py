@@ -37,6 +37,32 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _over_its_default(cls, given: Any) -> Any:
+        """A section that is given in part keeps the rest of the default it has in this place."""
+        if not isinstance(given, Mapping):
+            return given
+        defaults = {
+            key: field.default.model_dump(exclude_unset=True)
+            for key, field in cls.model_fields.items()
+            if isinstance(field.default, Section) and isinstance(given.get(key), Mapping)
+        }
+        return {
+            key: _merge(defaults[key], value) if key in defaults else value
+            for key, value in given.items()
+        }
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """One nested mapping laid over another."""
+    both = {
+        key: _merge(under[key], over[key])
+        for key in under.keys() & over.keys()
+        if isinstance(under[key], Mapping) and isinstance(over[key], Mapping)
+    }
+    return {**under, **over, **both}
+
 
 # Videos -------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from functools import partial
 
 import pytest
 import torch
@@ -153,7 +154,7 @@ def test_gradcheck(fed: int) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_running_in_two_parts_is_running_at_once(path: str) -> None:
     generator = torch.Generator().manual_seed(2)
-    stack = LSTMStack(4, 5, 2, path=path, generator=generator).double()
+    stack = LSTMStack(4, 5, 2, cell=partial(PeepholeLSTM, path=path), generator=generator).double()
     x = torch.randn(7, 2, 4, generator=generator, dtype=torch.float64)
     whole, final = stack(x)
     first, state = stack(x[:3])

@@ -1,11 +1,13 @@
 """Classifiers of videos: an LSTM over percepts, and a softmax on single ones (paper, section 3)."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from video_lstm.models.encoder_decoder import EncoderDecoder
-from video_lstm.models.lstm import LSTMStack, Path, dropout
+from video_lstm.models.lstm import LSTMStack, Path, PeepholeLSTM, dropout
 from video_lstm.models.products import Linear
 
 
@@ -45,7 +47,7 @@ class LSTMClassifier(nn.Module):
             layers,
             dropout=dropout,
             forget_bias=forget_bias,
-            path=path,
+            cell=partial(PeepholeLSTM, path=path),
             generator=generator,
         )
         self.softmax = Linear(hidden_size, classes, generator=generator)

@@ -1,13 +1,16 @@
 """The LSTM encoder-decoders: autoencoders, future predictors and composites (paper, section 2)."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from video_lstm.models.lstm import LSTMStack, Path, State
+from video_lstm.models.convlstm import MapReadout, PeepholeConvLSTM
+from video_lstm.models.lstm import LSTMStack, Path, PeepholeLSTM, State
 from video_lstm.models.products import Linear
 
 Output = Literal["logits", "linear"]
@@ -72,16 +75,16 @@ def frame_errors(raw: Tensor, target: Tensor, output: Output) -> Tensor:
     """The error of every frame, summed over its values.
 
     Args:
-        raw: (T, B, D), before the activation.
-        target: (T, B, D); in [0, 1] for logits.
+        raw: (T, B, D) or (T, B, C, H, W), before the activation.
+        target: the same shape; in [0, 1] for logits.
         output: "logits": binary cross-entropy, nats; "linear": squared error.
 
     Returns:
         (T, B).
     """
     if output == "logits":
-        return F.binary_cross_entropy_with_logits(raw, target, reduction="none").sum(2)
-    return (raw - target).square().sum(2)
+        return F.binary_cross_entropy_with_logits(raw, target, reduction="none").flatten(2).sum(2)
+    return (raw - target).square().flatten(2).sum(2)
 
 
 class Decoder(nn.Module):
@@ -91,41 +94,19 @@ class Decoder(nn.Module):
     conditional decoder, the previous frame (paper, section 2.4).
 
     Args:
-        frame_size: D.
-        hidden_size: H.
-        layers: how many.
-        conditional: whether it is fed the previous frame.
+        stack: the layers; without input weights where nothing is fed.
+        readout: from the top layer's h to a frame.
         output: see EncoderDecoder.
         readout_first: see EncoderDecoder.
-        forget_bias: see PeepholeLSTM.
-        path: see PeepholeLSTM.
-        generator: see PeepholeLSTM.
     """
 
     def __init__(
-        self,
-        frame_size: int,
-        hidden_size: int,
-        layers: int,
-        *,
-        conditional: bool,
-        output: Output,
-        readout_first: bool,
-        forget_bias: float,
-        path: Path,
-        generator: torch.Generator | None,
+        self, stack: LSTMStack, readout: nn.Module, *, output: Output, readout_first: bool
     ) -> None:
         super().__init__()
-        self.conditional, self.output, self.readout_first = conditional, output, readout_first
-        self.stack = LSTMStack(
-            frame_size if conditional else None,
-            hidden_size,
-            layers,
-            forget_bias=forget_bias,
-            path=path,
-            generator=generator,
-        )
-        self.readout = Linear(hidden_size, frame_size, generator=generator)
+        self.stack, self.readout = stack, readout
+        self.output, self.readout_first = output, readout_first
+        self.conditional = stack.input_size is not None
 
     def forward(
         self,
@@ -178,7 +159,8 @@ class Decoder(nn.Module):
                 fed = activate(raw[-1], self.output)
                 if truth is not None:
                     draw = torch.rand(len(fed), generator=generator, device=fed.device)
-                    fed = torch.where((draw < own_output).unsqueeze(1), fed, truth[len(raw) - 1])
+                    own = (draw < own_output).view(-1, *[1] * (fed.ndim - 1))
+                    fed = torch.where(own, fed, truth[len(raw) - 1])
                 fed = fed.unsqueeze(0)
             hidden, state = self.stack(fed, state, steps=1)
             raw.append(self.readout(hidden[0]))
@@ -193,8 +175,9 @@ class EncoderDecoder(nn.Module):
 
     Args:
         variant: a name in VARIANTS or a Variant.
-        frame_size: D, the values of a frame.
-        hidden_size: H, the units of every layer.
+        frame_size: D, the values of a frame; or (C, H, W) where frames are maps: then the layers
+            are ConvLSTMs, and shapes (.., B, D) below read (.., B, C, H, W).
+        hidden_size: H, the units of every layer, or its channels.
         layers: how many, in the encoder and in each decoder.
         input_frames: T, the frames seen and reconstructed.
         future_frames: F, the frames predicted.
@@ -203,6 +186,7 @@ class EncoderDecoder(nn.Module):
         readout_first: whether the first frame is put out straight from the copied state, as in
             the authors' first code; by default after one recurrent step.
         forget_bias: see PeepholeLSTM.
+        kernel: side of a ConvLSTM's kernels.
         path: see PeepholeLSTM.
         generator: draws the weights: encoder, reconstruction, future, in this order.
 
@@ -213,7 +197,7 @@ class EncoderDecoder(nn.Module):
     def __init__(
         self,
         variant: str | Variant,
-        frame_size: int,
+        frame_size: int | Sequence[int],
         hidden_size: int,
         layers: int,
         input_frames: int,
@@ -222,6 +206,7 @@ class EncoderDecoder(nn.Module):
         output: Output,
         readout_first: bool = False,
         forget_bias: float = 0.0,
+        kernel: int = 5,
         path: Path = "auto",
         generator: torch.Generator | None = None,
     ) -> None:
@@ -232,30 +217,34 @@ class EncoderDecoder(nn.Module):
             variant = VARIANTS[variant]
         self.variant, self.output = variant, output
         self.input_frames, self.future_frames = input_frames, future_frames
-        self.encoder = LSTMStack(
-            frame_size,
-            hidden_size,
-            layers,
-            forget_bias=forget_bias,
-            path=path,
-            generator=generator,
-        )
+        if isinstance(frame_size, int):
+            channels, readout = frame_size, Linear
+            cell: Callable[..., nn.Module] = partial(PeepholeLSTM, path=path)
+        else:
+            channels, *size = frame_size
+            readout, cell = MapReadout, partial(PeepholeConvLSTM, size=size, kernel=kernel)
+
+        def stack(input_size: int | None) -> LSTMStack:
+            return LSTMStack(
+                input_size,
+                hidden_size,
+                layers,
+                forget_bias=forget_bias,
+                cell=cell,
+                generator=generator,
+            )
 
         def decoder(exists: bool, conditional: bool) -> Decoder | None:
             if not exists:
                 return None
             return Decoder(
-                frame_size,
-                hidden_size,
-                layers,
-                conditional=conditional,
+                stack(channels if conditional else None),
+                readout(hidden_size, channels, generator=generator),
                 output=output,
                 readout_first=readout_first,
-                forget_bias=forget_bias,
-                path=path,
-                generator=generator,
             )
 
+        self.encoder = stack(channels)
         self.reconstructor = decoder(variant.reconstructs, variant.conditional_reconstruction)
         self.predictor = decoder(variant.predicts, variant.conditional_future)
 

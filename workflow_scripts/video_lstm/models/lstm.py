@@ -1,6 +1,7 @@
 """LSTM layers with diagonal peepholes (paper, section 2.1), and stacks of them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -155,7 +156,8 @@ class LSTMStack(nn.Module):
         dropout: probability of dropping a value on its way from one layer to the next, never in
             time (Zaremba et al. 2014). Applied in training only.
         forget_bias: see PeepholeLSTM.
-        path: see PeepholeLSTM.
+        cell: makes a layer of (input_size, hidden_size, forget_bias=, generator=), one that is
+            called as PeepholeLSTM is.
         generator: see PeepholeLSTM.
     """
 
@@ -167,13 +169,13 @@ class LSTMStack(nn.Module):
         *,
         dropout: float = 0.0,
         forget_bias: float = 0.0,
-        path: Path = "auto",
+        cell: Callable[..., nn.Module] = PeepholeLSTM,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.input_size, self.hidden_size, self.dropout = input_size, hidden_size, dropout
         self.layers = nn.ModuleList(
-            PeepholeLSTM(size, hidden_size, forget_bias=forget_bias, path=path, generator=generator)
+            cell(size, hidden_size, forget_bias=forget_bias, generator=generator)
             for size in [input_size] + [hidden_size] * (layers - 1)
         )
 
@@ -214,7 +216,11 @@ class LSTMStack(nn.Module):
         if lstm.bidirectional or lstm.proj_size or lstm.batch_first:
             raise ValueError("only a one-way, time-major torch.nn.LSTM without projections fits")
         stack = cls(
-            lstm.input_size, lstm.hidden_size, lstm.num_layers, dropout=lstm.dropout, path=path
+            lstm.input_size,
+            lstm.hidden_size,
+            lstm.num_layers,
+            dropout=lstm.dropout,
+            cell=partial(PeepholeLSTM, path=path),
         ).to(lstm.weight_hh_l0)
         with torch.no_grad():
             for level, layer in enumerate(stack.layers):

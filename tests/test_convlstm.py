@@ -1,0 +1,117 @@
+"""The ConvLSTM: an LSTM on maps of 1x1, a sliding window elsewhere, a cell of any model."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from video_lstm.models.convlstm import PeepholeConvLSTM, frames_to_maps, maps_to_frames
+from video_lstm.models.encoder_decoder import VARIANTS, EncoderDecoder
+from video_lstm.models.lstm import PeepholeLSTM
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def draw(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("fed", [4, 3, 0])
+def test_one_by_one_is_the_lstm(fed: int) -> None:
+    size = 5 if fed else None
+    lstm = PeepholeLSTM(size, 6, path="reference").double()
+    conv = PeepholeConvLSTM(size, 6, size=(1, 1), kernel=1).double()
+    with torch.no_grad():
+        pairs = zip(lstm.parameters(), conv.parameters(), strict=True)
+        for number, (ours, theirs) in enumerate(pairs):
+            ours.copy_(draw(*ours.shape, seed=number))
+            theirs.copy_(ours.view(theirs.shape))
+    x, h, c = draw(max(fed, 1), 3, 5)[:fed], draw(3, 6), draw(3, 6, seed=2)
+    leaves = [leaf.requires_grad_() for leaf in (x, h, c)]
+    outputs, (h_end, c_end) = lstm(x if fed else None, (h, c), steps=4)
+    maps = [leaf[..., None, None] for leaf in leaves]
+    outputs_conv, ends = conv(maps[0] if fed else None, (maps[1], maps[2]), steps=4)
+    weights = draw(4, 3, 6, seed=3)
+    results = []
+    for layer, y, last in (
+        (lstm, outputs, (h_end, c_end)),
+        (conv, outputs_conv[..., 0, 0], [end[..., 0, 0] for end in ends]),
+    ):
+        scalar = (y * weights).sum() + last[0].sum() - last[1].square().sum()
+        wanted = [*(leaves if fed else leaves[1:]), *layer.parameters()]
+        grads = torch.autograd.grad(scalar, wanted)
+        results.append([y, *last, *(g.flatten() for g in grads)])
+    for found, expected in zip(*results[::-1], strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+def test_a_layer_sees_its_neighbourhood_and_shifts_with_its_input() -> None:
+    layer = PeepholeConvLSTM(
+        2, 3, size=(7, 7), kernel=3, generator=torch.Generator().manual_seed(0)
+    )
+    layer.double()
+    x = torch.zeros(2, 1, 2, 7, 7, dtype=torch.float64)
+    spot = x.clone()
+    spot[0, :, :, 3, 3] = 1
+    base, seen = layer(x)[0], layer(spot)[0]
+    touched = (seen - base).abs().sum((1, 2)) > 1e-12
+    assert [int(t.sum()) for t in touched] == [3 * 3, 5 * 5], "one pixel further each step"
+    moved = layer(spot.roll((1, -1), (3, 4)))[0]
+    torch.testing.assert_close((moved - base)[:1], (seen - base).roll((1, -1), (3, 4))[:1])
+
+
+def test_peepholes_differ_from_place_to_place() -> None:
+    layer = PeepholeConvLSTM(None, 1, size=(1, 2), kernel=1)
+    with torch.no_grad():
+        layer.weight_h.zero_()
+        layer.peepholes[2, 0, 0] = torch.tensor([0.0, 2.0])
+    c = torch.ones(1, 1, 1, 2)
+    outputs, (h, c) = layer(None, (torch.zeros_like(c), c), steps=1)
+    expected = torch.sigmoid(torch.tensor([0.0, 2.0]) * c) * torch.tanh(c)
+    torch.testing.assert_close(h, expected)
+    assert torch.equal(outputs[0], h)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_encoder_decoders_of_maps(variant: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    frames = (torch.rand(1, 2, 64, generator=generator) < 0.2).float().expand(5, 2, 64)
+    maps = frames_to_maps(frames, 8, 2)
+    model = EncoderDecoder(
+        variant, (4, 4, 4), 3, 2, 3, 2, output="logits", kernel=3, generator=generator
+    )
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    losses = []
+    for _ in range(12):
+        optimizer.zero_grad()
+        prediction = model(maps[:3], maps[3:], own_output=0.5, generator=generator)
+        loss = model.loss(prediction, maps[:3], maps[3:]).total
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.8 * losses[0]
+    model.eval()
+    future = model(maps[:3]).future
+    assert future is None or maps_to_frames(future, 2).shape == (2, 2, 64)
+
+
+def test_frames_and_maps() -> None:
+    frames = torch.arange(2 * 3 * 36.0).view(2, 3, 36)
+    maps = frames_to_maps(frames, 6, 3)
+    assert maps.shape == (2, 3, 9, 2, 2)
+    # The lower right patch of the first frame, pixel by pixel along the channels.
+    patch = frames[0, 0].view(6, 6)[3:, 3:]
+    assert torch.equal(maps[0, 0, :, 1, 1], patch.flatten())
+    assert torch.equal(maps_to_frames(maps, 3), frames)
+
+
+def test_sizes_that_do_not_fit_are_refused() -> None:
+    layer = PeepholeConvLSTM(2, 3, size=(4, 4), kernel=3)
+    for x, steps, word in (
+        (torch.ones(1, 1, 2, 4, 5), None, "inputs"),
+        (None, 2, "needs a state"),
+        (torch.ones(3, 1, 2, 4, 4), 2, "3 inputs for 2 steps"),
+    ):
+        with pytest.raises(ValueError, match=word):
+            layer(x, steps=steps)
+    with pytest.raises(ValueError, match="odd"):
+        PeepholeConvLSTM(2, 3, size=(4, 4), kernel=4)

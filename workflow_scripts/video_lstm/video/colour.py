@@ -188,13 +188,6 @@ class Converter:
         self._plain = self._planar and upright and region == shown == output and not odd
         self._graph: av.filter.Graph | None = None
         self._reformatter = VideoReformatter()
-        if self._planar and self._resized:
-            # Whole samples of chroma, so that it stays in step with luma.
-            top, left, height, width = self._stored
-            self._stored = (
-                *(top - top % 2, left - left % 2),
-                *(max(2, height - height % 2), max(2, width - width % 2)),
-            )
         # What is not planar is converted to BT.601 in full range.
         full = frame.color_range == _JPEG_RANGE or frame.format.name.startswith("yuvj")
         self._full_range = full or not self._planar
@@ -261,11 +254,16 @@ class Converter:
         rows = slice(top // down, -(-(top + height) // down))
         columns = slice(left // across, -(-(left + width) // across))
         part = plane[rows, columns]
-        if self._resized:
-            part = _resize(part, self.orientation.size(self._output))
-        elif (down, across) != (1, 1):
-            whole = part.repeat(down, axis=0).repeat(across, axis=1)
+        halved = top % down or left % across
+        # The last sample of a frame of odd size stands for what is left of the frame.
+        halved = halved or ((top + height) % down and rows.stop < plane.shape[0])
+        halved = halved or ((left + width) % across and columns.stop < plane.shape[1])
+        if halved or (not self._resized and (down, across) != (1, 1)):
+            # The region's edges fall between samples of chroma: cut where there is one a pixel.
+            size = part.shape[1] * across, part.shape[0] * down
+            whole = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
             part = _cut(whole, (top % down, left % across, height, width))
+        part = _resize(part, self.orientation.size(self._output))
         return np.ascontiguousarray(self.orientation.apply(part))
 
     def _fit(self, image: np.ndarray) -> np.ndarray:

@@ -1,0 +1,420 @@
+"""Frames are those of the ffmpeg program, whatever the file; bad files are told, never fatal."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_videos import KINDS, TURNED, X264, ffmpeg, make, make_kind, program_frames
+
+from video_lstm.errors import UserError
+from video_lstm.video import decode, seek
+from video_lstm.video import probe as probing
+from video_lstm.video.colour import yuv_to_rgb
+from video_lstm.video.decode import iter_frames, read_frames, read_yuv
+from video_lstm.video.probe import probe, probe_all
+from video_lstm.video.program import transcode
+from video_lstm.video.source import UnreadableVideoError
+from video_lstm.video.timing import Clock, resample, resampled_count
+
+ALL = sorted([*KINDS, *TURNED])
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    return tmp_path_factory.mktemp("videos")
+
+
+def difference(a, b):
+    assert a.shape == b.shape
+    return np.abs(a.astype(int) - b)
+
+
+# Equality with the ffmpeg program ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_frames_equal_those_of_the_ffmpeg_program(videos, name):
+    path = make_kind(videos, name)
+    info = probe(path)
+    assert info.status == "ok"
+    expected = program_frames(path, info.height, info.width)
+    assert info.frames == len(expected)
+    assert difference(read_frames(path), expected).max() <= 2
+    if "bt709" not in name:
+        # There the program makes the brightness of BT.601, for which it needs chroma; ours is luma.
+        grey = program_frames(path, info.height, info.width, "gray")
+        assert difference(read_frames(path, gray=True), grey).max() <= 2
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_crop_is_cut_from_the_middle_of_the_whole(videos, name):
+    path = make_kind(videos, name)
+    whole = read_frames(path)
+    # An odd size, so that the edges fall between samples of chroma.
+    top, left = (whole.shape[1] - 45) // 2, (whole.shape[2] - 61) // 2
+    expected = whole[:, top : top + 45, left : left + 61]
+    assert np.array_equal(read_frames(path, crop=(45, 61)), expected)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("size", [(48, 64), (48, 96), (240, 320)])
+def test_resized_frames_are_the_resized_whole(videos, name, size):
+    path = make_kind(videos, name)
+    whole = read_frames(path, 0, 1)[0]
+    # By hand: cut the central part of the target's proportions, then resize that.
+    height, width = whole.shape[:2]
+    scale = max(size[0] / height, size[1] / width)
+    part_height, part_width = round(size[0] / scale), round(size[1] / scale)
+    top, left = (height - part_height) // 2, (width - part_width) // 2
+    part = whole[top : top + part_height, left : left + part_width]
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    expected = cv2.resize(part, size[::-1], interpolation=method)
+    found = read_frames(path, 0, 1, size=size)[0]
+    # The test picture is all edges in saturated colours, where chroma is interpolated otherwise,
+    # and a pixel that the region was moved by shows most; wrong colours are off by far more.
+    smooth = [cv2.blur(image, (9, 9)) for image in (found, expected)]
+    assert difference(*smooth).mean() < (4 if "odd" in name else 2)
+    smaller = (size[0] - 8, size[1] - 8)
+    assert read_frames(path, 0, 1, size=size, crop=smaller).shape == (1, *smaller, 3)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_late_conversion_gives_the_same_colours(videos, name):
+    path = make_kind(videos, name)
+    yuv, matrix = read_yuv(path, 0, 1, size=(96, 96))
+    late = yuv[0] @ matrix[:, :3].T + matrix[:, 3]
+    expected = read_frames(path, 0, 1, size=(96, 96))[0]
+    found = np.clip(np.rint(late), 0, 255)
+    # Of 10 bits, RGB is made from all of them and YUV is left with 8.
+    assert difference(found, expected).mean() < (4 if "ten_bits" in name else 1)
+
+
+def test_grey_is_the_brightness_that_rgb_has(videos):
+    for name in ("plain.mp4", "full_range.mp4"):
+        path = make_kind(videos, name)
+        rgb = read_frames(path, 0, 1)[0]
+        flat = np.abs(cv2.Laplacian(rgb, cv2.CV_32F)).max(axis=2) < 6
+        luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        assert difference(read_frames(path, 0, 1, gray=True)[0], luma)[flat].mean() < 3
+
+
+def test_known_colours_survive(tmp_path):
+    for matrix, tag in (("bt601", "smpte170m"), ("bt709", "bt709")):
+        for swing in ("tv", "pc"):
+            path = tmp_path / f"{matrix}_{swing}.mkv"
+            source = "color=c=0xC86432:size=32x32:duration=0.1:rate=10"
+            scale = f"scale=out_color_matrix={matrix}:out_range={swing}"
+            tags = f"-colorspace {tag} -color_range {swing} -pix_fmt yuv420p -c:v ffv1"
+            ffmpeg("-f", "lavfi", "-i", source, "-vf", scale, *tags.split(), path)
+            for options in ({}, {"size": (16, 16)}, {"crop": (9, 9)}):
+                found = read_frames(path, 0, 1, **options)
+                assert difference(found, np.full_like(found, [200, 100, 50])).max() <= 4
+
+
+def test_the_matrix_is_that_of_the_standards():
+    # ITU-R BT.601-7, 2.5: white is (235, 128, 128), red is (81, 90, 240), in 8 bits.
+    matrix = yuv_to_rgb(0.299, 0.114, False)
+    assert matrix @ [235, 128, 128, 1] == pytest.approx([255, 255, 255], abs=0.01)
+    assert matrix @ [81, 90, 240, 1] == pytest.approx([255, 0, 0], abs=1.5)
+    # ITU-R BT.709-6, 3: red is (63, 102, 240).
+    assert yuv_to_rgb(0.2126, 0.0722, False) @ [63, 102, 240, 1] == pytest.approx(
+        [255, 0, 0], abs=1.5
+    )
+
+
+def test_real_files_equal_the_ffmpeg_program(real_data):
+    for path in sorted(real_data("unlabelled").iterdir()):
+        info = probe(path)
+        if info.width * info.height > 340 * 256:
+            continue
+        expected = program_frames(path, info.height, info.width)
+        assert (info.status, info.frames) == ("ok", len(expected))
+        found = read_frames(path, 0, 60)
+        assert difference(found, expected[:60]).max() <= 2
+        for number, frame in enumerate(iter_frames(path, 5, 3)):
+            assert np.array_equal(frame, found[5 + number])
+
+
+# Ranges and seeking -----------------------------------------------------------------------------
+
+LONG = {
+    "open_groups.mp4": f"{X264} -x264-params open-gop=1:keyint=40:bframes=3",
+    "refresh.mp4": f"{X264} -x264-params intra-refresh=1:keyint=50",
+    "old_444.mp4": "-c:v libx264 -pix_fmt yuv444p -g 40",
+    "xvid.avi": "-c:v libxvid -g 40",
+    "hidden_frames.webm": "-c:v libvpx -auto-alt-ref 1 -lag-in-frames 16 -g 40 -cpu-used 16 -b:v 200k",
+    "program_stream.mpg": "-c:v mpeg2video -bf 2 -g 15",
+    "milliseconds.mkv": f"{X264} -g 40 -r 30000/1001",
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("rate", [None, 12.5, 30.0])
+def test_a_range_reached_by_seeking_is_the_range_of_the_whole(videos, name, rate):
+    path = videos / f"long_{name}"
+    if not path.exists():
+        make(path, LONG[name], seconds=7)
+    frames = probe(path).frames
+    whole = read_frames(path, rate=rate, crop=(48, 48))
+    for first in range(0, len(whole) - 5, len(whole) // 9):
+        found = read_frames(path, first, 5, rate=rate, crop=(48, 48), frames=frames)
+        assert np.array_equal(found, whole[first : first + 5]), first
+
+
+def test_seeking_saves_decoding(videos, monkeypatch):
+    path = make(videos / "groups.mp4", f"{X264} -g 25", seconds=10)
+    decoded = []
+    real = seek.walk
+    monkeypatch.setattr(seek, "walk", lambda *a: (decoded.append(1) or f for f in real(*a)))
+    monkeypatch.setattr(decode, "walk", lambda *a: (decoded.append(1) or f for f in real(*a)))
+    read_frames(path, 230, 5, frames=250)
+    assert len(decoded) < 20
+
+
+def test_a_count_that_is_wrong_only_costs_time(videos):
+    path = make_kind(videos, "plain.mp4")
+    whole = read_frames(path)
+    assert np.array_equal(read_frames(path, 40, 5, frames=999), whole[40:45])
+
+
+def test_frames_that_are_not_there_are_an_error(videos):
+    path = make_kind(videos, "plain.mp4")
+    with pytest.raises(UnreadableVideoError, match=r"plain.mp4: expected frames 48 to 52, found 2"):
+        read_frames(path, 48, 5)
+    with pytest.raises(UnreadableVideoError, match="found 0"):
+        read_frames(path, 50)
+    with pytest.raises(UserError, match="crop: expected at most the frame's 120x160"):
+        read_frames(path, 0, 1, crop=(200, 200))
+
+
+# Target rates -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["variable.mp4", "variable.mkv"])
+@pytest.mark.parametrize("rate", [5.0, 10.0, 24.0, 30.0])
+def test_a_target_rate_picks_frames_by_time_stamp(videos, name, rate):
+    path = make_kind(videos, name)
+    # Frames n with n mod 7 < 3 of 25 a second, that is: known times.
+    times = np.array([n for n in range(50) if n % 7 < 3]) / 25
+    duration = times[-1] * len(times) / (len(times) - 1)
+    expected = [np.flatnonzero(times <= k / rate + 0.001)[-1] for k in range(int(duration * rate))]
+    whole, found = read_frames(path), read_frames(path, rate=rate)
+    assert len(found) == resampled_count(probe(path).duration, rate)
+    assert abs(len(found) - duration * rate) <= 1
+    for k, source in enumerate(expected):
+        assert np.array_equal(found[k], whole[source]), k
+
+
+def test_the_own_rate_changes_nothing(videos):
+    # In AVI with B frames, time stamps are made up; in Matroska they are rounded to milliseconds.
+    for name, rate in {
+        "plain.mp4": 25,
+        "b_frames.avi": 25,
+        "xvid.avi": 25,
+        "ntsc.mkv": 30000 / 1001,
+    }.items():
+        path = make_kind(videos, name)
+        assert np.array_equal(read_frames(path, rate=float(rate)), read_frames(path)), name
+
+
+def test_odd_real_stamps(real_data):
+    path = real_data("unlabelled") / "S001C001P001R001A001_rgb.avi"
+    found, whole = (list(iter_frames(path, crop=(32, 32), rate=rate)) for rate in (30.0, None))
+    assert len(found) == len(whole) == 103
+    assert all(map(np.array_equal, found, whole))
+
+
+steps = st.lists(st.floats(0.001, 3.0), min_size=0, max_size=40)
+
+
+@given(steps, st.floats(0.5, 120.0))
+def test_resampling_follows_its_definition(gaps, rate):
+    clock = Clock(nominal=0.04)
+    times = [clock.tick(7.5 + t) for t in np.concatenate([[0], np.cumsum(gaps)])]
+    again = Clock(nominal=0.04)
+    shown = ((again.tick(7.5 + t), n) for n, t in enumerate(times))
+    picked = list(resample(shown, rate, again))
+    assert len(picked) == resampled_count(clock.duration, rate)
+    expected = [
+        max(n for n, t in enumerate(times) if t <= k / rate + 1.5e-3) for k in range(len(picked))
+    ]
+    assert picked == expected
+
+
+@given(st.integers(1, 3000), st.floats(1.0, 240.0), st.booleans())
+def test_the_own_rate_keeps_the_count_whatever_the_rounding(frames, rate, milliseconds):
+    clock = Clock(nominal=1 / rate)
+    for n in range(frames):
+        clock.tick(round(n / rate, 3) if milliseconds else n / rate)
+    assert resampled_count(clock.duration, rate) == frames
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1e9, 1e9)), max_size=50))
+def test_times_only_increase_whatever_the_stamps(stamps):
+    clock = Clock(nominal=0.04)
+    times = [clock.tick(stamp) for stamp in stamps]
+    assert times[:1] in ([], [0.0])
+    assert times == sorted(set(times))
+
+
+# Bad files --------------------------------------------------------------------------------------
+
+
+def test_files_that_are_no_videos_say_why(tmp_path, videos):
+    good = make_kind(videos, "plain.mp4")
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.avi").write_text("not a video\n" * 100)
+    (tmp_path / "list.m3u8").write_text(f"#EXTM3U\n#EXTINF:2,\n{good}\n#EXT-X-ENDLIST\n")
+    (tmp_path / "list.mp4").write_text(f"#EXTM3U\n#EXTINF:2,\n{good}\n#EXT-X-ENDLIST\n")
+    (tmp_path / "script.avi").write_text(f"ffconcat version 1.0\nfile '{good}'\n")
+    (tmp_path / "folder.mp4").mkdir()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=1", tmp_path / "sound.mp4")
+    ffmpeg("-i", good, "-frames:v", 1, tmp_path / "still.png")
+    ffmpeg("-i", good, *["-map", "0:v"] * 80, "-c", "copy", tmp_path / "streams.mkv")
+    ffmpeg("-display_rotation", 30, "-i", good, "-c", "copy", tmp_path / "slanted.mp4")
+    expected = {
+        "empty.mp4": "empty file",
+        "text.avi": "not a video",
+        "list.m3u8": "not a video",
+        "list.mp4": "not a video",
+        "script.avi": "not a video",
+        "folder.mp4": "not a regular file",
+        "pipe.mp4": "not a regular file",
+        "sound.mp4": "no video stream",
+        "still.png": "not a video",
+        "streams.mkv": "",
+        "slanted.mp4": "turned by an angle",
+        "absent.mp4": "cannot be opened",
+    }
+    for name, words in expected.items():
+        info = probe(tmp_path / name)
+        assert info.status.startswith(words), (name, info.status)
+        assert info.frames == 0 and info.status != "ok"
+        if name != "streams.mkv":  # It gives a frame before it fails.
+            with pytest.raises(UserError):
+                read_frames(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("-i.mp4", "a b.mp4", 'it\'s "x".mp4', "new\nline.mp4", "%03d.mp4", "ünï.mp4"),
+        *("concat:a|b.mp4", "http:x.mp4", "no ending"),
+    ],
+)
+def test_any_name_is_only_a_name(tmp_path, videos, monkeypatch, name):
+    path = tmp_path / name
+    path.write_bytes(make_kind(videos, "plain.mp4").read_bytes())
+    assert probe(path).status == "ok"
+    monkeypatch.chdir(tmp_path)
+    assert len(read_frames(Path(name), 3, 2)) == 2
+
+
+def test_cut_files_are_told_from_whole_ones(tmp_path, videos):
+    for name in ("plain.mp4", "b_frames.avi", "xvid.avi", "odd_size.mkv"):
+        content = make_kind(videos, name).read_bytes()
+        for share in (0.02, 0.3, 0.7):
+            path = tmp_path / f"{share}_{name}"
+            path.write_bytes(content[: int(share * len(content))])
+            assert probe(path).status != "ok", path.name
+
+
+def test_a_size_that_changes_is_refused_and_can_be_mended(tmp_path):
+    parts = [make(tmp_path / f"{size}.ts", X264, 1, size) for size in ("160x120", "96x80")]
+    path = tmp_path / "changing.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert probe(path).status == "frame size changes at frame 25: 160x120 to 96x80"
+    transcode(path, tmp_path / "mended.mp4")
+    info = probe(tmp_path / "mended.mp4")
+    assert (info.status, info.frames, info.width) == ("ok", 50, 160)
+    with pytest.raises(
+        UserError, match=r"text.mp4: expected a video that the ffmpeg program reads"
+    ):
+        (tmp_path / "text.mp4").write_text("no video")
+        transcode(tmp_path / "text.mp4", tmp_path / "never.mp4")
+    assert not list(tmp_path.glob("*never*"))
+
+
+def test_declared_sizes_beyond_the_limit_are_not_decoded(tmp_path, videos):
+    content = make(tmp_path / "small.avi", "-c:v mjpeg -pix_fmt yuvj420p").read_bytes()
+    size = (160).to_bytes(4, "little") + (120).to_bytes(4, "little")
+    huge = (60000).to_bytes(4, "little") + (60000).to_bytes(4, "little")
+    assert content.count(size)
+    (tmp_path / "huge.avi").write_bytes(content.replace(size, huge))
+    # The pictures inside are small: either the header is refused or their own size wins.
+    info = probe(tmp_path / "huge.avi")
+    assert "beyond the limit" in info.status or (info.width, info.height) == (160, 120)
+
+
+def test_hundreds_of_damaged_files_neither_crash_nor_hang(tmp_path, videos):
+    rng = random.Random(4)
+    paths = []
+    for number in range(240):
+        name = rng.choice(
+            [
+                *("plain.mp4", "xvid.avi", "mpeg.mpg", "vp9.webm"),
+                *("ten_bits.mp4", "b_frames.avi", "variable.mkv"),
+            ]
+        )
+        content = bytearray(make_kind(videos, name).read_bytes())
+        if number % 3 == 0:
+            content = content[: rng.randrange(1, len(content))]
+        for _ in range(rng.choice([1, 10, 100]) if number % 3 else 0):
+            where = rng.randrange(len(content) if number % 3 == 1 else 2000)
+            content[where] = rng.randrange(256)
+        paths.append(tmp_path / f"{number}_{name}")
+        paths[-1].write_bytes(content)
+    begin = time.monotonic()
+    for path, info in zip(paths, probe_all(paths, 2), strict=True):
+        assert "crash" not in info.status and "hang" not in info.status, path
+        if info.status == "ok":
+            # What the probe counted can be read.
+            assert len(read_frames(path, 0, info.frames, size=(16, 16), gray=True)) == info.frames
+    assert time.monotonic() - begin < 300
+
+
+def serve_badly(pipe):
+    """A worker that a file can kill or hold for ever."""
+    pipe.send(None)
+    while True:
+        path, _ = pipe.recv()
+        if "killer" in path.name:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if "holder" in path.name:
+            time.sleep(1000)
+        pipe.send(probe(path))
+
+
+def test_a_file_that_kills_or_holds_its_worker_is_told_and_the_rest_goes_on(
+    tmp_path, videos, monkeypatch
+):
+    good = make_kind(videos, "plain.mp4")
+    names = ["a.mp4", "killer.mp4", "b.mp4", "holder.mp4", "killer2.mp4", "c.mp4"]
+    for name in names:
+        (tmp_path / name).write_bytes(good.read_bytes())
+    monkeypatch.setattr(probing, "_serve", serve_badly)
+    monkeypatch.setattr(probing, "_GRACE", 1.0)
+    done = []
+    infos = probe_all([tmp_path / name for name in names], 2, done.append, time_limit=2.0)
+    assert [info.status for info in infos] == [
+        "ok",
+        "decoding it crashes (exit -11)",
+        "ok",
+        "decoding it hangs",
+        "decoding it crashes (exit -11)",
+        "ok",
+    ]
+    assert done == [1, 2, 3, 4, 5, 6]
+    assert len({info.sha256 for info in infos}) == 1
+
+
+def test_decoding_minds_its_time_limit(videos):
+    assert probe(make_kind(videos, "plain.mp4"), time_limit=-1).status.startswith("decoding takes")

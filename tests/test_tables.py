@@ -75,10 +75,12 @@ def test_scripts_write_the_same_bytes_whatever_the_order(artifacts, run_script, 
     tables = []
     for turn in (slice(None), slice(None, None, -1)):
         scores, table = tmp_path / "scores.csv", tmp_path / "table2.csv"
-        run_script("collect_scores",
-                   "--finetuned", *artifacts["finetuned"][turn],
-                   "--predictions", *artifacts["predictions"][turn],
-                   "--output", scores)  # fmt: skip
+        run_script(
+            "collect_scores",
+            *("--finetuned", *artifacts["finetuned"][turn]),
+            *("--predictions", *artifacts["predictions"][turn]),
+            *("--output", scores),
+        )
         run_script("make_table2", "--scores", scores, "--output", table)
         tables.append((scores.read_bytes(), table.read_bytes()))
     assert tables[0] == tables[1]

@@ -13,9 +13,7 @@ from video_lstm.errors import UserError
 from video_lstm.evaluation.subsets import validation_cut
 from video_lstm.models.classifier import predict_blocks
 from video_lstm.sequences.percepts import PerceptStore
-
-TRAIN, TEST = 1, 2
-"""What the column of a split says in the artifact `videos`; 0 is neither."""
+from video_lstm.video.splits import TEST, TRAIN
 
 _BLOCKS = 256
 """Blocks that are classified at a time."""

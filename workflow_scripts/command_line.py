@@ -39,11 +39,14 @@ class CommandLine(BaseModel):
     threads: int = 1
     """CPU threads to use."""
 
-    def provenance(self, inputs: Mapping[str, Path], device: str = "cpu") -> artifacts.Provenance:
+    def provenance(
+        self, inputs: Mapping[str, Path | str], device: str = "cpu"
+    ) -> artifacts.Provenance:
         """How what the script makes came about.
 
         Args:
-            inputs: the artifacts and files it was made from, by role.
+            inputs: the artifacts and files it was made from, by role; a digest (str) where that is
+                known already.
             device: "cpu", or the name of the GPU.
         """
         told = self.model_dump(mode="json", exclude=self.not_identity)
@@ -53,7 +56,10 @@ class CommandLine(BaseModel):
             stage=script.stem,
             settings={name: value for name, value in told.items() if name not in paths},
             code=code_hash(script),
-            inputs={role: artifacts.identity(path) for role, path in inputs.items()},
+            inputs={
+                role: artifacts.identity(given) if isinstance(given, Path) else given
+                for role, given in inputs.items()
+            },
             device=device,
         )
 

@@ -11,7 +11,7 @@ from command_line import CommandLine, run
 from video_lstm import artifacts
 from video_lstm.progress import Progress
 from video_lstm.settings import VideoSettings, VideoSource
-from video_lstm.video.index import build_index, summarise, write_videos
+from video_lstm.video.index import build_index, contents, summarise, write_videos
 
 logger = logging.getLogger("video_lstm")
 
@@ -44,7 +44,8 @@ def main(arguments: Arguments) -> None:
     for note in table.notes:
         logger.warning("%s: %s", table.root, note)
     logger.info("%s: %s", table.root, summarise(table))
-    with artifacts.create(arguments.output, "videos", arguments.provenance({})) as file:
+    provenance = arguments.provenance({"videos": contents(table)})
+    with artifacts.create(arguments.output, "videos", provenance) as file:
         write_videos(file, table)
 
 

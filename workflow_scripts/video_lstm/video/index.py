@@ -1,5 +1,6 @@
 """The table of a data set: every video once, what it is, and whether it can be used."""
 
+import hashlib
 import math
 import os
 import re
@@ -162,6 +163,12 @@ def summarise(table: VideoTable) -> str:
         for reason, videos in sorted(reasons.items(), key=lambda item: -len(item[1]))
     ]
     return f"{words}; left out: {'; '.join(told)}"
+
+
+def contents(table: VideoTable) -> str:
+    """SHA-256 of what the files hold, by their paths: the same bytes give the same digest."""
+    held = [(video.path, video.sha256) for video in table.videos]
+    return hashlib.sha256(repr(held).encode()).hexdigest()
 
 
 def write_videos(file: h5py.File, table: VideoTable) -> None:

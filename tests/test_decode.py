@@ -149,7 +149,7 @@ LONG = {
     "refresh.mp4": f"{X264} -x264-params intra-refresh=1:keyint=50",
     "old_444.mp4": "-c:v libx264 -pix_fmt yuv444p -g 40",
     "xvid.avi": "-c:v libxvid -g 40",
-    "hidden_frames.webm": "-c:v libvpx -auto-alt-ref 1 -lag-in-frames 16 -g 40 -cpu-used 16",
+    "vp8.webm": "-c:v libvpx -g 40 -cpu-used 16 -b:v 200k",
     "program_stream.mpg": "-c:v mpeg2video -bf 2 -g 15",
     "milliseconds.mkv": f"{X264} -g 40 -r 30000/1001",
 }

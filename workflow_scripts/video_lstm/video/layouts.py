@@ -100,8 +100,8 @@ def _folders(source: VideoSource, root: Path, seed: int) -> Layout:
 def _ucf101(source: VideoSource, root: Path, seed: int) -> Layout:
     lists = _lists_folder(source, root, "ucfTrainTestlist", "classInd.txt")
     entries = [
-        # `v_Archery_g07_c02`: clips of one group were cut from the same film.
-        Entry(e.path, e.class_name, _clip_group(e, r"_(g\d+)_c\d+"), e.refusal)
+        # `v_Archery_g07_c02`: the clips of one number in a class were cut from the same film.
+        Entry(e.path, e.class_name, _film(e, r"_(g\d+)_c\d+", f"{e.class_name}/"), e.refusal)
         for e in _labelled(root)
     ]
     classes = splits.ucf101_classes(lists)
@@ -113,7 +113,7 @@ def _hmdb51(source: VideoSource, root: Path, seed: int) -> Layout:
     lists = _lists_folder(source, root, "testTrainMulti_7030_splits", "*_test_split1.txt")
     entries = [
         # `FILM_CLASS_f_cm_np1_...`: what stands before the class is the film.
-        Entry(e.path, e.class_name, _clip_group(e, f"^(.*)_{re.escape(e.class_name)}_"), e.refusal)
+        Entry(e.path, e.class_name, _film(e, rf"^(.*)_{re.escape(e.class_name)}_"), e.refusal)
         for e in _labelled(root)
     ]
     classes = splits.hmdb51_classes(lists)
@@ -218,6 +218,6 @@ def _named_group(path: str, pattern: str) -> str:
     return match["group"]
 
 
-def _clip_group(entry: Entry, pattern: str) -> str:
+def _film(entry: Entry, pattern: str, prefix: str = "") -> str:
     match = re.search(pattern, entry.path.rsplit("/", 1)[-1])
-    return f"{entry.class_name}/{match[1]}" if match else ""
+    return f"{prefix}{match[1]}" if match else ""

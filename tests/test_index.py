@@ -1,0 +1,408 @@
+"""Every kind of data set is indexed as its layout says; what is wrong is told by name."""
+
+import hashlib
+import json
+import math
+import os
+from collections import Counter
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_videos import make, make_kind
+
+from video_lstm.errors import UserError
+from video_lstm.settings import VideoSettings, VideoSource
+from video_lstm.video import index as indexing
+from video_lstm.video.index import build_index, read_videos, summarise
+from video_lstm.video.layouts import find_videos
+from video_lstm.video.probe import probe
+from video_lstm.video.splits import by_fraction, by_group
+
+NATIVE = VideoSettings(rate=None)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """A good file: 50 frames of 25 a second."""
+    return make_kind(tmp_path_factory.mktemp("video"), "b_frames.avi").read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def in_process(monkeypatch):
+    """Files here are good enough to be probed without worker processes, slow to start."""
+    monkeypatch.setattr(indexing, "probe_all", lambda paths, *_: [probe(path) for path in paths])
+
+
+def plant(root, files):
+    """Write files, given as path -> content."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def source(root, kind="folders", **options):
+    return VideoSource(kind=kind, root=str(root), **options)
+
+
+def groups(pattern="_(?P<group>[a-z]+)", **options):
+    return {"by": "group", "pattern": pattern, **options}
+
+
+# What lies where --------------------------------------------------------------------------------
+
+
+def test_a_tree_without_labels(tmp_path, video):
+    names = [
+        "b.avi",
+        "a b/it's.mp4",
+        "a b/new\nline.avi",
+        'deep/er/ünï "x".mkv',
+        "-dash.avi",
+        "no_ending",
+    ]
+    plant(tmp_path, dict.fromkeys(names, video))
+    plant(tmp_path, {".hidden.avi": video, ".trash/x.avi": video, "notes.txt": "hello"})
+    plant(tmp_path, {"broken.avi": video[: len(video) // 2], "empty.mp4": b"", "text.avi": "no video"})
+    table = build_index(source(tmp_path, "unlabelled"), NATIVE)
+    paths = [v.path for v in table.videos]
+    assert paths == sorted([*names, "broken.avi", "empty.mp4", "text.avi"])
+    assert sorted(paths[row] for row in table.usable) == sorted(names)
+    good = table.videos[table.usable[0]]
+    assert (good.frames, good.width, good.height, good.label, good.splits) == (50, 160, 120, -1, ())
+    assert (good.rate, good.duration) == (pytest.approx(25), pytest.approx(2))
+    assert good.sha256 == hashlib.sha256(video).hexdigest()
+    assert summarise(table) == (
+        "6 of 9 videos can be used (12 seconds); left out: 1 cut short ('broken.avi'); "
+        "1 empty file ('empty.mp4'); 1 not a video that FFmpeg reads ('text.avi')"
+    )
+
+
+def test_nothing_outside_the_root_is_read(tmp_path, video):
+    root = tmp_path / "root"
+    plant(tmp_path, {"root/a.avi": video, "outside/b.avi": video, "root/real/c.avi": video})
+    (root / "out.avi").symlink_to(tmp_path / "outside" / "b.avi")
+    (root / "out").symlink_to(tmp_path / "outside")
+    (root / "loop").symlink_to(root)
+    (root / "within.avi").symlink_to(root / "a.avi")
+    (root / "gone.avi").symlink_to(root / "nowhere.avi")
+    table = build_index(source(root, "unlabelled"), NATIVE)
+    found = {v.path: v.status.split(" (")[0] for v in table.videos}
+    assert found == {
+        "a.avi": "ok",
+        "real/c.avi": "ok",
+        "within.avi": "ok",
+        "out.avi": "a symbolic link out of the data set's folder: not followed",
+        "out": "a symbolic link to a folder: not followed",
+        "loop": "a symbolic link to a folder: not followed",
+        "gone.avi": "cannot be opened",
+    }
+    assert next(v for v in table.videos if v.path == "out.avi").sha256 == ""
+
+
+def test_a_name_that_is_no_text_is_told_not_fatal(tmp_path, video):
+    plant(tmp_path, {"a.avi": video})
+    (tmp_path / os.fsdecode(b"bad\xff.avi")).write_bytes(video)
+    table = build_index(source(tmp_path, "unlabelled"), NATIVE)
+    assert {v.path: v.status for v in table.videos} == {
+        "a.avi": "ok",
+        "bad\\xff.avi": "its name is not valid UTF-8",
+    }
+
+
+def test_class_folders_by_group(tmp_path, video):
+    people = ["ann", "bob", "cid", "dee"]
+    plant(tmp_path, {f"{a}/{a}_{p}.avi": video for a in ("run", "walk") for p in people})
+    plant(tmp_path, {"readme.avi": video, "walk/deeper/walk_eve.avi": video})
+    test = [["ann", "eve"], ["bob", "cid"]]
+    table = build_index(source(tmp_path, splits=groups("_(?P<group>[a-z]+)[.]", test=test)), NATIVE)
+    assert table.classes == ["run", "walk"]
+    assert len(table.videos) == 9
+    for row in table.videos:
+        assert row.class_name == row.path.split("/")[0] == table.classes[row.label]
+        assert row.group == row.path.removesuffix(".avi").rsplit("_")[-1]
+        assert row.splits == tuple(2 if row.group in names else 1 for names in test)
+
+
+def test_lists_of_paths(tmp_path, video):
+    root = tmp_path / "root"
+    plant(root, {f"{a}/{n} x.avi": video for a in ("hop", "sit") for n in range(4)})
+    plant(
+        tmp_path,
+        {
+            "train.txt": "hop/0 x.avi\n./hop/1 x.avi 1\n\nsit/0 x.avi 2\r\nsit/1 x.avi\n",
+            "test.txt": "hop/2 x.avi\nsit/3 x.avi\n",
+        },
+    )
+    lists = {"train": [str(tmp_path / "train.txt")], "test": [str(tmp_path / "test.txt")]}
+    layout = find_videos(source(root, splits={"by": "list", **lists}), 0)
+    marks = {e.path: m for e, m in zip(layout.entries, layout.marks, strict=True)}
+    assert [marks[f"hop/{n} x.avi"] for n in range(4)] == [(1,), (1,), (2,), (0,)]
+    assert [marks[f"sit/{n} x.avi"] for n in range(4)] == [(1,), (1,), (0,), (2,)]
+
+
+def test_ucf101_as_it_unpacks(tmp_path, video):
+    # The archive's folder and files of one class are spelled otherwise than the lists do.
+    root, lists = tmp_path / "UCF-101", tmp_path / "ucfTrainTestlist"
+    spelled = {"Archery": "Archery", "HandstandPushups": "HandStandPushups"}
+    names = {c: [f"v_{s}_g0{g}_c01.avi" for g in range(1, 7)] for c, s in spelled.items()}
+    plant(root, {f"{c}/{n}": video for c, files in names.items() for n in files})
+    plant(lists, {"classInd.txt": "1 Archery\r\n2 Bowling\r\n3 HandstandPushups\r\n"})
+    for split in (1, 2, 3):
+        tested = {2 * split - 1, 2 * split}
+        sides = {"train": "", "test": ""}
+        for label, name in ((1, "Archery"), (3, "HandstandPushups")):
+            for g in range(1, 7):
+                line = f"{name}/v_{name}_g0{g}_c01.avi"
+                sides["test" if g in tested else "train"] += (
+                    f"{line}\n" if g in tested else f"{line} {label}\n"
+                )
+        sides["test"] += "Bowling/v_Bowling_g01_c01.avi\n"
+        plant(lists, {f"{side}list0{split}.txt": text for side, text in sides.items()})
+    table = build_index(source(root, "ucf101"), NATIVE)
+    assert table.classes == ["Archery", "HandstandPushups"]
+    assert [n for n in table.notes if "only 2 of the 3 official classes" in n and "Bowling" in n]
+    assert len(table.videos) == 12
+    for row in table.videos:
+        g = int(row.path[-9])
+        assert row.group == f"{row.class_name}/g0{g}"
+        assert row.splits == tuple(2 if g in (2 * s - 1, 2 * s) else 1 for s in (1, 2, 3))
+    (root / "Archery" / "v_Archery_g03_c01.avi").unlink()
+    with pytest.raises(UserError, match=r"testlist02|trainlist01.*'Archery/v_Archery_g03_c01.avi'"):
+        build_index(source(root, "ucf101"), NATIVE)
+
+
+def test_hmdb51_as_it_unpacks(tmp_path, video):
+    root, lists = tmp_path / "hmdb51_org", tmp_path / "testTrainMulti_7030_splits"
+    films = ["#1_Film", "A & B [x]", "Dive", "Last_Film!"]
+    for name in ("dive", "shake_hands"):
+        files = [f"{film}_{name}_f_cm_np1_ri_bad_{n}.avi" for film in films for n in (0, 1)]
+        plant(root, {f"{name}/{file}": video for file in files})
+        for split in (1, 2, 3):
+            marks = [(n + split) % 3 for n in range(len(files))]
+            text = "".join(f"{f} {m} \n" for f, m in zip(files, marks, strict=True))
+            plant(lists, {f"{name}_test_split{split}.txt": text})
+    table = build_index(source(root, "hmdb51"), NATIVE)
+    assert table.classes == ["dive", "shake_hands"]
+    assert Counter(v.group for v in table.videos) == dict.fromkeys(films, 4)
+    by_path = {v.path: v for v in table.videos}
+    for n, film in enumerate(film for film in films for _ in (0, 1)):
+        row = by_path[f"dive/{film}_dive_f_cm_np1_ri_bad_{n % 2}.avi"]
+        assert row.splits == tuple((n + split) % 3 for split in (1, 2, 3))
+
+
+def test_the_official_lists_have_the_official_counts(real_data, tmp_path):
+    lists = real_data("splits")
+    # The files need only be there, the index of files does not open them.
+    ucf = [
+        line.split()[0]
+        for part in ("train", "test")
+        for line in (lists / "ucf101" / f"{part}list01.txt").read_text().splitlines()
+    ]
+    plant(tmp_path, {f"UCF-101/{path}": b"" for path in ucf})
+    for path in (lists / "hmdb51").glob("*_test_split1.txt"):
+        name = path.name.removesuffix("_test_split1.txt")
+        files = [line.split()[0] for line in path.read_text().splitlines()]
+        plant(tmp_path, {f"hmdb51_org/{name}/{file}": b"" for file in files})
+    official = {
+        ("ucf101", "UCF-101"): (101, 13320, [(9537, 3783), (9586, 3734), (9624, 3696)]),
+        ("hmdb51", "hmdb51_org"): (51, 6766, [(3570, 1530)] * 3),
+    }
+    for (kind, folder), (classes, videos, counts) in official.items():
+        layout = find_videos(source(tmp_path / folder, kind, lists=str(lists / kind)), 0)
+        assert (len(layout.classes), len(layout.entries), layout.notes) == (classes, videos, [])
+        for split, (train, test) in enumerate(counts):
+            found = Counter(marks[split] for marks in layout.marks)
+            assert (found[1], found[2]) == (train, test)
+        assert all(entry.group for entry in layout.entries)
+        # No film is on both sides of a split of UCF-101.
+        if kind == "ucf101":
+            for split in range(3):
+                pairs = zip(layout.entries, layout.marks, strict=True)
+                sides = {(entry.group, marks[split]) for entry, marks in pairs}
+                assert len({group for group, _ in sides}) == len(sides)
+
+
+# Splits that are drawn --------------------------------------------------------------------------
+
+members = st.dictionaries(st.sampled_from("abcd"), st.integers(2, 30), min_size=1).map(
+    lambda sizes: [(name, f"{name}/{n}") for name, size in sizes.items() for n in range(size)]
+)
+
+
+@given(members, st.floats(0.01, 0.99), st.integers(1, 4), st.integers(0, 2**32))
+def test_a_fraction_of_every_class_is_tested(videos, fraction, count, seed):
+    marks = by_fraction(videos, fraction, count, seed)
+    assert marks == by_fraction(videos, fraction, count, seed)
+    for split in range(count):
+        for name in {name for name, _ in videos}:
+            parts = [m[split] for m, (n, _) in zip(marks, videos, strict=True) if n == name]
+            tested = parts.count(2)
+            assert tested + parts.count(1) == len(parts)
+            assert 1 <= tested < len(parts)
+            assert abs(tested - fraction * len(parts)) <= 1
+
+
+@given(members, st.integers(0, 9))
+def test_a_video_more_moves_few_others(videos, seed):
+    before = by_fraction(videos, 0.3, 1, seed)
+    after = by_fraction([*videos, (videos[0][0], "new")], 0.3, 1, seed)
+    assert sum(a != b for a, b in zip(before, after, strict=False)) <= 1
+
+
+@given(st.integers(2, 12), st.integers(1, 11), st.integers(1, 6), st.integers(0, 9))
+def test_groups_take_turns(number, test, count, seed):
+    names = [f"g{n % number}" for n in range(5 * number)]
+    if test >= number:
+        with pytest.raises(UserError, match="expected fewer test groups"):
+            by_group(names, test, count, seed)
+        return
+    marks = by_group(names, test, count, seed)
+    tested = Counter()
+    for split in range(count):
+        sides = [{n for n, m in zip(names, marks, strict=True) if m[split] == p} for p in (1, 2)]
+        assert not sides[0] & sides[1] and len(sides[1]) == test
+        tested.update(sides[1])
+    assert max(tested.values()) - min(tested[f"g{n}"] for n in range(number)) <= 1
+
+
+# Errors that name what is wrong -----------------------------------------------------------------
+
+
+def test_errors_say_which(tmp_path, video):
+    with pytest.raises(UserError, match=r"nowhere: expected the folder of a data set's videos"):
+        build_index(source(tmp_path / "nowhere"), NATIVE)
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(UserError, match=r"bare: expected a folder for each class"):
+        build_index(source(tmp_path / "bare"), NATIVE)
+    plant(tmp_path / "junk", {"a/x.avi": "junk", "a/y.avi": b""})
+    with pytest.raises(UserError, match=r"junk: expected videos that can be used, 0 of 2 .*empty"):
+        build_index(source(tmp_path / "junk"), NATIVE)
+    root = tmp_path / "root"
+    plant(root, {f"{a}/{n}_{p}.avi": video for a in ("hop", "sit") for n, p in enumerate("xyz")})
+    unknown = groups("_(?P<group>[a-z])", test=[["x", "q"]])
+    with pytest.raises(
+        UserError, match=r"expected groups that the file names have \(x, y, z\), found q"
+    ):
+        build_index(source(root, splits=unknown), NATIVE)
+    with pytest.raises(UserError, match=r"to find a group in every file's name.*'hop/0_x.avi'"):
+        build_index(source(root, splits=groups("_(?P<group>[0-9])", test=1)), NATIVE)
+    with pytest.raises(UserError, match="official lists of ucf101"):
+        build_index(source(root, "ucf101"), NATIVE)
+    plant(
+        tmp_path, {"train.txt": "hop/0_x.avi\nhop/9.avi\nsit/7.avi\n", "test.txt": "hop/0_x.avi\n"}
+    )
+    train, test = str(tmp_path / "train.txt"), str(tmp_path / "test.txt")
+    with pytest.raises(
+        UserError, match=r"train.txt: .*found 2 of 3 missing: 'hop/9.avi', 'sit/7.avi'"
+    ):
+        build_index(source(root, splits={"by": "list", "train": [train], "test": [test]}), NATIVE)
+    with pytest.raises(UserError, match=r"expected no video of test.txt, found 'hop/0_x.avi'"):
+        build_index(source(root, splits={"by": "list", "train": [test], "test": [test]}), NATIVE)
+    with pytest.raises(UserError, match=r"absent.txt: expected a list of videos, found no file"):
+        absent = str(tmp_path / "absent.txt")
+        build_index(source(root, splits={"by": "list", "train": [absent], "test": [test]}), NATIVE)
+
+
+@pytest.mark.parametrize(("person", "word"), [("ann", "test"), ("bob", "training")])
+def test_a_class_that_loses_a_side_is_named(tmp_path, video, person, word):
+    plant(tmp_path, {f"{a}/{p}.avi": video for a in ("hop", "sit") for p in ("ann", "bob")})
+    plant(tmp_path, {f"sit/{person}.avi": video[:500]})
+    splits = groups("(?P<group>[a-z]+)", test=[["ann"]])
+    with pytest.raises(
+        UserError,
+        match=rf"{word} videos of class 'sit' in split 1.*1 cannot be used \('sit/{person}.avi'",
+    ):
+        build_index(source(tmp_path, splits=splits), NATIVE)
+
+
+def test_videos_that_are_too_short_are_left_out(tmp_path, video):
+    make(tmp_path / "short.mp4", seconds=0.2)
+    plant(tmp_path, {"long.avi": video})
+    pile = source(tmp_path, "unlabelled")
+    # 5 frames of 25 a second are 2 at 10 a second, and 6 at 30.
+    for rate, least, ok in (
+        (None, 5, True),
+        (None, 6, False),
+        (10, 2, True),
+        (10, 3, False),
+        (30, 6, True),
+    ):
+        table = build_index(pile, VideoSettings(rate=rate, min_frames=least))
+        short = table.videos[1]
+        assert (short.status == "ok") == ok, (rate, least, short)
+        assert short.native_frames == 5
+    assert short.frames == 6
+    table = build_index(pile, VideoSettings(rate=10, min_frames=3))
+    assert table.videos[1].status == "too short: 2 frames at 10 a second, at least 3 are needed"
+
+
+# The artifact -----------------------------------------------------------------------------------
+
+
+def test_the_script_writes_the_table(tmp_path, video, run_script):
+    root = tmp_path / "root"
+    plant(root, {f"{a}/{a}_{p}.avi": video for a in ("run", "walk") for p in ("ann", "bob", "cid")})
+    plant(root, {"run/run_bad.avi": "bad"})
+    how = {
+        "root": str(root),
+        "splits": groups("_(?P<group>[a-z]+)", test=[["ann"], ["bob", "bad"]]),
+    }
+    options = [
+        "--source",
+        json.dumps(how),
+        "--video",
+        '{"rate": 10, "min_frames": 3}',
+        "--threads",
+        2,
+    ]
+    done = run_script("index_videos", *options, "--output", tmp_path / "a.h5")
+    assert (
+        "6 of 7 videos can be used (12 seconds, 2 classes); left out: 1 not a video" in done.stderr
+    )
+    run_script("index_videos", *options, "--output", tmp_path / "b.h5")
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    table = read_videos(tmp_path / "a.h5")
+    again = build_index(VideoSource(**how), VideoSettings(rate=10, min_frames=3))
+    assert table == again
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert (file.attrs["root"], file.attrs["rate"]) == (str(root), 10)
+        assert file["splits"].dtype == np.int8
+        assert file["splits"][()].tolist() == [
+            [2, 1],
+            [0, 0],
+            [1, 2],
+            [1, 1],
+            [2, 1],
+            [1, 2],
+            [1, 1],
+        ]
+        assert file["frames"][()].tolist() == [20, 0, 20, 20, 20, 20, 20]
+        assert file["native_frames"][()].tolist() == [50, 0, 50, 50, 50, 50, 50]
+    options = [
+        "--source",
+        json.dumps({"root": str(tmp_path / "no")}),
+        "--output",
+        tmp_path / "c.h5",
+    ]
+    done = run_script("index_videos", *options, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "no: expected the folder of a data set's videos" in done.stderr
+    assert not (tmp_path / "c.h5").exists()
+
+
+def test_weizmann(real_data):
+    root = real_data("weizmann")
+    splits = groups("^(?P<group>[a-z]+)_", test=3, count=3)
+    table = build_index(source(root, splits=splits), VideoSettings(rate=None), seed=1)
+    assert (len(table.usable), len(table.classes)) == (90, 10)
+    assert {(v.width, v.height, round(v.rate, 3)) for v in table.videos} == {(180, 144, 25.0)}
+    for split in range(3):
+        people = {v.group for v in table.videos if v.splits[split] == 2}
+        assert len(people) == 3
+    assert math.isclose(
+        sum(v.duration for v in table.videos), sum(v.frames for v in table.videos) / 25
+    )

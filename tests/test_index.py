@@ -66,7 +66,8 @@ def test_a_tree_without_labels(tmp_path, video):
     ]
     plant(tmp_path, dict.fromkeys(names, video))
     plant(tmp_path, {".hidden.avi": video, ".trash/x.avi": video, "notes.txt": "hello"})
-    plant(tmp_path, {"broken.avi": video[: len(video) // 2], "empty.mp4": b"", "text.avi": "no video"})
+    plant(tmp_path, {"broken.avi": video[: len(video) // 2]})
+    plant(tmp_path, {"empty.mp4": b"", "text.avi": "no video"})
     table = build_index(source(tmp_path, "unlabelled"), NATIVE)
     paths = [v.path for v in table.videos]
     assert paths == sorted([*names, "broken.avi", "empty.mp4", "text.avi"])

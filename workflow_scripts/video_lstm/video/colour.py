@@ -37,6 +37,8 @@ _LUMA_WEIGHTS = {
     9: (0.2627, 0.0593),
 }
 _JPEG_RANGE = int(ColorRange.JPEG)
+# Bytes of RGB; the C library gives larger pieces of memory back to the system when they are freed.
+_SMALL = 100_000
 
 
 def yuv_to_rgb(kr: float, kb: float, full_range: bool) -> np.ndarray:
@@ -174,7 +176,7 @@ class Converter:
         shown = self.orientation.size(stored)
         region, output = plan_region(shown, size, crop)
         self.shape: tuple[int, ...] = output if kind == "gray" else (*output, 3)
-        self._kind = kind
+        self._convert = {"rgb": self._rgb, "gray": self._gray, "yuv": self._yuv}[kind]
         self._output = output
         self._resized = region != output
         self._shown = ((shown[0] - region[0]) // 2, (shown[1] - region[1]) // 2, *region)
@@ -186,6 +188,7 @@ class Converter:
         self._planar = frame.format.name in _PLANAR and weights is not None
         upright = self.orientation == Orientation()
         self._plain = self._planar and upright and region == shown == output and not odd
+        self._small = 3 * frame.width * frame.height < _SMALL
         self._graph: av.filter.Graph | None = None
         self._reformatter = VideoReformatter()
         # What is not planar is converted to BT.601 in full range.
@@ -196,18 +199,20 @@ class Converter:
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """uint8 of this converter's shape, in memory of its own, rows perhaps padded."""
-        convert = {"rgb": self._rgb, "gray": self._gray, "yuv": self._yuv}[self._kind]
         try:
-            return convert(frame)
+            return self._convert(frame)
         except (av.error.FFmpegError, ValueError) as error:
             raise UnreadableVideoError(
                 f"no conversion of its pixel format {frame.format.name} ({error})"
             ) from error
 
     def _rgb(self, frame: av.VideoFrame) -> np.ndarray:
-        if self._plain and not frame.interlaced_frame:
-            # The bare conversion does the same here, and costs less for small frames.
-            return _rgb_image(self._reformatter.reformat(frame, format="rgb24", threads=1))
+        if self._plain:
+            # The bare conversion does the same here, and costs less while frames are small; large
+            # ones it takes from the system anew, where the filters have a pool.
+            if self._small and not frame.interlaced_frame:
+                return _rgb_image(self._reformatter.reformat(frame, format="rgb24", threads=1))
+            return _rgb_image(self._filtered(frame, "rgb24"))
         if self._planar and self._resized:
             return cv2.transform(self._yuv(frame), self.matrix)
         if self._planar and not self._whole:
@@ -314,8 +319,11 @@ def _planes(frame: av.VideoFrame) -> list[np.ndarray]:
 
 def _rgb_image(frame: av.VideoFrame) -> np.ndarray:
     """A view of an rgb24 frame, (H, W, 3)."""
-    image = _rows(frame.planes[0], 3 * frame.width, frame.height)
-    return image.reshape(frame.height, frame.width, 3)
+    plane, shape = frame.planes[0], (frame.height, frame.width, 3)
+    stride = plane.line_size
+    # A negative stride means that the rows lie in memory bottom up.
+    first = 0 if stride > 0 else (frame.height - 1) * -stride
+    return np.ndarray(shape, np.uint8, plane, first, (stride, 3, 1))
 
 
 def _subsampling(frame: av.VideoFrame, plane: np.ndarray) -> Size:

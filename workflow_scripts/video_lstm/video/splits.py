@@ -6,6 +6,7 @@ All functions give, for every video in the order given, a tuple with its part in
 import hashlib
 import math
 import posixpath
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -184,13 +185,11 @@ def _look_up(listed: list[str], known: dict[str, str], source: Path) -> list[str
     found, lost = [], []
     for name in listed:
         # With and without a label at the end; as it stands, and in small letters.
-        bare, _, label = name.rpartition(" ")
-        names = [name, name.casefold()]
-        if label.strip().isdigit():
-            names += [bare.strip(), bare.strip().casefold()]
+        bare = re.sub(r"\s+\d+$", "", name)
+        names = [name, name.casefold(), bare, bare.casefold()]
         path = next((known[n] for n in names if n in known), None)
         if path is None:
-            lost.append(name)
+            lost.append(bare)
         else:
             found.append(path)
     if lost:

@@ -67,8 +67,7 @@ def save_checkpoint(
     for name, value in (state.best_weights or {}).items():
         tensors[f"best/{name}"] = value
     tensors |= {f"random/{name}": value for name, value in _random_states(module).items()}
-    # Cloned, for the format refuses tensors that share memory; empty ones have none to share.
-    tensors = {name: value.detach().cpu().clone() for name, value in tensors.items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     told = {name: value for name, value in vars(state).items() if name != "best_weights"}
     header = {
         "format": _FORMAT,

@@ -19,9 +19,9 @@ class LSTMClassifier(nn.Module):
         hidden_size: H, the units of every layer.
         layers: how many.
         classes: K.
-        dropout: probability of dropping a value on its way from the input to the lowest layer,
-            from a layer to the next and from the top one to the softmax; never in time (Zaremba
-            et al. 2014).
+        dropout: probability of dropping a value on its way from a layer to the next and from the
+            top one to the softmax; never in time (Zaremba et al. 2014). The percepts themselves
+            are left whole: an encoder that was pretrained on whole ones has no use for torn ones.
         forget_bias: see PeepholeLSTM.
         path: see PeepholeLSTM.
         generator: draws the weights: the stack, then the softmax.
@@ -70,7 +70,6 @@ class LSTMClassifier(nn.Module):
         Returns:
             Logits (T, B, K).
         """
-        x = dropout(x, self.dropout, self.training, generator)
         hidden, _ = self.encoder(x, generator=generator)
         return self.softmax(dropout(hidden, self.dropout, self.training, generator))
 

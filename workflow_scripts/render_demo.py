@@ -8,6 +8,8 @@ everything follows from the seed. OUTPUT appears when all videos are there.
 import shutil
 from pathlib import Path
 
+import cv2
+
 from command_line import CommandLine, run
 from video_lstm.demo.actions import ACTIONS
 from video_lstm.demo.videos import render_labelled, render_pile
@@ -29,6 +31,7 @@ class Arguments(CommandLine):
 
 def main(arguments: Arguments) -> None:
     """Render both sets beside the output, then give the folder its name."""
+    cv2.setNumThreads(1)  # several videos at once instead
     output, demo = arguments.output, arguments.demo
     if output.is_dir() and any(output.iterdir()):
         raise UserError(

@@ -2,8 +2,9 @@
 
 An action is a function of time (seconds, shape (T,)) and a random generator, which draws this
 performance's tempo, phase, amplitude and manner; it returns named channels of the skeleton
-(degrees, body heights). Most are periodic. Several share their poses and differ in the movement
-alone: squat and jump, jumping jack and waving with both arms, walk, run and skip.
+(degrees, body heights). Some go on and on, others happen once in the time given. Many share their
+poses and differ in the movement: what is done and undone (bend and straighten, sit and stand),
+jumping jack and waving with both arms, walk and run.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from video_lstm.demo.skeleton import (
     Array,
     stack_channels,
 )
+
+BLEND = 0.5
+"""Seconds in which one movement goes over into the next."""
 
 Channels = dict[str, Array | float]
 Action = Callable[[Array, np.random.Generator], Channels]
@@ -36,6 +40,19 @@ def _pulse(phase: Array, sharpness: float) -> Array:
 def _swell(phase: Array) -> Array:
     """From 0 (phase 0) to 1 (half a cycle) and back."""
     return 0.5 - 0.5 * np.cos(phase)
+
+
+def _ease(share: Array) -> Array:
+    """From 0 (at 0 and before) to 1 (at 1 and after) without a jolt."""
+    share = np.clip(share, 0.0, 1.0)
+    return share * share * (3 - 2 * share)
+
+
+def _passage(t: Array, rng: np.random.Generator) -> Array:
+    """From 0 to 1, once, smoothly, at a drawn moment; its mirror image in time is as likely."""
+    seconds = t[-1] - t[0]
+    middle = t[0] + seconds * rng.uniform(0.38, 0.62)
+    return _ease((t - middle) / (seconds * rng.uniform(0.45, 0.75)) + 0.5)
 
 
 def _flat_feet(channels: Channels, crouch: Array | float) -> None:
@@ -96,46 +113,6 @@ def run(t: Array, rng: np.random.Generator) -> Channels:
     return channels
 
 
-def skip(t: Array, rng: np.random.Generator) -> Channels:
-    """Skip forward: a step and a hop on one leg with the other knee high, then the other leg."""
-    phase = _phase(t, rng, 0.8, 1.05)
-    lift, flight = rng.uniform(30, 40), rng.uniform(0.06, 0.09)
-    channels: Channels = {"rise": flight * np.maximum(0.0, -np.cos(2 * phase) - 0.15) / 0.85}
-    for side, start in zip(SIDES, (0.0, np.pi), strict=True):
-        p = phase + start
-        channels[f"hip_{side}"] = lift * (0.7 + 1.1 * np.sin(p))
-        channels[f"knee_{side}"] = 10 + 85 * _pulse(p - 1.2, 1.6)
-        channels[f"foot_{side}"] = -45 * _pulse(p - 4.7, 2.5) - 15 * _pulse(p - 1.6, 3)
-    _carry(channels, phase, rng)
-    return channels
-
-
-def sidestep(t: Array, rng: np.random.Generator) -> Channels:
-    """Step sideways: one foot opens, the other closes, without turning."""
-    phase = _phase(t, rng, 0.9, 1.4)
-    lead, follow = SIDES if rng.uniform() < 0.5 else SIDES[::-1]
-    width = rng.uniform(12, 19)
-    arms = rng.uniform(8, 100)
-    channels: Channels = {"lean": rng.uniform(0, 8)}
-    for name, turn in ((lead, 0.0), (follow, np.pi)):
-        lifted = np.maximum(0.0, np.sin(phase + turn))
-        channels[f"spread_{name}"] = 2 + width * _swell(phase)
-        channels[f"hip_{name}"] = 6 + 20 * lifted
-        channels[f"knee_{name}"] = 12 + 42 * lifted
-        channels[f"foot_{name}"] = -12 * lifted
-        channels[f"raise_{name}"] = arms + 8 * _swell(phase)
-        channels[f"elbow_{name}"] = 25.0
-    return channels
-
-
-def _thrown_arms(channels: Channels, phase: Array, height: float) -> None:
-    """Throw both arms from behind the body to ``height`` degrees, with the rising trunk."""
-    for side in SIDES:
-        channels[f"shoulder_{side}"] = -25 + (height + 25) * _swell(phase - 0.3)
-        channels[f"elbow_{side}"] = 20.0
-        channels[f"raise_{side}"] = 8.0
-
-
 def jump(t: Array, rng: np.random.Generator) -> Channels:
     """Jump in place: crouch, both feet leave the ground together, land."""
     phase = _phase(t, rng, 0.95, 1.3)
@@ -143,18 +120,12 @@ def jump(t: Array, rng: np.random.Generator) -> Channels:
     _flat_feet(channels, rng.uniform(0.55, 0.9) * _pulse(phase, 1.8))
     airborne = np.maximum(0.0, -np.cos(phase) - 0.1) / 0.9
     channels["rise"] = rng.uniform(0.11, 0.17) * airborne
+    thrown = rng.uniform(60, 160)
     for side in SIDES:
         channels[f"foot_{side}"] = -45 * airborne
-    _thrown_arms(channels, phase, rng.uniform(60, 160))
-    return channels
-
-
-def squat(t: Array, rng: np.random.Generator) -> Channels:
-    """Bend the knees and straighten, soles flat on the ground, arms as in a jump."""
-    phase = _phase(t, rng, 0.55, 0.85)
-    channels: Channels = {}
-    _flat_feet(channels, rng.uniform(0.55, 0.9) * _swell(phase + np.pi))
-    _thrown_arms(channels, phase, rng.uniform(60, 160))
+        channels[f"shoulder_{side}"] = -25 + (thrown + 25) * _swell(phase - 0.3)
+        channels[f"elbow_{side}"] = 20.0
+        channels[f"raise_{side}"] = 8.0
     return channels
 
 
@@ -170,8 +141,7 @@ def _swung_arms(
 def jack(t: Array, rng: np.random.Generator) -> Channels:
     """Jumping jack: legs apart and arms overhead, together and down, with a small jump each way."""
     phase = _phase(t, rng, 0.8, 1.15)
-    channels: Channels = {}
-    channels["rise"] = rng.uniform(0.03, 0.06) * np.abs(np.sin(phase)) ** 2
+    channels: Channels = {"rise": rng.uniform(0.03, 0.06) * np.sin(phase) ** 2}
     apart = rng.uniform(16, 25)
     for side in SIDES:
         channels[f"spread_{side}"] = 2 + apart * _swell(phase)
@@ -206,13 +176,11 @@ def wave1(t: Array, rng: np.random.Generator) -> Channels:
     return channels
 
 
-def bend(t: Array, rng: np.random.Generator) -> Channels:
-    """Bend down from the hips with hanging arms, and straighten."""
-    phase = _phase(t, rng, 0.45, 0.7)
+def _bent(down: Array, rng: np.random.Generator) -> Channels:
+    """Bend from the hips with hanging arms by ``down``: 0 upright, 1 as low as drawn."""
     channels: Channels = {}
     _stand(channels, rng)
-    down = _swell(phase)
-    depth, reach = rng.uniform(50, 100), rng.uniform(0.9, 1.15)
+    depth, reach = rng.uniform(60, 100), rng.uniform(0.9, 1.15)
     channels["lean"] = 4 + depth * down
     channels["nod"] = -10 * down
     for side in SIDES:
@@ -223,40 +191,36 @@ def bend(t: Array, rng: np.random.Generator) -> Channels:
     return channels
 
 
-def box(t: Array, rng: np.random.Generator) -> Channels:
-    """Box: punches by turns from a guard, one foot ahead, on springy knees."""
-    phase = _phase(t, rng, 0.9, 1.4)
-    channels: Channels = {"lean": rng.uniform(4, 12), "twist": -22 * np.sin(phase)}
-    ahead, behind = SIDES if rng.uniform() < 0.5 else SIDES[::-1]
-    spring = 4 * np.sin(2 * phase)
-    channels[f"hip_{ahead}"], channels[f"hip_{behind}"] = 22 + spring, -8 + spring
-    channels[f"knee_{ahead}"], channels[f"knee_{behind}"] = 18 + 2 * spring, 16 + 2 * spring
-    channels[f"foot_{behind}"] = -18.0
-    height = rng.uniform(75, 100)
-    for side, start in zip(SIDES, (0.0, np.pi), strict=True):
-        out = _pulse(phase + start - np.pi / 2, 2.0)
-        channels[f"shoulder_{side}"] = 40 + (height - 40) * out
-        channels[f"elbow_{side}"] = 125 - 115 * out
-        channels[f"raise_{side}"] = 12 - 8 * out
-        channels[f"spread_{side}"] = 6.0
-    return channels
+def bend(t: Array, rng: np.random.Generator) -> Channels:
+    """Bend down from the hips."""
+    return _bent(_passage(t, rng), rng)
 
 
-def kick(t: Array, rng: np.random.Generator) -> Channels:
-    """Kick forward with one leg, hands in a guard; the other leg stands."""
-    phase = _phase(t, rng, 0.75, 1.1)
-    channels: Channels = {"lean": 2 - 12 * _pulse(phase, 2.0)}
-    kicking, standing = SIDES if rng.uniform() < 0.5 else SIDES[::-1]
-    height, guard = rng.uniform(65, 100), rng.uniform(20, 110)
-    channels[f"hip_{kicking}"] = -12 + (height + 12) * _pulse(phase, 1.8)
-    channels[f"knee_{kicking}"] = 30 + 60 * _pulse(phase + 1.0, 2.0)
-    channels[f"foot_{kicking}"] = 45 * _pulse(phase, 1.8)
-    channels[f"hip_{standing}"], channels[f"knee_{standing}"] = 5.0, 12.0
+def straighten(t: Array, rng: np.random.Generator) -> Channels:
+    """Straighten up from the hips: bending backwards in time."""
+    return _bent(1.0 - _passage(t, rng), rng)
+
+
+def _crouched(down: Array, rng: np.random.Generator) -> Channels:
+    """Bend the knees over flat soles by ``down``: 0 upright, 1 as low as drawn."""
+    channels: Channels = {}
+    _flat_feet(channels, rng.uniform(0.6, 0.95) * down)
+    forward, raised = rng.uniform(0, 90), rng.uniform(5, 25)
     for side in SIDES:
-        channels[f"shoulder_{side}"] = 25 + 15 * np.sin(phase)
-        channels[f"elbow_{side}"] = guard
-        channels[f"raise_{side}"] = 15.0
+        channels[f"shoulder_{side}"] = forward * down
+        channels[f"raise_{side}"] = raised
+        channels[f"elbow_{side}"] = 20.0
     return channels
+
+
+def sit(t: Array, rng: np.random.Generator) -> Channels:
+    """Go down on the haunches."""
+    return _crouched(_passage(t, rng), rng)
+
+
+def stand(t: Array, rng: np.random.Generator) -> Channels:
+    """Stand up from the haunches: sitting down backwards in time."""
+    return _crouched(1.0 - _passage(t, rng), rng)
 
 
 def free(t: Array, rng: np.random.Generator) -> Channels:
@@ -285,14 +249,12 @@ def free(t: Array, rng: np.random.Generator) -> Channels:
 
 ACTIONS: dict[str, Action] = {
     "bend": bend,
-    "box": box,
     "jack": jack,
     "jump": jump,
-    "kick": kick,
     "run": run,
-    "side": sidestep,
-    "skip": skip,
-    "squat": squat,
+    "sit": sit,
+    "stand": stand,
+    "straighten": straighten,
     "walk": walk,
     "wave1": wave1,
     "wave2": wave2,
@@ -321,20 +283,22 @@ def perform(action: Action, t: Array, rng: np.random.Generator) -> Array:
 def perform_in_turn(t: Array, rng: np.random.Generator, *, hold: tuple[float, float]) -> Array:
     """Actions and free movement drawn one after another, each held ``hold`` seconds, then blended.
 
-    Between two the angles go over from one to the other within 0.5 s; the heading changes at some
-    of the changes. Returns (T, len(CHANNELS)).
+    Between two the angles go over from one to the other within BLEND seconds, and the figure may
+    turn. Returns (T, len(CHANNELS)).
     """
     names = list(ACTIONS)
     motion = perform(free, t, rng)
     heading = np.zeros(len(t))
     start = 0.0
     while start < t[-1]:
+        stop = start + rng.uniform(*hold)
         name = names[rng.integers(len(names))] if rng.uniform() < 0.75 else "free"
-        performed = perform(ACTIONS.get(name, free), t, rng)
-        share = np.clip((t - start) / 0.5 + 0.5, 0.0, 1.0) if start else np.ones(len(t))
-        share = share * share * (3 - 2 * share)
-        motion += share[:, None] * (performed - motion)
-        heading += share * (rng.uniform(-60, 60) if start and rng.uniform() < 0.5 else 0.0)
-        start += rng.uniform(*hold)
+        now = (t >= start - BLEND / 2) & (t <= stop + BLEND / 2)
+        performed = perform(ACTIONS.get(name, free), t[now], rng)
+        share = _ease((t[now] - start) / BLEND + 0.5) if start else np.ones(now.sum())
+        motion[now] += share[:, None] * (performed - motion[now])
+        if start and rng.uniform() < 0.5:
+            heading += rng.uniform(-60, 60) * _ease((t - start) / BLEND + 0.5)
+        start = stop
     motion[:, CHANNEL["turn"]] = heading
     return motion

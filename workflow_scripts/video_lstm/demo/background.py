@@ -67,7 +67,7 @@ def _textured(
 def _furnish(rng: np.random.Generator, image: NDArray[np.float32], horizon: int) -> None:
     """Put windows, poles, round things and trees against the wall, in place."""
     width = image.shape[1]
-    for _ in range(rng.integers(2, 9)):
+    for _ in range(rng.integers(1, 6)):
         colour = draw_colour(rng, value=(0.2, 0.9), saturation=(0.05, 0.5))
         frame = tuple(0.6 * c for c in colour)
         trunk = draw_colour(rng, value=(0.2, 0.4), saturation=(0.3, 0.6))
@@ -129,15 +129,15 @@ def draw_background(
     spans = np.array([high - low for low, high in bands])
     band = bands[rng.choice(len(bands), p=spans / spans.sum())]
     value = (max(0.05, band[0]), band[1])
-    wall = draw_colour(rng, value=value, saturation=(0.05, 0.45))
-    ground = draw_colour(rng, value=(0.25, 0.75), saturation=(0.05, 0.5))
+    wall = draw_colour(rng, value=value, saturation=(0.02, 0.25))
+    ground = draw_colour(rng, value=(0.25, 0.75), saturation=(0.02, 0.3))
     image = np.empty((height, period, 3), np.float32)
-    image[:horizon] = _textured(rng, period, horizon, wall, rng.uniform(6, 22))
-    image[horizon:] = _textured(rng, period, height - horizon, ground, rng.uniform(6, 22))
+    image[:horizon] = _textured(rng, period, horizon, wall, rng.uniform(4, 15))
+    image[horizon:] = _textured(rng, period, height - horizon, ground, rng.uniform(4, 15))
     _furnish(rng, image, horizon)
-    image[:horizon] = 0.6 * image[:horizon] + 0.4 * np.asarray(wall, np.float32)
+    image[:horizon] = 0.55 * image[:horizon] + 0.45 * np.asarray(wall, np.float32)
     image = cv2.GaussianBlur(
-        image, (0, 0), 0.006 * height * rng.uniform(0.6, 2.0), borderType=cv2.BORDER_REFLECT
+        image, (0, 0), 0.006 * height * rng.uniform(0.8, 2.2), borderType=cv2.BORDER_REFLECT
     )
     strip = np.clip(image, 0, 255).astype(np.uint8)
     return Background(np.concatenate([strip, strip[:, :view_width]], axis=1), period)

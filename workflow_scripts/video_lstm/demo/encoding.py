@@ -1,6 +1,5 @@
 """Frames into a video file with the ffmpeg program, driven through ffmpeg-python."""
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,22 +7,14 @@ import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
+from video_lstm.video.program import ffmpeg_program
+
 CODECS: dict[str, tuple[str, dict[str, object]]] = {
     ".mp4": ("mp4", {"vcodec": "libx264", "preset": "veryfast", "crf": 21, "g": 50}),
     ".avi": ("avi", {"vcodec": "mpeg4", "qscale:v": 4, "g": 50}),
     ".mkv": ("matroska", {"vcodec": "libx264", "preset": "veryfast", "crf": 21, "g": 50}),
 }
 """By suffix: the container's name and the encoder's options."""
-
-
-def ffmpeg_program() -> str:
-    """The ffmpeg on the path, else the one that imageio-ffmpeg brings along."""
-    found = shutil.which("ffmpeg")
-    if found:
-        return found
-    import imageio_ffmpeg
-
-    return imageio_ffmpeg.get_ffmpeg_exe()
 
 
 def encode(
@@ -50,7 +41,7 @@ def encode(
     source = ffmpeg.input(
         "pipe:", format="rawvideo", pix_fmt="yuv420p", s=f"{width}x{height}", framerate=rate
     )
-    command = source.output(str(part), format=container, **options, **exact)
+    command = source.output(f"file:{part.absolute()}", format=container, **options, **exact)
     command = command.global_args("-nostdin", "-loglevel", "error").overwrite_output()
     process = command.run_async(cmd=ffmpeg_program(), pipe_stdin=True, pipe_stderr=True)
     refused = False

@@ -6,9 +6,7 @@ apart.
 """
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,22 +20,12 @@ from video_lstm.demo.drawing import Clothes, Figure, dress
 from video_lstm.demo.encoding import encode
 from video_lstm.demo.skeleton import Array, Body, place_on_ground
 from video_lstm.errors import UserError
+from video_lstm.parallel import ordered_map
 
-DEFAULT_ACTIONS = (
-    "bend",
-    "box",
-    "jack",
-    "jump",
-    "run",
-    "side",
-    "skip",
-    "walk",
-    "wave1",
-    "wave2",
-)
 SIZES = ((320, 240), (240, 180))
 RATES = (25, 15)
-CLIPS_PER_PERFORMER = 2
+PERFORMERS = 24
+"""Of the labelled set; the pile has its own."""
 MARGIN = 10
 """Pixels drawn beyond each edge of the frame, for the camera to shake in."""
 FINE_RATE = 100
@@ -108,13 +96,13 @@ def draw_scene(
         size=size,
         rate=rate,
         facing=facing if rng.uniform() < 0.5 else 180 - facing,
-        stature=rng.uniform(0.66, 0.76),
+        stature=rng.uniform(0.68, 0.76),
         ground=ground,
         aside=rng.uniform(-0.08, 0.08),
         follow=rng.uniform(0.7, 1.0),
         tilt=rng.uniform(0, 12),
         shake=rng.uniform(0.001, 0.006),
-        noise=rng.uniform(2, 7),
+        noise=rng.uniform(1.5, 5),
         light=rng.uniform(0.85, 1.1),
     )
 
@@ -212,7 +200,7 @@ def _darken(image: NDArray[np.uint8], centre: tuple[int, int], axes: tuple[int, 
 
 @dataclass(frozen=True)
 class _Task:
-    """One video to render: picklable, and independent of every other."""
+    """One video to render, independent of every other."""
 
     path: Path
     name: str
@@ -226,7 +214,6 @@ class _Task:
 
 
 def _render(task: _Task) -> Path:
-    cv2.setNumThreads(1)
     rng = generator(task.seed, "movement", task.name)
     scene = draw_scene(task.seed, task.performer, task.clip, size=task.size, rate=task.rate)
     t, fine = frame_times(round(task.seconds * task.rate), task.rate)
@@ -240,19 +227,13 @@ def _render(task: _Task) -> Path:
 
 
 def _render_all(tasks: Sequence[_Task], workers: int, progress: Progress | None) -> list[Path]:
-    told = progress or (lambda: None)
-    if workers <= 1:
-        for task in tasks:
-            _render(task)
-            told()
-    else:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            futures = [pool.submit(_render, task) for task in tasks]
-            for future in as_completed(futures):
-                future.result()
-                told()
-    return [task.path for task in tasks]
+    paths = []
+    # Threads: OpenCV and the pipe to ffmpeg release the interpreter's lock, ffmpeg is a process.
+    for path in ordered_map(_render, tasks, max(1, workers)):
+        paths.append(path)
+        if progress is not None:
+            progress()
+    return paths
 
 
 def _check(sizes: Sequence[tuple[int, int]], rates: Sequence[float], seconds: float) -> None:
@@ -271,7 +252,7 @@ def _check(sizes: Sequence[tuple[int, int]], rates: Sequence[float], seconds: fl
 def render_labelled(
     root: Path,
     *,
-    actions: Sequence[str] = DEFAULT_ACTIONS,
+    actions: Sequence[str] = tuple(ACTIONS),
     videos_per_class: int = 24,
     seconds: float = 2.0,
     sizes: Sequence[tuple[int, int]] = SIZES,
@@ -287,12 +268,12 @@ def render_labelled(
     Args:
         root: folder to fill; made where missing.
         actions: the classes, names in ``video_lstm.demo.actions.ACTIONS``.
-        videos_per_class: two by each performer.
+        videos_per_class: the first 24 by a performer each, then again.
         seconds: length of each video.
         sizes: widths and heights in pixels, taken by turns.
         rates: frames per second, taken by turns.
         seed: everything follows from it.
-        workers: processes; the files do not depend on it.
+        workers: threads; the files do not depend on it.
         progress: called after each video.
 
     Returns:
@@ -310,8 +291,8 @@ def render_labelled(
     tasks = []
     for action in actions:
         for index in range(videos_per_class):
-            performer = f"g{index // CLIPS_PER_PERFORMER + 1:02d}"
-            clip = f"c{index % CLIPS_PER_PERFORMER + 1:02d}"
+            performer = f"g{index % PERFORMERS + 1:02d}"
+            clip = f"c{index // PERFORMERS + 1:02d}"
             name = f"{action}_{performer}_{clip}"
             tasks.append(
                 _Task(

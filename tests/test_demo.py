@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from video_lstm.demo.skeleton import (
     stack_channels,
 )
 from video_lstm.errors import UserError
+from video_lstm.settings import Action
 
 SEEDS = range(5)
 
@@ -275,3 +277,7 @@ def test_the_script_makes_a_whole_folder_and_leaves_a_full_one_alone(tmp_path, r
     again = run_script("render_demo", *options, check=False)
     assert again.returncode == 1 and "remove it first" in again.stderr
     assert digests(tmp_path) == before
+
+
+def test_the_settings_know_every_action():
+    assert set(get_args(Action)) == set(ACTIONS)

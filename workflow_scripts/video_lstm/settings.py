@@ -23,6 +23,9 @@ Variant = Literal[
     "composite_conditional_future",
 ]
 Stream = Literal["rgb", "flow1", "flow10"]
+Action = Literal[
+    "bend", "straighten", "sit", "stand", "jack", "jump", "walk", "run", "wave1", "wave2"
+]
 Labels = Annotated[int, Field(ge=1)] | Literal["all"]
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -193,7 +196,7 @@ class DemoSettings(Section):
     """Unlabelled videos."""
     pile_seconds: Annotated[float, Field(gt=0)] = 12.0
     """Length of an unlabelled video."""
-    actions: list[str] | None = None
+    actions: list[Action] | None = None
     """A choice of the actions; null takes all."""
 
 

@@ -1,5 +1,6 @@
 """The numbers of a run as tables: `scores.csv`, one line a number, and what is made of it."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -59,7 +60,7 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
         scores: as `collect_scores` returns.
 
     Returns:
-        One row per model, in the order of `ROWS`. Columns: `variant`; `mnist_cross_entropy` and
+        One row per model that was measured, in the order of `ROWS`. Columns: `variant`; `mnist_cross_entropy` and
         `patches_squared_error`, errors of the predicted future; then for each data set, stream
         and labelled subset `{dataset}_{stream}_{labels}_mean` and `..._std`, accuracy in percent
         over draws and splits (standard deviation of the sample, hence none for one number). NaN
@@ -79,14 +80,15 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
         ].groupby("variant")["value"]
         name = f"{cell.corpus}_{cell.stream}_{cell.labels}"
         columns[f"{name}_mean"], columns[f"{name}_std"] = rows.mean(), rows.std()
-    return pd.DataFrame(columns).reindex(pd.Index(ROWS, name="variant")).reset_index()
+    measured = [variant for variant in ROWS if variant in set(scores["variant"])]
+    return pd.DataFrame(columns).reindex(pd.Index(measured, name="variant")).reset_index()
 
 
 def write_csv(table: pd.DataFrame, path: Path, decimals: int) -> None:
     """Write a table, the same bytes for the same numbers; whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     table.to_csv(temporary, index=False, float_format=f"%.{decimals}f", lineterminator="\n")
     temporary.replace(path)
 

@@ -80,6 +80,8 @@ class _CpuLSTM(torch.autograd.Function):
         dh = torch.zeros_like(hs[0]) if grad_h is None else grad_h.clone()
         dc = torch.zeros_like(hs[0]) if grad_c is None else grad_c.clone()
         tanh_c, work = torch.empty_like(dh), torch.empty_like(dh)
+        # Summed over the steps while they are in the cache, over the batch at the end.
+        dp_i, dp_f, dp_o = dp = dh.new_zeros(3, batch, size) if needs_p else [None] * 3
 
         for t in reversed(range(steps)):
             if grad_out is not None:
@@ -93,11 +95,15 @@ class _CpuLSTM(torch.autograd.Function):
             _sigmoid_backward(torch.mul(dc, z, out=work), i, grad_input=di)
             _sigmoid_backward(torch.mul(dc, cs[t], out=work), f, grad_input=df)
             _tanh_backward(torch.mul(dc, i, out=work), z, grad_input=dz)
+            if needs_p:
+                dp_i.addcmul_(di, cs[t])
+                dp_f.addcmul_(df, cs[t])
+                dp_o.addcmul_(do, cs[t + 1])
             dc.mul_(f).addcmul_(di, p_i).addcmul_(df, p_f)
             if t or needs_h:
                 dh = product(grads[t].view(batch, -1), weight_h.t())
 
-        dx = dwx = dwh = db = dp = None
+        dx = dwx = dwh = db = None
         flat = grads.view(steps * batch, -1)
         fed = flat[ctx.silent * batch :]
         if needs_x:
@@ -111,11 +117,9 @@ class _CpuLSTM(torch.autograd.Function):
         if needs_b:
             db = flat.sum(0)
         if needs_p:
-            dp = torch.empty_like(peepholes)
-            seen = {0: cs[:-1], 1: cs[:-1], 2: cs[1:]}  # the output gate sees the new cell
-            for row, gate in enumerate((0, 1, 3)):
-                torch.sum(grads[:, :, gate] * seen[row], (0, 1), out=dp[row])
-        return dx, dh if needs_h else None, dc if needs_c else None, dwx, dwh, db, dp, None, None
+            dp = dp.sum(1)
+        dh, dc, dp = (g if n else None for g, n in ((dh, needs_h), (dc, needs_c), (dp, needs_p)))
+        return dx, dh, dc, dwx, dwh, db, dp, None, None
 
 
 def cpu_lstm(

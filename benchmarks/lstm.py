@@ -1,0 +1,156 @@
+"""The peephole LSTM side by side with what a user would take instead, forward and backward.
+
+Contenders: `peephole` (ours), `torch.nn.LSTM`, which has no peepholes, a naive loop over the steps
+(ours, path "reference"), and the time that the layer's matrix products alone would take at the best
+rate that a large product reaches on the machine. Runs are interleaved, so that a busy moment hits
+all, and the medians are compared. The ratio is how many times faster `peephole` is.
+
+torch.nn.LSTM always makes its input's gradient; ours is timed with and without, since a first layer
+on percepts never needs it.
+
+    python benchmarks/lstm.py --json lstm.json
+"""
+
+import argparse
+import json
+import math
+import multiprocessing
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
+from video_lstm.models.lstm import PeepholeLSTM
+from video_lstm.models.products import product
+
+INPUT_SIZE, STEPS = 4096, 16
+CASES = [(512, 32), (512, 100), (2048, 32), (2048, 100)]
+"""Hidden size and batch."""
+
+
+def contender(name: str, hidden_size: int) -> nn.Module:
+    """A layer by the name of a contender."""
+    if name == "torch.nn.LSTM":
+        return nn.LSTM(INPUT_SIZE, hidden_size)
+    path = "reference" if name == "naive loop" else "auto"
+    return PeepholeLSTM(INPUT_SIZE, hidden_size, path=path)
+
+
+def seconds(layer: nn.Module, x: torch.Tensor, weights: torch.Tensor) -> float:
+    """Of one forward and backward pass."""
+    x.grad = None
+    layer.zero_grad()
+    start = time.perf_counter()
+    layer(x)[0].backward(weights)
+    return time.perf_counter() - start
+
+
+def products_seconds(hidden_size: int, batch: int, input_gradient: bool) -> float:
+    """Of the layer's matrix products alone, at the best rate of a large one."""
+    side = 3072
+    a, b = torch.randn(2, side, side)
+    best = math.inf
+    for _ in range(5):
+        for multiply in (torch.mm, product):
+            start = time.perf_counter()
+            multiply(a, b)
+            best = min(best, time.perf_counter() - start)
+    of_inputs = STEPS * INPUT_SIZE * (3 if input_gradient else 2)
+    of_states = (STEPS - 1) * hidden_size * 3
+    multiplications = batch * 4 * hidden_size * (of_inputs + of_states)
+    return best * multiplications / side**3
+
+
+def high_water_mb() -> float:
+    """Of this process alone: getrusage would count what its parent once had (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def peak_mb(name: str, hidden_size: int, batch: int, input_gradient: bool) -> float:
+    """Memory that a process gains by one pass."""
+    torch.manual_seed(0)
+    layer = contender(name, hidden_size)
+    x = torch.randn(STEPS, batch, INPUT_SIZE, requires_grad=input_gradient)
+    weights = torch.ones(STEPS, batch, hidden_size)
+    product(torch.ones(1024, 1024), torch.ones(1024, 1024))
+    before = high_water_mb()
+    seconds(layer, x, weights)
+    return high_water_mb() - before
+
+
+def run_case(hidden_size: int, batch: int, input_gradient: bool, repeats: int) -> list[dict]:
+    """The rows of one size."""
+    names = ("peephole", "torch.nn.LSTM", "naive loop")
+    layers = {name: contender(name, hidden_size) for name in names}
+    x = torch.randn(STEPS, batch, INPUT_SIZE, requires_grad=input_gradient)
+    weights = torch.randn(STEPS, batch, hidden_size)
+    times: dict[str, list[float]] = {name: [] for name in (*names, "matrix products")}
+    for repeat in range(repeats + 1):
+        for name, layer in layers.items():
+            took = seconds(layer, x, weights)
+            if repeat:  # the first one warms up
+                times[name].append(took)
+        if repeat:
+            times["matrix products"].append(products_seconds(hidden_size, batch, input_gradient))
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        peaks = {n: pool.apply(peak_mb, (n, hidden_size, batch, input_gradient)) for n in names}
+    median = {name: statistics.median(values) for name, values in times.items()}
+    return [
+        {
+            "contender": "peephole",
+            "against": name,
+            "case": f"H {hidden_size}, D {INPUT_SIZE}, T {STEPS}, batch {batch}",
+            "input_gradient": input_gradient,
+            "seconds": median["peephole"],
+            "ratio": median[name] / median["peephole"],
+            "peak_mb": peaks["peephole"],
+            "against_peak_mb": peaks.get(name),
+        }
+        for name in times
+        if name != "peephole"
+    ]
+
+
+def main() -> None:
+    """Prints the table, and writes it where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here, too")
+    parser.add_argument("--repeats", type=int, default=7, help="timed runs of each (default 7)")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32, CPU")
+    print(f"{'case':36} {'input grad':10} {'seconds':>8} {'against':15} {'ratio':>5} {'MB':>11}")
+    rows = []
+    for hidden_size, batch in CASES:
+        for input_gradient in (True, False):
+            for row in run_case(hidden_size, batch, input_gradient, options.repeats):
+                other = row["against_peak_mb"]
+                memory = f"{row['peak_mb']:.0f}" + (f" / {other:.0f}" if other else "")
+                print(
+                    f"{row['case']:36} {'yes' if input_gradient else 'no':10} "
+                    f"{row['seconds']:8.3f} {row['against']:15} {row['ratio']:5.2f} {memory:>11}",
+                    flush=True,
+                )
+                rows.append(row)
+    for input_gradient in (True, False):
+        ratios = [
+            row["ratio"]
+            for row in rows
+            if row["against"] == "torch.nn.LSTM" and row["input_gradient"] == input_gradient
+        ]
+        word = "with" if input_gradient else "without"
+        print(
+            f"against torch.nn.LSTM {word} the input's gradient: "
+            f"geometric mean {statistics.geometric_mean(ratios):.2f}, least {min(ratios):.2f}"
+        )
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -61,9 +61,10 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per model that was measured, in the order of `ROWS`. Columns: `variant`;
-        `mnist_cross_entropy` and `patches_squared_error`, errors of the predicted future; then for each data set, stream
-        and labelled subset `{dataset}_{stream}_{labels}_mean` and `..._std`, accuracy in percent
-        over draws and splits (standard deviation of the sample, hence none for one number). NaN
+        `mnist_cross_entropy` and `patches_squared_error`, errors of the predicted future; then for
+        each data set, stream and labelled subset `{dataset}_{stream}_{labels}_mean` and
+        `..._std`, accuracy in percent over draws and splits (standard deviation of the sample,
+        hence none for one number). NaN
         where a model has no such number.
     """
     columns = {}

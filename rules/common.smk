@@ -57,6 +57,7 @@ wildcard_constraints:
 # Nothing is locked for good: the lock is the operating system's and goes with the process that
 # holds it, however that ends (profiles/default turns off Snakemake's own, which outlives kill -9).
 onstart:
+    global LOCK  # held for as long as the process lives
     os.makedirs(".snakemake", exist_ok=True)
     LOCK = open(".snakemake/run.lock", "a+")
     try:

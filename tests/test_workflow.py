@@ -129,14 +129,15 @@ def test_every_artifact_tells_where_it_comes_from(finished):
 
 def test_killed_and_started_again_ends_with_the_same_tables(finished, checkout, tmp_path):
     folder = copy(checkout, tmp_path / "project")
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", CONFIG]
-    command.append("results/table2.csv")
+    command = [sys.executable, "-m", "snakemake", "results/table2.csv", "--cores", "2"]
+    command += ["--configfile", CONFIG]
     for wait_for in ("results/percepts", "results/finetune"):
         with subprocess.Popen(
             command, cwd=folder, stdout=-3, stderr=-3, start_new_session=True
         ) as run:
             deadline = time.monotonic() + 300
-            while run.poll() is None and not any((folder / wait_for).rglob("*.h5")):
+            while not any((folder / wait_for).rglob("*.h5")):
+                assert run.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
             os.killpg(run.pid, signal.SIGKILL)
@@ -148,8 +149,8 @@ def test_killed_and_started_again_ends_with_the_same_tables(finished, checkout, 
 
 
 def test_a_second_run_at_the_same_time_says_who_is_working(project):
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", CONFIG]
-    command += ["results/table2.csv", "--forcerun", "pretrain_mnist"]
+    command = [sys.executable, "-m", "snakemake", "results/table2.csv", "--cores", "1"]
+    command += ["--forcerun", "pretrain_mnist", "--configfile", CONFIG]
     with subprocess.Popen(
         command, cwd=project, stdout=-3, stderr=-3, start_new_session=True
     ) as run:

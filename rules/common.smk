@@ -15,7 +15,8 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 
 from video_lstm.code import code_hashes
 from video_lstm.errors import UserError
-from video_lstm.settings import UNLABELLED, Section, VideoSource, load_settings
+from video_lstm.configuration import load_settings
+from video_lstm.settings import UNLABELLED, Section, VideoSource
 
 # Relative, so that a checkout that moves is not a changed command.
 SCRIPTS = os.path.relpath(os.path.join(workflow.basedir, "workflow_scripts"))

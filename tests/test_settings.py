@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from video_lstm.configuration import load_settings
 from video_lstm.errors import UserError
-from video_lstm.settings import Section, Settings, load_settings
+from video_lstm.settings import Section, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"}}

@@ -5,14 +5,11 @@ that is not here is refused. Each stage is handed its own section only, so that 
 makes only what depends on it again.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from video_lstm.errors import UserError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Variant = Literal[
     "autoencoder",
@@ -406,14 +403,7 @@ class PatchSettings(Section):
 class PretrainingSettings(Section):
     """Unsupervised learning: which variants, on what, and how (paper, section 2)."""
 
-    variants: list[Variant] = [
-        "autoencoder",
-        "conditional_autoencoder",
-        "future_predictor",
-        "conditional_future_predictor",
-        "composite",
-        "composite_conditional_future",
-    ]
+    variants: list[Variant] = list(get_args(Variant))
     percepts: PerceptPretraining = PerceptPretraining()
     mnist: PretrainSettings = PretrainSettings(input_frames=10, future_frames=10, layers=2)
     patches: PretrainSettings = PretrainSettings(layers=2)
@@ -482,63 +472,3 @@ class Settings(Section):
                     f"'{UNLABELLED}', 'mnist', 'patches'"
                 )
         return self
-
-
-# Reading a configuration ---------------------------------------------------------------------
-
-
-def load_settings(config: Mapping[str, Any], source: str = "config") -> Settings:
-    """Check a configuration and fill in the defaults.
-
-    Args:
-        config: as read from YAML.
-        source: what to call it in messages, usually the file's name.
-
-    Raises:
-        UserError: every unknown key with the nearest known one, every wrong value with its path.
-    """
-    try:
-        return Settings.model_validate(config)
-    except ValidationError as error:
-        problems = [_explain(dict(problem)) for problem in error.errors()]
-        raise UserError(f"{source}: " + "; ".join(problems)) from error
-
-
-def _explain(problem: dict[str, Any]) -> str:
-    """One problem of pydantic's as a phrase that a person can act on."""
-    # Without the names that pydantic gives to the members of unions.
-    unions = {"fraction", "group", "list", "constrained-int", "literal['all']"}
-    where = [part for part in problem["loc"] if part not in unions]
-    path = ".".join(map(str, where)) or "the configuration"
-    if problem["type"] == "extra_forbidden":
-        known = _known_keys(problem["loc"][:-1])
-        near = difflib.get_close_matches(str(where[-1]), known, n=1, cutoff=0.0)
-        return f"unknown setting '{path}'; did you mean '{near[0]}'?" if near else path
-    if problem["type"] == "missing":
-        return f"'{path}' is required"
-    message = problem["msg"].removeprefix("Value error, ")
-    value = problem["input"]
-    shown = "" if isinstance(value, dict) else f", found {value!r}"
-    return f"'{path}': {message[0].lower()}{message[1:]}{shown}"
-
-
-def _known_keys(path: tuple[int | str, ...]) -> list[str]:
-    """Keys that the section at `path` may have."""
-    models: list[type[BaseModel]] = [Settings]
-    for part in path:
-        inner = [
-            model
-            for outer in models
-            if part in outer.model_fields
-            for model in _models_in(outer.model_fields[str(part)].annotation)
-        ]
-        # Names of data sets and tags of unions lead to no other model.
-        models = inner or models
-    return [key for model in models for key in model.model_fields]
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a type annotation is made of."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]

@@ -1,14 +1,23 @@
 """Shared by all tests: where real data lies, and the scripts as a person would call them."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("VIDEO_LSTM_DATA", ROOT.parent / "shared" / "data"))
+
+# A busy machine is slow, not wrong.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
+
+# A suite that is started in the background inherits an ignored SIGINT, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

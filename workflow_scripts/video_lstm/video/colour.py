@@ -37,6 +37,8 @@ _LUMA_WEIGHTS = {
     9: (0.2627, 0.0593),
 }
 _JPEG_RANGE = int(ColorRange.JPEG)
+# An object where a name would be looked up for each frame.
+_RGB24 = av.VideoFormat("rgb24")
 # Bytes of RGB; the C library gives larger pieces of memory back to the system when they are freed.
 _SMALL = 100_000
 
@@ -211,7 +213,7 @@ class Converter:
             # The bare conversion does the same here, and costs less while frames are small; large
             # ones it takes from the system anew, where the filters have a pool.
             if self._small and not frame.interlaced_frame:
-                return _rgb_image(self._reformatter.reformat(frame, format="rgb24", threads=1))
+                return _rgb_image(self._reformatter.reformat(frame, format=_RGB24, threads=1))
             return _rgb_image(self._filtered(frame, "rgb24"))
         if self._planar and self._resized:
             return cv2.transform(self._yuv(frame), self.matrix)
@@ -319,11 +321,11 @@ def _planes(frame: av.VideoFrame) -> list[np.ndarray]:
 
 def _rgb_image(frame: av.VideoFrame) -> np.ndarray:
     """A view of an rgb24 frame, (H, W, 3)."""
-    plane, shape = frame.planes[0], (frame.height, frame.width, 3)
-    stride = plane.line_size
+    plane = frame.planes[0]
+    stride, height = plane.line_size, plane.height
     # A negative stride means that the rows lie in memory bottom up.
-    first = 0 if stride > 0 else (frame.height - 1) * -stride
-    return np.ndarray(shape, np.uint8, plane, first, (stride, 3, 1))
+    first = 0 if stride > 0 else (height - 1) * -stride
+    return np.ndarray((height, plane.width, 3), np.uint8, plane, first, (stride, 3, 1))
 
 
 def _subsampling(frame: av.VideoFrame, plane: np.ndarray) -> Size:

@@ -115,8 +115,9 @@ def walk(
         UnreadableVideoError: the size changes in mid-stream, a limit is passed, or decoding takes
             more than ``time_limit`` seconds.
     """
-    decode, frames, size = stream.codec_context.decode, 0, None
+    decode, frames, width, height = stream.codec_context.decode, 0, 0, 0
     end = time.monotonic() + time_limit
+    # What is done for every packet and frame is kept to little: it shows in small videos.
     for packet in _packets(container, stream, tally):
         try:
             decoded = decode(packet)
@@ -126,11 +127,11 @@ def walk(
             tally.errors += 1
             continue
         for frame in decoded:
-            if size != (frame.width, frame.height):
-                if size is not None:
-                    change = f"{size[0]}x{size[1]} to {frame.width}x{frame.height}"
+            if frame.width != width or frame.height != height:
+                if frames:
+                    change = f"{width}x{height} to {frame.width}x{frame.height}"
                     raise UnreadableVideoError(f"frame size changes at frame {frames}: {change}")
-                size = frame.width, frame.height
+                width, height = frame.width, frame.height
             frames += 1
             if frames > MAX_FRAMES:
                 raise UnreadableVideoError(f"more than {MAX_FRAMES} frames")

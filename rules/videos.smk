@@ -50,6 +50,8 @@ rule index_videos:
             source=source(wildcards.dataset),
             video=settings.video,
             seed=settings.seed,
+            # Like checkpoints, not an output: Snakemake would delete it before the job.
+            transcoded=f"results/transcoded/{wildcards.dataset}",
         ),
     message:
         "Indexing the videos of {wildcards.dataset}"

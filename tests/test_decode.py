@@ -327,20 +327,60 @@ def test_cut_files_are_told_from_whole_ones(tmp_path, videos):
             assert probe(path).status != "ok", path.name
 
 
-def test_a_size_that_changes_is_refused_and_can_be_mended(tmp_path):
+@pytest.fixture
+def changing(tmp_path):
+    """A video whose frame size changes after a second."""
     parts = [make(tmp_path / f"{size}.ts", X264, 1, size) for size in ("160x120", "96x80")]
-    path = tmp_path / "changing.ts"
+    path = tmp_path / "changing it's.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    assert probe(path).status == "frame size changes at frame 25: 160x120 to 96x80"
-    transcode(path, tmp_path / "mended.mp4")
-    info = probe(tmp_path / "mended.mp4")
-    assert (info.status, info.frames, info.width) == ("ok", 50, 160)
-    with pytest.raises(
-        UserError, match=r"text.mp4: expected a video that the ffmpeg program reads"
-    ):
-        (tmp_path / "text.mp4").write_text("no video")
-        transcode(tmp_path / "text.mp4", tmp_path / "never.mp4")
-    assert not list(tmp_path.glob("*never*"))
+    return path
+
+
+def test_a_sound_video_that_the_reader_refuses_is_transcoded_once(tmp_path, changing, videos):
+    refused = probe(changing)
+    assert refused.status == "frame size changes at frame 25: 160x120 to 96x80"
+    copies = tmp_path / "copies"
+    info = probe(changing, transcoded=copies)
+    assert (info.status, info.frames, info.width, info.height) == ("ok", 50, 160, 120)
+    assert info.sha256 == refused.sha256
+    assert list(copies.iterdir()) == [info.transcoded]
+    found = read_frames(info.transcoded, frames=50)
+    assert difference(found, program_frames(changing, 120, 160)).mean() < 3
+    made = info.transcoded.stat()
+    assert probe(changing, transcoded=copies) == info
+    assert info.transcoded.stat() == made
+    # Other bytes are another video, and what needs no copy gets none.
+    changing.write_bytes(changing.read_bytes() * 2)
+    again = probe(changing, transcoded=copies)
+    assert (again.status, again.frames) == ("ok", 100) and again.transcoded != info.transcoded
+    assert probe(make_kind(videos, "plain.mp4"), transcoded=copies).transcoded is None
+    slanted = tmp_path / "slanted.mp4"
+    plain = make_kind(videos, "plain.mp4")
+    ffmpeg("-display_rotation", 30, "-i", plain, "-c", "copy", slanted)
+    assert (probe(slanted, transcoded=copies).frames, len(list(copies.iterdir()))) == (50, 3)
+
+
+def test_what_is_broken_is_not_transcoded(tmp_path, changing, videos):
+    slanted, plain = tmp_path / "slanted.mp4", make_kind(videos, "plain.mp4")
+    copy = ("-c", "copy", "-movflags", "faststart")
+    ffmpeg("-display_rotation", 30, "-i", plain, *copy, slanted)
+    content = slanted.read_bytes()
+    files = {
+        # Refused at its first frame, for another reason than what it lacks at the end.
+        "slanted_and_cut.mp4": content[: int(0.6 * len(content))],
+        "cut.mp4": plain.read_bytes()[:9000],
+        "list.ts": f"ffconcat version 1.0\nfile '{changing}'\n".encode(),
+        "empty.ts": b"",
+    }
+    for name, held in files.items():
+        (tmp_path / name).write_bytes(held)
+        info = probe(tmp_path / name, transcoded=tmp_path / "copies")
+        assert info.status != "ok" and info.transcoded is None, (name, info)
+    slow = probe(changing, time_limit=0.05, transcoded=tmp_path / "copies")
+    assert "takes more than" in slow.status
+    with pytest.raises(UnreadableVideoError, match="the ffmpeg program fails on it"):
+        transcode(tmp_path / "list.ts", tmp_path / "copies" / "never.mp4", 60)
+    assert not list((tmp_path / "copies").glob(".*"))
 
 
 def test_declared_sizes_beyond_the_limit_are_not_decoded(tmp_path, videos):
@@ -385,7 +425,7 @@ def serve_badly(pipe):
     """A worker that a file can kill or hold for ever."""
     pipe.send(None)
     while True:
-        path, _ = pipe.recv()
+        path, *_ = pipe.recv()
         if "killer" in path.name:
             os.kill(os.getpid(), signal.SIGSEGV)
         if "holder" in path.name:

@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_videos import make, make_kind
 
+from video_lstm import artifacts
 from video_lstm.errors import UserError
+from video_lstm.percepts.extract import read_shard
 from video_lstm.settings import VideoSettings, VideoSource
 from video_lstm.video import index as indexing
+from video_lstm.video.decode import read_frames
 from video_lstm.video.index import build_index, read_videos, summarise
 from video_lstm.video.layouts import find_videos
 from video_lstm.video.probe import probe
@@ -33,7 +36,11 @@ def video(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch):
     """Files here are good enough to be probed without worker processes, slow to start."""
-    monkeypatch.setattr(indexing, "probe_all", lambda paths, *_: [probe(path) for path in paths])
+    monkeypatch.setattr(
+        indexing,
+        "probe_all",
+        lambda paths, *_, transcoded=None: [probe(path, transcoded=transcoded) for path in paths],
+    )
 
 
 def plant(root, files):
@@ -393,6 +400,38 @@ def test_the_script_writes_the_table(tmp_path, video, run_script):
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "no: expected the folder of a data set's videos" in done.stderr
     assert not (tmp_path / "c.h5").exists()
+
+
+def test_a_transcoded_video_is_one_like_any_other(tmp_path, video, run_script):
+    root, copies = tmp_path / "root", tmp_path / "copies"
+    parts = [make(tmp_path / f"{size}.ts", seconds=1, size=size) for size in ("160x120", "96x80")]
+    changing = b"".join(part.read_bytes() for part in parts)
+    plant(root, {"a.avi": video, "b.ts": changing, "c.ts": b"no video"})
+    plant(copies, {".left.mp4.1.part": b"half", "old.mp4": b"of a video that is gone"})
+    options = ["--source", json.dumps({"kind": "unlabelled", "root": str(root)}), "--threads", 2]
+    out = tmp_path / "videos.h5"
+    assert (
+        "1 frame size changes at frame 25"
+        in run_script("index_videos", *options, "--output", out).stderr
+    )
+    identity = artifacts.identity(out)
+    options += ["--transcoded", copies, "--output", out]
+    done = run_script("index_videos", *options)
+    assert "2 of 3 videos can be used (4 seconds); 1 of them transcoded ('b.ts')" in done.stderr
+    table = read_videos(out)
+    copy = table.file(1)
+    assert list(copies.iterdir()) == [copy] and table.file(0) == root / "a.avi"
+    assert table.videos[1].sha256 == hashlib.sha256(changing).hexdigest()
+    assert artifacts.identity(out) != identity
+    before = out.read_bytes()
+    run_script("index_videos", *options)
+    assert out.read_bytes() == before
+    # A stage that reads frames reads those of the copy.
+    clips = tmp_path / "clips.h5"
+    run_script("sample_clips", "--videos", out, "--output", clips)
+    _, pieces = read_shard(out, clips)
+    assert [piece.path for piece in pieces] == [root / "a.avi", copy]
+    assert len(read_frames(copy, 0, pieces[1].frames, rate=30)) == 60
 
 
 def test_weizmann(real_data):

@@ -74,7 +74,7 @@ def main(arguments: Arguments) -> None:
     done = start + partial.clips
     segments = [
         Segment(
-            Path(table.root, table.videos[clip.video].path),
+            table.file(clip.video),
             table.videos[clip.video].native_frames,
             clip.first + at,
             min(SEGMENT + 1, clip.frames - at),

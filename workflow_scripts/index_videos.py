@@ -27,6 +27,8 @@ class Arguments(CommandLine):
     """How files become frames."""
     seed: int = 0
     """Of splits that are drawn."""
+    transcoded: Path | None = None
+    """Folder for copies of sound videos that the reader refuses; without it they are left out."""
 
 
 def main(arguments: Arguments) -> None:
@@ -39,7 +41,12 @@ def main(arguments: Arguments) -> None:
         progress.update(done - progress.done)
 
     table = build_index(
-        arguments.source, arguments.video, arguments.seed, max(1, arguments.threads), tell
+        arguments.source,
+        arguments.video,
+        arguments.seed,
+        max(1, arguments.threads),
+        tell,
+        arguments.transcoded,
     )
     for note in table.notes:
         logger.warning("%s: %s", table.root, note)

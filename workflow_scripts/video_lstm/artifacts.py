@@ -25,8 +25,9 @@ from video_lstm.errors import UserError
 
 SCHEMAS: dict[str, tuple[int, frozenset[str]]] = {
     # name: (version, data sets and groups that are always there)
-    "videos": (1, frozenset({"id", "path", "class", "label", "group", "splits", "frames", "width",
-                             "height", "rate", "duration", "status", "sha256", "classes"})),
+    "videos": (2, frozenset({"id", "path", "class", "label", "group", "splits", "frames", "width",
+                             "height", "rate", "duration", "status", "sha256", "transcoded",
+                             "classes"})),
     "clips": (1, frozenset({"video", "first", "frames", "label"})),
     "flow": (1, frozenset({"encoded", "offsets", "clip", "clip_offsets"})),
     "percepts": (1, frozenset({"percepts", "clip", "clip_offsets"})),

@@ -79,7 +79,7 @@ def read_shard(
     start, stop = cut_shards([clip.frames for clip in rows], shards)[shard]
     return np.arange(start, stop, dtype=np.int32), [
         Piece(
-            path=Path(table.root, table.videos[clip.video].path),
+            path=table.file(clip.video),
             first=clip.first,
             frames=clip.frames,
             rate=rate,

@@ -90,7 +90,7 @@ def plan(
             video = table.videos[clip.video]
             cuts.append(
                 ClipCuts(
-                    path=Path(table.root, video.path),
+                    path=table.file(clip.video),
                     native_frames=video.native_frames,
                     first=clip.first,
                     rate=rate,

@@ -17,7 +17,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from video_lstm.errors import UserError
-from video_lstm.video.source import UnreadableVideoError
+from video_lstm.video.source import UnreadableVideoError, UnsupportedVideoError
 
 Kind = Literal["rgb", "gray", "yuv"]
 Size = tuple[int, int]
@@ -86,7 +86,7 @@ class Orientation:
             return cls(False, d < 0, a < 0)
         if largest > 0 and max(abs(a), abs(d)) < largest * np.sin(np.pi / 180):
             return cls(True, b < 0, c < 0)
-        raise UnreadableVideoError("turned by an angle that is not a multiple of 90 degrees")
+        raise UnsupportedVideoError("turned by an angle that is not a multiple of 90 degrees")
 
     def size(self, stored: Size) -> Size:
         """(height, width) on display of a stored (height, width), or the reverse."""

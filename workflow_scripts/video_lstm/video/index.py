@@ -49,6 +49,9 @@ class Video:
     status: str
     """``ok``, or in plain words why the video is left out."""
     sha256: str
+    """Of the file's bytes."""
+    transcoded: str = ""
+    """The copy to read in place of the file, where the reader refuses the file itself."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ class VideoTable:
         """Rows of the videos that can be used."""
         return [row for row, video in enumerate(self.videos) if video.status == OK]
 
+    def file(self, row: int) -> Path:
+        """What to read for the video in a row."""
+        video = self.videos[row]
+        return Path(video.transcoded or os.path.join(self.root, video.path))  # noqa: PTH118
+
 
 def build_index(
     source: VideoSource,
@@ -77,6 +85,7 @@ def build_index(
     seed: int = 0,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    transcoded: Path | None = None,
 ) -> VideoTable:
     """Find and probe every video of a data set.
 
@@ -86,6 +95,8 @@ def build_index(
         seed: of splits that are drawn.
         workers: files probed at a time.
         progress: called with the files done and the files in all.
+        transcoded: folder for copies of sound videos that the reader refuses; afterwards it holds
+            those that the table names. None: such videos are left out.
 
     Raises:
         UserError: the root or a list is missing, a list names files that are not there, no video
@@ -100,7 +111,12 @@ def build_index(
         if progress is not None:
             progress(done, len(paths))
 
-    probed = dict(zip(open_rows, probe_all(paths, workers, tell), strict=True))
+    infos = probe_all(paths, workers, tell, transcoded=transcoded)
+    probed = dict(zip(open_rows, infos, strict=True))
+    if transcoded is not None and transcoded.is_dir():
+        # Copies of what is no longer there, and what a killed job left behind.
+        for file in set(transcoded.iterdir()) - {info.transcoded for info in infos}:
+            file.unlink()
     labels = {name: label for label, name in enumerate(layout.classes)}
     videos = []
     for row, (entry, marks) in enumerate(zip(layout.entries, layout.marks, strict=True)):
@@ -141,6 +157,7 @@ def _video(
         duration=info.duration,
         status=status,
         sha256=info.sha256,
+        transcoded=str(info.transcoded or ""),
     )
 
 
@@ -151,6 +168,9 @@ def summarise(table: VideoTable) -> str:
     length = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds:.0f} seconds"
     words = f"{len(usable)} of {len(table.videos)} videos can be used ({length}"
     words += f", {len(table.classes)} classes)" if table.classes else ")"
+    copies = [video for video in usable if video.transcoded]
+    if copies:
+        words += f"; {len(copies)} of them transcoded ({copies[0].path!r})"
     left_out = [video for video in table.videos if video.status != OK]
     if not left_out:
         return words
@@ -167,7 +187,8 @@ def summarise(table: VideoTable) -> str:
 
 def contents(table: VideoTable) -> str:
     """SHA-256 of what the files hold, by their paths: the same bytes give the same digest."""
-    held = [(video.path, video.sha256) for video in table.videos]
+    # The name of a copy follows from the original's bytes and how it was made.
+    held = [(v.path, v.sha256, os.path.basename(v.transcoded)) for v in table.videos]  # noqa: PTH119
     return hashlib.sha256(repr(held).encode()).hexdigest()
 
 
@@ -182,6 +203,7 @@ def write_videos(file: h5py.File, table: VideoTable) -> None:
     write_strings(file, "group", [v.group for v in videos])
     write_strings(file, "status", [v.status for v in videos])
     write_strings(file, "sha256", [v.sha256 for v in videos])
+    write_strings(file, "transcoded", [v.transcoded for v in videos])
     write_strings(file, "classes", table.classes)
     for name in ("label", "frames", "native_frames", "width", "height"):
         file[name] = np.array([getattr(v, name) for v in videos], np.int32)
@@ -207,6 +229,7 @@ def read_videos(path: Path) -> VideoTable:
             ),
             read_strings(file, "status"),
             read_strings(file, "sha256"),
+            read_strings(file, "transcoded"),
             strict=True,
         )
         return VideoTable(

@@ -5,15 +5,17 @@ import multiprocessing
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from video_lstm.video.colour import Converter
+from video_lstm.video.program import RECIPE, transcode
 from video_lstm.video.source import (
     MAX_SECONDS,
     Tally,
     UnreadableVideoError,
+    UnsupportedVideoError,
     declared_seconds,
     new_clock,
     open_video,
@@ -51,19 +53,23 @@ class VideoInfo:
     """Of the file's bytes; empty where it cannot be read."""
     status: str
     """``ok``, or in plain words why the file is of no use."""
+    transcoded: Path | None = None
+    """The copy to read in place of the file, which the numbers are of; None: the file itself."""
 
 
-def probe(path: Path, time_limit: float = TIME_LIMIT) -> VideoInfo:
+def probe(path: Path, time_limit: float = TIME_LIMIT, transcoded: Path | None = None) -> VideoInfo:
     """Decode a whole video and count. Never raises for what a file holds.
 
     Args:
         path: a local file.
         time_limit: seconds that decoding may take.
+        transcoded: folder where a sound file that the reader refuses is encoded again, once for
+            its bytes; None: refused it stays.
     """
-    digest = ""
+    end, digest, declared = time.monotonic() + time_limit, "", 0.0
     try:
         with open_video(path) as (container, stream):
-            digest = _sha256(path)
+            digest, declared = _sha256(path), declared_seconds(container, stream)
             clock, tally = new_clock(stream), Tally()
             height = width = 0
             for frame in walk(container, stream, tally, time_limit):
@@ -73,12 +79,30 @@ def probe(path: Path, time_limit: float = TIME_LIMIT) -> VideoInfo:
                     height, width = convert(frame).shape[:2]
                 if clock.tick(raw_stamp(container, stream, frame)) > MAX_SECONDS:
                     raise UnreadableVideoError("its time stamps make no sense")
-            declared = declared_seconds(container, stream)
         _check_whole(clock.frames, clock.duration, declared, tally)
     except UnreadableVideoError as error:
-        return VideoInfo(0, 0, 0, 0.0, 0.0, digest or _sha256(path), str(error))
+        digest = digest or _sha256(path)
+        if isinstance(error, UnsupportedVideoError) and transcoded is not None:
+            return _transcoded(path, digest, declared, transcoded, end)
+        return VideoInfo(0, 0, 0, 0.0, 0.0, digest, str(error))
     rate = clock.frames / clock.duration
     return VideoInfo(clock.frames, width, height, rate, clock.duration, digest, "ok")
+
+
+def _transcoded(path: Path, digest: str, declared: float, folder: Path, end: float) -> VideoInfo:
+    """Probe of the copy of a video in the folder, which is made where it is not there yet."""
+    recipe = hashlib.sha256(f"{digest} {RECIPE}".encode()).hexdigest()
+    copy = folder / f"{recipe[:32]}.mp4"
+    try:
+        if not copy.exists():
+            transcode(path, copy, end - time.monotonic())
+        info = probe(copy, end - time.monotonic())
+        if info.status == "ok":
+            # Of the original: what the program could not read is not in the copy.
+            _check_whole(info.frames, info.duration, declared, Tally())
+    except (UnreadableVideoError, OSError) as error:
+        info = VideoInfo(0, 0, 0, 0.0, 0.0, "", str(error))
+    return replace(info, sha256=digest, transcoded=copy if info.status == "ok" else None)
 
 
 def probe_all(
@@ -86,6 +110,7 @@ def probe_all(
     workers: int,
     progress: Callable[[int], None] | None = None,
     time_limit: float = TIME_LIMIT,
+    transcoded: Path | None = None,
 ) -> list[VideoInfo]:
     """Probe many files, each in a worker process, so that no file can take the caller down.
 
@@ -97,6 +122,7 @@ def probe_all(
         workers: processes at work at a time.
         progress: called with the number of files done, after each.
         time_limit: seconds that decoding one video may take.
+        transcoded: as for :func:`probe`.
 
     Returns:
         One :class:`VideoInfo` a path, in the order of ``paths``.
@@ -108,7 +134,7 @@ def probe_all(
         while len(results) < len(paths):
             for worker in team:
                 if worker.job is None and todo:
-                    worker.start(todo.popleft(), paths, time_limit)
+                    worker.start(todo.popleft(), paths, time_limit, transcoded)
             busy = [worker for worker in team if worker.job is not None]
             ready = wait([worker.pipe for worker in busy], timeout=1.0)
             for worker in busy:
@@ -129,7 +155,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self.job: int | None = None
-        self._end = 0.0
+        self._limit = self._end = 0.0
         self._hire()
 
     def _hire(self) -> None:
@@ -141,11 +167,14 @@ class _Worker:
         theirs.close()
         self._ready = False
 
-    def start(self, job: int, paths: Sequence[Path], time_limit: float) -> None:
+    def start(
+        self, job: int, paths: Sequence[Path], time_limit: float, transcoded: Path | None
+    ) -> None:
         self.job = job
         # The worker minds the limit itself between packets; this is for a call that never returns.
-        self._end = time.monotonic() + time_limit + _GRACE
-        self.pipe.send((paths[job], time_limit))
+        self._limit = time_limit + _GRACE
+        self._end = time.monotonic() + self._limit
+        self.pipe.send((paths[job], time_limit, transcoded))
 
     def finish(self, heard: bool, paths: Sequence[Path]) -> VideoInfo | None:
         """The result of the job where there is one by now."""
@@ -161,9 +190,10 @@ class _Worker:
                         "is the calling script's main part under `if __name__ == '__main__':`?"
                     ) from None
             if result is None:
-                self._ready = True
+                # Its own start, slow on a busy machine, is not held against its first file.
+                self._ready, self._end = True, time.monotonic() + self._limit
                 return None
-        elif time.monotonic() > self._end:
+        elif self._ready and time.monotonic() > self._end:
             result = "decoding it hangs"
         else:
             return None
@@ -185,10 +215,10 @@ def _serve(pipe: Connection) -> None:
     pipe.send(None)
     while True:
         try:
-            path, time_limit = pipe.recv()
+            job = pipe.recv()
         except (EOFError, KeyboardInterrupt):
             return
-        pipe.send(probe(path, time_limit))
+        pipe.send(probe(*job))
 
 
 def _check_whole(frames: int, duration: float, declared: float, tally: Tally) -> None:

@@ -1,13 +1,36 @@
 """The ffmpeg program: for encoding, and for what the in-process reader refuses."""
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import ffmpeg
 import imageio_ffmpeg
 
-from video_lstm.errors import UserError
-from video_lstm.video.source import FORMATS
+from video_lstm.video.source import (
+    FORMATS,
+    MAX_FRAMES,
+    MAX_PIXELS,
+    MAX_STREAMS,
+    UnreadableVideoError,
+)
+
+MAX_ERROR_RATE = 0.1
+"""Share of packets that may fail to decode before the program gives up."""
+
+RECIPE = {
+    "format": "mp4",
+    "vcodec": "libx264",
+    "crf": 16,
+    "preset": "veryfast",
+    "pix_fmt": "yuv420p",
+    # Sizes in 4:2:0 are even; an odd frame gains a row or column.
+    "vf": "pad=ceil(iw/2)*2:ceil(ih/2)*2",
+    "fps_mode": "passthrough",
+    "threads": 1,
+}
+"""How a video is encoded again: nearly without loss, every frame kept with its time."""
 
 
 def ffmpeg_program() -> str:
@@ -15,47 +38,49 @@ def ffmpeg_program() -> str:
     return shutil.which("ffmpeg") or imageio_ffmpeg.get_ffmpeg_exe()
 
 
-def transcode(path: Path, out: Path) -> None:
-    """Re-encode a video as H.264 in MP4, every frame kept with its time, for the reader to read.
+def transcode(path: Path, out: Path, time_limit: float) -> None:
+    """Encode a video again as H.264 in MP4, for the reader to read.
 
-    For files whose frame size changes in mid-stream (the first size wins), or whose codec only the
-    program knows.
+    For files whose frame size changes in mid-stream (the first size wins), that are turned by an
+    odd angle, or whose codec only the program knows. The limits of the reader hold here too.
 
     Args:
         path: a local video file.
         out: written at once under its final name, or not at all.
+        time_limit: seconds that it may take.
 
     Raises:
-        UserError: the program cannot read it either; with its last word on why.
+        UnreadableVideoError: the program does not read it either, with its last word on why.
     """
-    part = out.with_name(f".{out.name}.part")
+    # Unique to the process: the orphan of a killed run may still be writing its own.
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
     source = ffmpeg.input(
-        f"file:{path.absolute()}", protocol_whitelist="file", format_whitelist=FORMATS
-    )
-    run = source.video.output(
-        f"file:{part.absolute()}",
-        format="mp4",
-        vcodec="libx264",
-        crf=16,
-        preset="veryfast",
-        pix_fmt="yuv420p",
-        # Sizes in 4:2:0 are even; an odd frame gains a row or column.
-        vf="pad=ceil(iw/2)*2:ceil(ih/2)*2",
-        fps_mode="passthrough",
+        f"file:{path.absolute()}",
+        protocol_whitelist="file",
+        format_whitelist=FORMATS,
+        max_streams=MAX_STREAMS,
+        max_pixels=MAX_PIXELS,
         threads=1,
     )
+    target = source.video.output(f"file:{part.absolute()}", **RECIPE, **{"frames:v": MAX_FRAMES})
+    # The program's own limits (of time: seconds of CPU) hold when nobody is left to stop it.
+    limits = ["-timelimit", str(int(time_limit) + 1), "-max_error_rate", str(MAX_ERROR_RATE)]
+    command = [ffmpeg_program(), "-nostdin", "-v", "error", *limits]
     try:
-        run.run(
-            cmd=[ffmpeg_program(), "-nostdin", "-v", "error"],
-            capture_stderr=True,
-            overwrite_output=True,
+        out.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            target.overwrite_output().compile(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=max(0.0, time_limit),
+            check=True,
         )
         part.replace(out)
-    except ffmpeg.Error as error:
-        words = error.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise UserError(
-            f"{path}: expected a video that the ffmpeg program reads, found: "
-            f"{words[-1] if words else 'nothing'}; leave the file out or mend it"
-        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise UnreadableVideoError(f"transcoding takes more than {time_limit:.0f} s") from error
+    except subprocess.CalledProcessError as error:
+        words = error.stderr.decode("utf-8", "replace").strip().splitlines() or ["no word why"]
+        raise UnreadableVideoError(f"the ffmpeg program fails on it ({words[-1][:200]})") from error
     finally:
         part.unlink(missing_ok=True)

@@ -47,6 +47,10 @@ class UnreadableVideoError(UserError):
     """A video file cannot be decoded; the message says why, without the file's name."""
 
 
+class UnsupportedVideoError(UnreadableVideoError):
+    """A video that is sound, as far as is known, but not one for this reader."""
+
+
 @dataclass
 class Tally:
     """What happened while a file was read."""
@@ -62,6 +66,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a local file and its best video stream, decoding with one thread.
 
     Raises:
+        UnsupportedVideoError: no decoder for its codec.
         UnreadableVideoError: not a regular file, empty, not a video, or beyond the limits.
     """
     try:
@@ -92,7 +97,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         if stream is None or stream.disposition & stream.disposition.attached_pic:
             raise UnreadableVideoError("no video stream")
         if stream.codec_context is None:
-            raise UnreadableVideoError("no decoder for its codec")
+            raise UnsupportedVideoError("no decoder for its codec")
         if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
             size = f"{stream.codec_context.width}x{stream.codec_context.height}"
             raise UnreadableVideoError(f"frames of {size} are beyond the limit of 8K")
@@ -112,8 +117,8 @@ def walk(
     As the ffmpeg program does, a packet that does not decode is skipped and the next one tried.
 
     Raises:
-        UnreadableVideoError: the size changes in mid-stream, a limit is passed, or decoding takes
-            more than ``time_limit`` seconds.
+        UnsupportedVideoError: the size changes in mid-stream.
+        UnreadableVideoError: a limit is passed, or decoding takes more than ``time_limit`` seconds.
     """
     decode, frames, width, height = stream.codec_context.decode, 0, 0, 0
     end = time.monotonic() + time_limit
@@ -130,7 +135,7 @@ def walk(
             if frame.width != width or frame.height != height:
                 if frames:
                     change = f"{width}x{height} to {frame.width}x{frame.height}"
-                    raise UnreadableVideoError(f"frame size changes at frame {frames}: {change}")
+                    raise UnsupportedVideoError(f"frame size changes at frame {frames}: {change}")
                 width, height = frame.width, frame.height
             frames += 1
             if frames > MAX_FRAMES:

@@ -97,17 +97,6 @@ def test_what_is_no_artifact_is_refused_in_one_line(tmp_path, damage, told):
     assert "\n" not in str(error.value)
 
 
-def test_a_link_to_another_file_is_not_followed(tmp_path):
-    path, other = tmp_path / "clips.h5", tmp_path / "other.h5"
-    write_clips(path)
-    write_clips(other)
-    with h5py.File(path, "a") as file:
-        del file["label"]
-        file["label"] = h5py.ExternalLink(str(other), "label")
-    with pytest.raises(UserError, match="label"), artifacts.open_artifact(path, "clips"):
-        pass
-
-
 def test_a_memory_map_is_the_data_set(tmp_path):
     path = tmp_path / "percepts.h5"
     values = np.random.default_rng(0).standard_normal((50, 7)).astype(np.float16)

@@ -138,21 +138,40 @@ def open_artifact(path: Path, schema: str) -> Iterator[h5py.File]:
             f"{path}: expected a '{schema}' artifact, found no readable HDF5 file; {again}"
         ) from error
     with file:
-        found = (file.attrs.get("schema"), file.attrs.get("schema_version"))
+        try:
+            found = (file.attrs.get("schema"), file.attrs.get("schema_version"))
+            missing, elsewhere = sorted(required - set(file)), _elsewhere(file)
+        except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{path}: expected a '{schema}' artifact, found a damaged one; {again}"
+            ) from error
         if found != (schema, version):
             raise UserError(
                 f"{path}: expected schema '{schema}' version {version}, found {found[0]!r} version "
                 f"{found[1]}; {again}"
             )
-        missing = [
-            name
-            for name in sorted(required)
-            # An external link would read a file that nobody named.
-            if not isinstance(file.get(name, getlink=True), h5py.HardLink)
-        ]
         if missing:
             raise UserError(f"{path}: a '{schema}' artifact, but without {missing}; {again}")
+        if elsewhere:
+            raise UserError(
+                f"{path}: expected an artifact that holds its data itself, found {elsewhere} "
+                f"elsewhere; {again}"
+            )
         yield file
+
+
+def _elsewhere(group: h5py.Group) -> list[str]:
+    """Names that stand for data in other places, from where a file nobody named would be read."""
+    found: list[str] = []
+    for name in group:
+        held = None
+        if isinstance(group.get(name, getlink=True), h5py.HardLink):
+            held = group[name]
+        if isinstance(held, h5py.Group):
+            found += _elsewhere(held)
+        elif held is None or held.is_virtual or held.external:
+            found.append(f"{group.name.rstrip('/')}/{name}")
+    return found
 
 
 def identity(path: Path) -> str:

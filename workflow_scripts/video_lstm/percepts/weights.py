@@ -35,7 +35,8 @@ def read_weights(path: Path, sha256: str | None = None) -> dict[str, torch.Tenso
             state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path}: weights cannot be read ({error.strerror or error})") from error
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError,
+            LookupError, TypeError, AttributeError) as error:  # fmt: skip
         reason = str(error).split("\n", 1)[0]
         raise UserError(
             f"{path}: expected weights as .safetensors or as torch.save writes a state_dict, found "

@@ -53,6 +53,8 @@ wildcard_constraints:
     frames="mnist|patches",
     variant="|".join(["single_frame", "lstm_baseline", *settings.pretraining.variants]),
     labels=r"\d+|all",
+    other="rgb|flow1|flow10",
+    choice=r"\d+",
 
 
 # Nothing is locked for good: the lock is the operating system's and goes with the process that
@@ -88,6 +90,16 @@ def command(script, **values):
         text = value.model_dump_json() if isinstance(value, Section) else str(value)
         words += [f"--{name.replace('_', '-')}", shlex.quote(text)]
     return " ".join(words)
+
+
+def options(input, *roles):
+    """Input files as options of the script, by their roles; what has no files is left out."""
+    files = {role: input.get(role) for role in roles}
+    return " ".join(
+        f"--{role.replace('_', '-')} {shlex.join([found] if isinstance(found, str) else found)}"
+        for role, found in files.items()
+        if found
+    )
 
 
 def narrow(section, kind):

@@ -75,16 +75,10 @@ def pretraining_inputs(wildcards):
 
 def pretraining_files(wildcards, input):
     """The same as options of the script."""
-    words = []
-    for role in pretraining_inputs(wildcards):
-        files = getattr(input, role)
-        words += [
-            f"--{role.replace('_', '-')}",
-            *([files] if isinstance(files, str) else files),
-        ]
-    if "videos" in input.keys():
-        words += ["--split", wildcards.corpus.split("_split")[1]]
-    return " ".join(words)
+    split = wildcards.corpus.split("_split")[1:] if "videos" in input.keys() else []
+    return " ".join(
+        [options(input, *pretraining_inputs(wildcards)), *(["--split", *split] if split else [])]
+    )
 
 
 def pretrained(wildcards):
@@ -95,16 +89,49 @@ def pretrained(wildcards):
     return [f"results/pretrain/{which}/{wildcards.stream}/{wildcards.variant}.h5"]
 
 
+def finetuned_file(dataset, split, stream, variant, labels):
+    """One classifier on one labelled subset."""
+    return f"results/finetune/{dataset}/split{split}/{stream}/{variant}/{labels}.h5"
+
+
 def finetuned_files():
     """Every classifier of every subset of labels."""
     return [
-        f"results/finetune/{dataset}/split{split}/{stream}/{variant}/{labels}.h5"
-        for dataset, labelled in settings.datasets.items()
-        for split in labelled.use_splits
-        for stream in settings.streams
+        finetuned_file(*run, variant, labels)
+        for run in runs()
         for variant in CLASSIFIERS
         for labels in settings.finetuning.labels
     ]
+
+
+def validated_files(labelled, split, stream, variant, labels, **others):
+    """A classifier on validation videos, with each choice of settings."""
+    choices = range(max(len(settings.finetuning.choices), 1))
+    folder = f"results/validate/{labelled}/split{split}/{stream}/{variant}/{labels}"
+    return [f"{folder}/{choice}.h5" for choice in choices]
+
+
+def paper_table_files(number):
+    """The classifiers that table 1, 3 or 4 is made of."""
+    composite = [name for name in CLASSIFIERS if name == "composite"]
+    if number == "1":
+        variants = ["single_frame", "lstm_baseline", *composite]
+        return [finetuned_file(*run, variant, "all") for run in runs() for variant in variants]
+    if number == "3":
+        return [
+            finetuned_file(dataset, split, stream, variant, labels)
+            for dataset, split, stream in runs()
+            if stream == settings.streams[0]
+            for variant in CLASSIFIERS[1:]
+            for labels in (settings.datasets[dataset].small_labels, "all")
+        ]
+    fused = [
+        f"results/fuse/{dataset}/split{split}/{settings.streams[0]}+{stream}/{variant}/all.h5"
+        for dataset, split, stream in runs()
+        if stream != settings.streams[0]
+        for variant in composite
+    ]
+    return [finetuned_file(*run, variant, "all") for run in runs() for variant in composite] + fused
 
 
 def prediction_files():

@@ -3,16 +3,43 @@
 from video_lstm.settings import FinetuneSettings
 
 
-rule finetune_classifier:
-    """Classifiers from 1, 10 or all labelled videos per class, over several draws of them."""
-    input:
-        videos="results/videos/{labelled}.h5",
-        clips="results/clips/{labelled}.h5",
-        percepts=lambda wildcards: percept_shards(
+def classifier_inputs(wildcards):
+    """What a classifier is trained on, and from."""
+    return {
+        "videos": f"results/videos/{wildcards.labelled}.h5",
+        "clips": f"results/clips/{wildcards.labelled}.h5",
+        "percepts": percept_shards(
             wildcards.labelled,
             features(wildcards.labelled, wildcards.split, wildcards.stream),
         ),
-        pretrained=pretrained,
+        "pretrained": pretrained(wildcards),
+    }
+
+
+def classifier_command(wildcards, **values):
+    """The command line of a classifier, but for its files."""
+    return command(
+        "finetune_classifier",
+        device=settings.device,
+        dataset=wildcards.labelled,
+        split=wildcards.split,
+        stream=wildcards.stream,
+        variant=wildcards.variant,
+        labels=wildcards.labels,
+        units=settings.pretraining.percepts.units,
+        layers=settings.pretraining.percepts.layers,
+        seed=settings.seed,
+        **values,
+    )
+
+
+rule finetune_classifier:
+    """Classifiers from 1, 10 or all labelled videos per class, over several draws of them."""
+    input:
+        unpack(classifier_inputs),
+        validated=lambda wildcards: (
+            validated_files(**wildcards) if settings.finetuning.choices else []
+        ),
     output:
         "results/finetune/{labelled}/split{split}/{stream}/{variant}/{labels}.h5",
     log:
@@ -27,29 +54,85 @@ rule finetune_classifier:
         gpu=GPU,
     params:
         code=code("finetune_classifier"),
-        pretrained=lambda wildcards, input: (
-            f"--pretrained {input.pretrained}" if input.pretrained else ""
-        ),
-        command=lambda wildcards: command(
-            "finetune_classifier",
-            device=settings.device,
-            dataset=wildcards.labelled,
-            split=wildcards.split,
-            stream=wildcards.stream,
-            variant=wildcards.variant,
-            labels=wildcards.labels,
-            units=settings.pretraining.percepts.units,
-            layers=settings.pretraining.percepts.layers,
+        files=lambda wildcards, input: options(input, "pretrained", "validated"),
+        command=lambda wildcards: classifier_command(
+            wildcards,
             finetuning=narrow(settings.finetuning, FinetuneSettings),
-            seed=settings.seed,
         ),
     message:
         "Fine-tuning {wildcards.variant} on {wildcards.labels} labelled videos per class of"
         " {wildcards.labelled}, split {wildcards.split}, {wildcards.stream}"
     shell:
         "python {params.command} --videos {input.videos} --clips {input.clips}"
-        " --percepts {input.percepts} {params.pretrained} --output {output}"
+        " --percepts {input.percepts} {params.files} --output {output}"
         " --checkpoints results/checkpoints --threads {threads} --log {log}"
+
+
+rule validate_classifier:
+    """The same on a part of the training videos, with one choice of settings, to choose by."""
+    input:
+        unpack(classifier_inputs),
+    output:
+        "results/validate/{labelled}/split{split}/{stream}/{variant}/{labels}/{choice}.h5",
+    log:
+        "results/logs/validate/{labelled}_split{split}_{stream}_{variant}_{labels}_{choice}.log",
+    benchmark:
+        "results/benchmarks/validate/{labelled}_split{split}_{stream}_{variant}_{labels}_{choice}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=8000,
+        runtime=720,
+        gpu=GPU,
+    params:
+        code=code("finetune_classifier"),
+        files=lambda wildcards, input: options(input, "pretrained"),
+        command=lambda wildcards: classifier_command(
+            wildcards,
+            finetuning=settings.finetuning.choice(int(wildcards.choice)),
+            validation=settings.finetuning.validation,
+        ),
+    message:
+        "Validating choice {wildcards.choice} of settings for {wildcards.variant} on"
+        " {wildcards.labels} labelled videos per class of {wildcards.labelled}, split"
+        " {wildcards.split}, {wildcards.stream}"
+    shell:
+        "python {params.command} --videos {input.videos} --clips {input.clips}"
+        " --percepts {input.percepts} {params.files} --output {output}"
+        " --checkpoints results/checkpoints --threads {threads} --log {log}"
+
+
+rule fuse_streams:
+    """Two streams' class probabilities, averaged with a weight that validation videos chose."""
+    input:
+        first="results/finetune/{labelled}/split{split}/{stream}/{variant}/{labels}.h5",
+        second="results/finetune/{labelled}/split{split}/{other}/{variant}/{labels}.h5",
+        first_validated=lambda wildcards: validated_files(**wildcards),
+        second_validated=lambda wildcards: validated_files(
+            **{**wildcards, "stream": wildcards.other}
+        ),
+    output:
+        "results/fuse/{labelled}/split{split}/{stream}+{other}/{variant}/{labels}.h5",
+    log:
+        "results/logs/fuse/{labelled}_split{split}_{stream}+{other}_{variant}_{labels}.log",
+    benchmark:
+        "results/benchmarks/fuse/{labelled}_split{split}_{stream}+{other}_{variant}_{labels}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("fuse_streams"),
+        files=lambda wildcards, input: options(
+            input, "first", "second", "first_validated", "second_validated"
+        ),
+        command=command("fuse_streams"),
+    message:
+        "Fusing {wildcards.stream} and {wildcards.other} of {wildcards.labelled}, split"
+        " {wildcards.split}, {wildcards.variant}"
+    shell:
+        "python {params.command} {params.files} --output {output} --log {log}"
 
 
 rule collect_scores:
@@ -104,3 +187,53 @@ rule make_table2:
         "Making table 2"
     shell:
         "python {params.command} --scores {input} --output {output} --log {log}"
+
+
+rule summarise_accuracy:
+    """Means with their intervals, and what every variant gains over lstm_baseline."""
+    input:
+        "results/scores.csv",
+    output:
+        "results/accuracy.csv",
+    log:
+        "results/logs/summarise_accuracy.log",
+    benchmark:
+        "results/benchmarks/summarise_accuracy.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("summarise_accuracy"),
+        command=command("summarise_accuracy"),
+    message:
+        "Summing up the accuracies"
+    shell:
+        "python {params.command} --scores {input} --output {output} --log {log}"
+
+
+rule make_paper_table:
+    """Tables 1, 3 and 4: accuracies beside the published ones."""
+    input:
+        lambda wildcards: paper_table_files(wildcards.number),
+    output:
+        "results/table{number}.csv",
+    log:
+        "results/logs/make_table{number}.log",
+    benchmark:
+        "results/benchmarks/make_table{number}.tsv"
+    wildcard_constraints:
+        number="[134]",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("make_paper_table"),
+        command=lambda wildcards: command("make_paper_table", table=f"table{wildcards.number}"),
+    message:
+        "Making table {wildcards.number}"
+    shell:
+        "python {params.command} --finetuned {input} --output {output} --log {log}"

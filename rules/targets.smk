@@ -14,7 +14,7 @@ rule tables:
     """All tables: what snakemake makes where no target is named."""
     default_target: True
     input:
-        "results/table2.csv",
+        expand("results/{table}.csv", table=["table1", "table2", "table3", "table4", "accuracy"]),
 
 
 rule clips:

@@ -115,9 +115,9 @@ SETTINGS = {
 }
 
 
-def finetuned(folder, variant="lstm_baseline", labels="all", **finetuning):
+def finetuned(folder, variant="lstm_baseline", labels="all", options=(), **finetuning):
     """What finetune_classifier makes of a data set: scores, labels, videos, accuracy, measure."""
-    output = folder / f"{variant}_{labels}_{len(finetuning)}.h5"
+    output = folder / f"{variant}_{labels}_{len(finetuning)}{''.join(dict(options))}.h5"
     pretrained = folder / f"{variant}.h5"
     finetune_classifier.main(
         finetune_classifier.Arguments(
@@ -132,6 +132,7 @@ def finetuned(folder, variant="lstm_baseline", labels="all", **finetuning):
             labels=labels,
             units=8,
             finetuning=SETTINGS | finetuning,
+            **dict(options),
             checkpoints=folder / "checkpoints",
             device="cpu",
         )
@@ -234,7 +235,7 @@ def test_no_test_video_reaches_the_weights(tmp_path, variant):
 
 def test_validation_takes_the_place_of_the_test_videos(tmp_path):
     folder = data_set(tmp_path / "data")
-    found = finetuned(folder, validation=0.34)
+    found = finetuned(folder, options={"validation": 0.34})
     assert found["measure"] == "validation_accuracy"
     per_class = TRAINING + len(LENGTHS)
     assert all(row % per_class < TRAINING for row in found["video"])
@@ -244,6 +245,22 @@ def test_validation_takes_the_place_of_the_test_videos(tmp_path):
     assert len(found["video"]) == sum(
         row % TRAINING in groups for row in range(33) if row % per_class < TRAINING
     )
+
+
+def test_settings_are_those_that_validation_prefers(tmp_path):
+    folder = data_set(tmp_path / "data")
+    choices = []
+    for number, training in enumerate(({"learning_rate": 1e-9}, {}, {"learning_rate": 1e-9})):
+        finetuned(folder, options={"validation": 0.34}, training=SETTINGS["training"] | training)
+        choices.append(folder / f"choice{number}.h5")
+        (folder / "lstm_baseline_all_1validation.h5").rename(choices[-1])
+    worst = SETTINGS["training"] | {"learning_rate": 1e-9}
+    chosen = finetuned(folder, options={"validated": choices}, training=worst)
+    plain = finetuned(folder)
+    np.testing.assert_array_equal(chosen["scores"], plain["scores"])
+    assert chosen["finetuning"] == plain["finetuning"]
+    with pytest.raises(UserError, match="expected scores of validation videos"):
+        finetuned(folder, options={"validated": [folder / "lstm_baseline_all_0.h5"]})
 
 
 # Pretrained encoders ------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def checkout(tmp_path_factory):
 def finished(checkout, tmp_path_factory):
     """The project after one run."""
     folder = copy(checkout, tmp_path_factory.mktemp("finished") / "project")
-    snakemake(folder, "results/table2.csv")
+    snakemake(folder, "tables")
     return folder
 
 
@@ -97,6 +97,18 @@ def test_the_table_is_the_scores_averaged(finished):
     accuracy = chosen[chosen.labels == "1"].value
     assert len(accuracy) == 2  # draws
     assert table.loc["composite", "tiny_rgb_1_mean"] == pytest.approx(accuracy.mean(), abs=0.06)
+
+
+def test_tables_1_3_and_4_are_made_of_the_same_classifiers(finished):
+    tables = {n: pd.read_csv(finished / f"results/table{n}.csv") for n in (1, 2, 3, 4)}
+    tables = {n: table.set_index("variant") for n, table in tables.items()}
+    assert list(tables[1].index) == ["single_frame", "lstm_baseline", "composite"]
+    assert list(tables[3].index) == ROWS[1:]
+    for n, cell in ((1, "flow1_all"), (1, "rgb_all"), (3, "rgb_1"), (3, "rgb_all")):
+        ours = tables[n][f"tiny_{cell}_mean"]
+        assert ours.equals(tables[2].loc[ours.index, f"tiny_{cell}_mean"]), (n, cell)
+    assert list(tables[4].stream) == ["rgb", "flow1", "rgb+flow1"]
+    assert tables[4]["mean"].between(0, 100).all()
 
 
 def test_a_second_run_does_nothing_and_says_so(finished):

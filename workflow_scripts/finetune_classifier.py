@@ -2,8 +2,9 @@
 
 Reads the percepts of a labelled set and, but for `single_frame` and `lstm_baseline`, a pretrained
 encoder-decoder. Draws labelled subsets of the split's training videos, trains a classifier on each,
-and writes the class probabilities of every test video and the accuracy of each draw. A job that was
-killed goes on from its checkpoint.
+and writes the class probabilities of every test video and the accuracy of each draw. With
+--validation a part of the training videos takes the place of the test videos, which then play no
+part: so settings are chosen. A job that was killed goes on from its checkpoint.
 """
 
 import logging
@@ -12,15 +13,22 @@ from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
-from video_lstm.evaluation.recognition import Videos, cut_validation, read_split, score_videos
+from video_lstm.evaluation.recognition import (
+    Videos,
+    best_validated,
+    cut_validation,
+    read_split,
+    score_videos,
+)
 from video_lstm.evaluation.subsets import labelled_subset
 from video_lstm.sequences.percepts import PerceptStore
-from video_lstm.settings import FinetuneSettings, Labels, Positive, Stream, Variant
+from video_lstm.settings import FinetuneSettings, Fraction, Labels, Positive, Stream, Variant
 from video_lstm.training.checkpoints import remove_checkpoint
 from video_lstm.training.finetuning import Build, finetune, from_pretrained, from_scratch
 
@@ -55,6 +63,11 @@ class Arguments(CommandLine):
     layers: Positive = 1
     """Layers of `lstm_baseline`."""
     finetuning: FinetuneSettings = FinetuneSettings()
+    validation: Fraction | None = None
+    """Score this share of the training videos, in whole groups, and train on the others."""
+    validated: list[Path] = Field(default_factory=list)
+    """What this script made with --validation and other settings: those of the best are taken, in
+    place of --finetuning."""
     seed: int = 0
     """Of the subsets, the weights and the batches."""
     checkpoints: Path
@@ -70,13 +83,18 @@ def main(arguments: Arguments) -> None:
     provenance = arguments.provenance(inputs(arguments), device_name)
     key = provenance.attributes("finetuned")["identity"]
     settings, store = arguments.finetuning, PerceptStore(arguments.percepts)
+    if arguments.validated:
+        best = best_validated(arguments.validated)
+        with artifacts.open_artifact(best, "finetuned") as file:
+            settings = FinetuneSettings.model_validate_json(file.attrs["finetuning"])
+        logger.info("settings chosen by validation: %s", best)
     train, test, classes = read_split(arguments.videos, arguments.clips, arguments.split)
     measure = "accuracy"
-    if settings.validation is not None:
+    if arguments.validation is not None:
         measure = "validation_accuracy"
-        train, test = cut_validation(train, settings.validation, arguments.seed)
+        train, test = cut_validation(train, arguments.validation, arguments.seed)
     check_percepts(store, train, test, arguments)
-    build = builder(arguments, store, train, classes)
+    build = builder(arguments, settings, store, train, classes)
 
     scores, curves, kept = [], {}, []
     for draw in range(settings.draws):
@@ -100,6 +118,7 @@ def main(arguments: Arguments) -> None:
     with artifacts.create(arguments.output, "finetuned", provenance) as file:
         told = arguments.model_dump(include={"dataset", "stream", "split", "variant"})
         file.attrs.update(told | {"labels": str(arguments.labels), "measure": measure})
+        file.attrs["finetuning"] = settings.model_dump_json()
         file["scores"] = np.stack(scores)
         file["video"], file["label"] = test.rows, test.labels
         file["accuracy"] = accuracy
@@ -112,6 +131,7 @@ def inputs(arguments: Arguments) -> dict[str, Path]:
     """The files that the scores follow from, by role."""
     roles = {"videos": arguments.videos, "clips": arguments.clips}
     roles |= {f"percepts_{shard}": path for shard, path in enumerate(arguments.percepts)}
+    roles |= {f"validated_{choice}": path for choice, path in enumerate(arguments.validated)}
     return roles | ({"pretrained": arguments.pretrained} if arguments.pretrained else {})
 
 
@@ -125,9 +145,14 @@ def check_percepts(store: PerceptStore, train: Videos, test: Videos, arguments: 
         )
 
 
-def builder(arguments: Arguments, store: PerceptStore, train: Videos, classes: int) -> Build:
+def builder(
+    arguments: Arguments,
+    settings: FinetuneSettings,
+    store: PerceptStore,
+    train: Videos,
+    classes: int,
+) -> Build:
     """How the classifier that is asked for is built."""
-    settings = arguments.finetuning
     pretrained = arguments.variant not in ("single_frame", "lstm_baseline")
     if pretrained != (arguments.pretrained is not None):
         needs, found = ("a file", "none") if pretrained else ("none", arguments.pretrained)

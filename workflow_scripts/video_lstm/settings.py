@@ -147,8 +147,16 @@ class LabelledSet(VideoSource):
     kind: Literal["folders", "ucf101", "hmdb51"] = "folders"
     use_splits: list[Positive] = [1]
     """The splits that are run; results are averaged over them."""
+    small: Positive | None = None
+    """Labelled videos per class of the small set of table 3; by default the paper's 10 of UCF-101
+    and 4 of HMDB-51, and 10 of any other."""
     shards: Positive = 1
     """How many jobs extraction is cut into."""
+
+    @property
+    def small_labels(self) -> int:
+        """Labelled videos per class of the small set of table 3 (paper, section 3.5)."""
+        return self.small or {"hmdb51": 4}.get(self.kind, 10)
 
     @property
     def split_count(self) -> int:
@@ -422,9 +430,6 @@ class FinetuneSettings(Section):
     """Train the softmax only."""
     dropout: Probability = 0.5
     """Between layers, never in time (Zaremba et al. 2014)."""
-    validation: Fraction | None = None
-    """For the choice of settings: this share of the training videos, in whole groups, is scored in
-    place of the test videos. null scores the test videos."""
     training: TrainingSettings = TrainingSettings(steps=600, batch=64, weight_decay=1e-4)
 
 
@@ -433,6 +438,25 @@ class FinetuningSettings(FinetuneSettings):
 
     labels: list[Labels] = [1, 10, "all"]
     """Labelled training videos per class."""
+    choices: list[dict[str, Any]] = []
+    """Settings to choose between, each as what it changes of these (`{training: {steps: 200}}`).
+    Every classifier is first trained with each of them on a part of the training videos, and takes
+    the one that does best on the rest. None: nothing is chosen."""
+    validation: Fraction = 0.2
+    """Share of the training videos, in whole groups, that choices are made on: of settings, and of
+    the weights by which streams are fused."""
+
+    def choice(self, number: int) -> FinetuneSettings:
+        """The settings that one of the choices stands for; without choices, 0 is the only one."""
+        shared = self.model_dump(include=set(FinetuneSettings.model_fields))
+        changed = self.choices[number] if self.choices else {}
+        return FinetuneSettings.model_validate(_merge(shared, changed))
+
+    @model_validator(mode="after")
+    def _choices_are_settings(self) -> Self:
+        for number in range(len(self.choices)):
+            self.choice(number)
+        return self
 
 
 class Settings(Section):

@@ -49,7 +49,7 @@ def collect_scores(finetuned: Sequence[Path], predictions: Sequence[Path]) -> pd
             f"{second}: expected numbers of its own, found those that {first} tells too; "
             "name one of the two"
         )
-    scores = scores.sort_values(IDENTIFIED_BY, key=_rank, ignore_index=True)
+    scores = scores.sort_values(IDENTIFIED_BY, key=rank, ignore_index=True)
     return scores[["measure", "value", "unit", *IDENTIFIED_BY[1:]]]
 
 
@@ -73,7 +73,7 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
         columns[f"{corpus}_{error}"] = rows.groupby("variant")["value"].mean()
     accuracies = scores[scores["measure"] == "accuracy"]
     cells = accuracies[["corpus", "stream", "labels"]].drop_duplicates()
-    for cell in cells.sort_values(["corpus", "stream", "labels"], key=_rank).itertuples():
+    for cell in cells.sort_values(["corpus", "stream", "labels"], key=rank).itertuples():
         rows = accuracies[
             (accuracies["corpus"] == cell.corpus)
             & (accuracies["stream"] == cell.stream)
@@ -134,7 +134,7 @@ def _unit(measure: str) -> str:
     return next((unit for name, unit in _UNITS.items() if measure.endswith(name)), "")
 
 
-def _rank(column: pd.Series) -> pd.Series:
+def rank(column: pd.Series) -> pd.Series:
     """Sort key: models and streams in their order, numbers before "all", the rest by name."""
     order = {name: f"{place:04d}" for place, name in enumerate([*ROWS, *get_args(Stream)])}
     return column.map(lambda name: order.get(name, name.zfill(8) if name.isdigit() else name))

@@ -1,0 +1,138 @@
+"""Accuracies: intervals, paired gains, published figures beside them, and late fusion."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from video_lstm.artifacts import Provenance, create, open_artifact, write_arrays
+from video_lstm.errors import UserError
+from video_lstm.evaluation.accuracy import beside_published, interval, summarise, wide
+from video_lstm.evaluation.fusion import choose_weight
+from video_lstm.evaluation.tables import collect_scores
+
+
+def classified(path, scores, truth, measure="accuracy", **told):
+    """An artifact as finetune_classifier writes it."""
+    scores, truth = np.asarray(scores, np.float32), np.asarray(truth, np.int32)
+    about = {"dataset": "ucf101", "split": 1, "stream": "rgb", "variant": "composite"}
+    with create(path, "finetuned", Provenance("test", {}, "0")) as file:
+        file.attrs.update(about | {"labels": "all", "measure": measure} | told)
+        write_arrays(file, "curves", {})
+        file["scores"], file["label"] = scores, truth
+        file["video"] = np.arange(len(truth), dtype=np.int32)
+        file["accuracy"] = (scores.argmax(2) == truth).mean(1)
+    return path
+
+
+def right(*shares, videos=20):
+    """Scores of two classes, all videos of the first: right for a share of them in every draw."""
+    good = np.arange(videos)[None] < np.round(np.array(shares)[:, None] * videos)
+    return np.stack([good, ~good], -1).astype(float)
+
+
+@pytest.fixture
+def scores(tmp_path):
+    """Three draws of a baseline and of a composite that gains 10, 20 and 30 points."""
+    zeros = np.zeros(20)
+    return collect_scores(
+        [
+            classified(tmp_path / "a.h5", right(0.2, 0.4, 0.6), zeros, variant="lstm_baseline"),
+            classified(tmp_path / "b.h5", right(0.3, 0.6, 0.9), zeros),
+            classified(tmp_path / "c.h5", right(0.5), zeros, labels="10"),
+        ],
+        [],
+    )
+
+
+def test_the_interval_is_students():
+    # n = 4, mean 2.5, deviation 1.29099; the 0.975 quantile of t with 3 degrees is 3.18245.
+    assert interval(np.array([1.0, 2, 3, 4])) == pytest.approx((0.44574, 4.55426), abs=1e-4)
+    assert np.isnan(interval(np.array([1.0]))).all()
+
+
+def test_gains_are_paired_draw_by_draw(scores):
+    table = summarise(scores).set_index(["labels", "variant"])
+    assert list(table.index) == [
+        ("10", "composite"),
+        ("all", "lstm_baseline"),
+        ("all", "composite"),
+    ]
+    gained = table.loc[("all", "composite")]
+    assert (gained.n, gained["mean"], gained.gain) == (3, pytest.approx(60), pytest.approx(20))
+    # Of 10, 20, 30: deviation 10, and the t of 2 degrees of freedom is 4.30265.
+    half = 4.30265 * 10 / np.sqrt(3)
+    assert gained[["gain_low", "gain_high"]].tolist() == pytest.approx(
+        [20 - half, 20 + half], abs=1e-3
+    )
+    # No baseline on the same subset, no gain; and none of the baseline over itself.
+    assert table.gain.isna().tolist() == [True, True, False]
+
+
+def test_published_figures_stand_beside_what_they_are_about(scores):
+    table = beside_published(scores, "table3")
+    told = table.set_index(["corpus", "stream", "labels", "variant"]).published
+    assert told["ucf101", "rgb", "all", "composite"] == 75.8
+    assert told["ucf101", "rgb", "10", "composite"] == 67.0  # the small set
+    assert set(table.corpus) == {"ucf101"}  # nothing of data sets that were not run
+    assert set(table.verified) == {"no"}
+    printed = wide(table).set_index("variant")
+    assert printed.loc["composite", "ucf101_rgb_all_mean"] == pytest.approx(60)
+    assert printed.loc["autoencoder", "ucf101_rgb_all_published"] == 75.1
+    assert np.isnan(printed.loc["autoencoder", "ucf101_rgb_all_mean"])
+
+
+def test_published_figures_are_told_once_and_in_full():
+    from video_lstm.evaluation.accuracy import _PUBLISHED
+
+    table = pd.read_csv(_PUBLISHED, dtype=str, keep_default_na=False)
+    assert not table.duplicated(["table", "model", "corpus", "stream", "labels"]).any()
+    assert set(table.verified) == {"yes", "no"}
+    assert (table.drop(columns="labels") != "").all().all()
+
+
+def test_fusion_weighs_by_validation_and_keeps_the_labels_of_both(tmp_path, run_script):
+    """Flow is right on the even videos, RGB on the odd ones and, barely, wrong on the even."""
+    truth = np.arange(10) % 2
+    sure, unsure = np.array([0.9, 0.1]), np.array([0.45, 0.55])
+    flow = np.stack([sure if label == 0 else unsure[::-1] for label in truth])[None]
+    rgb = np.stack([unsure if label == 0 else sure[::-1] for label in truth])[None]
+    files = {}
+    for role, measure in (("", "accuracy"), ("-validated", "validation_accuracy")):
+        for name, scored, stream in (("first", rgb, "rgb"), ("second", flow, "flow1")):
+            path = tmp_path / f"{name}{role}.h5"
+            files[f"--{name}{role}"] = classified(path, scored, truth, measure, stream=stream)
+    options = [word for pair in files.items() for word in pair]
+    run_script("fuse_streams", *options, "--output", tmp_path / "fused.h5")
+    with open_artifact(tmp_path / "fused.h5", "finetuned") as file:
+        assert file.attrs["weight"] == 0.5
+        assert file.attrs["stream"] == "rgb+flow1"
+        assert file["accuracy"][()] == [1.0]
+        np.testing.assert_allclose(file["scores"][()], (rgb + flow) / 2, atol=1e-6)
+    fused = collect_scores([tmp_path / "fused.h5"], [])
+    assert fused.stream.tolist() == ["rgb+flow1"]
+
+
+def test_a_stream_that_is_worth_nothing_gets_no_weight(tmp_path):
+    truth = np.arange(10) % 2
+    good = np.stack([1 - truth, truth], -1)[None] * 0.2 + 0.4
+    noise = np.stack([truth, 1 - truth], -1)[None] * 1.0
+    paths = [
+        [classified(tmp_path / f"{name}.h5", scored, truth, "validation_accuracy", stream=name)]
+        for name, scored in (("rgb", good), ("flow1", noise))
+    ]
+    assert choose_weight(*paths) > 0.8
+    assert choose_weight(*reversed(paths)) < 0.2
+
+
+def test_nothing_is_chosen_by_test_videos(tmp_path):
+    scored = right(0.5)
+    tested = classified(tmp_path / "test.h5", scored, np.zeros(20))
+    with pytest.raises(UserError, match=r"test\.h5: expected scores of validation videos"):
+        choose_weight([tested], [tested])
+
+
+def test_what_does_not_belong_together_is_not_fused(tmp_path):
+    one = classified(tmp_path / "a.h5", right(0.5), np.zeros(20), "validation_accuracy")
+    two = classified(tmp_path / "b.h5", right(0.5), np.zeros(20), "validation_accuracy", split=2)
+    with pytest.raises(UserError, match=r"b\.h5: expected scores of \('ucf101', '1'"):
+        choose_weight([one], [two])

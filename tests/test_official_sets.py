@@ -1,0 +1,96 @@
+"""UCF-101 and HMDB-51 as they unpack, at their smallest, from files to all four tables."""
+
+import pandas as pd
+import pytest
+import yaml
+from made_videos import make
+from test_workflow import CODE, ROOT, checkout, snakemake  # noqa: F401
+
+UCF = {"Archery": "Archery", "HandstandPushups": "HandStandPushups"}
+HMDB = {"shake_hands": "shake_hands", "wave": "wave"}
+FILMS = ["#122_Up_The_Beach_In_Chiba__Japan", '(HQ)_Dan\'s "Climb"', "-Best & last [x]", "Été!"]
+CONFIG = """
+datasets:
+  ucf101: {kind: ucf101, root: data/UCF-101, use_splits: [1, 2], small: 1}
+  hmdb51: {kind: hmdb51, root: data/hmdb51_org, lists: data/lists, small: 1}
+unlabelled: {root: data/hmdb51_org, clip_seconds: 1, hours: 0.001}
+video: {rate: 10}
+flow: {height: 32, width: 40}
+percepts: {height: 32, width: 40, crop: 32}
+flow_convnet: {channels: [2, 2, 2, 2, 2], fc6: 4, fc7: 4, crop: 32, training: {steps: 1, batch: 2}}
+mnist: {size: 16, digit_size: 8, test_sequences: 2}
+patches: {size: 8, colour: false, height: 32, width: 40, train_sequences: 4, test_sequences: 2}
+pretraining:
+  variants: [composite]
+  percepts: {units: 4, input_frames: 4, future_frames: 2, training: {steps: 1, batch: 2}}
+  mnist: {units: 4, input_frames: 2, future_frames: 2, training: {steps: 1, batch: 2}}
+  patches: {units: 4, input_frames: 2, future_frames: 2, training: {steps: 1, batch: 2}}
+finetuning:
+  labels: [all]
+  draws: 2
+  validation: 0.4
+  choices: [{}, {dropout: 0.1, training: {learning_rate: 0.01}}]
+  training: {steps: 1, batch: 2, warmup_steps: 0}
+"""
+
+
+def plant(data):
+    """Both data sets under `data`, with the names and marks of the official ones."""
+    video = make(data.parent / "video.avi", "-c:v libxvid", size="64x48").read_bytes()
+    for name, spelled in UCF.items():
+        for group in range(1, 7):
+            path = data / "UCF-101" / name / f"v_{spelled}_g{group:02d}_c01.avi"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(video)
+    lists = data / "ucfTrainTestlist"
+    lists.mkdir()
+    (lists / "classInd.txt").write_text("1 Archery\n2 HandstandPushups\n")
+    for split in (1, 2, 3):
+        files = [(f"{n}/v_{n}_g{g:02d}_c01.avi", g) for n in UCF for g in range(1, 7)]
+        tested = {2 * split - 1, 2 * split}
+        (lists / f"testlist0{split}.txt").write_text(
+            "".join(f"{file}\n" for file, group in files if group in tested)
+        )
+        (lists / f"trainlist0{split}.txt").write_text(
+            "".join(f"{f} {1 + f.startswith('H')}\n" for f, g in files if g not in tested)
+        )
+    (data / "lists").mkdir()
+    for name in HMDB:
+        marks = [f"{film}_{name}_f_cm_np1_ri_bad_{n}.avi" for film in FILMS for n in (0, 1)]
+        for file in marks:
+            path = data / "hmdb51_org" / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(video)
+        for split in (1, 2, 3):
+            sides = [(1, 1, 1, 1, 1, 0, 2, 2)[(n + 2 * split) % 8] for n in range(8)]
+            (data / "lists" / f"{name}_test_split{split}.txt").write_text(
+                "".join(f"{file} {side} \n" for file, side in zip(marks, sides, strict=True))
+            )
+
+
+@pytest.fixture(scope="module")
+def results(checkout, tmp_path_factory):  # noqa: F811
+    """What a run on both makes."""
+    plant(checkout / "data")
+    (checkout / "official.yaml").write_text(CONFIG)
+    yaml.safe_load(CONFIG)
+    snakemake(checkout, "tables", config="official.yaml")
+    return checkout / "results"
+
+
+def test_all_four_tables_with_the_published_figures_beside(results):
+    one, two, three, four = (pd.read_csv(results / f"table{n}.csv") for n in (1, 2, 3, 4))
+    assert list(one.variant) == list(two.variant) == ["single_frame", "lstm_baseline", "composite"]
+    assert one.ucf101_rgb_all_published.tolist() == [72.2, 74.5, 75.8]
+    assert one.hmdb51_rgb_all_published.tolist() == [40.1, 42.8, 44.1]
+    told = three.set_index("variant")
+    assert told.loc["lstm_baseline", "ucf101_rgb_all_published"] == 74.5
+    assert told.loc["composite", "ucf101_rgb_1_mean"] > 0
+    fused = four[four.stream == "rgb+flow1"].set_index("corpus")
+    assert fused.n.to_dict() == {"ucf101": 4, "hmdb51": 2}  # splits times draws
+    published = four[four.stream == "rgb+flow10"].set_index("corpus")
+    assert published.published["ucf101"] == 84.3
+    # Four test videos of each data set: accuracies are quarters.
+    scores = pd.read_csv(results / "scores.csv").query("measure == 'accuracy'")
+    assert set(scores.corpus) == {"ucf101", "hmdb51"}
+    assert (scores.value % 25 == 0).all()

@@ -1,0 +1,105 @@
+"""Accuracies with their uncertainty, against the baseline and beside published figures."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from video_lstm.evaluation.tables import ROWS, rank
+
+PaperTable = Literal["table1", "table3", "table4"]
+
+_CELL = ["corpus", "stream", "labels"]
+_PUBLISHED = Path(__file__).with_name("published.csv")
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """95% confidence interval of the mean of independent numbers (Student's t).
+
+    Args:
+        values: (n,).
+
+    Returns:
+        Its ends; NaN for fewer than two numbers.
+    """
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    mean, error = np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))
+    half = stats.t.ppf(0.975, len(values) - 1) * error
+    return float(mean - half), float(mean + half)
+
+
+def summarise(scores: pd.DataFrame) -> pd.DataFrame:
+    """Every model on every data set, stream and labelled subset, and what it gains.
+
+    A gain is over `lstm_baseline` on the same labelled videos of the same split, draw by draw:
+    with one labelled video per class, which video it is matters more than the model.
+
+    Args:
+        scores: as `tables.collect_scores` returns.
+
+    Returns:
+        One row per corpus, stream, labels and variant, with `n` draws over all splits; `mean`,
+        `std` (of the sample), `low` and `high` (95% interval of the mean) of the accuracy in
+        percent; `gain`, `gain_low`, `gain_high` in points, NaN where there is no baseline.
+    """
+    accuracies = scores[scores["measure"] == "accuracy"]
+    draw = [*_CELL, "split", "draw"]
+    baseline = accuracies[accuracies["variant"] == "lstm_baseline"].set_index(draw)["value"]
+    paired = accuracies.join(baseline.rename("baseline"), on=draw)
+    rows = []
+    for cell, group in paired.groupby([*_CELL, "variant"], sort=False):
+        values, gains = group["value"], (group["value"] - group["baseline"]).dropna()
+        low, high = interval(values.to_numpy())
+        row = dict(zip([*_CELL, "variant"], cell, strict=True)) | {"n": len(values)}
+        row |= {"mean": values.mean(), "std": values.std(), "low": low, "high": high}
+        if cell[-1] != "lstm_baseline":
+            row["gain"] = gains.mean()
+            row["gain_low"], row["gain_high"] = interval(gains.to_numpy())
+        rows.append(row)
+    columns = [*_CELL, "variant", "n", "mean", "std", "low", "high"]
+    table = pd.DataFrame(rows, columns=[*columns, "gain", "gain_low", "gain_high"])
+    return table.sort_values([*_CELL, "variant"], key=rank, ignore_index=True)
+
+
+def beside_published(scores: pd.DataFrame, table: PaperTable) -> pd.DataFrame:
+    """What was measured, with the figures that the paper's table gives for the same.
+
+    Args:
+        scores: as `tables.collect_scores` returns, of what the table is made of.
+        table: which one.
+
+    Returns:
+        The rows of `summarise`, without gains, with the columns `published`, `verified` (whether
+        the figure was checked in a second source) and `source`; and a row for each published
+        figure of a measured corpus that has no measured counterpart.
+    """
+    measured = summarise(scores).drop(columns=["gain", "gain_low", "gain_high"])
+    published = pd.read_csv(_PUBLISHED, dtype=str, keep_default_na=False)
+    published = published[published["table"] == table].rename(
+        columns={"model": "variant", "value": "published"}
+    )
+    published = published[published["corpus"].isin(measured["corpus"])]
+    published["published"] = published["published"].astype(float)
+    keys = [*_CELL, "variant"]
+    columns = [*keys, "published", "verified", "source"]
+    both = measured.merge(published[columns], how="outer", on=keys)
+    return both.sort_values(keys, key=rank, ignore_index=True)
+
+
+def wide(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `beside_published` as the paper prints them: one per model.
+
+    Returns:
+        Columns `variant`, then for each data set, stream and labelled subset
+        `{dataset}_{stream}_{labels}_` and `mean`, `std`, `low`, `high`, `published`, `verified`.
+    """
+    columns = {}
+    for cell, group in table.groupby(_CELL, sort=False):
+        rows = group.set_index("variant")
+        for name in ("mean", "std", "low", "high", "published", "verified"):
+            columns["_".join((*cell, name))] = rows[name]
+    models = [name for name in ROWS if name in set(table["variant"])]
+    return pd.DataFrame(columns).reindex(pd.Index(models, name="variant")).reset_index()

@@ -33,9 +33,9 @@ def snakemake(folder, *options, check=True, config=CONFIG):
     return done
 
 
-def planned(folder, *options):
+def planned(folder, *options, config=CONFIG):
     """The jobs that would run, by rule."""
-    told = snakemake(folder, "-n", "results/table2.csv", *options).stdout
+    told = snakemake(folder, "-n", "results/table2.csv", *options, config=config).stdout
     table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)total", told, re.S)
     return {} if table is None else {
         name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table.group(1), re.M)

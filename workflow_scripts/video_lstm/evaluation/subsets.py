@@ -58,19 +58,26 @@ def validation_cut(
     """
     labels = np.asarray(labels)
     own = [group or f"\0{row}" for row, group in enumerate(groups)]
-    names, group_of = np.unique(np.array(own, dtype=object), return_inverse=True)
-    held = np.zeros(len(labels), bool)
-    for group in np.random.default_rng([seed, draw]).permutation(len(names)):
-        members = group_of == group
-        kept = np.unique(labels[~(held | members)])
+    _, group_of, sizes = np.unique(
+        np.array(own, dtype=object), return_inverse=True, return_counts=True
+    )
+    members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(sizes)[:-1])
+    held, count = np.zeros(len(labels), bool), 0
+    kept = np.bincount(labels)  # videos of each class that are not held out
+    for group in np.random.default_rng([seed, draw]).permutation(len(members)):
+        rows = members[group]
+        classes, taken = np.unique(labels[rows], return_counts=True)
         # Half a group over the share is nearer to it than half a group under.
-        if len(kept) == len(np.unique(labels)) and (
-            not held.any() or held.sum() + members.sum() / 2 <= share * len(labels)
+        if (kept[classes] > taken).all() and (
+            not count or count + len(rows) / 2 <= share * len(labels)
         ):
-            held |= members
+            held[rows] = True
+            kept[classes] -= taken
+            count += len(rows)
     if not held.any():
         raise UserError(
-            f"validation: of {len(names)} groups of training videos none can be held out, as every "
-            "one has the only videos of some class; index more videos, or cut groups differently"
+            f"validation: of {len(members)} groups of training videos none can be held out, as "
+            "every one has the only videos of some class; index more videos, or cut groups "
+            "differently"
         )
     return held

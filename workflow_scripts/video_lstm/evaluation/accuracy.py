@@ -85,7 +85,7 @@ def beside_published(scores: pd.DataFrame, table: PaperTable) -> pd.DataFrame:
     published["published"] = published["published"].astype(float)
     keys = [*_CELL, "variant"]
     columns = [*keys, "published", "verified", "source"]
-    both = measured.merge(published[columns], how="outer", on=keys)
+    both = measured.merge(published[columns], how="outer", on=keys).astype({"n": "Int64"})
     return both.sort_values(keys, key=rank, ignore_index=True)
 
 
@@ -94,12 +94,12 @@ def wide(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns `variant`, then for each data set, stream and labelled subset
-        `{dataset}_{stream}_{labels}_` and `mean`, `std`, `low`, `high`, `published`, `verified`.
+        `{dataset}_{stream}_{labels}_` and `mean`, `std`, `published`, `verified`.
     """
     columns = {}
     for cell, group in table.groupby(_CELL, sort=False):
         rows = group.set_index("variant")
-        for name in ("mean", "std", "low", "high", "published", "verified"):
+        for name in ("mean", "std", "published", "verified"):
             columns["_".join((*cell, name))] = rows[name]
     models = [name for name in ROWS if name in set(table["variant"])]
     return pd.DataFrame(columns).reindex(pd.Index(models, name="variant")).reset_index()

@@ -13,6 +13,7 @@ from video_lstm.models.products import product
 
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
+_keep_graph = torch._C._autograd._get_current_graph_task_keep_graph
 
 
 class _CpuLSTM(torch.autograd.Function):
@@ -62,7 +63,7 @@ class _CpuLSTM(torch.autograd.Function):
             o.addcmul_(cs[t + 1], p_o).sigmoid_()
             torch.mul(o, torch.tanh(cs[t + 1], out=tanh_c), out=hs[t + 1])
 
-        ctx.silent, ctx.zero_start = silent, h is None
+        ctx.silent = silent
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, weight_x, weight_h, peepholes, gates, hs, cs)
         return hs[1:], hs[steps].clone(), cs[steps].clone()
@@ -76,46 +77,50 @@ class _CpuLSTM(torch.autograd.Function):
         needs_x, needs_h, needs_c, needs_wx, needs_wh, needs_b, needs_p = ctx.needs_input_grad[:7]
         steps, batch, _, size = gates.shape
         p_i, p_f, p_o = peepholes
-        grads = torch.empty_like(gates)
+        # The gradients take the gates' place, unless another backward pass will need the gates.
+        grads = gates.clone() if _keep_graph() else gates
         dh = torch.zeros_like(hs[0]) if grad_h is None else grad_h.clone()
         dc = torch.zeros_like(hs[0]) if grad_c is None else grad_c.clone()
-        tanh_c, work = torch.empty_like(dh), torch.empty_like(dh)
+        work, other = torch.empty_like(dh), torch.empty_like(dh)
         # Summed over the steps while they are in the cache, over the batch at the end.
         dp_i, dp_f, dp_o = dp = dh.new_zeros(3, batch, size) if needs_p else [None] * 3
 
         for t in reversed(range(steps)):
             if grad_out is not None:
                 dh.add_(grad_out[t])
-            i, f, z, o = gates[t].unbind(1)
-            di, df, dz, do = grads[t].unbind(1)
-            torch.tanh(cs[t + 1], out=tanh_c)
-            _sigmoid_backward(torch.mul(dh, tanh_c, out=work), o, grad_input=do)
+            i, f, z, o = grads[t].unbind(1)
+            tanh_c = torch.tanh(cs[t + 1], out=other)
             _tanh_backward(torch.mul(dh, o, out=work), tanh_c, grad_input=work)
+            do = _sigmoid_backward(other.mul_(dh), o, grad_input=o)
             dc.add_(work).addcmul_(do, p_o)
-            _sigmoid_backward(torch.mul(dc, z, out=work), i, grad_input=di)
-            _sigmoid_backward(torch.mul(dc, cs[t], out=work), f, grad_input=df)
-            _tanh_backward(torch.mul(dc, i, out=work), z, grad_input=dz)
+            torch.mul(dc, i, out=work), torch.mul(dc, z, out=other)
+            _tanh_backward(work, z, grad_input=z)
+            di = _sigmoid_backward(other, i, grad_input=i)
+            torch.mul(dc, cs[t], out=work)
+            dc.mul_(f)
+            df = _sigmoid_backward(work, f, grad_input=f)
+            dc.addcmul_(di, p_i).addcmul_(df, p_f)
             if needs_p:
                 dp_i.addcmul_(di, cs[t])
                 dp_f.addcmul_(df, cs[t])
                 dp_o.addcmul_(do, cs[t + 1])
-            dc.mul_(f).addcmul_(di, p_i).addcmul_(df, p_f)
             if t or needs_h:
                 dh = product(grads[t].view(batch, -1), weight_h.t())
 
         dx = dwx = dwh = db = None
         flat = grads.view(steps * batch, -1)
-        fed = flat[ctx.silent * batch :]
+        unfed = ctx.silent * batch
         if needs_x:
-            dx = product(fed, weight_x.t()).view(x.shape)
-        if needs_wx:
-            dwx = product(fed.t(), x.reshape(len(fed), -1).t())
-        if needs_wh:
-            first = int(ctx.zero_start)  # a start of zeros adds nothing
-            before = hs[first:steps].reshape(-1, size)
-            dwh = product(flat[first * batch :].t(), before.t())
+            dx = product(flat[unfed:], weight_x.t()).view(x.shape)
         if needs_b:
             db = flat.sum(0)
+        if needs_wx or needs_wh:
+            # oneDNN copies what is not contiguous, so once for both products.
+            columns = flat.t().contiguous()
+        if needs_wh:
+            dwh = product(columns, hs[:steps].reshape(steps * batch, size).t())
+        if needs_wx:
+            dwx = product(columns[:, unfed:], x.reshape(-1, x.shape[2]).t())
         if needs_p:
             dp = dp.sum(1)
         dh, dc, dp = (g if n else None for g, n in ((dh, needs_h), (dc, needs_c), (dp, needs_p)))

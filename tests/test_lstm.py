@@ -1,6 +1,8 @@
 """The peephole LSTM against torch.nn.LSTM, its own equations and finite differences."""
 
 import gc
+import importlib.util
+import os
 import weakref
 from functools import partial
 
@@ -10,7 +12,15 @@ from torch import Tensor, nn
 
 from video_lstm.models.lstm import LSTMStack, PeepholeLSTM
 
-PATHS = ("reference", "cpu")
+if not torch.cuda.is_available():  # Triton's interpreter runs the kernels on a CPU
+    os.environ["TRITON_INTERPRET"] = "1"
+needs_triton = pytest.mark.skipif(
+    not importlib.util.find_spec("triton"), reason="Triton is not installed"
+)
+CUDA = pytest.param("cuda", marks=needs_triton)
+FAST = ("cpu", CUDA)
+PATHS = ("reference", *FAST)
+DEVICES = {"cuda": "cuda" if torch.cuda.is_available() else "cpu"}
 
 
 def random_layer(
@@ -22,7 +32,7 @@ def random_layer(
     with torch.no_grad():
         for parameter in (layer.bias, layer.peepholes):
             parameter.uniform_(-1, 1, generator=generator)
-    return layer.to(dtype)
+    return layer.to(DEVICES.get(path, "cpu"), dtype)
 
 
 def values_and_gradients(
@@ -30,7 +40,11 @@ def values_and_gradients(
 ) -> dict[str, Tensor]:
     """Outputs, final state, and all gradients of a sum in which every output counts differently."""
     leaves = {"x": x} | (dict(zip(("h0", "c0"), state, strict=True)) if state else {})
-    leaves = {n: leaf.clone().requires_grad_() for n, leaf in leaves.items() if leaf is not None}
+    leaves = {
+        n: leaf.detach().to(layer.weight_h.device, copy=True).requires_grad_()
+        for n, leaf in leaves.items()
+        if leaf is not None
+    }
     start = (leaves["h0"], leaves["c0"]) if state else None
     outputs, (h, c) = layer(leaves.get("x"), start, steps=steps)
     found = {"outputs": outputs, "h": h, "c": c}
@@ -39,7 +53,7 @@ def values_and_gradients(
     sum((y * w).sum() for y, w in zip(found.values(), weights, strict=True)).backward()
     found |= {f"grad {name}": leaf.grad for name, leaf in leaves.items()}
     found |= {f"grad {n}": p.grad for n, p in layer.named_parameters() if p.grad is not None}
-    return {name: tensor.detach() for name, tensor in found.items()}
+    return {name: tensor.detach().cpu() for name, tensor in found.items()}
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -108,13 +122,19 @@ def test_conversion_refuses_what_torch_cannot_say() -> None:
         LSTMStack.from_torch(nn.LSTM(3, 2, batch_first=True))
 
 
+@pytest.mark.parametrize("path", FAST)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @pytest.mark.parametrize(
     ("input_size", "fed", "with_state"),
     [(96, 5, False), (96, 5, True), (96, 3, False), (96, 3, True), (96, 0, True), (None, 0, True)],
 )
-def test_cpu_path_equals_reference(
-    dtype: torch.dtype, tolerance: float, input_size: int | None, fed: int, with_state: bool
+def test_fast_paths_equal_the_reference(
+    path: str,
+    dtype: torch.dtype,
+    tolerance: float,
+    input_size: int | None,
+    fed: int,
+    with_state: bool,
 ) -> None:
     """All, some or none of five steps are fed; with and without weights for an input.
 
@@ -124,8 +144,8 @@ def test_cpu_path_equals_reference(
     x = torch.randn(fed, 32, 96, generator=generator, dtype=dtype) if fed else None
     state = list(torch.randn(2, 32, 128, generator=generator, dtype=dtype)) if with_state else None
     found, expected = (
-        values_and_gradients(random_layer(input_size, 128, path, dtype), x, state, 5)
-        for path in ("cpu", "reference")
+        values_and_gradients(random_layer(input_size, 128, name, dtype), x, state, 5)
+        for name in (path, "reference")
     )
     assert found.keys() == expected.keys()
     assert ("grad x" in found, "grad weight_x" in found) == (bool(fed), bool(fed))
@@ -149,6 +169,30 @@ def test_gradcheck(fed: int) -> None:
         return outputs, *state
 
     assert torch.autograd.gradcheck(run, (x, h, c, *layer.parameters()))
+
+
+@needs_triton
+@pytest.mark.parametrize("fed", [4, 0])
+def test_bfloat16_rounds_factors_and_outputs_only(fed: int) -> None:
+    """Against float64, with weights and inputs that are numbers of bfloat16 to begin with.
+
+    h is rounded on its way to each product, cells and sums are not.
+    """
+    layer = random_layer(64 if fed else None, 64, "cuda", torch.bfloat16).float()
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(fed, 8, 64, generator=generator).bfloat16().float() if fed else None
+    state = list(torch.randn(2, 8, 64, generator=generator).bfloat16().float())
+    with torch.autocast(layer.weight_h.device.type, torch.bfloat16):
+        outputs, (h, c) = layer(x, (state[0], state[1]), steps=4)
+        found = values_and_gradients(layer, x, state, 4)
+    assert (outputs.dtype, h.dtype, c.dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
+    assert all(p.grad.dtype == torch.float32 for p in layer.parameters() if p.grad is not None)
+    exact = random_layer(64 if fed else None, 64, "reference", torch.bfloat16).double()
+    wide = None if x is None else x.double()
+    expected = values_and_gradients(exact, wide, [s.double() for s in state], 4)
+    for name, value in expected.items():
+        error = (found[name].double() - value).norm() / value.norm()
+        assert error < (0.004 if name in ("outputs", "h", "c") else 0.012), (name, float(error))
 
 
 @pytest.mark.parametrize("path", PATHS)

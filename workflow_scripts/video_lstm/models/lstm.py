@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from video_lstm.models.lstm_cpu import cpu_lstm
 from video_lstm.models.products import uniform_fan_in_
 
-Path = Literal["auto", "reference", "cpu"]
+Path = Literal["auto", "reference", "cpu", "cuda"]
 LayerState = tuple[Tensor, Tensor]
 """h and c of one layer, each (B, H)."""
 State = list[LayerState]
@@ -66,9 +66,16 @@ def reference_lstm(
     return torch.stack(outputs), h, c
 
 
+def _cuda_lstm(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+    from video_lstm.models.lstm_cuda import cuda_lstm  # needs Triton, which comes with CUDA
+
+    return cuda_lstm(*arguments)
+
+
 _PATHS: dict[str, Callable[..., tuple[Tensor, Tensor, Tensor]]] = {
     "reference": reference_lstm,
     "cpu": cpu_lstm,
+    "cuda": _cuda_lstm,
 }
 
 
@@ -85,8 +92,8 @@ class PeepholeLSTM(nn.Module):
         hidden_size: H.
         forget_bias: initial bias of the forget gate; the other biases start at 0, as all do in
             the paper (its released code started the forget gate at 5).
-        path: how it is computed: "reference" (any device), "cpu" (a faster, hand-written one), or
-            "auto", which takes the fastest for the device of the weights.
+        path: how it is computed: "reference" (any device), "cpu" or "cuda" (faster, hand-written
+            ones), or "auto", which takes the fastest for the device of the weights.
         generator: draws the weights, U(-1/sqrt(fan-in), 1/sqrt(fan-in)) (paper, section 4).
     """
 
@@ -134,7 +141,8 @@ class PeepholeLSTM(nn.Module):
         batch = h.shape[0] if x is None else x.shape[1]
         path = self.path
         if path == "auto":
-            path = "cpu" if self.weight_h.device.type == "cpu" else "reference"
+            device = self.weight_h.device.type
+            path = device if device in _PATHS else "reference"
         weight_x = None if x is None else self.weight_x
         outputs, h, c = _PATHS[path](
             x, h, c, weight_x, self.weight_h, self.bias, self.peepholes, steps, batch

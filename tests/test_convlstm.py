@@ -83,7 +83,8 @@ def test_encoder_decoders_of_maps(variant: str) -> None:
     losses = []
     for _ in range(12):
         optimizer.zero_grad()
-        prediction = model(maps[:3], maps[3:], own_output=0.5, generator=generator)
+        own = torch.rand(2, 2, generator=generator) < 0.5
+        prediction = model(maps[:3], maps[3:], own=own)
         loss = model.loss(prediction, maps[:3], maps[3:]).total
         loss.backward()
         optimizer.step()

@@ -1,6 +1,8 @@
 """The LSTM encoder-decoders: autoencoders, future predictors and composites (paper, section 2)."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -113,8 +115,7 @@ class Decoder(nn.Module):
         state: State,
         steps: int,
         truth: Tensor | None = None,
-        own_output: float = 0.0,
-        generator: torch.Generator | None = None,
+        own: Tensor | None = None,
     ) -> Tensor:
         """Unrolls.
 
@@ -123,21 +124,15 @@ class Decoder(nn.Module):
             steps: T, how many frames to put out.
             truth: (>= T - 1, B, D), the frames that a conditional decoder should put out and is
                 fed; None: it is fed its own.
-            own_output: the probability, at each step and for each sequence, of being fed its own
-                output in place of the truth (scheduled sampling, Bengio et al. 2015).
-            generator: draws these choices.
+            own: (>= T - 1, B) bool, true where a conditional decoder is fed its own output of that
+                step in place of the truth (scheduled sampling, Bengio et al. 2015); None: nowhere.
 
         Returns:
             (T, B, D), before the activation.
-
-        Raises:
-            ValueError: there are choices to draw and no generator.
         """
-        if truth is not None and own_output and generator is None:
-            raise ValueError("scheduled sampling needs a generator")
         recurrent = steps - self.readout_first
-        if not recurrent or (self.conditional and (truth is None or own_output)):
-            return self._step_by_step(state, steps, truth, own_output, generator)
+        if not recurrent or (self.conditional and (truth is None or own is not None)):
+            return self._step_by_step(state, steps, truth, own)
         fed = truth[: steps - 1] if self.conditional and steps > 1 else None
         hidden, _ = self.stack(fed, state, steps=recurrent)
         if self.readout_first:
@@ -149,8 +144,7 @@ class Decoder(nn.Module):
         state: State,
         steps: int,
         truth: Tensor | None,
-        own_output: float,
-        generator: torch.Generator | None,
+        own: Tensor | None,
     ) -> Tensor:
         raw = [self.readout(state[-1][0])] if self.readout_first else []
         while len(raw) < steps:
@@ -158,9 +152,12 @@ class Decoder(nn.Module):
             if raw and self.conditional:
                 fed = activate(raw[-1], self.output)
                 if truth is not None:
-                    draw = torch.rand(len(fed), generator=generator, device=fed.device)
-                    own = (draw < own_output).view(-1, *[1] * (fed.ndim - 1))
-                    fed = torch.where(own, fed, truth[len(raw) - 1])
+                    told = truth[len(raw) - 1]
+                    if own is None:
+                        fed = told
+                    else:
+                        chosen = own[len(raw) - 1].view(-1, *[1] * (fed.ndim - 1))
+                        fed = torch.where(chosen, fed, told)
                 fed = fed.unsqueeze(0)
             hidden, state = self.stack(fed, state, steps=1)
             raw.append(self.readout(hidden[0]))
@@ -253,22 +250,21 @@ class EncoderDecoder(nn.Module):
         inputs: Tensor,
         future: Tensor | None = None,
         *,
-        own_output: float = 0.0,
+        own: Tensor | None = None,
         future_frames: int | None = None,
-        generator: torch.Generator | None = None,
     ) -> Prediction:
         """Encodes and decodes.
 
         In training a conditional decoder is fed the true previous frame, or its own activated
-        output with the probability `own_output`. In evaluation (`eval()`) it is fed its own
-        activated output always, and `future` is not looked at.
+        output where `own` says so. In evaluation (`eval()`) it is fed its own activated output
+        always, and `future` is not looked at. On a GPU two decoders run side by side.
 
         Args:
             inputs: (T, B, D).
             future: (F, B, D); needed in training where the future decoder is conditional.
-            own_output: probability of feeding a conditional decoder its own output in training.
+            own: (steps - 1, B) bool, which steps' own outputs are fed to a conditional decoder in
+                training (scheduled sampling); None: none.
             future_frames: how many frames to predict, where not the model's own F.
-            generator: draws which steps are fed their own output.
 
         Returns:
             The decoders' raw outputs.
@@ -281,14 +277,19 @@ class EncoderDecoder(nn.Module):
         _, state = self.encoder(inputs)
         steps = self.future_frames if future_frames is None else future_frames
         reconstruction = predicted = None
-        if self.reconstructor is not None:
-            truth = inputs.flip(0) if self.training and self.reconstructor.conditional else None
-            reconstruction = self.reconstructor(state, len(inputs), truth, own_output, generator)
+        with _beside(inputs, self.reconstructor and self.predictor) as other:
+            if self.reconstructor is not None:
+                told = self.training and self.reconstructor.conditional
+                truth = inputs.flip(0) if told else None
+                reconstruction = self.reconstructor(state, len(inputs), truth, own)
         if self.predictor is not None:
             truth = future if self.training and self.predictor.conditional else None
             if truth is None and self.training and self.predictor.conditional:
                 raise ValueError("training a conditional future decoder needs the true future")
-            predicted = self.predictor(state, steps, truth, own_output, generator)
+            predicted = self.predictor(state, steps, truth, own)
+        if other is not None:
+            torch.cuda.current_stream(inputs.device).wait_stream(other)
+            reconstruction.record_stream(torch.cuda.current_stream(inputs.device))
         return Prediction(reconstruction, predicted)
 
     def loss(self, prediction: Prediction, inputs: Tensor, future: Tensor | None) -> Losses:
@@ -309,3 +310,25 @@ class EncoderDecoder(nn.Module):
         if prediction.future is not None:
             predicted = frame_errors(prediction.future, future, self.output).mean()
         return Losses(reconstruction, predicted)
+
+
+@contextlib.contextmanager
+def _beside(x: Tensor, wanted: object) -> Iterator[torch.cuda.Stream | None]:
+    """A block whose work on a GPU runs beside what follows it; yields its stream, if any.
+
+    A step of one decoder alone leaves much of a GPU idle. Who reads what the block made waits for
+    the stream first. Autograd runs each branch's gradients on the stream of its values.
+    """
+    if not (x.is_cuda and wanted):
+        yield None
+        return
+    other = _second_stream(x.device)
+    other.wait_stream(torch.cuda.current_stream(x.device))
+    with torch.cuda.stream(other):
+        yield other
+
+
+@functools.cache
+def _second_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all calls: memory is kept for each stream on its own."""
+    return torch.cuda.Stream(device)

@@ -6,6 +6,8 @@ Under autocast the weights, the outputs and the factors of the products are of a
 gates, cell states and sums stay float32.
 """
 
+# ruff: noqa: ANN001, ANN202 (a kernel's arguments are the device's pointers and numbers)
+
 import torch
 import triton
 import triton.language as tl
@@ -108,7 +110,7 @@ def _backward_step(
 
 
 def _product(x: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
-    """x @ weight.T, summed and given in float32 where the factors are narrower."""
+    """The product x @ weight.T, summed and given in float32 where the factors are narrower."""
     if x.dtype in (torch.float32, torch.float64):
         return torch.mm(x, weight.t(), out=out)
     if x.is_cuda:

@@ -82,8 +82,14 @@ def code(script):
 
 
 def command(script, **values):
-    """A script and its settings as they stand on a command line: sections as JSON, None left out."""
+    """A script and its settings as they stand on a command line: sections as JSON, None left out.
+
+    Several `processes` of a model are started by torchrun.
+    """
     words = [f"{SCRIPTS}/{script}.py"]
+    processes = getattr(values.get("model"), "processes", 1)
+    if processes > 1:
+        words.insert(0, f"-m torch.distributed.run --standalone --nproc-per-node {processes} --")
     for name, value in values.items():
         if value is None:
             continue

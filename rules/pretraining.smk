@@ -16,7 +16,7 @@ rule pretrain_percepts:
     resources:
         mem_mb=8000,
         runtime=2880,
-        gpu=GPU,
+        gpu=GPU * settings.pretraining.percepts.processes,
     params:
         code=code("pretrain"),
         files=pretraining_files,
@@ -50,7 +50,7 @@ rule pretrain_mnist:
     resources:
         mem_mb=8000,
         runtime=2880,
-        gpu=GPU,
+        gpu=GPU * settings.pretraining.mnist.processes,
     params:
         code=code("pretrain"),
         command=lambda wildcards: command(
@@ -84,7 +84,7 @@ rule pretrain_patches:
     resources:
         mem_mb=8000,
         runtime=2880,
-        gpu=GPU,
+        gpu=GPU * settings.pretraining.patches.processes,
     params:
         code=code("pretrain"),
         command=lambda wildcards: command(

@@ -173,6 +173,30 @@ def test_killed_pretraining_goes_on_and_ends_the_same(tmp_path, pretrained, run_
     assert not list((tmp_path / "killed/checkpoints").iterdir())
 
 
+def test_two_processes_train_what_one_does(tmp_path, pretrained):
+    """Each on its half of every batch, with scheduled sampling and a validation, over gloo."""
+    variant = "composite_conditional_future"
+    path = pretrained("one", variant=variant)
+    output = tmp_path / "two.h5"
+    name, *options = pretrain_options(tmp_path / "two", output, variant=variant)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--"]
+    script = ROOT / "workflow_scripts" / f"{name}.py"
+    command = [sys.executable, *launcher, script, *options, "--log", tmp_path / "log"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "log").read_text().count("40 steps") == 1, "one process speaks for both"
+    alone, together = weights_of(path), weights_of(output)
+    assert alone.keys() == together.keys() and not same(alone, together)
+    for key, value in alone.items():
+        torch.testing.assert_close(together[key], value, rtol=0, atol=2e-5, msg=key)
+    curves = []
+    for artifact in (path, output):
+        with open_artifact(artifact, "pretrained") as file:
+            curves.append(read_arrays(file, "curves"))
+    for curve in ("loss", "gradient_norm", "validation"):
+        np.testing.assert_allclose(*(c[curve] for c in curves), rtol=1e-4, err_msg=curve)
+
+
 @pytest.mark.parametrize(
     ("source", "missing"), [("percepts", "--labelled-percepts"), ("patches", "--patches")]
 )

@@ -14,6 +14,7 @@ from torch import nn
 
 from video_lstm.errors import UserError
 from video_lstm.settings import TrainingSettings
+from video_lstm.training import capture
 from video_lstm.training.loop import train
 from video_lstm.training.optimizers import Optimizer, learning_rate
 
@@ -225,6 +226,41 @@ def test_a_signal_at_any_moment_leaves_no_trace(tmp_path):
     assert 0 == starts[0] < starts[1] < starts[2]
     assert same(whole, resumed)
     assert len(curves["step"]) == 750
+
+
+def test_a_recorded_step_trains_as_a_step_done_anew(monkeypatch):
+    """A recording emulated on a CPU: the same tensors are used again, whatever is fed."""
+    settings = TrainingSettings(steps=30, batch=8, weight_decay=0.01, clip_norm=0.1)
+    weights = []
+    for recorded in (False, True):
+        module, calls = Toy().train(), []
+        module.drop.p = 0.0
+
+        def loss(x, y, module=module, calls=calls):
+            calls.append((x, y))
+            return (module(x) - y).square().mean()
+
+        def record(work, module=module):
+            work()  # warming up leaves no trace
+            result = work()
+            grads = {p: p.grad for p in module.parameters()}
+
+            def replay():
+                result.copy_(work())
+                for parameter, grad in grads.items():
+                    grad.copy_(parameter.grad)
+                    parameter.grad = grad
+                return result
+
+            return replay
+
+        if recorded:
+            monkeypatch.setitem(capture.RECORDERS, "cpu", record)
+        curves = train(module, loss, settings, inputs=batch)
+        weights.append(module.state_dict() | {"loss": torch.from_numpy(curves["loss"])})
+        fed = {tuple(id(tensor) for tensor in call) for call in calls}
+        assert (len(calls), len(fed) == 1) == ((32, True) if recorded else (30, False))
+    assert same(*weights)
 
 
 def test_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path):

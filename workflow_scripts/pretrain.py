@@ -20,6 +20,7 @@ from video_lstm.sequences.digits import load_digits, mnist_files
 from video_lstm.sequences.moving_mnist import MovingMNIST
 from video_lstm.sequences.patches import Patches
 from video_lstm.settings import MNISTSettings, PerceptPretraining, Variant
+from video_lstm.training import processes
 from video_lstm.training.checkpoints import remove_checkpoint
 from video_lstm.training.corpora import Pile, percept_corpus
 from video_lstm.training.pretrained import save_pretrained
@@ -61,18 +62,21 @@ class Arguments(CommandLine):
 
 def main(arguments: Arguments) -> None:
     """Train, and write the artifact."""
-    torch.set_num_threads(max(arguments.threads, 1))
+    torch.set_num_threads(max(arguments.threads // arguments.model.processes, 1))
     device, device_name = pick_device(arguments.device)
     provenance = arguments.provenance(inputs(arguments), device_name)
     identity = provenance.attributes("pretrained")["identity"]
     checkpoint = arguments.checkpoints / f"{identity}.ckpt.safetensors"
-    sequences, standardize = source(arguments, device)
-    output = "logits" if arguments.source == "mnist" else "linear"
-    built = model_arguments(arguments.variant, sequences.frame_size, output, arguments.model)
-    model, curves = pretrain(
-        built, sequences, arguments.model, standardize=standardize, seed=arguments.seed,
-        device=device, checkpoint=checkpoint,
-    )  # fmt: skip
+    with processes.processes(device) as device:
+        sequences, standardize = source(arguments, device)
+        output = "logits" if arguments.source == "mnist" else "linear"
+        built = model_arguments(arguments.variant, sequences.frame_size, output, arguments.model)
+        model, curves = pretrain(
+            built, sequences, arguments.model, standardize=standardize, seed=arguments.seed,
+            device=device, checkpoint=checkpoint,
+        )  # fmt: skip
+        if processes.rank():
+            return
     with artifacts.create(arguments.output, "pretrained", provenance) as file:
         save_pretrained(
             file, model, source=arguments.source, arguments=built, standardize=standardize,

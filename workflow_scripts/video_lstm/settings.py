@@ -314,7 +314,17 @@ class PretrainSettings(Section):
     sampling: Probability = 0.0
     """Scheduled sampling: how often, at the end of training, a conditional decoder is fed its own
     output instead of the true frame; rises linearly from 0."""
+    processes: Positive = 1
+    """Processes that share each batch, every one on a GPU of its own where there are GPUs."""
     training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="after")
+    def _batch_is_shared_evenly(self) -> Self:
+        if self.training.batch % self.processes:
+            raise ValueError(
+                f"training.batch {self.training.batch} is no multiple of processes {self.processes}"
+            )
+        return self
 
 
 class PerceptPretraining(PretrainSettings):

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from video_lstm.errors import UserError
 from video_lstm.progress import Progress
 from video_lstm.settings import TrainingSettings
+from video_lstm.training import processes
+from video_lstm.training.capture import CapturedStep
 from video_lstm.training.checkpoints import TrainingState, load_checkpoint, save_checkpoint
 from video_lstm.training.interruption import deferred_signals
 from video_lstm.training.optimizers import Optimizer, learning_rate
@@ -31,9 +34,10 @@ Validation = Callable[[], float | Mapping[str, float]]
 
 def train(
     module: nn.Module,
-    loss: Callable[[int], Tensor],
+    loss: Callable[..., Tensor],
     settings: TrainingSettings,
     *,
+    inputs: Callable[[int], tuple[Tensor, ...]] | None = None,
     validate: Validation | None = None,
     keep_best: bool = False,
     checkpoint: Path | None = None,
@@ -51,8 +55,10 @@ def train(
         module: on its device already. In training mode during `loss`, in evaluation mode during
             `validate` and afterwards.
         loss: the loss of a step's batch, a scalar of the mean per sequence, from the step counted
-            from 0. On a GPU in bfloat16 it is called under autocast.
+            from 0, or from its inputs. On a GPU in bfloat16 it is called under autocast.
         settings: of the optimiser and its schedule.
+        inputs: of `loss`, tensors of the same shapes at every step. With them a step on one GPU is
+            recorded once and then repeated (CUDA graph), so `loss` must draw nothing itself.
         validate: called without gradients every `validate_every` steps and after the last; what
             it returns is the criterion (less is better), or several numbers by name, the
             criterion first.
@@ -71,6 +77,9 @@ def train(
     Raises:
         UserError: the loss, its gradient or the criterion is not finite; the last checkpoint is
             kept. Or a checkpoint cannot be written.
+
+    Where several processes train one model (`processes`) losses are means over all of them, the
+    first writes the checkpoints, and a signal to any of them ends all.
     """
     if keep_best and validate is None:
         raise ValueError("keep_best needs validate")
@@ -85,20 +94,28 @@ def train(
     every = max(math.ceil(settings.steps / _POINTS), _LAUNCH_AHEAD if device.type != "cpu" else 1)
     saved = time.monotonic()
 
+    def gradients(*given: Any) -> Tensor:
+        """Of a step; its loss and the norm that they had."""
+        with _autocast(settings, device):
+            value = loss(*given)
+        value.backward()
+        norm = _clip(optimizer.parameters, settings.clip_norm)
+        return torch.stack((value.detach().float(), norm.float()))
+
+    recorded = inputs is not None and processes.count() == 1
+    step = CapturedStep(gradients, optimizer.zero_grad, device if recorded else None)
+
     with deferred_signals() as noted, _precision(settings, device):
         if operations:
             bfloat16 = device.type == "cuda" and settings.precision == "bfloat16"
             rate = product_rate(device, torch.bfloat16 if bfloat16 else torch.float32)
-            record.best_seconds = operations / rate
+            record.best_seconds = operations / (rate * processes.count())
             record.restart()
-        while not _finished(state, settings) and not noted:
+        while not _finished(state, settings) and not record.stop:
             module.train()
             rate = learning_rate(state.step, settings)
-            optimizer.zero_grad()
-            with _autocast(settings, device):
-                value = loss(state.step)
-            value.backward()
-            record.note(value, _clip(optimizer.parameters, settings.clip_norm))
+            given = (state.step,) if inputs is None else inputs(state.step)
+            record.note(step(*given), bool(noted))
             if device.type == "cpu":
                 record.settle()  # before the update: the weights stay as they were
             optimizer.step(rate)
@@ -111,7 +128,8 @@ def train(
                 record.settle()
                 _validate(module, validate, keep_best, state, settings)
                 record.restart()
-            if checkpoint and (noted or time.monotonic() - saved > settings.checkpoint_seconds):
+            overdue = time.monotonic() - saved > settings.checkpoint_seconds
+            if checkpoint and (record.stop or overdue) and not processes.rank():
                 record.settle()
                 save_checkpoint(checkpoint, module, optimizer, state, settings)
                 saved = time.monotonic()
@@ -139,7 +157,7 @@ class _Record:
         self, state: TrainingState, settings: TrainingSettings, checkpoint: Path | None
     ) -> None:
         self.state, self.settings, self.checkpoint = state, settings, checkpoint
-        self.told = ""
+        self.told, self.stop = "", False
         self.best_seconds = 0.0  # seconds that the machine needs at best for one unit's products
         self._pending: list[Tensor] = []
         self._first = state.step
@@ -149,9 +167,13 @@ class _Record:
         """Start the clock again after something that is not training."""
         self._clock = time.perf_counter()
 
-    def note(self, loss: Tensor, norm: Tensor) -> None:
-        """Take a step's loss and gradient norm, without waiting for the device."""
-        self._pending.append(torch.stack((loss.detach().float(), norm.float())))
+    def note(self, loss_and_norm: Tensor, stop: bool) -> None:
+        """Take a step's loss and gradient norm, without waiting for the device.
+
+        `stop` ends the training when it is read, together with all other processes'.
+        """
+        values = torch.cat((loss_and_norm, loss_and_norm.new_full((1,), float(stop))))
+        self._pending.append(processes.mean(values))
 
     def settle(self) -> None:
         """Read what was noted; raise if any of it is not finite."""
@@ -159,7 +181,8 @@ class _Record:
             return
         values = torch.stack(self._pending).tolist()
         self._pending.clear()
-        for step, (loss, norm) in enumerate(values, self._first):
+        for step, (loss, norm, stop) in enumerate(values, self._first):
+            self.stop = self.stop or stop > 0
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise UserError(self._astray(step, "loss" if loss != loss else "gradient", loss))
             self.state.losses.append(loss)
@@ -213,7 +236,7 @@ def _validate(
     with torch.no_grad(), _autocast(settings, device):
         found = validate()
     named = found if isinstance(found, Mapping) else {"validation": found}
-    criterion = float(next(iter(named.values())))
+    criterion = processes.of_the_first(float(next(iter(named.values()))))
     if not math.isfinite(criterion):
         raise UserError(
             f"training.learning_rate: the validation is {criterion} after step {state.step}; lower "

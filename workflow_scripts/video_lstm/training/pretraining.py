@@ -12,6 +12,7 @@ from video_lstm.models.encoder_decoder import EncoderDecoder, Losses
 from video_lstm.models.lstm import LSTMStack
 from video_lstm.models.standardize import Standardize
 from video_lstm.settings import PretrainSettings
+from video_lstm.training import processes
 from video_lstm.training.loop import train
 
 
@@ -72,26 +73,35 @@ def pretrain(
         device: where to train.
         checkpoint: see `loop.train`.
 
+    Where several processes train it (`processes`), each takes its part of every batch.
+
     Returns:
         The model, and its curves: those of `loop.train`, where `loss` and `validation` are both
         branches' sum, and `reconstruction` and `future` are the validation's parts.
     """
     model = EncoderDecoder(**arguments, generator=torch.Generator().manual_seed(seed)).to(device)
     normalise = standardize.to(device) if standardize else torch.nn.Identity()
+    called = processes.shared(model)
     steps, batch = settings.training.steps, settings.training.batch
+    mine = processes.part(batch)
     held_out = sequences.validation(batch)
 
-    def losses(frames: Tensor, **options: Any) -> Losses:
+    def losses(frames: Tensor, own: Tensor | None = None) -> Losses:
         frames = normalise(frames)
         inputs, future = frames[: settings.input_frames], frames[settings.input_frames :]
-        return model.loss(model(inputs, future, **options), inputs, future)
+        made = (called if model.training else model)(inputs, future, own=own)
+        return model.loss(made, inputs, future)
 
-    def loss(step: int) -> Tensor:
-        options: dict[str, Any] = {}
-        if settings.sampling:
-            options["own_output"] = settings.sampling * step / max(steps - 1, 1)
-            options["generator"] = _generator(seed, step, device)
-        return losses(sequences.batch(step, batch), **options).total / sequences.frame_size
+    def inputs(step: int) -> tuple[Tensor, ...]:
+        frames = sequences.batch(step, batch)[:, mine]
+        if not settings.sampling:
+            return (frames,)
+        shape = (max(settings.input_frames, settings.future_frames) - 1, batch)
+        drawn = torch.rand(shape, generator=_generator(seed, step, device), device=device)
+        return frames, (drawn < settings.sampling * step / max(steps - 1, 1))[:, mine]
+
+    def loss(*given: Tensor) -> Tensor:
+        return losses(*given).total / sequences.frame_size
 
     def validate() -> dict[str, float]:
         found = [(frames.shape[1], losses(frames)) for frames in held_out]
@@ -107,6 +117,7 @@ def pretrain(
         model,
         loss,
         settings.training,
+        inputs=inputs,
         validate=validate if held_out else None,
         keep_best=bool(held_out),
         checkpoint=checkpoint,

@@ -1,5 +1,7 @@
 """Patches: cut where and when they should be, from the right videos, and fed as they should be."""
 
+import threading
+
 import av
 import h5py
 import numpy as np
@@ -12,6 +14,7 @@ from video_lstm.sequences import cutting
 from video_lstm.sequences.cutting import cut, plan
 from video_lstm.sequences.fixed import open_test_set
 from video_lstm.sequences.patches import Patches
+from video_lstm.sequences.read_ahead import ReadAhead
 from video_lstm.settings import PatchSettings
 from video_lstm.video.clips import Clip, write_clips
 from video_lstm.video.decode import read_frames
@@ -210,3 +213,21 @@ def test_the_script_cuts_real_videos(pile, run_script, tmp_path):
                     begin = clip.first + start
                     window = whole[begin : begin + FRAMES, row : row + 8, column : column + 8]
                     np.testing.assert_array_equal(next(rows), window)
+
+
+def test_read_ahead_gives_each_step_its_own_batch_and_its_error():
+    """Steps in order, again, jumped over and of another size: always what a plain call gives."""
+    asked = []
+
+    def read(step, size):
+        asked.append((step, threading.current_thread() is threading.main_thread()))
+        if step == 9:
+            raise OSError("the disk is gone")
+        return torch.tensor([step, size])
+
+    ahead = ReadAhead(read)
+    order = [(0, 2), (1, 2), (2, 2), (2, 2), (5, 2), (6, 3), (7, 3), (8, 3)]
+    assert [tuple(ahead(*of).tolist()) for of in order] == order
+    with pytest.raises(OSError, match="disk"):
+        ahead(9, 3)
+    assert [step for step, here in asked if here] == [0, 2, 5, 6]

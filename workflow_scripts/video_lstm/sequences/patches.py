@@ -9,6 +9,7 @@ import torch
 from video_lstm import artifacts
 from video_lstm.sequences import draws
 from video_lstm.sequences.fixed import normalised
+from video_lstm.sequences.read_ahead import ReadAhead
 
 _HELD_OUT = 20  # one training sequence in so many is kept for validation
 _VALIDATION_BATCHES = 4
@@ -24,7 +25,8 @@ class Patches:
         path: artifact of schema "patches".
         part: "train", or "test" to draw from the test sequences.
         seed: every draw follows from it.
-        device: where batches are made. Patches that fit on a GPU are kept there.
+        device: where batches are made. Patches that fit on a GPU are kept there, those that do not
+            are read one step ahead.
 
     Raises:
         UserError: the file is not such an artifact.
@@ -46,8 +48,12 @@ class Patches:
         self._drawn = len(rows) - kept
         self._held_out = np.arange(self._drawn, len(rows))
         self._rows: np.ndarray | torch.Tensor = rows
-        if self.device.type == "cuda" and rows.nbytes < torch.cuda.mem_get_info(self.device)[0] / 2:
-            self._rows = torch.from_numpy(np.array(rows)).to(self.device)
+        self._read = self._batch
+        if self.device.type == "cuda":
+            if rows.nbytes < torch.cuda.mem_get_info(self.device)[0] / 2:
+                self._rows = torch.from_numpy(np.array(rows)).to(self.device)
+            else:
+                self._read = ReadAhead(self._batch)
 
     def batch(self, step: int, size: int) -> torch.Tensor:
         """The training batch of a step: follows from the seed, the step and the size alone.
@@ -55,8 +61,7 @@ class Patches:
         Returns:
             (frames, size, frame_size) float32, normalised, on the device.
         """
-        rng = draws.generator(self.seed, draws.TRAINING, step)
-        return self._normalised(rng.integers(self._drawn, size=size))
+        return self._normalised(self._read(step, size))
 
     def validation(self, size: int) -> list[torch.Tensor]:
         """Fixed batches of sequences that are in no training batch, each as `batch` returns it.
@@ -70,11 +75,18 @@ class Patches:
         count = min(_VALIDATION_BATCHES, len(self._held_out) // size)
         rng = draws.generator(self.seed, draws.VALIDATION)
         chosen = rng.permutation(self._held_out)[: count * size]
-        return [self._normalised(rows) for rows in chosen.reshape(count, size)]
+        return [self._normalised(self._pixels(rows)) for rows in chosen.reshape(count, size)]
 
-    def _normalised(self, index: np.ndarray) -> torch.Tensor:
+    def _batch(self, step: int, size: int) -> torch.Tensor:
+        rng = draws.generator(self.seed, draws.TRAINING, step)
+        return self._pixels(rng.integers(self._drawn, size=size))
+
+    def _pixels(self, index: np.ndarray) -> torch.Tensor:
+        """Sequences (size, frames, ...) uint8, on the device or in memory that it can read."""
         if isinstance(self._rows, torch.Tensor):
-            pixels = self._rows[torch.from_numpy(index).to(self.device)]
-        else:
-            pixels = torch.from_numpy(self._rows[index]).to(self.device)
-        return normalised(pixels, self.mean, self.std)
+            return self._rows[torch.from_numpy(index).to(self.device)]
+        pixels = torch.from_numpy(self._rows[index])
+        return pixels.pin_memory() if self.device.type == "cuda" else pixels
+
+    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        return normalised(pixels.to(self.device, non_blocking=True), self.mean, self.std)

@@ -1,7 +1,6 @@
 """Windows and blocks of percepts: what encoder-decoders and classifiers of video are fed."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from video_lstm.artifacts import map_dataset, open_artifact
 from video_lstm.errors import UserError
 from video_lstm.sequences.draws import TRAINING, VALIDATION, generator
+from video_lstm.sequences.read_ahead import ReadAhead
 
 # Part of a GPU's free memory that percepts may take; the rest is the model's.
 _GPU_SHARE = 0.5
@@ -134,28 +134,20 @@ class PerceptWindows:
         counts = [max(len(clip) - frames, 0) + 1 for clip in self._clips]
         self._ends = np.cumsum(counts)  # windows are numbered through, clip by clip
         self._cached: torch.Tensor | None = None
-        self._ahead: tuple[tuple[int, int], Future[torch.Tensor]] | None = None
-        self._reader: ThreadPoolExecutor | None = None
+        self._read = self._gather
         if self._device.type == "cuda":
             size = sum(len(clip) for clip in self._clips) * self.frame_size * 2
             if size <= _GPU_SHARE * torch.cuda.mem_get_info(self._device)[0]:
                 self._keep()
             else:
-                self._reader = ThreadPoolExecutor(1, "percepts")
+                self._read = ReadAhead(self._gather)
 
     def batch(self, step: int, size: int) -> torch.Tensor:
         """The windows of a step: (frames, size, D) float32 on the device."""
         if self._cached is not None:
             places = torch.from_numpy(self._places(*self.draw(step, size)))
             return self._cached[places.to(self._device, non_blocking=True)].float()
-        if self._reader is None:
-            return self._gather(step, size).float()
-        if self._ahead is not None and self._ahead[0] == (step, size):
-            windows = self._ahead[1].result()
-        else:
-            windows = self._gather(step, size)
-        self._ahead = (step + 1, size), self._reader.submit(self._gather, step + 1, size)
-        return windows.to(self._device, non_blocking=True).float()
+        return self._read(step, size).to(self._device, non_blocking=True).float()
 
     def validation(self, size: int, limit: int = 1024) -> list[torch.Tensor]:
         """Fixed batches of the clips held out: every `frames`-th window, at most `limit` of them.

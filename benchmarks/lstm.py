@@ -6,12 +6,14 @@ rate that a large product reaches on the machine. Runs are interleaved, so that 
 all, and the medians are compared. The ratio is how many times faster `peephole` is.
 
 torch.nn.LSTM always makes its input's gradient; ours is timed with and without, since a first layer
-on percepts never needs it.
+on percepts never needs it. Where there is a GPU all run there, in tf32 and under autocast to
+bfloat16, and memory is what its allocator had out at most.
 
     python benchmarks/lstm.py --json lstm.json
 """
 
 import argparse
+import itertools
 import json
 import math
 import multiprocessing
@@ -32,33 +34,49 @@ CASES = [(512, 32), (512, 100), (2048, 32), (2048, 100)]
 """Hidden size and batch."""
 
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+PRECISIONS = ("tf32", "bfloat16") if DEVICE.type == "cuda" else ("float32",)
+
+
 def contender(name: str, hidden_size: int) -> nn.Module:
     """A layer by the name of a contender."""
     if name == "torch.nn.LSTM":
-        return nn.LSTM(INPUT_SIZE, hidden_size)
+        return nn.LSTM(INPUT_SIZE, hidden_size).to(DEVICE)
     path = "reference" if name == "naive loop" else "auto"
-    return PeepholeLSTM(INPUT_SIZE, hidden_size, path=path)
+    return PeepholeLSTM(INPUT_SIZE, hidden_size, path=path).to(DEVICE)
 
 
-def seconds(layer: nn.Module, x: torch.Tensor, weights: torch.Tensor) -> float:
+def now() -> float:
+    """Seconds on a clock, when the device has done what it was given."""
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def seconds(
+    layer: nn.Module, x: torch.Tensor, weights: torch.Tensor, precision: str = PRECISIONS[0]
+) -> float:
     """Of one forward and backward pass."""
     x.grad = None
     layer.zero_grad()
-    start = time.perf_counter()
-    layer(x)[0].backward(weights)
-    return time.perf_counter() - start
+    start = now()
+    with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        outputs = layer(x)[0]
+    outputs.backward(weights.to(outputs.dtype))
+    return now() - start
 
 
-def products_seconds(hidden_size: int, batch: int, input_gradient: bool) -> float:
+def products_seconds(hidden_size: int, batch: int, input_gradient: bool, precision: str) -> float:
     """Of the layer's matrix products alone, at the best rate of a large one."""
-    side = 3072
-    a, b = torch.randn(2, side, side)
+    side = 3072 if DEVICE.type == "cpu" else 8192
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    a, b = torch.randn(2, side, side, dtype=dtype, device=DEVICE)
     best = math.inf
     for _ in range(5):
         for multiply in (torch.mm, product):
-            start = time.perf_counter()
+            start = now()
             multiply(a, b)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, now() - start)
     of_inputs = STEPS * INPUT_SIZE * (3 if input_gradient else 2)
     of_states = (STEPS - 1) * hidden_size * 3
     multiplications = batch * 4 * hidden_size * (of_inputs + of_states)
@@ -67,38 +85,45 @@ def products_seconds(hidden_size: int, batch: int, input_gradient: bool) -> floa
 
 def high_water_mb() -> float:
     """Of this process alone: getrusage would count what its parent once had (Linux)."""
+    if DEVICE.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def peak_mb(name: str, hidden_size: int, batch: int, input_gradient: bool) -> float:
+def peak_mb(name: str, hidden_size: int, batch: int, input_gradient: bool, precision: str) -> float:
     """Memory that a process gains by one pass."""
     torch.manual_seed(0)
     layer = contender(name, hidden_size)
-    x = torch.randn(STEPS, batch, INPUT_SIZE, requires_grad=input_gradient)
-    weights = torch.ones(STEPS, batch, hidden_size)
+    x = torch.randn(STEPS, batch, INPUT_SIZE, device=DEVICE, requires_grad=input_gradient)
+    weights = torch.ones(STEPS, batch, hidden_size, device=DEVICE)
     product(torch.ones(1024, 1024), torch.ones(1024, 1024))
     before = high_water_mb()
-    seconds(layer, x, weights)
+    seconds(layer, x, weights, precision)
     return high_water_mb() - before
 
 
-def run_case(hidden_size: int, batch: int, input_gradient: bool, repeats: int) -> list[dict]:
+def run_case(
+    hidden_size: int, batch: int, input_gradient: bool, precision: str, repeats: int
+) -> list[dict]:
     """The rows of one size."""
+    allow_tf32(precision)
     names = ("peephole", "torch.nn.LSTM", "naive loop")
     layers = {name: contender(name, hidden_size) for name in names}
-    x = torch.randn(STEPS, batch, INPUT_SIZE, requires_grad=input_gradient)
-    weights = torch.randn(STEPS, batch, hidden_size)
+    x = torch.randn(STEPS, batch, INPUT_SIZE, device=DEVICE, requires_grad=input_gradient)
+    weights = torch.randn(STEPS, batch, hidden_size, device=DEVICE)
     times: dict[str, list[float]] = {name: [] for name in (*names, "matrix products")}
     for repeat in range(repeats + 1):
         for name, layer in layers.items():
-            took = seconds(layer, x, weights)
+            took = seconds(layer, x, weights, precision)
             if repeat:  # the first one warms up
                 times[name].append(took)
         if repeat:
-            times["matrix products"].append(products_seconds(hidden_size, batch, input_gradient))
+            bound = products_seconds(hidden_size, batch, input_gradient, precision)
+            times["matrix products"].append(bound)
+    case = (hidden_size, batch, input_gradient, precision)
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        peaks = {n: pool.apply(peak_mb, (n, hidden_size, batch, input_gradient)) for n in names}
+        peaks = {name: pool.apply(peak_mb, (name, *case)) for name in names}
     median = {name: statistics.median(values) for name, values in times.items()}
     return [
         {
@@ -106,6 +131,7 @@ def run_case(hidden_size: int, batch: int, input_gradient: bool, repeats: int) -
             "against": name,
             "case": f"H {hidden_size}, D {INPUT_SIZE}, T {STEPS}, batch {batch}",
             "input_gradient": input_gradient,
+            "precision": precision,
             "seconds": median["peephole"],
             "ratio": median[name] / median["peephole"],
             "peak_mb": peaks["peephole"],
@@ -116,19 +142,32 @@ def run_case(hidden_size: int, batch: int, input_gradient: bool, repeats: int) -
     ]
 
 
+def allow_tf32(precision: str) -> None:
+    """Whether a GPU's float32 products may be tf32, cuDNN's LSTM's too."""
+    if DEVICE.type == "cuda":
+        for backend in (torch.backends.cuda.matmul, torch.backends.cudnn.rnn):
+            backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+
+
 def main() -> None:
     """Prints the table, and writes it where asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here, too")
     parser.add_argument("--repeats", type=int, default=7, help="timed runs of each (default 7)")
+    parser.add_argument("--hidden-size", type=int, help="only this one of the sizes")
     options = parser.parse_args()
     torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32, CPU")
+    gpu = DEVICE.type == "cuda"
+    where = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
+    print(f"torch {torch.__version__}, {where}")
     print(f"{'case':36} {'input grad':10} {'seconds':>8} {'against':15} {'ratio':>5} {'MB':>11}")
     rows = []
-    for hidden_size, batch in CASES:
+    for precision, (hidden_size, batch) in itertools.product(PRECISIONS, CASES):
+        if options.hidden_size not in (None, hidden_size):
+            continue
+        print(precision)
         for input_gradient in (True, False):
-            for row in run_case(hidden_size, batch, input_gradient, options.repeats):
+            for row in run_case(hidden_size, batch, input_gradient, precision, options.repeats):
                 other = row["against_peak_mb"]
                 memory = f"{row['peak_mb']:.0f}" + (f" / {other:.0f}" if other else "")
                 print(

@@ -292,7 +292,7 @@ class PretrainSettings(Section):
     """An encoder-decoder and how it is trained (paper, section 2)."""
 
     units: Positive = 2048
-    """LSTM units of a layer."""
+    """LSTM units of a layer, or channels of a ConvLSTM's."""
     layers: Positive = 1
     input_frames: Positive = 16
     """Frames that the encoder reads."""
@@ -300,6 +300,14 @@ class PretrainSettings(Section):
     """Frames that are predicted."""
     forget_bias: float = 0.0
     """Start of the forget gates' biases (paper: 0)."""
+    output_bias: Literal["zero", "mean_frame"] = "mean_frame"
+    """Start of the outputs' biases: 0 (paper), or the mean training frame, from which small models
+    and short trainings get much further."""
+    map_patch: Positive | None = None
+    """Makes the layers ConvLSTMs (Shi et al. 2015), which read grey square frames as maps with a
+    channel for every pixel of a patch of this side; null: LSTMs (paper)."""
+    kernel: Positive = 5
+    """Side of a ConvLSTM's kernels, odd."""
     readout_first: bool = False
     """The first output is read from the copied state, with no step before it (the authors' first
     code)."""
@@ -353,8 +361,8 @@ class MNISTSettings(Section):
 
     source: str = "sklearn"
     """`sklearn`: its 1,797 digits, enlarged; or the folder of the four MNIST idx files."""
-    size: Positive = 64
-    """Side of a frame in pixels."""
+    size: Annotated[int, Field(ge=7)] = 64
+    """Side of a frame in pixels, at least the window of the structural similarity."""
     digit_size: Positive = 28
     digits: Positive = 2
     """Digits in a sequence."""
@@ -379,8 +387,8 @@ class MNISTSettings(Section):
 class PatchSettings(Section):
     """Patches of natural video (paper, section 3.2)."""
 
-    size: Positive = 32
-    """Side of a patch in pixels."""
+    size: Annotated[int, Field(ge=7)] = 32
+    """Side of a patch in pixels, at least the window of the structural similarity."""
     colour: bool = True
     """RGB patches; false: grey ones."""
     height: Positive = 240

@@ -51,6 +51,12 @@ wildcard_constraints:
     flow_features=r"flow(1|10)_[a-z0-9]+_split\d+",
     corpus=rf"{UNLABELLED}|({'|'.join(settings.datasets)})_split\d+",
     frames="mnist|patches",
+    test=r"mnist(_\d+)?|patches",
+    digits=r"\d+",
+    units=r"\d+",
+    compared="convlstm|lstm_equal_parameters|lstm_equal_time",
+    comparison="capacity|convlstm",
+    model=r"[a-z_0-9]+",
     variant="|".join(["single_frame", "lstm_baseline", *settings.pretraining.variants]),
     labels=r"\d+|all",
 

@@ -1,5 +1,8 @@
 """What each stage is made of: the files of a data set, a stream, a corpus, a classifier."""
 
+# Sequences of pixels to test on: like those that were learned from, and of other numbers of digits.
+OTHER_DIGITS = [digits for digits in (1, 2, 3) if digits != settings.mnist.digits]
+TESTS = ["mnist", *(f"mnist_{digits}" for digits in OTHER_DIGITS), "patches"]
 CLASSIFIERS = ["single_frame", "lstm_baseline", *settings.pretraining.variants]
 
 
@@ -107,13 +110,25 @@ def finetuned_files():
     ]
 
 
+def predictions_of(test):
+    """Every encoder-decoder of pixels on a set of test sequences."""
+    return [f"results/predict/{test}/{variant}.h5" for variant in settings.pretraining.variants]
+
+
 def prediction_files():
-    """Every encoder-decoder of pixels on its test sequences."""
-    return [
-        f"results/predict/{frames}/{variant}.h5"
-        for frames in ("mnist", "patches")
-        for variant in settings.pretraining.variants
-    ]
+    """Every encoder-decoder of pixels on test sequences like those it learned from."""
+    return predictions_of("mnist") + predictions_of("patches")
+
+
+def watched(figure):
+    """The variant whose features or activity are drawn: the one that does the most of what it takes.
+
+    Features are best seen of a model with both decoders, activity needs a future.
+    """
+    order = ["composite", "composite_conditional_future", "future_predictor"]
+    order += ["conditional_future_predictor"]
+    order += ["autoencoder", "conditional_autoencoder"] if figure == "features" else []
+    return next((name for name in order if name in settings.pretraining.variants), None)
 
 
 def runs():

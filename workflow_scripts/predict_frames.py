@@ -57,7 +57,12 @@ def main(arguments: Arguments) -> None:
             model, test.batches(arguments.batch, device), test.constant(device), test.pictures
         )
         artifacts.write_arrays(file, "errors", errors)
-        file.attrs.update(variant=info.arguments["variant"], corpus=test.corpus, **means(errors))
+        file.attrs.update(
+            variant=info.arguments["variant"],
+            corpus=test.corpus,
+            test=arguments.test.stem,
+            **means(errors),
+        )
         shown = next(test.batches(_SAMPLES, device))
         artifacts.write_arrays(file, "samples", samples(test, model, shown))
 

@@ -303,6 +303,9 @@ class PretrainSettings(Section):
     output_bias: Literal["zero", "mean_frame"] = "mean_frame"
     """Start of the outputs' biases: 0 (paper), or the mean training frame, from which small models
     and short trainings get much further."""
+    centre: bool = False
+    """Read and put out each sequence around the mean of what is seen of it, so that the brightness
+    of a patch takes no learning; for patches and percepts."""
     map_patch: Positive | None = None
     """Makes the layers ConvLSTMs (Shi et al. 2015), which read grey square frames as maps with a
     channel for every pixel of a patch of this side; null: LSTMs (paper)."""
@@ -408,6 +411,39 @@ class PatchSettings(Section):
         return self
 
 
+class CapacitySettings(Section):
+    """Autoencoders of Moving MNIST of several sizes (lab report, section 3.2).
+
+    What is not said here is as in `pretraining.mnist`.
+    """
+
+    units: list[Positive] = [500, 1500, 2500]
+    """LSTM units of a layer, a model each."""
+    layers: Positive = 1
+    training: TrainingSettings = TrainingSettings(
+        optimizer="rmsprop", momentum=0.0, learning_rate=1e-4
+    )
+
+
+class ConvLSTMSettings(Section):
+    """A ConvLSTM composite of Moving MNIST, and the LSTMs that it is compared with, which have as
+    many parameters, or as much time to train (lab report, section 3.3).
+
+    What is not said here is as in `pretraining.mnist`.
+    """
+
+    channels: Positive = 64
+    """Of a layer of the ConvLSTM."""
+    layers: Positive = 2
+    """Of both kinds of models."""
+    kernel: Positive = 5
+    """Side of the kernels, odd."""
+    map_patch: Positive = 4
+    """Frames are read as maps with a channel for every pixel of a patch of this side."""
+    training: TrainingSettings = TrainingSettings()
+    """Of both kinds of models, but for the steps of the one that is given equal time."""
+
+
 class PretrainingSettings(Section):
     """Unsupervised learning: which variants, on what, and how (paper, section 2)."""
 
@@ -465,6 +501,8 @@ class Settings(Section):
     mnist: MNISTSettings = MNISTSettings()
     patches: PatchSettings = PatchSettings()
     pretraining: PretrainingSettings = PretrainingSettings()
+    capacity: CapacitySettings = CapacitySettings()
+    convlstm: ConvLSTMSettings = ConvLSTMSettings()
     finetuning: FinetuningSettings = FinetuningSettings()
 
     @model_validator(mode="after")

@@ -75,7 +75,7 @@ def ssim(predicted: Tensor, target: Tensor) -> Tensor:
     Returns:
         (...) float64.
     """
-    x, y = (images.reshape(-1, 1, *images.shape[-2:]) for images in (predicted, target))
+    x, y = (images.reshape(-1, *images.shape[-2:]) for images in (predicted, target))
     mean_x, mean_y = _window_mean(x), _window_mean(y)
     sample = SSIM_WINDOW**2 / (SSIM_WINDOW**2 - 1)
     covariance = sample * (_window_mean(x * y) - mean_x * mean_y)
@@ -83,13 +83,19 @@ def ssim(predicted: Tensor, target: Tensor) -> Tensor:
     c1, c2 = 0.01**2, 0.03**2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
     structure = (2 * covariance + c2) / (variances + c2)
-    places = (luminance * structure).mean((1, 2, 3), dtype=torch.float64)
+    places = (luminance * structure).mean((1, 2), dtype=torch.float64)
     return places.view(predicted.shape[:-2]).mean(-1)
 
 
 def _window_mean(images: Tensor) -> Tensor:
-    """(N, 1, H, W) to its means over windows; rows first, then columns: 14 sums in place of 49."""
-    return F.avg_pool2d(F.avg_pool2d(images, (SSIM_WINDOW, 1), 1), (1, SSIM_WINDOW), 1)
+    """(N, H, W) to its means over windows, by products with band matrices: the fastest on a CPU."""
+
+    def band(length: int) -> Tensor:
+        offset = torch.arange(length) - torch.arange(length - SSIM_WINDOW + 1)[:, None]
+        return ((offset >= 0) & (offset < SSIM_WINDOW)).to(images) / SSIM_WINDOW
+
+    height, width = images.shape[-2:]
+    return band(height) @ (images @ band(width).t())
 
 
 def measures(

@@ -191,6 +191,9 @@ class EncoderDecoder(nn.Module):
         readout_first: whether the first frame is put out straight from the copied state, as in
             the authors' first code; by default after one recurrent step.
         forget_bias: see PeepholeLSTM.
+        centre: every sequence is read, and put out, around the mean of the values that are seen of
+            it (Kim et al. 2022, without their scale), so that how bright a patch is takes no
+            learning; for linear outputs.
         map_patch: makes the layers ConvLSTMs, which read a square frame as maps with a channel for
             every pixel of a patch of this side; see `frames_to_maps`.
         kernel: side of a ConvLSTM's kernels.
@@ -198,7 +201,8 @@ class EncoderDecoder(nn.Module):
         generator: draws the weights: encoder, reconstruction, future, in this order.
 
     Raises:
-        ValueError: the variant is not known, or a frame is no square of whole patches.
+        ValueError: the variant is not known, logits cannot be centred, or a frame is no square of
+            whole patches.
     """
 
     def __init__(
@@ -213,6 +217,7 @@ class EncoderDecoder(nn.Module):
         output: Output,
         readout_first: bool = False,
         forget_bias: float = 0.0,
+        centre: bool = False,
         map_patch: int | None = None,
         kernel: int = 5,
         path: Path = "auto",
@@ -223,7 +228,10 @@ class EncoderDecoder(nn.Module):
             if variant not in VARIANTS:
                 raise ValueError(f"expected a variant of {', '.join(VARIANTS)}, found {variant}")
             variant = VARIANTS[variant]
-        self.variant, self.output, self.map_patch = variant, output, map_patch
+        if centre and output == "logits":
+            raise ValueError("only linear outputs can be centred")
+        self.variant, self.output = variant, output
+        self.centre, self.map_patch = centre, map_patch
         self.input_frames, self.future_frames = input_frames, future_frames
         if map_patch is None:
             channels, readout = frame_size, Linear
@@ -289,8 +297,8 @@ class EncoderDecoder(nn.Module):
         """
         if len(inputs) != self.input_frames:
             raise ValueError(f"expected {self.input_frames} input frames, found {len(inputs)}")
-        if self.map_patch:
-            inputs, future = self._maps(inputs), None if future is None else self._maps(future)
+        mean = inputs.mean((0, 2), keepdim=True) if self.centre else None
+        inputs, future = (self._read(frames, mean) for frames in (inputs, future))
         _, state = self.encoder(inputs)
         steps = self.future_frames if future_frames is None else future_frames
         reconstruction = predicted = None
@@ -302,15 +310,22 @@ class EncoderDecoder(nn.Module):
             if truth is None and self.training and self.predictor.conditional:
                 raise ValueError("training a conditional future decoder needs the true future")
             predicted = self.predictor(state, steps, truth, own_output, generator)
-        if self.map_patch:
-            reconstruction, predicted = (
-                None if made is None else maps_to_frames(made, self.map_patch)
-                for made in (reconstruction, predicted)
-            )
-        return Prediction(reconstruction, predicted)
+        return Prediction(*(self._put_out(made, mean) for made in (reconstruction, predicted)))
 
-    def _maps(self, frames: Tensor) -> Tensor:
-        return frames_to_maps(frames, self.side, self.map_patch)
+    def _read(self, frames: Tensor | None, mean: Tensor | None) -> Tensor | None:
+        """Frames as the layers see them."""
+        if frames is None:
+            return None
+        if mean is not None:
+            frames = frames - mean
+        return frames_to_maps(frames, self.side, self.map_patch) if self.map_patch else frames
+
+    def _put_out(self, made: Tensor | None, mean: Tensor | None) -> Tensor | None:
+        """The inverse of `_read`."""
+        if made is None:
+            return None
+        frames = maps_to_frames(made, self.map_patch) if self.map_patch else made
+        return frames if mean is None else frames + mean
 
     @torch.no_grad()
     def start_at(self, frame: Tensor) -> None:
@@ -323,8 +338,10 @@ class EncoderDecoder(nn.Module):
             frame: (D,), such as the mean of the training frames; of a ConvLSTM's outputs, which
                 have one bias for all places of a map, the mean over these.
         """
+        if self.centre:
+            frame = frame - frame.mean()
         if self.map_patch:
-            frame = self._maps(frame.view(1, 1, -1)).mean((0, 1, 3, 4))
+            frame = self._read(frame.view(1, 1, -1), None).mean((0, 1, 3, 4))
         if self.output == "logits":
             frame = torch.logit(frame, eps=1e-3)  # no pixel is so surely black that it cannot learn
         for decoder in (self.reconstructor, self.predictor):

@@ -46,6 +46,7 @@ def model_arguments(
         "output": output,
         "readout_first": settings.readout_first,
         "forget_bias": settings.forget_bias,
+        "centre": settings.centre,
         "map_patch": settings.map_patch,
         "kernel": settings.kernel,
     }

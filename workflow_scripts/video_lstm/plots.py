@@ -31,7 +31,7 @@ _STYLE = {
     "axes.titlesize": 8,
     "legend.frameon": False,
     "savefig.dpi": 200,
-    "svg.hashsalt": "video_lstm",  # the same figure is the same bytes
+    "svg.hashsalt": "video_lstm",  # names that are not drawn at random
 }
 _GAP = 2  # pixels between frames
 _PREVIEW_SCALE, _PREVIEW_MS = 2, 150

@@ -1,6 +1,6 @@
 """The figures: predicted frames, errors, curves, features and the activity of units."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -154,11 +154,23 @@ def errors(found: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str
             for name, steps in yardsticks.items():
                 style = {"color": "0.35", "linestyle": _YARDSTICKS[name], "linewidth": 1}
                 _course(axis, steps, measure, marker="", label=label(name), **style)
+            if measure != "ssim":  # the copy of a frame may be so bad that all else looks the same
+                axis.set_ylim(top=1.1 * _largest(found.values(), measure))
             axis.axvline(0.5, color="0.8", linewidth=0.8, zorder=0)
             axis.set(xlabel="frame (1: the first that is predicted)", ylabel=UNITS[measure])
         handles, names = axis.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=4)
     return figure
+
+
+def _largest(found: Iterable[Mapping[str, np.ndarray]], measure: str) -> float:
+    """The largest error of a model or of the mean frame."""
+    return max(
+        float(steps.max())
+        for errors in found
+        for name, steps in errors.items()
+        if name.endswith(measure) and not name.startswith("copy_last_frame")
+    )
 
 
 def _course(axis: Axes, steps: Mapping[str, np.ndarray], measure: str, **style: Any) -> None:
@@ -239,10 +251,10 @@ def features(groups: Mapping[str, np.ndarray], columns: int = 12) -> Figure:
             they are shown; the same place in two panels is the same unit where both order so.
         columns: images in a row of a panel.
     """
-    across = min(4, len(groups))
+    across = min(3, len(groups))
     down = -(-len(groups) // across)
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 2.05 * down), layout="constrained")
+        figure = Figure(figsize=(7.2, 1.9 * down), layout="constrained")
         axes = figure.subplots(down, across, squeeze=False).ravel()
         for axis in axes:
             axis.set_axis_off()
@@ -275,17 +287,24 @@ def activity(
             for axis, trace in zip(column[1:], traces, strict=True):
                 values = told[trace]
                 gate = trace.endswith("gate")
-                bound = 1 if gate else max(float(np.abs(runs[k][1][trace]).max()) for k in runs)
+                everywhere = [np.abs(other[trace]) for _, other in runs.values()]
+                # A few cells that go far must not make the others pale.
+                bound = 1 if gate else float(np.quantile(everywhere, 0.99)) or 1
                 image = axis.imshow(
                     *(values.T,), aspect="auto", interpolation="nearest", origin="lower",
                     cmap="viridis" if gate else "RdBu_r", vmin=0 if gate else -bound, vmax=bound,
                     extent=(0.5, len(values) + 0.5, 0, values.shape[1]),
                 )  # fmt: skip
-                axis.axvline(trained_steps + 0.5, color="white", linewidth=0.8, linestyle=":")
+                axis.axvline(
+                    trained_steps + 0.5,
+                    color="white" if gate else "black",
+                    linewidth=0.8,
+                    linestyle=":",
+                )
                 axis.set_xticks([1, *range(20, len(values) + 1, 20)])
                 axis.tick_params(labelbottom=trace == traces[-1])
                 if place == 0:
-                    axis.set_ylabel(f"{trace}\nunits")
+                    axis.set_ylabel(f"{trace}\nof unit")
                 else:
                     axis.set_yticks([])
                 if place == len(runs) - 1:

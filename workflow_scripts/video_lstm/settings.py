@@ -319,6 +319,12 @@ class PretrainSettings(Section):
     output instead of the true frame; rises linearly from 0."""
     training: TrainingSettings = TrainingSettings()
 
+    @model_validator(mode="after")
+    def _kernel_has_a_middle(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} has no middle; kernels are odd")
+        return self
+
 
 class PerceptPretraining(PretrainSettings):
     """Encoder-decoders of percepts."""
@@ -504,6 +510,17 @@ class Settings(Section):
     capacity: CapacitySettings = CapacitySettings()
     convlstm: ConvLSTMSettings = ConvLSTMSettings()
     finetuning: FinetuningSettings = FinetuningSettings()
+
+    @model_validator(mode="after")
+    def _digits_fit(self) -> Self:
+        if self.pretraining.mnist.centre:
+            raise ValueError("pretraining.mnist.centre: digits are black and white, not centred")
+        if self.mnist.size % self.convlstm.map_patch:
+            raise ValueError(
+                f"convlstm.map_patch: patches of {self.convlstm.map_patch} pixels do not fill "
+                f"frames of {self.mnist.size}, mnist.size"
+            )
+        return self
 
     @model_validator(mode="after")
     def _names(self) -> Self:

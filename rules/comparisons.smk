@@ -1,38 +1,5 @@
 """The lab report's comparisons on Moving MNIST: autoencoders by units, LSTM against ConvLSTM."""
 
-CONVLSTMS = ["convlstm", "lstm_equal_parameters", "lstm_equal_time"]
-
-
-def capacity_model(units):
-    """An autoencoder of so many units."""
-    section = settings.capacity
-    changed = {"units": units, "layers": section.layers, "training": section.training}
-    return settings.pretraining.mnist.model_copy(update=changed)
-
-
-def convlstm_model(name):
-    """The ConvLSTM, or an LSTM beside it."""
-    section = settings.convlstm
-    changed = {"layers": section.layers, "training": section.training}
-    if name == "convlstm":
-        changed |= {
-            "units": section.channels,
-            "kernel": section.kernel,
-            "map_patch": section.map_patch,
-        }
-    return settings.pretraining.mnist.model_copy(update=changed)
-
-
-def compared_with(wildcards):
-    """The models that an LSTM is made as large as, or trained for as long as."""
-    other, own = (f"results/convlstm/{name}.h5" for name in CONVLSTMS[:2])
-    large = {"as_large_as": other}
-    return {
-        "convlstm": {},
-        "lstm_equal_parameters": large,
-        "lstm_equal_time": large | {"as_long_as": other, "as_fast_as": own},
-    }[wildcards.compared]
-
 
 use rule pretrain_mnist as pretrain_capacity with:
     output:
@@ -123,9 +90,3 @@ rule compare_models:
     shell:
         "python {params.command} --pretrained {input.pretrained}"
         " --predictions {input.predictions} --output {output} --log {log}"
-
-
-def compared_files(folder, wildcards):
-    """The files of a comparison's models, in the order of its table."""
-    names = settings.capacity.units if wildcards.comparison == "capacity" else CONVLSTMS
-    return [f"{folder.format(wildcards.comparison)}/{name}.h5" for name in names]

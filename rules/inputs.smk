@@ -3,6 +3,7 @@
 # Sequences of pixels to test on: like those that were learned from, and of other numbers of digits.
 OTHER_DIGITS = [digits for digits in (1, 2, 3) if digits != settings.mnist.digits]
 TESTS = ["mnist", *(f"mnist_{digits}" for digits in OTHER_DIGITS), "patches"]
+CONVLSTMS = ["convlstm", "lstm_equal_parameters", "lstm_equal_time"]
 CLASSIFIERS = ["single_frame", "lstm_baseline", *settings.pretraining.variants]
 
 
@@ -139,6 +140,43 @@ def runs():
         for split in labelled.use_splits
         for stream in settings.streams
     ]
+
+
+def capacity_model(units):
+    """An autoencoder of so many units."""
+    section = settings.capacity
+    changed = {"units": units, "layers": section.layers, "training": section.training}
+    return settings.pretraining.mnist.model_copy(update=changed)
+
+
+def convlstm_model(name):
+    """The ConvLSTM, or an LSTM beside it."""
+    section = settings.convlstm
+    changed = {"layers": section.layers, "training": section.training}
+    if name == "convlstm":
+        changed |= {
+            "units": section.channels,
+            "kernel": section.kernel,
+            "map_patch": section.map_patch,
+        }
+    return settings.pretraining.mnist.model_copy(update=changed)
+
+
+def compared_with(wildcards):
+    """The models that an LSTM is made as large as, or trained for as long as."""
+    other, own = (f"results/convlstm/{name}.h5" for name in CONVLSTMS[:2])
+    large = {"as_large_as": other}
+    return {
+        "convlstm": {},
+        "lstm_equal_parameters": large,
+        "lstm_equal_time": large | {"as_long_as": other, "as_fast_as": own},
+    }[wildcards.compared]
+
+
+def compared_files(folder, wildcards):
+    """The files of a comparison's models, in the order of its table."""
+    names = settings.capacity.units if wildcards.comparison == "capacity" else CONVLSTMS
+    return [f"{folder.format(wildcards.comparison)}/{name}.h5" for name in names]
 
 
 for dataset in DATASETS:

@@ -177,9 +177,10 @@ def test_the_script_writes_errors_means_and_samples(files, run_script):
     )
     # The best constant for noise: half on costs log 2 a pixel.
     assert attributes["mean_frame_future_cross_entropy"] == pytest.approx(64 * math.log(2))
-    np.testing.assert_array_equal(samples["truth"], pixels[:12, :7])
+    rows = np.linspace(0, 29, 12).astype(int)
+    np.testing.assert_array_equal(samples["truth"], pixels[rows, :7])
     with torch.no_grad():
-        made = model.eval()(frames[:4, :12])
+        made = model.eval()(frames[:4, rows])
     for name, raw in (("reconstruction", made.reconstruction.flip(0)), ("future", made.future)):
         shown = 255 * torch.sigmoid(raw).swapaxes(0, 1).reshape(samples[name].shape)
         np.testing.assert_allclose(samples[name], shown, atol=0.51)

@@ -3,7 +3,7 @@
 Reads the model and the test set (Moving MNIST or patches), and writes errors/ (per predicted step,
 with those of two yardsticks: the copied last frame and the mean frame), their means as attributes
 (cross-entropy in nats per frame, squared error per frame, MSE, SSIM), and samples/ (uint8 pictures
-of the first sequences: what is true, the reconstruction in the order of time, the predicted
+of some sequences: what is true, the reconstruction in the order of time, the predicted
 future).
 """
 
@@ -63,7 +63,7 @@ def main(arguments: Arguments) -> None:
             test=arguments.test.stem,
             **means(errors),
         )
-        shown = next(test.batches(_SAMPLES, device))
+        shown = test.spread(_SAMPLES, device)
         artifacts.write_arrays(file, "samples", samples(test, model, shown))
 
 

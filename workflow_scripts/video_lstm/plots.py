@@ -72,7 +72,7 @@ def samples(made: Mapping[str, Mapping[str, np.ndarray]], sequences: int = 2) ->
     Args:
         made: of every variant: `truth` (n, T + F, ...), and `reconstruction` (n, T, ...), `future`
             (n, F, ...), as far as it makes them, in the order of time; uint8 pictures.
-        sequences: how many of the n are shown.
+        sequences: how many of the n are shown: those that change the most.
     """
     truth = next(iter(made.values()))["truth"]
     future = max(parts["future"].shape[1] if "future" in parts else 0 for parts in made.values())
@@ -81,7 +81,8 @@ def samples(made: Mapping[str, Mapping[str, np.ndarray]], sequences: int = 2) ->
     with matplotlib.rc_context(_STYLE):
         height = sequences * (side * (len(made) + 1) + 0.15) + 0.25
         figure = Figure(figsize=(7.2, height), layout="constrained")
-        for number, axis in enumerate(figure.subplots(sequences, squeeze=False)[:, 0]):
+        axes = figure.subplots(sequences, squeeze=False)[:, 0]
+        for number, axis in zip(_liveliest(truth, sequences), axes, strict=True):
             films = [truth[number], *(_film(parts, number, 255) for parts in made.values())]
             gap = np.full((1, *truth.shape[2:]), 255, np.uint8)[:, :, : 3 * _GAP]
             rows = [
@@ -99,13 +100,19 @@ def samples(made: Mapping[str, Mapping[str, np.ndarray]], sequences: int = 2) ->
             axis.set_xticks([])
             axis.tick_params(length=0)
             axis.spines[:].set_visible(False)
-            if number == 0:
+            if axis is axes[0]:
                 width = truth.shape[3] + _GAP
                 for start, count, name in ((0, seen, "seen"), (seen, future, "future")):
                     if count:
                         where = (start + count / 2) * width
                         axis.text(where, -3 * _GAP, name, ha="center", va="bottom")
     return figure
+
+
+def _liveliest(truth: np.ndarray, count: int) -> np.ndarray:
+    """Of (n, T, ...) the numbers of those whose frames differ the most from each other."""
+    change = truth.astype(np.float32).std(1).mean(tuple(range(1, truth.ndim - 1)))
+    return np.sort(np.argsort(-change, kind="stable")[:count])
 
 
 def _film(parts: Mapping[str, np.ndarray], number: int, blank: int) -> np.ndarray:
@@ -154,7 +161,7 @@ def errors(found: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str
             for name, steps in yardsticks.items():
                 style = {"color": "0.35", "linestyle": _YARDSTICKS[name], "linewidth": 1}
                 _course(axis, steps, measure, marker="", label=label(name), **style)
-            if measure != "ssim":  # the copy of a frame may be so bad that all else looks the same
+            if measure != "ssim":  # a yardstick may be so bad that all else looks the same
                 axis.set_ylim(top=1.1 * _largest(found.values(), measure))
             axis.axvline(0.5, color="0.8", linewidth=0.8, zorder=0)
             axis.set(xlabel="frame (1: the first that is predicted)", ylabel=UNITS[measure])
@@ -164,13 +171,14 @@ def errors(found: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str
 
 
 def _largest(found: Iterable[Mapping[str, np.ndarray]], measure: str) -> float:
-    """The largest error of a model or of the mean frame."""
-    return max(
-        float(steps.max())
-        for errors in found
-        for name, steps in errors.items()
-        if name.endswith(measure) and not name.startswith("copy_last_frame")
-    )
+    """The largest error of a model or of the better one of the yardsticks."""
+    largest: dict[str, float] = {}
+    for errors in found:
+        for name, steps in errors.items():
+            if name.endswith(measure):
+                who = next((y for y in _YARDSTICKS if name.startswith(y)), "model")
+                largest[who] = max(largest.get(who, 0), float(steps.max()))
+    return max(largest["model"], min(largest[name] for name in _YARDSTICKS))
 
 
 def _course(axis: Axes, steps: Mapping[str, np.ndarray], measure: str, **style: Any) -> None:
@@ -322,13 +330,13 @@ def preview(made: Mapping[str, Mapping[str, np.ndarray]], path: Path, sequences:
     Args:
         made: see `samples`.
         path: where to.
-        sequences: how many.
+        sequences: how many: those that change the most.
     """
-    truth = next(iter(made.values()))["truth"][:sequences]
+    truth = next(iter(made.values()))["truth"]
     images = []
     films = [
         [truth[number], *(_film(parts, number, 0) for parts in made.values())]
-        for number in range(len(truth))
+        for number in _liveliest(truth, sequences)
     ]
     for frame in range(truth.shape[1]):
         picture = _stack([strip(np.stack([film[frame] for film in row])) for row in films])

@@ -44,6 +44,11 @@ class TestSet:
             block = torch.from_numpy(self.pixels[start : start + size]).to(device)
             yield normalised(block, self.mean, self.std)
 
+    def spread(self, count: int, device: torch.device | str) -> torch.Tensor:
+        """So many sequences from everywhere in the set, as `batches` gives them."""
+        rows = np.unique(np.linspace(0, len(self.pixels) - 1, count).astype(np.int64))
+        return normalised(torch.from_numpy(self.pixels[rows]).to(device), self.mean, self.std)
+
     def constant(self, device: torch.device | str) -> torch.Tensor:
         """The mean frame as a model is fed frames, (frame_size,) float32."""
         frame = (self.mean_frame.ravel() - self.mean) / self.std

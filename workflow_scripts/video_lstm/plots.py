@@ -162,7 +162,9 @@ def errors(found: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str
                 style = {"color": "0.35", "linestyle": _YARDSTICKS[name], "linewidth": 1}
                 _course(axis, steps, measure, marker="", label=label(name), **style)
             if measure != "ssim":  # a yardstick may be so bad that all else looks the same
-                axis.set_ylim(top=1.1 * _largest(found.values(), measure))
+                low, high = _range(found.values(), measure)
+                margin = 0.06 * (high - low)
+                axis.set_ylim(low - margin, high + margin)
             axis.axvline(0.5, color="0.8", linewidth=0.8, zorder=0)
             axis.set(xlabel="frame (1: the first that is predicted)", ylabel=UNITS[measure])
         handles, names = axis.get_legend_handles_labels()
@@ -170,15 +172,16 @@ def errors(found: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str
     return figure
 
 
-def _largest(found: Iterable[Mapping[str, np.ndarray]], measure: str) -> float:
-    """The largest error of a model or of the better one of the yardsticks."""
-    largest: dict[str, float] = {}
+def _range(found: Iterable[Mapping[str, np.ndarray]], measure: str) -> tuple[float, float]:
+    """From the least error of all to the largest of a model or of the better yardstick."""
+    least, largest = np.inf, {}
     for errors in found:
         for name, steps in errors.items():
             if name.endswith(measure):
                 who = next((y for y in _YARDSTICKS if name.startswith(y)), "model")
+                least = min(least, float(steps.min()))
                 largest[who] = max(largest.get(who, 0), float(steps.max()))
-    return max(largest["model"], min(largest[name] for name in _YARDSTICKS))
+    return least, max(largest["model"], min(largest[name] for name in _YARDSTICKS))
 
 
 def _course(axis: Axes, steps: Mapping[str, np.ndarray], measure: str, **style: Any) -> None:

@@ -1,5 +1,9 @@
 """What each stage is made of: the files of a data set, a stream, a corpus, a classifier."""
 
+# Sequences of pixels to test on: like those that were learned from, and of other numbers of digits.
+OTHER_DIGITS = [digits for digits in (1, 2, 3) if digits != settings.mnist.digits]
+TESTS = ["mnist", *(f"mnist_{digits}" for digits in OTHER_DIGITS), "patches"]
+CONVLSTMS = ["convlstm", "lstm_equal_parameters", "lstm_equal_time"]
 CLASSIFIERS = ["single_frame", "lstm_baseline", *settings.pretraining.variants]
 
 
@@ -134,13 +138,25 @@ def paper_table_files(number):
     return [finetuned_file(*run, variant, "all") for run in runs() for variant in composite] + fused
 
 
+def predictions_of(test):
+    """Every encoder-decoder of pixels on a set of test sequences."""
+    return [f"results/predict/{test}/{variant}.h5" for variant in settings.pretraining.variants]
+
+
 def prediction_files():
-    """Every encoder-decoder of pixels on its test sequences."""
-    return [
-        f"results/predict/{frames}/{variant}.h5"
-        for frames in ("mnist", "patches")
-        for variant in settings.pretraining.variants
-    ]
+    """Every encoder-decoder of pixels on test sequences like those it learned from."""
+    return predictions_of("mnist") + predictions_of("patches")
+
+
+def watched(figure):
+    """The variant whose features or activity are drawn: the one that does the most of what it takes.
+
+    Features are best seen of a model with both decoders, activity needs a future.
+    """
+    order = ["composite", "composite_conditional_future", "future_predictor"]
+    order += ["conditional_future_predictor"]
+    order += ["autoencoder", "conditional_autoencoder"] if figure == "features" else []
+    return next((name for name in order if name in settings.pretraining.variants), None)
 
 
 def runs():
@@ -151,6 +167,43 @@ def runs():
         for split in labelled.use_splits
         for stream in settings.streams
     ]
+
+
+def capacity_model(units):
+    """An autoencoder of so many units."""
+    section = settings.capacity
+    changed = {"units": units, "layers": section.layers, "training": section.training}
+    return settings.pretraining.mnist.model_copy(update=changed)
+
+
+def convlstm_model(name):
+    """The ConvLSTM, or an LSTM beside it."""
+    section = settings.convlstm
+    changed = {"layers": section.layers, "training": section.training}
+    if name == "convlstm":
+        changed |= {
+            "units": section.channels,
+            "kernel": section.kernel,
+            "map_patch": section.map_patch,
+        }
+    return settings.pretraining.mnist.model_copy(update=changed)
+
+
+def compared_with(wildcards):
+    """The models that an LSTM is made as large as, or trained for as long as."""
+    other, own = (f"results/convlstm/{name}.h5" for name in CONVLSTMS[:2])
+    large = {"as_large_as": other}
+    return {
+        "convlstm": {},
+        "lstm_equal_parameters": large,
+        "lstm_equal_time": large | {"as_long_as": other, "as_fast_as": own},
+    }[wildcards.compared]
+
+
+def compared_files(folder, wildcards):
+    """The files of a comparison's models, in the order of its table."""
+    names = settings.capacity.units if wildcards.comparison == "capacity" else CONVLSTMS
+    return [f"{folder.format(wildcards.comparison)}/{name}.h5" for name in names]
 
 
 for dataset in DATASETS:

@@ -30,6 +30,28 @@ rule render_moving_mnist:
         "python {params.command} --output {output}" " --threads {threads} --log {log}"
 
 
+use rule render_moving_mnist as render_other_digits with:
+    """Sequences of fewer or more digits than the models have seen."""
+    output:
+        "results/sequences/mnist_{digits}.h5",
+    log:
+        "results/logs/render_moving_mnist_{digits}.log",
+    benchmark:
+        "results/benchmarks/render_moving_mnist_{digits}.tsv"
+    params:
+        code=code("render_moving_mnist"),
+        command=lambda wildcards: command(
+            "render_moving_mnist",
+            mnist=settings.mnist.model_copy(
+                update={"digits": int(wildcards.digits), "test_file": None}
+            ),
+            frames=sequence_frames("mnist"),
+            seed=settings.seed,
+        ),
+    message:
+        "Rendering a test set of Moving MNIST, digits: {wildcards.digits}"
+
+
 rule cut_patches:
     """Small patches of the pile's clips, for training and, from other videos, for testing."""
     input:
@@ -64,14 +86,16 @@ rule cut_patches:
 rule predict_frames:
     """Errors of an encoder-decoder on the test sequences, frame by frame, and samples."""
     input:
-        pretrained="results/pretrain/{frames}/pixels/{variant}.h5",
-        test="results/sequences/{frames}.h5",
+        pretrained=lambda wildcards: "results/pretrain/{}/pixels/{}.h5".format(
+            wildcards.test.split("_")[0], wildcards.variant
+        ),
+        test="results/sequences/{test}.h5",
     output:
-        "results/predict/{frames}/{variant}.h5",
+        "results/predict/{test}/{variant}.h5",
     log:
-        "results/logs/predict_frames/{frames}_{variant}.log",
+        "results/logs/predict_frames/{test}_{variant}.log",
     benchmark:
-        "results/benchmarks/predict_frames/{frames}_{variant}.tsv"
+        "results/benchmarks/predict_frames/{test}_{variant}.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -85,7 +109,33 @@ rule predict_frames:
             device=settings.device,
         ),
     message:
-        "Predicting {wildcards.frames} with {wildcards.variant}"
+        "Predicting {output}"
     shell:
         "python {params.command} --pretrained {input.pretrained} --test {input.test}"
         " --output {output} --threads {threads} --log {log}"
+
+
+rule tabulate_frame_errors:
+    """Errors of every variant on every test set, by predicted step, beside the yardsticks."""
+    input:
+        [file for test in TESTS for file in predictions_of(test)],
+    output:
+        "results/frame_errors.csv",
+    log:
+        "results/logs/tabulate_frame_errors.log",
+    benchmark:
+        "results/benchmarks/tabulate_frame_errors.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("tabulate_frame_errors"),
+        command=command(
+            "tabulate_frame_errors",
+        ),
+    message:
+        "Tabulating the errors of predicted frames"
+    shell:
+        "python {params.command} --predictions {input} --output {output} --log {log}"

@@ -1,4 +1,5 @@
-"""The stages by name: snakemake --cores N clips | flow | percepts | pretrain | finetune | tables."""
+"""The stages by name: snakemake --cores N clips | flow | percepts | pretrain | finetune |
+tables | capacity | convlstm | figures."""
 
 
 localrules:
@@ -7,6 +8,9 @@ localrules:
     percepts,
     pretrain,
     finetune,
+    capacity,
+    convlstm,
+    figures,
     tables,
 
 
@@ -62,3 +66,29 @@ rule finetune:
     """Every classifier."""
     input:
         finetuned_files(),
+
+
+rule capacity:
+    """Autoencoders of Moving MNIST by their units."""
+    input:
+        "results/capacity.csv",
+
+
+rule convlstm:
+    """LSTM against ConvLSTM."""
+    input:
+        "results/convlstm.csv",
+
+
+rule figures:
+    """Every figure of pixels, and the errors that they show as a table."""
+    input:
+        "results/frame_errors.csv",
+        expand("results/figures/{figure}_{test}.png", figure=["samples", "errors"], test=TESTS),
+        expand("results/figures/curves_{frames}.png", frames=["mnist", "patches"]),
+        [
+            f"results/figures/{figure}_{frames}_{watched(figure)}.png"
+            for figure in ("features", "activity")
+            for frames in ("mnist", "patches")
+            if watched(figure)
+        ],

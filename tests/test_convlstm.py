@@ -72,27 +72,48 @@ def test_peepholes_differ_from_place_to_place() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_encoder_decoders_of_maps(variant: str) -> None:
+def test_encoder_decoders_of_one_patch_are_those_of_the_lstm(variant: str) -> None:
+    arguments = (variant, 9, 4, 2, 3, 2)
+    lstm = EncoderDecoder(*arguments, output="logits", path="reference").double()
+    conv = EncoderDecoder(*arguments, output="logits", map_patch=3, kernel=1).double()
+    weights = {name: draw(*value.shape) for name, value in lstm.state_dict().items()}
+    lstm.load_state_dict(weights)
+    shapes = conv.state_dict()
+    conv.load_state_dict({name: value.view(shapes[name].shape) for name, value in weights.items()})
+    frames = draw(5, 2, 9).sigmoid()
+    for model in (lstm, conv):
+        model.start_at(frames.mean((0, 1)))
+    for train in (True, False):
+        made = [model.train(train)(frames[:3], frames[3:]) for model in (lstm, conv)]
+        for branch in ("reconstruction", "future"):
+            expected, found = (getattr(prediction, branch) for prediction in made)
+            assert (found is None) == (expected is None)
+            if found is not None:
+                torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_encoder_decoders_of_maps_learn(variant: str) -> None:
     generator = torch.Generator().manual_seed(0)
     frames = (torch.rand(1, 2, 64, generator=generator) < 0.2).float().expand(5, 2, 64)
-    maps = frames_to_maps(frames, 8, 2)
     model = EncoderDecoder(
-        variant, (4, 4, 4), 3, 2, 3, 2, output="logits", kernel=3, generator=generator
+        *(variant, 64, 3, 2, 3, 2), output="logits", map_patch=2, kernel=3, generator=generator
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     losses = []
     for _ in range(12):
         optimizer.zero_grad()
         own = torch.rand(2, 2, generator=generator) < 0.5
-        prediction = model(maps[:3], maps[3:], own=own)
-        loss = model.loss(prediction, maps[:3], maps[3:]).total
+        prediction = model(frames[:3], frames[3:], own=own)
+        loss = model.loss(prediction, frames[:3], frames[3:]).total
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.8 * losses[0]
-    model.eval()
-    future = model(maps[:3]).future
-    assert future is None or maps_to_frames(future, 2).shape == (2, 2, 64)
+    future = model.eval()(frames[:3]).future
+    assert future is None or future.shape == (2, 2, 64)
+    with pytest.raises(ValueError, match="no square"):
+        EncoderDecoder(variant, 60, 3, 1, 3, 2, output="logits", map_patch=2)
 
 
 def test_frames_and_maps() -> None:

@@ -257,3 +257,24 @@ def test_a_tiny_model_learns_a_tiny_set_by_heart(variant: str) -> None:
         if part is not None:
             spread = (target - target.mean()).square().sum(2).mean()
             assert part < 0.01 * spread, (float(part), float(spread))
+
+
+@pytest.mark.parametrize("map_patch", [None, 2])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_centred_model_moves_with_the_brightness(variant: str, map_patch: int | None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    centred = EncoderDecoder(
+        *(variant, 16, 3, 1, 3, 2), output="linear", centre=True, map_patch=map_patch,
+        generator=generator,
+    ).double()  # fmt: skip
+    sequences = torch.randn(5, 2, 16, generator=generator).double()
+    brightness = torch.tensor([3.0, -7.0]).view(1, 2, 1)
+    for training in (True, False):
+        centred.train(training)
+        plain, moved = (centred(s[:3], s[3:]) for s in (sequences, sequences + brightness))
+        for branch in ("reconstruction", "future"):
+            before, after = getattr(plain, branch), getattr(moved, branch)
+            if before is not None:
+                torch.testing.assert_close(after, before + brightness)
+    with pytest.raises(ValueError, match="centred"):
+        EncoderDecoder(variant, 16, 3, 1, 3, 2, output="logits", centre=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from skimage.metrics import structural_similarity
 
 from video_lstm import artifacts
 from video_lstm.evaluation.frames import (
@@ -16,6 +17,7 @@ from video_lstm.evaluation.frames import (
     means,
     mse,
     squared_error,
+    ssim,
 )
 from video_lstm.models.encoder_decoder import VARIANTS, EncoderDecoder, activate
 from video_lstm.training.pretrained import save_pretrained
@@ -45,7 +47,27 @@ def test_measures_equal_torch_functional_in_float64():
     np.testing.assert_allclose(mse(raw, target), expected.mean(2), rtol=1e-5)
 
 
-def model_of(variant, output, frame_size=6):
+def pictures(frames):
+    """Grey frames of 8 x 8 values in [0, 1] as they are."""
+    return frames.unflatten(2, (1, 8, 8))
+
+
+def test_ssim_is_scikit_images():
+    generator = torch.Generator().manual_seed(3)
+    target = torch.rand(2, 3, 3, 12, 9, generator=generator)
+    target[0, 0] = 0  # a black frame, where both windows are flat
+    near = (target + 0.1 * torch.randn(target.shape, generator=generator)).clamp(0, 1)
+    found = ssim(near, target)
+    assert found.shape == (2, 3) and found.dtype == torch.float64
+    for index in np.ndindex(2, 3):
+        expected = structural_similarity(
+            near[index].numpy(), target[index].numpy(), channel_axis=0, data_range=1
+        )
+        assert found[index].item() == pytest.approx(expected, abs=1e-5)
+    torch.testing.assert_close(ssim(near, near), torch.ones(2, 3, dtype=torch.float64))
+
+
+def model_of(variant, output, frame_size=64):
     generator = torch.Generator().manual_seed(1)
     return EncoderDecoder(variant, frame_size, 5, 2, 4, 3, output=output, generator=generator)
 
@@ -54,11 +76,11 @@ def model_of(variant, output, frame_size=6):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_model_is_measured_against_its_targets_step_by_step(variant, output):
     model = model_of(variant, output).train()
-    frames = torch.rand(9, 10, 6, generator=torch.Generator().manual_seed(2))
+    frames = torch.rand(9, 10, 64, generator=torch.Generator().manual_seed(2))
     mean = frames.mean((0, 1))
-    errors = evaluate(model, [frames[:, :7], frames[:, 7:]], mean)
+    errors = evaluate(model, [frames[:, :7], frames[:, 7:]], mean, pictures)
     expected = {}
-    measures = ["squared_error", "mse"] + ["cross_entropy"] * (output == "logits")
+    measures = ["squared_error", "mse", "ssim"] + ["cross_entropy"] * (output == "logits")
     with torch.no_grad():
         made = model.eval()(frames[:4])  # fed its own output: it is given no truth
     for branch, raw, target in (
@@ -71,7 +93,9 @@ def test_a_model_is_measured_against_its_targets_step_by_step(variant, output):
         for who, image in (("", shown), ("copy_last_frame_", last), ("mean_frame_", mean)):
             squares = (image - target).double().square().sum(2).mean(1)
             expected[f"{who}{branch}_squared_error"] = squares
-            expected[f"{who}{branch}_mse"] = squares / 6
+            expected[f"{who}{branch}_mse"] = squares / 64
+            shown = pictures(image.expand_as(target).contiguous())
+            expected[f"{who}{branch}_ssim"] = ssim(shown, pictures(target)).mean(1)
             if output == "logits":
                 p = image.double().expand_as(target)
                 if who == "copy_last_frame_":
@@ -82,27 +106,27 @@ def test_a_model_is_measured_against_its_targets_step_by_step(variant, output):
     assert len(errors) == 3 * len(measures) * (1 + variant.startswith("composite"))
     for name, values in expected.items():
         assert errors[name].dtype == np.float64
-        np.testing.assert_allclose(errors[name], values, rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(errors[name], values, rtol=1e-5, atol=1e-9, err_msg=name)
     assert means(errors) == {name: pytest.approx(v.mean()) for name, v in errors.items()}
 
 
 def test_the_mean_frame_is_the_best_constant_image():
     model = model_of("future_predictor", "logits")
-    frames = torch.rand(7, 20, 6, generator=torch.Generator().manual_seed(3)).round()
+    frames = torch.rand(7, 20, 64, generator=torch.Generator().manual_seed(3)).round()
     mean = frames[4:].mean((0, 1))
-    best = means(evaluate(model, [frames], mean))
+    best = means(evaluate(model, [frames], mean, pictures))
     for name in ("mean_frame_future_cross_entropy", "mean_frame_future_squared_error"):
         for nudge in (-0.02, 0.02):
-            assert best[name] < means(evaluate(model, [frames], mean + nudge))[name]
+            assert best[name] < means(evaluate(model, [frames], mean + nudge, pictures))[name]
 
 
 @pytest.fixture
 def files(tmp_path):
-    """A model of 6x6 frames, as pretraining leaves it, and a test set for it."""
+    """A model of 8x8 frames, as pretraining leaves it, and a test set for it."""
     provenance = artifacts.Provenance("test", {}, "")
     arguments = {
         "variant": "composite_conditional_future",
-        "frame_size": 36,
+        "frame_size": 64,
         "hidden_size": 5,
         "layers": 1,
         "input_frames": 4,
@@ -116,8 +140,8 @@ def files(tmp_path):
         )
     rng = np.random.default_rng(0)
     with artifacts.create(tmp_path / "test.h5", "moving_mnist", provenance) as file:
-        file["test"] = rng.integers(256, size=(30, 8, 6, 6), dtype=np.uint8)
-        file["mean_frame"] = np.full((6, 6), 127.5)
+        file["test"] = rng.integers(256, size=(30, 8, 8, 8), dtype=np.uint8)
+        file["mean_frame"] = np.full((8, 8), 127.5)
         file.attrs.update(mean=0.0, std=255.0)
     return model, tmp_path
 
@@ -135,8 +159,8 @@ def test_the_script_writes_errors_means_and_samples(files, run_script):
     predict(run_script, folder, "--batch", 7)
     with h5py.File(folder / "test.h5") as file:
         pixels = file["test"][()]
-    frames = torch.from_numpy(pixels.reshape(30, 8, 36) / 255).float().swapaxes(0, 1)
-    expected = evaluate(model, [frames], torch.full((36,), 0.5))
+    frames = torch.from_numpy(pixels.reshape(30, 8, 64) / 255).float().swapaxes(0, 1)
+    expected = evaluate(model, [frames], torch.full((64,), 0.5), pictures)
     with artifacts.open_artifact(folder / "out.h5", "predictions") as file:
         errors, samples = (
             artifacts.read_arrays(file, "errors"),
@@ -152,10 +176,11 @@ def test_the_script_writes_errors_means_and_samples(files, run_script):
         "mnist",
     )
     # The best constant for noise: half on costs log 2 a pixel.
-    assert attributes["mean_frame_future_cross_entropy"] == pytest.approx(36 * math.log(2))
-    np.testing.assert_array_equal(samples["truth"], pixels[:12, :7])
+    assert attributes["mean_frame_future_cross_entropy"] == pytest.approx(64 * math.log(2))
+    rows = np.linspace(0, 29, 12).astype(int)
+    np.testing.assert_array_equal(samples["truth"], pixels[rows, :7])
     with torch.no_grad():
-        made = model.eval()(frames[:4, :12])
+        made = model.eval()(frames[:4, rows])
     for name, raw in (("reconstruction", made.reconstruction.flip(0)), ("future", made.future)):
         shown = 255 * torch.sigmoid(raw).swapaxes(0, 1).reshape(samples[name].shape)
         np.testing.assert_allclose(samples[name], shown, atol=0.51)
@@ -169,5 +194,5 @@ def test_a_test_set_that_the_model_was_not_made_for_is_refused(files, run_script
         file["test"] = short
     done = predict(run_script, folder, check=False)
     assert done.returncode == 1
-    assert "expected 7 frames of mnist, of 36 values each" in done.stderr
+    assert "expected 7 frames of mnist, of 64 values each" in done.stderr
     assert not (folder / "out.h5").exists()

@@ -1,5 +1,6 @@
 """Pretraining: any killed run ends the same, and nothing of the test videos is learned."""
 
+import itertools
 import json
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pretrain
 from command_line import parse
 from video_lstm.artifacts import SCHEMAS, Provenance, create, open_artifact, read_arrays
 from video_lstm.errors import UserError
-from video_lstm.models.encoder_decoder import VARIANTS, EncoderDecoder
+from video_lstm.models.encoder_decoder import VARIANTS, EncoderDecoder, activate
 from video_lstm.models.products import Linear
 from video_lstm.models.standardize import Standardize
 from video_lstm.training.corpora import percept_corpus
@@ -221,9 +222,22 @@ def test_standardised_percepts_have_mean_zero_and_unit_deviation():
 def test_operations_are_those_of_the_products(monkeypatch):
     """Against torch's own count, of the plain path; it does not know the house's own product."""
     monkeypatch.setattr(Linear, "forward", nn.Linear.forward)
-    for variant in VARIANTS:
-        model = EncoderDecoder(variant, 5, 7, 2, 4, 3, output="linear", path="reference")
-        frames = torch.randn(7, 1, 5)
+    for variant, patch in itertools.product(VARIANTS, (None, 2)):
+        model = EncoderDecoder(
+            *(variant, 16, 7, 2, 4, 3), output="linear", path="reference", map_patch=patch, kernel=3
+        )
+        frames = torch.randn(7, 1, 16)
         with FlopCounterMode(display=False) as counter:
             model.loss(model(frames[:4], frames[4:]), frames[:4], frames[4:]).total.backward()
-        assert sequence_operations(model) == counter.get_total_flops(), variant
+        assert sequence_operations(model) == counter.get_total_flops(), (variant, patch)
+
+
+def test_outputs_start_at_the_mean_frame():
+    """With silent layers, a model puts out the frame that it starts at."""
+    frame = torch.linspace(0.01, 0.99, 16)
+    for output in ("logits", "linear"):
+        model = EncoderDecoder("composite", 16, 3, 1, 2, 2, output=output)
+        model.start_at(frame)
+        for decoder in (model.reconstructor, model.predictor):
+            raw = decoder.readout(torch.zeros(1, 3))
+            torch.testing.assert_close(activate(raw, output)[0], frame)

@@ -26,6 +26,12 @@ LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"
             {"datasets": {"mine": {"root": "x", "splits": {"by": "fraction", "tst": 0.3}}}},
             "unknown setting 'datasets.mine.splits.tst'; did you mean 'test'?",
         ),
+        (
+            {"mnist": {"size": 30, "digit_size": 14}},
+            "convlstm.map_patch: patches of 4 pixels do not fill frames of 30",
+        ),
+        ({"pretraining": {"patches": {"kernel": 4}}}, "kernel 4 has no middle"),
+        ({"pretraining": {"mnist": {"centre": True}}}, "pretraining.mnist.centre: digits are"),
         ({"flow": {"bound": -1}}, "'flow.bound': input should be greater than 0, found -1"),
         ({"finetuning": {"labels": [0]}}, "'finetuning.labels.0'"),
         ({"datasets": {"My set": {"root": "x"}}}, "datasets.My set: a data set's name is"),

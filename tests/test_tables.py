@@ -45,7 +45,8 @@ def artifacts(tmp_path):
         ],
         "predictions": [
             predictions(tmp_path / "p.h5", "composite", "mnist",
-                        future_cross_entropy=[300.0, 400.0], reconstruction_cross_entropy=[1.0]),
+                        future_cross_entropy=[300.0, 400.0], reconstruction_cross_entropy=[1.0],
+                        mean_frame_future_cross_entropy=[500.0, 700.0]),
             predictions(tmp_path / "q.h5", "future_predictor", "patches",
                         future_squared_error=[210.0, 220.0, 230.0]),
         ],
@@ -54,7 +55,9 @@ def artifacts(tmp_path):
 
 def test_table2_known_answer(artifacts):
     table = table2(collect_scores(**artifacts)).set_index("variant")
-    assert list(table.index) == ["lstm_baseline", "future_predictor", "composite"]
+    assert list(table.index) == [
+        *("lstm_baseline", "future_predictor", "composite", "copy_last_frame", "mean_frame")
+    ]
     assert list(table.columns) == [
         "mnist_cross_entropy", "patches_squared_error",
         "weizmann_rgb_10_mean", "weizmann_rgb_10_std",
@@ -68,7 +71,8 @@ def test_table2_known_answer(artifacts):
     assert table.loc["composite", "mnist_cross_entropy"] == 350.0
     assert table.loc["future_predictor", "patches_squared_error"] == 220.0
     assert table.loc["composite", "weizmann_rgb_10_mean"] == pytest.approx(40.0)
-    assert table.count().sum() == 6  # and nothing else: one draw has no deviation
+    assert table.loc["mean_frame", "mnist_cross_entropy"] == 600.0
+    assert table.count().sum() == 7  # and nothing else: one draw has no deviation
 
 
 def test_scripts_write_the_same_bytes_whatever_the_order(artifacts, run_script, tmp_path):

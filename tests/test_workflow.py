@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CODE = ("Snakefile", "config.yaml", "rules", "workflow_scripts", "envs", "profiles", "configs")
 CONFIG = "tests/tiny.yaml"
 ROWS = ["single_frame", "lstm_baseline", "conditional_future_predictor", "composite"]
+YARDSTICKS = ["copy_last_frame", "mean_frame"]
 
 
 def snakemake(folder, *options, check=True, config=CONFIG):
@@ -79,12 +80,13 @@ def project(finished, tmp_path):
 
 def test_the_table_has_its_rows_columns_and_sane_numbers(finished):
     table = pd.read_csv(finished / "results/table2.csv").set_index("variant")
-    assert list(table.index) == ROWS
+    assert list(table.index) == ROWS + YARDSTICKS
     accuracies = [f"tiny_{s}_{n}_{m}" for s in ("rgb", "flow1") for n in ("1", "all")
                   for m in ("mean", "std")]  # fmt: skip
     assert list(table.columns) == ["mnist_cross_entropy", "patches_squared_error", *accuracies]
-    assert table[accuracies].notna().all().all()
-    assert table[accuracies].stack().between(0, 100).all()
+    assert table.loc[ROWS, accuracies].notna().all().all()
+    assert table.loc[YARDSTICKS, accuracies].isna().all().all()
+    assert table.loc[ROWS, accuracies].stack().between(0, 100).all()
     errors = table[["mnist_cross_entropy", "patches_squared_error"]]
     assert errors.loc[ROWS[:2]].isna().all().all()
     assert (errors.loc[ROWS[2:]] > 0).all().all()
@@ -248,6 +250,31 @@ def test_a_wrong_setting_and_a_wrong_path_are_told_before_anything_runs(checkout
 @pytest.mark.parametrize("stage", ["clips", "flow", "percepts", "pretrain", "finetune", "tables"])
 def test_the_stages_have_names(finished, stage):
     assert "Nothing to be done" in snakemake(finished, stage, "-n").stdout
+
+
+def test_the_comparisons_and_figures_are_made_apart_from_the_table(project):
+    wanted = ["results/convlstm.csv", "results/frame_errors.csv"]
+    wanted += [f"results/figures/{name}.svg" for name in ("samples_mnist_1", "curves_patches")]
+    wanted += [f"results/figures/{name}_mnist_composite.png" for name in ("features", "activity")]
+    snakemake(project, *wanted)
+    table = pd.read_csv(project / "results/convlstm.csv").set_index("model")
+    assert list(table.index) == [
+        "convlstm",
+        "lstm_equal_parameters",
+        "lstm_equal_time",
+        *YARDSTICKS,
+    ]
+    same, longer = table.loc["lstm_equal_parameters"], table.loc["lstm_equal_time"]
+    assert same["parameters"] == longer["parameters"] and same["steps"] == 4
+    errors = pd.read_csv(project / "results/frame_errors.csv")
+    assert set(errors["test"]) == {"mnist", "mnist_1", "mnist_3", "patches"}
+    assert set(errors["model"]) == {*ROWS[2:], *YARDSTICKS}
+    assert planned(project) == {}
+
+
+@pytest.mark.parametrize("stage", ["capacity", "convlstm", "figures"])
+def test_what_is_apart_from_the_table_has_names_too(finished, stage):
+    assert f"{stage} " in snakemake(finished, stage, "-n").stdout
 
 
 def test_the_workflow_passes_snakemakes_own_lint(checkout):

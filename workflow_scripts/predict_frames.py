@@ -2,8 +2,9 @@
 
 Reads the model and the test set (Moving MNIST or patches), and writes errors/ (per predicted step,
 with those of two yardsticks: the copied last frame and the mean frame), their means as attributes
-(cross-entropy in nats per frame, squared error per frame, MSE), and samples/ (uint8 pictures of the
-first sequences: what is true, the reconstruction in the order of time, the predicted future).
+(cross-entropy in nats per frame, squared error per frame, MSE, SSIM), and samples/ (uint8 pictures
+of some sequences: what is true, the reconstruction in the order of time, the predicted
+future).
 """
 
 from pathlib import Path
@@ -52,10 +53,17 @@ def main(arguments: Arguments) -> None:
         artifacts.create(arguments.output, "predictions", provenance) as file,
     ):
         check(test, model, info, arguments)
-        errors = evaluate(model, test.batches(arguments.batch, device), test.constant(device))
+        errors = evaluate(
+            model, test.batches(arguments.batch, device), test.constant(device), test.pictures
+        )
         artifacts.write_arrays(file, "errors", errors)
-        file.attrs.update(variant=info.arguments["variant"], corpus=test.corpus, **means(errors))
-        shown = next(test.batches(_SAMPLES, device))
+        file.attrs.update(
+            variant=info.arguments["variant"],
+            corpus=test.corpus,
+            test=arguments.test.stem,
+            **means(errors),
+        )
+        shown = test.spread(_SAMPLES, device)
         artifacts.write_arrays(file, "samples", samples(test, model, shown))
 
 

@@ -22,8 +22,9 @@ from video_lstm.sequences.patches import Patches
 from video_lstm.settings import MNISTSettings, PerceptPretraining, Variant
 from video_lstm.training import processes
 from video_lstm.training.checkpoints import remove_checkpoint
+from video_lstm.training.comparison import equal_steps, equal_units
 from video_lstm.training.corpora import Pile, percept_corpus
-from video_lstm.training.pretrained import save_pretrained
+from video_lstm.training.pretrained import save_pretrained, training_course
 from video_lstm.training.pretraining import Sequences, model_arguments, pretrain
 
 
@@ -54,6 +55,12 @@ class Arguments(CommandLine):
     mnist: MNISTSettings = MNISTSettings()
     patches: Path | None = None
     """`patches`: what cut_patches has cut."""
+    as_large_as: Path | None = None
+    """A pretrained model: this one has as many parameters, whatever model.units says."""
+    as_long_as: Path | None = None
+    """A pretrained model: this one is trained for as long as that was, ..."""
+    as_fast_as: Path | None = None
+    """... as told by the speed of this pretrained model, which is built as this one is."""
     checkpoints: Path
     """Folder of what a killed job goes on from."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -64,15 +71,28 @@ def main(arguments: Arguments) -> None:
     """Train, and write the artifact."""
     torch.set_num_threads(max(arguments.threads // arguments.model.processes, 1))
     device, device_name = pick_device(arguments.device)
-    provenance = arguments.provenance(inputs(arguments), device_name)
+    others = {
+        name: path
+        for name in ("as_large_as", "as_long_as", "as_fast_as")
+        if (path := getattr(arguments, name)) is not None
+    }
+    provenance = arguments.provenance(inputs(arguments) | others, device_name)
     identity = provenance.attributes("pretrained")["identity"]
     checkpoint = arguments.checkpoints / f"{identity}.ckpt.safetensors"
+    settings = arguments.model
     with processes.processes(device) as device:
         sequences, standardize = source(arguments, device)
         output = "logits" if arguments.source == "mnist" else "linear"
-        built = model_arguments(arguments.variant, sequences.frame_size, output, arguments.model)
+        built = model_arguments(arguments.variant, sequences.frame_size, output, settings)
+        if arguments.as_large_as:
+            parameters = training_course(arguments.as_large_as).parameters
+            built["hidden_size"] = equal_units(built, parameters)
+        if arguments.as_long_as:
+            steps = equal_steps(arguments.as_long_as, given(arguments, "as_fast_as"))
+            training = settings.training.model_copy(update={"steps": steps})
+            settings = settings.model_copy(update={"training": training})
         model, curves = pretrain(
-            built, sequences, arguments.model, standardize=standardize, seed=arguments.seed,
+            built, sequences, settings, standardize=standardize, seed=arguments.seed,
             device=device, checkpoint=checkpoint,
         )  # fmt: skip
         if processes.rank():

@@ -300,7 +300,7 @@ class PretrainSettings(Section):
     """An encoder-decoder and how it is trained (paper, section 2)."""
 
     units: Positive = 2048
-    """LSTM units of a layer."""
+    """LSTM units of a layer, or channels of a ConvLSTM's."""
     layers: Positive = 1
     input_frames: Positive = 16
     """Frames that the encoder reads."""
@@ -308,6 +308,17 @@ class PretrainSettings(Section):
     """Frames that are predicted."""
     forget_bias: float = 0.0
     """Start of the forget gates' biases (paper: 0)."""
+    output_bias: Literal["zero", "mean_frame"] = "mean_frame"
+    """Start of the outputs' biases: 0 (paper), or the mean training frame, from which small models
+    and short trainings get much further."""
+    centre: bool = False
+    """Read and put out each sequence around the mean of what is seen of it, so that the brightness
+    of a patch takes no learning; for patches and percepts."""
+    map_patch: Positive | None = None
+    """Makes the layers ConvLSTMs (Shi et al. 2015), which read grey square frames as maps with a
+    channel for every pixel of a patch of this side; null: LSTMs (paper)."""
+    kernel: Positive = 5
+    """Side of a ConvLSTM's kernels, odd."""
     readout_first: bool = False
     """The first output is read from the copied state, with no step before it (the authors' first
     code)."""
@@ -324,6 +335,12 @@ class PretrainSettings(Section):
             raise ValueError(
                 f"training.batch {self.training.batch} is no multiple of processes {self.processes}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _kernel_has_a_middle(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} has no middle; kernels are odd")
         return self
 
 
@@ -371,8 +388,8 @@ class MNISTSettings(Section):
 
     source: str = "sklearn"
     """`sklearn`: its 1,797 digits, enlarged; or the folder of the four MNIST idx files."""
-    size: Positive = 64
-    """Side of a frame in pixels."""
+    size: Annotated[int, Field(ge=7)] = 64
+    """Side of a frame in pixels, at least the window of the structural similarity."""
     digit_size: Positive = 28
     digits: Positive = 2
     """Digits in a sequence."""
@@ -397,8 +414,8 @@ class MNISTSettings(Section):
 class PatchSettings(Section):
     """Patches of natural video (paper, section 3.2)."""
 
-    size: Positive = 32
-    """Side of a patch in pixels."""
+    size: Annotated[int, Field(ge=7)] = 32
+    """Side of a patch in pixels, at least the window of the structural similarity."""
     colour: bool = True
     """RGB patches; false: grey ones."""
     height: Positive = 240
@@ -416,6 +433,39 @@ class PatchSettings(Section):
         if self.size > min(self.height, self.width):
             raise ValueError(f"size {self.size} is larger than {self.height} x {self.width} frames")
         return self
+
+
+class CapacitySettings(Section):
+    """Autoencoders of Moving MNIST of several sizes (lab report, section 3.2).
+
+    What is not said here is as in `pretraining.mnist`.
+    """
+
+    units: list[Positive] = [500, 1500, 2500]
+    """LSTM units of a layer, a model each."""
+    layers: Positive = 1
+    training: TrainingSettings = TrainingSettings(
+        optimizer="rmsprop", momentum=0.0, learning_rate=1e-4
+    )
+
+
+class ConvLSTMSettings(Section):
+    """A ConvLSTM composite of Moving MNIST, and the LSTMs that it is compared with, which have as
+    many parameters, or as much time to train (lab report, section 3.3).
+
+    What is not said here is as in `pretraining.mnist`.
+    """
+
+    channels: Positive = 64
+    """Of a layer of the ConvLSTM."""
+    layers: Positive = 2
+    """Of both kinds of models."""
+    kernel: Positive = 5
+    """Side of the kernels, odd."""
+    map_patch: Positive = 4
+    """Frames are read as maps with a channel for every pixel of a patch of this side."""
+    training: TrainingSettings = TrainingSettings()
+    """Of both kinds of models, but for the steps of the one that is given equal time."""
 
 
 class PretrainingSettings(Section):
@@ -491,7 +541,20 @@ class Settings(Section):
     mnist: MNISTSettings = MNISTSettings()
     patches: PatchSettings = PatchSettings()
     pretraining: PretrainingSettings = PretrainingSettings()
+    capacity: CapacitySettings = CapacitySettings()
+    convlstm: ConvLSTMSettings = ConvLSTMSettings()
     finetuning: FinetuningSettings = FinetuningSettings()
+
+    @model_validator(mode="after")
+    def _digits_fit(self) -> Self:
+        if self.pretraining.mnist.centre:
+            raise ValueError("pretraining.mnist.centre: digits are black and white, not centred")
+        if self.mnist.size % self.convlstm.map_patch:
+            raise ValueError(
+                f"convlstm.map_patch: patches of {self.convlstm.map_patch} pixels do not fill "
+                f"frames of {self.mnist.size}, mnist.size"
+            )
+        return self
 
     @model_validator(mode="after")
     def _names(self) -> Self:

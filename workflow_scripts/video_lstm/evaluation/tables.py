@@ -16,12 +16,15 @@ IDENTIFIED_BY = ["measure", "corpus", "split", "stream", "variant", "labels", "d
 """What tells one number of `scores.csv` from another; empty where it does not apply."""
 ROWS = ["single_frame", "lstm_baseline", *get_args(Variant)]
 """The models, in the order of the tables."""
+YARDSTICKS = ["copy_last_frame", "mean_frame"]
+"""What predicted frames are measured against, the last rows of the tables."""
 
 _UNITS = {
     "accuracy": "percent",
     "cross_entropy": "nats/frame",
     "squared_error": "squared error/frame",
     "mse": "squared error/value",
+    "ssim": "structural similarity",
 }
 
 
@@ -60,7 +63,8 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
         scores: as `collect_scores` returns.
 
     Returns:
-        One row per model that was measured, in the order of `ROWS`. Columns: `variant`;
+        One row per model that was measured, in the order of `ROWS`, and one per yardstick of
+        predicted frames. Columns: `variant`;
         `mnist_cross_entropy` and `patches_squared_error`, errors of the predicted future; then for
         each data set, stream and labelled subset `{dataset}_{stream}_{labels}_mean` and
         `..._std`, accuracy in percent over draws and splits (standard deviation of the sample,
@@ -69,8 +73,11 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
     """
     columns = {}
     for corpus, error in (("mnist", "cross_entropy"), ("patches", "squared_error")):
-        rows = scores[(scores["corpus"] == corpus) & (scores["measure"] == f"future_{error}")]
-        columns[f"{corpus}_{error}"] = rows.groupby("variant")["value"].mean()
+        here = scores[scores["corpus"] == corpus]
+        found = here[here["measure"] == f"future_{error}"].groupby("variant")["value"].mean()
+        for name in YARDSTICKS:  # every model's artifact tells the same number
+            found[name] = here[here["measure"] == f"{name}_future_{error}"]["value"].mean()
+        columns[f"{corpus}_{error}"] = found
     accuracies = scores[scores["measure"] == "accuracy"]
     cells = accuracies[["corpus", "stream", "labels"]].drop_duplicates()
     for cell in cells.sort_values(["corpus", "stream", "labels"], key=rank).itertuples():
@@ -82,7 +89,8 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
         name = f"{cell.corpus}_{cell.stream}_{cell.labels}"
         columns[f"{name}_mean"], columns[f"{name}_std"] = rows.mean(), rows.std()
     measured = [variant for variant in ROWS if variant in set(scores["variant"])]
-    return pd.DataFrame(columns).reindex(pd.Index(measured, name="variant")).reset_index()
+    rows = pd.Index([*measured, *YARDSTICKS], name="variant")
+    return pd.DataFrame(columns).reindex(rows).reset_index()
 
 
 def write_csv(table: pd.DataFrame, path: Path, decimals: int) -> None:

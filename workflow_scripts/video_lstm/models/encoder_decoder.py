@@ -2,7 +2,8 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -11,7 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from video_lstm.models.convlstm import MapReadout, PeepholeConvLSTM
+from video_lstm.models.convlstm import (
+    MapReadout,
+    PeepholeConvLSTM,
+    frames_to_maps,
+    maps_to_frames,
+)
 from video_lstm.models.lstm import LSTMStack, Path, PeepholeLSTM, State
 from video_lstm.models.products import Linear
 
@@ -77,7 +83,7 @@ def frame_errors(raw: Tensor, target: Tensor, output: Output) -> Tensor:
     """The error of every frame, summed over its values.
 
     Args:
-        raw: (T, B, D) or (T, B, C, H, W), before the activation.
+        raw: (T, B, D), before the activation.
         target: the same shape; in [0, 1] for logits.
         output: "logits": binary cross-entropy, nats; "linear": squared error.
 
@@ -85,8 +91,8 @@ def frame_errors(raw: Tensor, target: Tensor, output: Output) -> Tensor:
         (T, B).
     """
     if output == "logits":
-        return F.binary_cross_entropy_with_logits(raw, target, reduction="none").flatten(2).sum(2)
-    return (raw - target).square().flatten(2).sum(2)
+        return F.binary_cross_entropy_with_logits(raw, target, reduction="none").sum(2)
+    return (raw - target).square().sum(2)
 
 
 class Decoder(nn.Module):
@@ -172,9 +178,8 @@ class EncoderDecoder(nn.Module):
 
     Args:
         variant: a name in VARIANTS or a Variant.
-        frame_size: D, the values of a frame; or (C, H, W) where frames are maps: then the layers
-            are ConvLSTMs, and shapes (.., B, D) below read (.., B, C, H, W).
-        hidden_size: H, the units of every layer, or its channels.
+        frame_size: D, the values of a frame.
+        hidden_size: H, the units of every layer, or its channels where the layers are ConvLSTMs.
         layers: how many, in the encoder and in each decoder.
         input_frames: T, the frames seen and reconstructed.
         future_frames: F, the frames predicted.
@@ -183,18 +188,24 @@ class EncoderDecoder(nn.Module):
         readout_first: whether the first frame is put out straight from the copied state, as in
             the authors' first code; by default after one recurrent step.
         forget_bias: see PeepholeLSTM.
+        centre: every sequence is read, and put out, around the mean of the values that are seen of
+            it (Kim et al. 2022, without their scale), so that how bright a patch is takes no
+            learning; for linear outputs.
+        map_patch: makes the layers ConvLSTMs, which read a square frame as maps with a channel for
+            every pixel of a patch of this side; see `frames_to_maps`.
         kernel: side of a ConvLSTM's kernels.
         path: see PeepholeLSTM.
         generator: draws the weights: encoder, reconstruction, future, in this order.
 
     Raises:
-        ValueError: the variant is not known.
+        ValueError: the variant is not known, logits cannot be centred, or a frame is no square of
+            whole patches.
     """
 
     def __init__(
         self,
         variant: str | Variant,
-        frame_size: int | Sequence[int],
+        frame_size: int,
         hidden_size: int,
         layers: int,
         input_frames: int,
@@ -203,6 +214,8 @@ class EncoderDecoder(nn.Module):
         output: Output,
         readout_first: bool = False,
         forget_bias: float = 0.0,
+        centre: bool = False,
+        map_patch: int | None = None,
         kernel: int = 5,
         path: Path = "auto",
         generator: torch.Generator | None = None,
@@ -212,13 +225,19 @@ class EncoderDecoder(nn.Module):
             if variant not in VARIANTS:
                 raise ValueError(f"expected a variant of {', '.join(VARIANTS)}, found {variant}")
             variant = VARIANTS[variant]
+        if centre and output == "logits":
+            raise ValueError("only linear outputs can be centred")
         self.variant, self.output = variant, output
+        self.centre, self.map_patch = centre, map_patch
         self.input_frames, self.future_frames = input_frames, future_frames
-        if isinstance(frame_size, int):
+        if map_patch is None:
             channels, readout = frame_size, Linear
             cell: Callable[..., nn.Module] = partial(PeepholeLSTM, path=path)
         else:
-            channels, *size = frame_size
+            channels, self.side = map_patch**2, math.isqrt(frame_size)
+            if self.side**2 != frame_size or self.side % map_patch:
+                raise ValueError(f"{frame_size} values are no square of {map_patch}-pixel patches")
+            size = (self.side // map_patch,) * 2
             readout, cell = MapReadout, partial(PeepholeConvLSTM, size=size, kernel=kernel)
 
         def stack(input_size: int | None) -> LSTMStack:
@@ -274,6 +293,8 @@ class EncoderDecoder(nn.Module):
         """
         if len(inputs) != self.input_frames:
             raise ValueError(f"expected {self.input_frames} input frames, found {len(inputs)}")
+        mean = inputs.mean((0, 2), keepdim=True) if self.centre else None
+        inputs, future = (self._read(frames, mean) for frames in (inputs, future))
         _, state = self.encoder(inputs)
         steps = self.future_frames if future_frames is None else future_frames
         reconstruction = predicted = None
@@ -290,7 +311,43 @@ class EncoderDecoder(nn.Module):
         if other is not None:
             torch.cuda.current_stream(inputs.device).wait_stream(other)
             reconstruction.record_stream(torch.cuda.current_stream(inputs.device))
-        return Prediction(reconstruction, predicted)
+        return Prediction(*(self._put_out(made, mean) for made in (reconstruction, predicted)))
+
+    def _read(self, frames: Tensor | None, mean: Tensor | None) -> Tensor | None:
+        """Frames as the layers see them."""
+        if frames is None:
+            return None
+        if mean is not None:
+            frames = frames - mean
+        return frames_to_maps(frames, self.side, self.map_patch) if self.map_patch else frames
+
+    def _put_out(self, made: Tensor | None, mean: Tensor | None) -> Tensor | None:
+        """The inverse of `_read`."""
+        if made is None:
+            return None
+        frames = maps_to_frames(made, self.map_patch) if self.map_patch else made
+        return frames if mean is None else frames + mean
+
+    @torch.no_grad()
+    def start_at(self, frame: Tensor) -> None:
+        """Set the outputs' biases to a frame: what a model puts out whose layers are silent.
+
+        On black frames with few white pixels an untrained model is mostly busy with learning that
+        pixels are black; a model that starts there learns what moves from the first step.
+
+        Args:
+            frame: (D,), such as the mean of the training frames; of a ConvLSTM's outputs, which
+                have one bias for all places of a map, the mean over these.
+        """
+        if self.centre:
+            frame = frame - frame.mean()
+        if self.map_patch:
+            frame = self._read(frame.view(1, 1, -1), None).mean((0, 1, 3, 4))
+        if self.output == "logits":
+            frame = torch.logit(frame, eps=1e-3)  # no pixel is so surely black that it cannot learn
+        for decoder in (self.reconstructor, self.predictor):
+            if decoder is not None:
+                decoder.readout.bias.copy_(frame)
 
     def loss(self, prediction: Prediction, inputs: Tensor, future: Tensor | None) -> Losses:
         """The errors of what `forward` returned.

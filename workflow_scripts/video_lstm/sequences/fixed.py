@@ -44,23 +44,33 @@ class TestSet:
             block = torch.from_numpy(self.pixels[start : start + size]).to(device)
             yield normalised(block, self.mean, self.std)
 
+    def spread(self, count: int, device: torch.device | str) -> torch.Tensor:
+        """So many sequences from everywhere in the set, as `batches` gives them."""
+        rows = np.unique(np.linspace(0, len(self.pixels) - 1, count).astype(np.int64))
+        return normalised(torch.from_numpy(self.pixels[rows]).to(device), self.mean, self.std)
+
     def constant(self, device: torch.device | str) -> torch.Tensor:
         """The mean frame as a model is fed frames, (frame_size,) float32."""
         frame = (self.mean_frame.ravel() - self.mean) / self.std
         return torch.from_numpy(frame.astype(np.float32)).to(device)
 
-    def as_pixels(self, frames: torch.Tensor) -> np.ndarray:
+    def pictures(self, frames: torch.Tensor) -> torch.Tensor:
         """A model's frames as pictures.
 
         Args:
             frames: (T, n, frame_size), normalised.
 
         Returns:
-            (n, T, height, width[, 3]) uint8; what lies outside black and white is cut off.
+            (T, n, colours, height, width), black 0 and white 1; what lies outside is cut off.
         """
-        values = frames.float().cpu().numpy() * self.std + self.mean
-        pictures = np.rint(values.clip(0, 255)).astype(np.uint8).swapaxes(0, 1)
-        return pictures.reshape(*pictures.shape[:2], *self.mean_frame.shape)
+        values = ((frames.float() * self.std + self.mean) / 255).clamp(0, 1)
+        height, width, *colours = self.mean_frame.shape
+        return values.unflatten(2, (height, width, *(colours or (1,)))).movedim(-1, 2)
+
+    def as_pixels(self, frames: torch.Tensor) -> np.ndarray:
+        """The same as bytes, sequence by sequence: (n, T, height, width[, 3]) uint8."""
+        pictures = (255 * self.pictures(frames)).round().byte().permute(1, 0, 3, 4, 2)
+        return pictures.cpu().numpy().reshape(*pictures.shape[:2], *self.mean_frame.shape)
 
 
 @contextlib.contextmanager

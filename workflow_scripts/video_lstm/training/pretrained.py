@@ -84,5 +84,53 @@ def load_pretrained(path: Path) -> tuple[EncoderDecoder, PretrainedInfo]:
     return model.eval(), PretrainedInfo(told["source"], told["arguments"], standardize)
 
 
+@dataclass(frozen=True)
+class Course:
+    """How large a pretrained model is and what its training took.
+
+    Attributes:
+        units: of a layer; channels of a ConvLSTM's.
+        parameters: of the model.
+        steps: updates.
+        seconds: of these, validation and checkpoints left out, on the machine it was trained on.
+    """
+
+    units: int
+    parameters: int
+    steps: int
+    seconds: float
+
+
+def training_course(path: Path) -> Course:
+    """Read a pretrained model's course of training.
+
+    Raises:
+        UserError: the file is no such artifact.
+    """
+    with open_artifact(path, "pretrained") as file:
+        arguments = json.loads(file.attrs["model"])["arguments"]
+        batch = json.loads(file.attrs["settings"])["model"]["training"]["batch"]
+        curves = read_arrays(file, "curves")
+        weights = file["weights"].items()
+        parameters = sum(value.size for name, value in weights if name.startswith(_MODEL))
+    steps = np.diff(curves["step"], prepend=0)
+    return Course(
+        units=int(arguments["hidden_size"]),
+        parameters=parameters,
+        steps=int(curves["step"][-1]),
+        seconds=float((steps * batch / curves["throughput"]).sum()),
+    )
+
+
+def read_curves(path: Path) -> dict[str, np.ndarray]:
+    """Read a pretrained model's curves, see `loop.train`.
+
+    Raises:
+        UserError: the file is no such artifact.
+    """
+    with open_artifact(path, "pretrained") as file:
+        return read_arrays(file, "curves")
+
+
 def _under(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}

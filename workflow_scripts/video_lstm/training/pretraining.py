@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from video_lstm.models.encoder_decoder import EncoderDecoder, Losses
 from video_lstm.models.lstm import LSTMStack
@@ -14,6 +14,9 @@ from video_lstm.models.standardize import Standardize
 from video_lstm.settings import PretrainSettings
 from video_lstm.training import processes
 from video_lstm.training.loop import train
+
+_MEAN_BATCHES = 20
+"""Training batches whose mean frame the outputs' biases start at."""
 
 
 class Sequences(Protocol):
@@ -44,6 +47,9 @@ def model_arguments(
         "output": output,
         "readout_first": settings.readout_first,
         "forget_bias": settings.forget_bias,
+        "centre": settings.centre,
+        "map_patch": settings.map_patch,
+        "kernel": settings.kernel,
     }
 
 
@@ -80,11 +86,14 @@ def pretrain(
         branches' sum, and `reconstruction` and `future` are the validation's parts.
     """
     model = EncoderDecoder(**arguments, generator=torch.Generator().manual_seed(seed)).to(device)
-    normalise = standardize.to(device) if standardize else torch.nn.Identity()
+    normalise = standardize.to(device) if standardize else nn.Identity()
     called = processes.shared(model)
     steps, batch = settings.training.steps, settings.training.batch
     mine = processes.part(batch)
     held_out = sequences.validation(batch)
+    if settings.output_bias == "mean_frame":
+        first = (sequences.batch(step, batch) for step in range(_MEAN_BATCHES))
+        model.start_at(sum(normalise(frames).mean((0, 1)) for frames in first) / _MEAN_BATCHES)
 
     def losses(frames: Tensor, own: Tensor | None = None) -> Losses:
         frames = normalise(frames)
@@ -135,22 +144,29 @@ def sequence_operations(model: EncoderDecoder) -> int:
     """
     seen, predicted = model.input_frames, model.future_frames
     total = _stack_operations(model.encoder, seen, seen)
-    total -= sum(2 * layer.weight_h.numel() for layer in model.encoder.layers)
+    total -= sum(2 * layer.weight_h.numel() * _places(layer) for layer in model.encoder.layers)
     for decoder, steps in ((model.reconstructor, seen), (model.predictor, predicted)):
         if decoder is not None:
             fed = steps - 1 if decoder.conditional else 0
             total += _stack_operations(decoder.stack, steps - decoder.readout_first, fed)
-            total += 6 * decoder.readout.weight.numel() * steps
+            places = _places(decoder.stack.layers[0])
+            total += 6 * decoder.readout.weight.numel() * places * steps
     return total
 
 
 def _stack_operations(stack: LSTMStack, steps: int, fed: int) -> int:
     total = 0
     for level, layer in enumerate(stack.layers):
-        total += 6 * layer.weight_h.numel() * steps
+        places = _places(layer)
+        total += 6 * layer.weight_h.numel() * places * steps
         if layer.weight_x is not None:
-            total += layer.weight_x.numel() * (6 * steps if level else 4 * fed)
+            total += layer.weight_x.numel() * places * (6 * steps if level else 4 * fed)
     return total
+
+
+def _places(layer: nn.Module) -> int:
+    """How often a step uses each weight: once, or at every place of a ConvLSTM's maps."""
+    return layer.peepholes[0, 0].numel()
 
 
 def _generator(seed: int, step: int, device: torch.device) -> torch.Generator:

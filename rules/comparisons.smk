@@ -1,0 +1,92 @@
+"""The lab report's comparisons on Moving MNIST: autoencoders by units, LSTM against ConvLSTM."""
+
+
+use rule pretrain_mnist as pretrain_capacity with:
+    output:
+        "results/capacity/{units}.h5",
+    log:
+        "results/logs/capacity/{units}.log",
+    benchmark:
+        "results/benchmarks/capacity/{units}.tsv"
+    params:
+        code=code("pretrain"),
+        command=lambda wildcards: command(
+            "pretrain",
+            device=settings.device,
+            variant="autoencoder",
+            source="mnist",
+            mnist=settings.mnist,
+            model=capacity_model(int(wildcards.units)),
+            seed=settings.seed,
+        ),
+    message:
+        "Pretraining an autoencoder of {wildcards.units} units on Moving MNIST"
+
+
+use rule pretrain_mnist as pretrain_convlstm with:
+    input:
+        unpack(compared_with),
+        digits=digit_files(),
+    output:
+        "results/convlstm/{compared}.h5",
+    log:
+        "results/logs/convlstm/{compared}.log",
+    benchmark:
+        "results/benchmarks/convlstm/{compared}.tsv"
+    params:
+        code=code("pretrain"),
+        command=lambda wildcards: command(
+            "pretrain",
+            device=settings.device,
+            variant="composite",
+            source="mnist",
+            mnist=settings.mnist,
+            model=convlstm_model(wildcards.compared),
+            seed=settings.seed,
+            **compared_with(wildcards),
+        ),
+    message:
+        "Pretraining {wildcards.compared} on Moving MNIST"
+
+
+use rule predict_frames as predict_compared with:
+    input:
+        pretrained="results/{comparison}/{model}.h5",
+        test="results/sequences/mnist.h5",
+    output:
+        "results/predict/{comparison}/{model}.h5",
+    log:
+        "results/logs/predict_frames/{comparison}_{model}.log",
+    benchmark:
+        "results/benchmarks/predict_frames/{comparison}_{model}.tsv"
+    message:
+        "Predicting Moving MNIST with {wildcards.model}"
+
+
+rule compare_models:
+    """Models side by side, with their size, their training and their errors."""
+    input:
+        pretrained=lambda wildcards: compared_files("results/{}", wildcards),
+        predictions=lambda wildcards: compared_files("results/predict/{}", wildcards),
+    output:
+        "results/{comparison}.csv",
+    log:
+        "results/logs/compare_models/{comparison}.log",
+    benchmark:
+        "results/benchmarks/compare_models/{comparison}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("compare_models"),
+        command=lambda wildcards: command(
+            "compare_models",
+            published=wildcards.comparison == "capacity" or None,
+        ),
+    message:
+        "Tabulating {wildcards.comparison}"
+    shell:
+        "python {params.command} --pretrained {input.pretrained}"
+        " --predictions {input.predictions} --output {output} --log {log}"

@@ -1,0 +1,142 @@
+"""The figures: pictures of predictions, errors, curves, features and the activity of units."""
+
+
+rule draw_samples:
+    """Truth, reconstruction and future of every variant: strips, and an animation."""
+    input:
+        lambda wildcards: predictions_of(wildcards.test),
+    output:
+        figures=multiext("results/figures/samples_{test}", ".png", ".svg"),
+        preview="results/figures/preview_{test}.gif",
+    log:
+        "results/logs/draw_samples/{test}.log",
+    benchmark:
+        "results/benchmarks/draw_samples/{test}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("draw_samples"),
+        command=command(
+            "draw_samples",
+        ),
+    message:
+        "Drawing samples of {wildcards.test}"
+    shell:
+        "python {params.command} --predictions {input} --output {output.figures}"
+        " --preview {output.preview} --threads {threads} --log {log}"
+
+
+rule draw_errors:
+    """Error against predicted step, all variants and the yardsticks in one plot."""
+    input:
+        lambda wildcards: predictions_of(wildcards.test),
+    output:
+        multiext("results/figures/errors_{test}", ".png", ".svg"),
+    log:
+        "results/logs/draw_errors/{test}.log",
+    benchmark:
+        "results/benchmarks/draw_errors/{test}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("draw_errors"),
+        command=command(
+            "draw_errors",
+        ),
+    message:
+        "Drawing the errors on {wildcards.test}"
+    shell:
+        "python {params.command} --predictions {input} --output {output}"
+        " --threads {threads} --log {log}"
+
+
+rule draw_curves:
+    """Training curves of every variant."""
+    input:
+        expand(
+            "results/pretrain/{{frames}}/pixels/{variant}.h5",
+            variant=settings.pretraining.variants,
+        ),
+    output:
+        multiext("results/figures/curves_{frames}", ".png", ".svg"),
+    log:
+        "results/logs/draw_curves/{frames}.log",
+    benchmark:
+        "results/benchmarks/draw_curves/{frames}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("draw_curves"),
+        command=command(
+            "draw_curves",
+        ),
+    message:
+        "Drawing the training curves on {wildcards.frames}"
+    shell:
+        "python {params.command} --pretrained {input} --output {output}"
+        " --threads {threads} --log {log}"
+
+
+rule draw_features:
+    """Input and output features of the largest norm."""
+    input:
+        "results/pretrain/{frames}/pixels/{variant}.h5",
+    output:
+        multiext("results/figures/features_{frames}_{variant}", ".png", ".svg"),
+    log:
+        "results/logs/draw_features/{frames}_{variant}.log",
+    benchmark:
+        "results/benchmarks/draw_features/{frames}_{variant}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("draw_features"),
+        command=command(
+            "draw_features",
+        ),
+    message:
+        "Drawing the features of {wildcards.variant} on {wildcards.frames}"
+    shell:
+        "python {params.command} --pretrained {input} --output {output}"
+        " --threads {threads} --log {log}"
+
+
+rule draw_activity:
+    """A hundred steps ahead, and what the units do meanwhile, beside an untrained model."""
+    input:
+        pretrained="results/pretrain/{frames}/pixels/{variant}.h5",
+        test="results/sequences/{frames}.h5",
+    output:
+        multiext("results/figures/activity_{frames}_{variant}", ".png", ".svg"),
+    log:
+        "results/logs/draw_activity/{frames}_{variant}.log",
+    benchmark:
+        "results/benchmarks/draw_activity/{frames}_{variant}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("draw_activity"),
+        command=command(
+            "draw_activity",
+            seed=settings.seed,
+        ),
+    message:
+        "Drawing the activity of {wildcards.variant} on {wildcards.frames}"
+    shell:
+        "python {params.command} --pretrained {input.pretrained} --test {input.test}"
+        " --output {output} --threads {threads} --log {log}"

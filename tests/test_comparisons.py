@@ -1,0 +1,114 @@
+"""Models side by side: fair sizes and times, and tables with the numbers of the artifacts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from video_lstm.artifacts import Provenance, create, write_arrays
+from video_lstm.evaluation.frame_tables import capacity_table, frame_errors, models_table
+from video_lstm.models.encoder_decoder import EncoderDecoder
+from video_lstm.training.comparison import equal_steps, equal_units, parameters_of
+from video_lstm.training.pretrained import save_pretrained
+
+ARGUMENTS = {
+    "variant": "composite", "frame_size": 64, "hidden_size": 5, "layers": 2, "input_frames": 4,
+    "future_frames": 3, "output": "logits",
+}  # fmt: skip
+YARDSTICKS = {"copy_last_frame": 5.0, "mean_frame": 6.0}
+CONV = ARGUMENTS | {"map_patch": 2, "kernel": 3}
+
+
+def pretrained(path, arguments, throughput, batch=4):
+    """A model that was trained for 30 steps, at different speeds."""
+    settings = {"model": {"training": {"batch": batch}}}
+    with create(path, "pretrained", Provenance("pretrain", settings, "")) as file:
+        curves = {"step": np.array([10.0, 30.0]), "throughput": np.array(throughput)}
+        model = EncoderDecoder(**arguments)
+        save_pretrained(
+            file, model, source="mnist", arguments=arguments, standardize=None, curves=curves
+        )
+    return path
+
+
+def predictions(path, test="mnist", variant="composite", **errors):
+    with create(path, "predictions", Provenance("predict_frames", {}, "")) as file:
+        file.attrs.update(test=test, variant=variant)
+        write_arrays(file, "errors", {name: np.array(value) for name, value in errors.items()})
+        write_arrays(file, "samples", {})
+    return path
+
+
+def test_parameters_are_counted_without_making_the_model():
+    for arguments in (ARGUMENTS, CONV):
+        real = sum(p.numel() for p in EncoderDecoder(**arguments).parameters())
+        assert parameters_of(arguments) == real
+
+
+@pytest.mark.parametrize("target", [1, 5_000, 23_456])
+def test_equal_units_are_the_nearest(target):
+    found = equal_units(ARGUMENTS, target)
+    sizes = {units: parameters_of(ARGUMENTS | {"hidden_size": units}) for units in range(1, 80)}
+    assert found == min(sizes, key=lambda units: abs(sizes[units] - target))
+
+
+def test_equal_steps_take_equal_time(tmp_path):
+    # 10 steps of 4 at 2/s and 20 at 4/s: 20 s + 20 s; the other needs 10 s for 30 steps.
+    slow = pretrained(tmp_path / "slow.h5", CONV, [2.0, 4.0])
+    fast = pretrained(tmp_path / "fast.h5", ARGUMENTS, [12.0, 12.0])
+    assert equal_steps(slow, fast) == 120
+
+
+def test_models_stand_beside_each_other_and_the_yardsticks(tmp_path):
+    models = [
+        pretrained(tmp_path / "500.h5", ARGUMENTS | {"hidden_size": 500}, [12.0, 12.0]),
+        pretrained(tmp_path / "7.h5", ARGUMENTS | {"hidden_size": 7}, [2.0, 4.0]),
+    ]
+    yardsticks = {
+        "copy_last_frame_reconstruction_mse": [5.0],
+        "mean_frame_reconstruction_mse": [6.0],
+    }
+    predicted = [
+        predictions(tmp_path / f"p{n}.h5", reconstruction_mse=[n, n + 1.0], **yardsticks)
+        for n in (1, 3)
+    ]
+    table = models_table(models, predicted).set_index("model")
+    assert list(table.index) == ["500", "7", "copy_last_frame", "mean_frame"]
+    assert table["reconstruction_mse"].tolist() == [1.5, 3.5, 5.0, 6.0]
+    assert table["seconds"].tolist()[:2] == [10.0, 40.0] and table["seconds"].isna()[2:].all()
+    assert table.loc["7", "parameters"] == parameters_of(ARGUMENTS | {"hidden_size": 7})
+    published = capacity_table(models, predicted).set_index("model")["published_reconstruction_mse"]
+    assert published["500"] == 0.027440 and published.isna().sum() == 3
+
+
+def test_the_scripts_table_has_whole_numbers(tmp_path, run_script):
+    model = pretrained(tmp_path / "8.h5", ARGUMENTS, [2.0, 4.0])
+    errors = predictions(tmp_path / "p.h5", future_mse=[1.0], mean_frame_future_mse=[2.0])
+    options = ("--pretrained", model, "--predictions", errors, "--output", tmp_path / "t.csv")
+    run_script("compare_models", *options)
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    assert lines[0] == "model,units,parameters,steps,seconds,future_mse"
+    assert lines[1].startswith("8,5,") and lines[1].endswith(",30,40.000000,1.000000")
+    assert lines[-1] == "mean_frame,,,,,2.000000"
+
+
+def test_errors_by_step(tmp_path):
+    common = {"mean_frame_future_mse": [7.0, 9.0], "copy_last_frame_future_mse": [1.0, 2.0]}
+    table = frame_errors(
+        [
+            predictions(tmp_path / "a.h5", future_mse=[1.0, 3.0], future_ssim=[0.5, 0.7], **common),
+            predictions(
+                tmp_path / "b.h5", variant="future_predictor", future_mse=[2.0, 4.0], **common
+            ),
+            predictions(tmp_path / "c.h5", test="mnist_3", reconstruction_cross_entropy=[300.0]),
+        ]
+    )
+    assert not table.duplicated(["test", "model", "branch", "step"]).any()
+    assert list(dict.fromkeys(table["model"])) == [
+        *("composite", "future_predictor", "copy_last_frame", "mean_frame")
+    ]
+    rows = table[(table.test == "mnist") & (table.branch == "future")].set_index(["model", "step"])
+    assert rows.loc[("composite", "mean"), ["mse", "ssim"]].tolist() == [2.0, pytest.approx(0.6)]
+    assert rows.loc[("future_predictor", "2"), "mse"] == 4.0
+    assert rows.loc[("mean_frame", "mean"), "mse"] == 8.0
+    assert pd.isna(rows.loc[("mean_frame", "mean"), "cross_entropy"])
+    assert (table[table.test == "mnist_3"]["cross_entropy"] == 300).all()

@@ -1,0 +1,135 @@
+"""Figures and their numbers: what they show is what was measured, and files come out the same."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import draw_features
+from video_lstm import plots
+from video_lstm.evaluation.activity import TRACES, run_ahead
+from video_lstm.models.encoder_decoder import EncoderDecoder, activate
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def model_of(variant: str, layers: int = 2) -> EncoderDecoder:
+    generator = torch.Generator().manual_seed(0)
+    model = EncoderDecoder(variant, 16, 6, layers, 4, 3, output="logits", generator=generator)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.5)
+    return model
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("variant", ["composite", "conditional_future_predictor"])
+def test_activity_is_that_of_the_steps_that_made_the_frames(variant: str, layers: int) -> None:
+    model = model_of(variant, layers)
+    inputs = torch.rand(4, 2, 16, generator=torch.Generator().manual_seed(1))
+    frames, traces = run_ahead(model, inputs, 12)
+    with torch.no_grad():
+        made = model.eval()(inputs, future_frames=12).future
+        assert torch.equal(frames, activate(made, "logits"))
+        read = model.predictor.readout(traces["output"])
+    torch.testing.assert_close(read, made)
+    i, f, o, c, h = (traces[name] for name in TRACES)
+    torch.testing.assert_close(h, o * torch.tanh(c))
+    # c = f c' + i z with |z| < 1: no other gates would leave so little room.
+    z = (c[1:] - f[1:] * c[:-1]) / i[1:]
+    assert z.abs().max() <= 1 + 1e-4
+    assert all(((gate > 0) & (gate < 1)).all() for gate in (i, f, o))
+    assert len(model.predictor.stack.layers[-1]._forward_hooks) == 0
+
+
+def test_a_model_that_predicts_nothing_has_no_activity() -> None:
+    with pytest.raises(ValueError, match="future predictor"):
+        run_ahead(model_of("autoencoder"), torch.rand(4, 1, 16), 5)
+
+
+def test_features_are_ordered_by_norm_and_the_same_units_in_each_gate() -> None:
+    model = model_of("composite")
+    found = draw_features.features(model)
+    weights = model.encoder.layers[0].weight_x.detach().numpy().reshape(4, 6, 4, 4)
+    norms = np.square(weights).sum((0, 2, 3))
+    order = np.argsort(-norms)
+    for gate, name in enumerate(("input gate", "forget gate", "cell input", "output gate")):
+        np.testing.assert_array_equal(found[f"encoder, {name}"], weights[gate, order])
+    outputs = model.predictor.readout.weight.detach().numpy().T.reshape(6, 4, 4)
+    largest = np.argsort(-np.square(outputs).sum((1, 2)))
+    np.testing.assert_array_equal(found["output, future"], outputs[largest])
+    assert draw_features.images(torch.zeros(2, 48)).shape == (2, 4, 4, 3), "colours"
+
+
+def test_a_mosaic_scales_each_image_and_keeps_zero_grey() -> None:
+    images = np.zeros((3, 2, 2))
+    images[0, 0, 0], images[1, 1, 1] = 5.0, -0.1
+    picture = plots.mosaic(images, 2)
+    assert picture.shape == (6, 6, 3) and picture.dtype == np.uint8
+    assert (picture[0, 0] == 255).all() and (picture[1, 5] == 0).all()
+    assert (picture[0, 1] == 128).all(), "zero"
+    assert (picture[2:4] == 255).all() and (picture[4:, 2:] == 255).all(), "gaps"
+    assert (picture[4:, :2] == 128).all(), "an image of nothing"
+
+
+@pytest.fixture
+def made() -> dict[str, dict[str, np.ndarray]]:
+    """Samples of two models, one of which only predicts."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(256, size=(3, 7, 5, 5), dtype=np.uint8)
+    truth[0] = truth[0, 0]  # a sequence that stands still is not worth a place
+    both = {"truth": truth, "reconstruction": truth[:, :4], "future": truth[:, 4:]}
+    return {"composite": both, "future_predictor": {"truth": truth, "future": 255 - truth[:, 4:]}}
+
+
+def test_a_preview_shows_what_moves_beside_the_models(made, tmp_path) -> None:
+    plots.preview(made, tmp_path / "a.gif", sequences=2)
+    truth = made["composite"]["truth"]
+    with Image.open(tmp_path / "a.gif") as film:
+        assert film.n_frames == 7
+        for frame in (0, 5):
+            film.seek(frame)
+            picture = np.asarray(film.convert("L"))[::2, ::2].astype(int)
+            assert picture.shape == (12, 19)
+            second = picture[7:], truth[2, frame].astype(int)  # of the two that move
+            assert abs(second[0][:, :5] - second[1]).max() <= 8, "colours of a GIF are few"
+            assert abs(second[0][:, 7:12] - second[1]).max() <= 8
+            expected = 255 - second[1] if frame == 5 else 0 * second[1]
+            assert abs(second[0][:, 14:] - expected).max() <= 8
+
+
+def test_figures_are_pictures_and_the_same_each_time(made, tmp_path) -> None:
+    steps = {
+        f"{who}{branch}_{measure}": np.linspace(1, 2, 3)
+        for who in ("", "copy_last_frame_", "mean_frame_")
+        for branch in ("reconstruction", "future")
+        for measure in ("cross_entropy", "ssim")
+    }
+    course = {"step": np.arange(1.0, 91), "loss": np.linspace(9, 1, 90)}
+    course |= {"validation_step": np.array([45.0, 90]), "future": np.array([3.0, 2.0])}
+    traces = {name: np.full((9, 4), 0.5) for name in TRACES}
+    frames = made["composite"]["truth"][0]
+    digests = []
+    for turn in ("first", "second"):
+        figures = {
+            "samples": plots.samples(made),
+            "errors": plots.errors({"composite": steps}, ["cross_entropy", "ssim"]),
+            "curves": plots.curves({"future_predictor": course}, "nats"),
+            "features": plots.features({"gate": np.ones((5, 4, 4))}),
+            "activity": plots.activity({"trained": (frames, traces)}, 3),
+        }
+        paths = []
+        for name, figure in figures.items():
+            pair = [tmp_path / turn / f"{name}.{suffix}" for suffix in ("png", "svg")]
+            plots.save(figure, pair)
+            paths += pair
+        with Image.open(paths[0]) as picture:
+            assert picture.format == "PNG" and min(picture.size) > 100
+        assert paths[1].read_text().startswith("<?xml")
+        digests.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in paths[::2]])
+    assert digests[0] == digests[1]
+    (axis,) = (a for a in figures["errors"].axes if a.get_ylabel().startswith("cross"))
+    lines = {tuple(line.get_xdata()) for line in axis.get_lines()}
+    assert {(0, -1, -2), (1, 2, 3)} <= lines, "the last frame seen is frame 0"

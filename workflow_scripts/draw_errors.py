@@ -1,0 +1,31 @@
+"""Draw the error of predicted frames against the frame, all models and the yardsticks in one plot.
+
+Reads the predictions of every model on one test set.
+"""
+
+from pathlib import Path
+
+from command_line import CommandLine, run
+from video_lstm import plots
+from video_lstm.evaluation.frame_tables import read_predictions
+
+
+class Arguments(CommandLine):
+    """What to draw."""
+
+    predictions: list[Path]
+    """What predict_frames wrote of every model, on one test set."""
+    output: list[Path]
+    """Figures to write, each in the format of its suffix."""
+
+
+def main(arguments: Arguments) -> None:
+    """Draw cross-entropy where there is one, squared error else; and structural similarity."""
+    found = read_predictions(arguments.predictions, "errors")
+    binary = any(name.endswith("cross_entropy") for errors in found.values() for name in errors)
+    measures = ["cross_entropy" if binary else "squared_error", "ssim"]
+    plots.save(plots.errors(found, measures), arguments.output)
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

@@ -1,0 +1,108 @@
+"""Tables of how well frames are predicted, each with its yardsticks."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from video_lstm.artifacts import open_artifact, read_arrays
+from video_lstm.evaluation.frames import CONSTANT, COPY
+from video_lstm.training.pretrained import Course, training_course
+
+MEASURES = ["cross_entropy", "squared_error", "mse", "ssim"]
+"""nats/frame, squared error per frame, squared error per value, structural similarity."""
+BRANCHES = ["reconstruction", "future"]
+YARDSTICKS = {"copy_last_frame": COPY, "mean_frame": CONSTANT}
+
+LAB_REPORT_MSE = {500: 0.027440, 1500: 0.025928, 2500: 0.019883}
+"""Published reconstruction errors by units (lab report, table 1)."""
+
+
+def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
+    """Errors of every model by predicted step.
+
+    Args:
+        predictions: artifacts of predict_frames.
+
+    Returns:
+        Columns test (the test set), model (a variant, then the yardsticks), branch, step
+        ("1", "2", ... and "mean"; step k of a reconstruction is the k-th last frame), and
+        MEASURES; NaN for a measure that does not apply.
+    """
+    lines = []
+    for path in predictions:
+        with open_artifact(path, "predictions") as file:
+            errors = read_arrays(file, "errors")
+            test, variant = str(file.attrs["test"]), str(file.attrs["variant"])
+        for model, prefix in {variant: "", **YARDSTICKS}.items():
+            for branch in BRANCHES:
+                found = _of(errors, f"{prefix}{branch}_")
+                if not found:
+                    continue
+                told = {"test": test, "model": model, "branch": branch}
+                steps = pd.DataFrame(found)
+                lines += [
+                    told | {"step": str(step)} | values
+                    for step, values in enumerate(steps.to_dict("records"), 1)
+                ]
+                lines.append(told | {"step": "mean"} | steps.mean().to_dict())
+    table = pd.DataFrame(lines, columns=["test", "model", "branch", "step", *MEASURES])
+    # Every model's artifact has the yardsticks of its branches: the same numbers.
+    table = table.drop_duplicates(["test", "model", "branch", "step"], ignore_index=True)
+    last = table["model"].isin(list(YARDSTICKS))
+    return pd.concat([table[~last], table[last]], ignore_index=True)
+
+
+def models_table(pretrained: Sequence[Path], predictions: Sequence[Path]) -> pd.DataFrame:
+    """Models side by side, one row each, and the yardsticks.
+
+    Args:
+        pretrained: the models; a file's name is that of its row.
+        predictions: their errors on one test set, in the same order.
+
+    Returns:
+        Columns model, units (or channels), parameters, steps, seconds (of training), and
+        `{branch}_{measure}`, means over the steps, for what the models make.
+    """
+    rows: list[dict[str, object]] = []
+    yardsticks: dict[str, dict[str, object]] = {name: {"model": name} for name in YARDSTICKS}
+    for path, predicted in zip(pretrained, predictions, strict=True):
+        course: Course = training_course(path)
+        with open_artifact(predicted, "predictions") as file:
+            errors = {name: float(v.mean()) for name, v in read_arrays(file, "errors").items()}
+        told = {name: getattr(course, name) for name in ("units", "parameters", "steps", "seconds")}
+        rows.append({"model": Path(path).stem} | told | dict(_columns(errors, "")))
+        for name, prefix in YARDSTICKS.items():
+            yardsticks[name] |= dict(_columns(errors, prefix))
+    table = pd.DataFrame([*rows, *yardsticks.values()])
+    # Whole numbers stay whole beside the yardsticks' empty cells.
+    return table.astype(dict.fromkeys(("units", "parameters", "steps"), "Int64"))
+
+
+def capacity_table(pretrained: Sequence[Path], predictions: Sequence[Path]) -> pd.DataFrame:
+    """`models_table` with the published error of a model of as many units beside the measured."""
+    table = models_table(pretrained, predictions)
+    return table.assign(published_reconstruction_mse=table["units"].map(LAB_REPORT_MSE))
+
+
+def _columns(errors: dict[str, float], prefix: str) -> Iterator[tuple[str, float]]:
+    for branch in BRANCHES:
+        for measure, value in _of(errors, f"{prefix}{branch}_").items():
+            yield f"{branch}_{measure}", value
+
+
+def _of(errors: dict, prefix: str) -> dict:
+    return {m: errors[prefix + m] for m in MEASURES if prefix + m in errors}
+
+
+def read_predictions(
+    predictions: Sequence[Path], group: Literal["errors", "samples"]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Errors or samples of every model, by variant in the order of the files."""
+    found = {}
+    for path in predictions:
+        with open_artifact(path, "predictions") as file:
+            found[str(file.attrs["variant"])] = read_arrays(file, group)
+    return found

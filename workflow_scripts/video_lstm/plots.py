@@ -1,0 +1,349 @@
+"""The figures: predicted frames, errors, curves, features and the activity of units."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from video_lstm.settings import Variant
+
+_TONES = ("#1b6ca8", "#6db3e0", "#b5541c", "#f0a35e", "#2d7d46", "#8cc86f")
+COLOURS = dict(zip(get_args(Variant), _TONES, strict=True))
+"""A hue for what a model makes, its lighter tone for the conditional one."""
+
+UNITS = {
+    "cross_entropy": "cross-entropy (nats/frame)",
+    "squared_error": "squared error per frame",
+    "mse": "squared error per value",
+    "ssim": "structural similarity",
+}
+_YARDSTICKS = {"copy_last_frame": (0, (1, 1)), "mean_frame": (0, (5, 2))}
+_STYLE = {
+    "font.size": 8,
+    "font.family": "DejaVu Sans",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 8,
+    "legend.frameon": False,
+    "savefig.dpi": 200,
+    "svg.hashsalt": "video_lstm",  # names that are not drawn at random
+}
+_GAP = 2  # pixels between frames
+_PREVIEW_SCALE, _PREVIEW_MS = 2, 150
+
+
+def label(name: str) -> str:
+    """A name as a person writes it."""
+    return name.replace("_", " ")
+
+
+def save(figure: Figure, paths: Sequence[Path]) -> None:
+    """Write a figure to every path, in the format of its suffix."""
+    with matplotlib.rc_context(_STYLE):
+        for path in paths:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            dated = {"metadata": {"Date": None}} if Path(path).suffix == ".svg" else {}
+            figure.savefig(path, bbox_inches="tight", **dated)
+
+
+def strip(frames: np.ndarray) -> np.ndarray:
+    """Frames side by side.
+
+    Args:
+        frames: (T, height, width[, 3]) uint8.
+
+    Returns:
+        (height, T * width + gaps, 3) uint8, the gaps white.
+    """
+    coloured = frames if frames.ndim == 4 else np.repeat(frames[..., None], 3, -1)
+    gaps = ((0, 0), (0, 0), (0, _GAP), (0, 0))
+    padded = np.pad(coloured, gaps, constant_values=255)
+    return np.concatenate(list(padded), axis=1)[:, :-_GAP]
+
+
+def samples(made: Mapping[str, Mapping[str, np.ndarray]], sequences: int = 2) -> Figure:
+    """Truth, reconstruction and predicted future of a few sequences, a row per model.
+
+    Args:
+        made: of every variant: `truth` (n, T + F, ...), and `reconstruction` (n, T, ...), `future`
+            (n, F, ...), as far as it makes them, in the order of time; uint8 pictures.
+        sequences: how many of the n are shown: those that change the most.
+    """
+    truth = next(iter(made.values()))["truth"]
+    future = max(parts["future"].shape[1] if "future" in parts else 0 for parts in made.values())
+    seen = truth.shape[1] - future
+    side = 5.6 / truth.shape[1]  # of a frame, in inches
+    with matplotlib.rc_context(_STYLE):
+        height = sequences * (side * (len(made) + 1) + 0.15) + 0.25
+        figure = Figure(figsize=(7.2, height), layout="constrained")
+        axes = figure.subplots(sequences, squeeze=False)[:, 0]
+        for number, axis in zip(_liveliest(truth, sequences), axes, strict=True):
+            films = [truth[number], *(_film(parts, number, 255) for parts in made.values())]
+            gap = np.full((1, *truth.shape[2:]), 255, np.uint8)[:, :, : 3 * _GAP]
+            rows = [
+                np.concatenate(
+                    [strip(film[:seen]), strip(gap)[:, : 3 * _GAP], strip(film[seen:])], 1
+                )
+                if future
+                else strip(film)
+                for film in films
+            ]
+            picture = _stack(rows)
+            axis.imshow(picture, interpolation="nearest")
+            middles = (np.arange(len(rows)) + 0.5) * (picture.shape[0] + _GAP) / len(rows)
+            axis.set_yticks(middles - _GAP / 2, ["truth", *map(label, made)], fontsize=7)
+            axis.set_xticks([])
+            axis.tick_params(length=0)
+            axis.spines[:].set_visible(False)
+            if axis is axes[0]:
+                width = truth.shape[3] + _GAP
+                for start, count, name in ((0, seen, "seen"), (seen, future, "future")):
+                    if count:
+                        where = (start + count / 2) * width
+                        axis.text(where, -3 * _GAP, name, ha="center", va="bottom")
+    return figure
+
+
+def _liveliest(truth: np.ndarray, count: int) -> np.ndarray:
+    """Of (n, T, ...) the numbers of those whose frames differ the most from each other."""
+    change = truth.astype(np.float32).std(1).mean(tuple(range(1, truth.ndim - 1)))
+    return np.sort(np.argsort(-change, kind="stable")[:count])
+
+
+def _film(parts: Mapping[str, np.ndarray], number: int, blank: int) -> np.ndarray:
+    """What a model makes of one sequence, (T + F, ...); `blank` where it makes nothing."""
+    film = np.full_like(parts["truth"][number], blank)
+    if "reconstruction" in parts:
+        seen = parts["reconstruction"][number]
+        film[: len(seen)] = seen
+    if "future" in parts:
+        future = parts["future"][number]
+        film[-len(future) :] = future
+    return film
+
+
+def _stack(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures on top of each other, white between them and at the end of shorter ones."""
+    width = max(row.shape[1] for row in rows)
+    padded = [
+        np.pad(row, ((0, _GAP), (0, width - row.shape[1]), (0, 0)), constant_values=255)
+        for row in rows
+    ]
+    return np.concatenate(padded)[:-_GAP]
+
+
+def errors(found: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str]) -> Figure:
+    """Error against frame, all variants and the yardsticks in one plot per measure.
+
+    Args:
+        found: of every variant its errors per step, as `evaluation.frames.evaluate` returns them.
+        measures: those that are shown.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(3.5 * len(measures), 2.9), layout="constrained")
+        axes = figure.subplots(1, len(measures), squeeze=False)[0]
+        for axis, measure in zip(axes, measures, strict=True):
+            yardsticks: dict[str, dict[str, np.ndarray]] = {}
+            for variant, steps in found.items():
+                _course(axis, steps, measure, color=COLOURS[variant], label=label(variant))
+                for name in _YARDSTICKS:
+                    own = {
+                        key.removeprefix(f"{name}_"): value
+                        for key, value in steps.items()
+                        if key.startswith(f"{name}_")
+                    }
+                    yardsticks.setdefault(name, {}).update(own)
+            for name, steps in yardsticks.items():
+                style = {"color": "0.35", "linestyle": _YARDSTICKS[name], "linewidth": 1}
+                _course(axis, steps, measure, marker="", label=label(name), **style)
+            if measure != "ssim":  # a yardstick may be so bad that all else looks the same
+                low, high = _range(found.values(), measure)
+                margin = 0.06 * (high - low)
+                axis.set_ylim(low - margin, high + margin)
+            axis.axvline(0.5, color="0.8", linewidth=0.8, zorder=0)
+            axis.set(xlabel="frame (1: the first that is predicted)", ylabel=UNITS[measure])
+        handles, names = axis.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=4)
+    return figure
+
+
+def _range(found: Iterable[Mapping[str, np.ndarray]], measure: str) -> tuple[float, float]:
+    """From the least error of all to the largest of a model or of the better yardstick."""
+    least, largest = np.inf, {}
+    for errors in found:
+        for name, steps in errors.items():
+            if name.endswith(measure):
+                who = next((y for y in _YARDSTICKS if name.startswith(y)), "model")
+                least = min(least, float(steps.min()))
+                largest[who] = max(largest.get(who, 0), float(steps.max()))
+    return least, max(largest["model"], min(largest[name] for name in _YARDSTICKS))
+
+
+def _course(axis: Axes, steps: Mapping[str, np.ndarray], measure: str, **style: Any) -> None:
+    """Reconstruction (its first step is the last frame seen, frame 0) and future, as one colour."""
+    look = {"marker": "o", "markersize": 2.2, "linewidth": 1.2} | style
+    for branch in ("reconstruction", "future"):
+        values = steps.get(f"{branch}_{measure}")
+        if values is None:
+            continue
+        count = np.arange(len(values))
+        axis.plot(-count if branch == "reconstruction" else count + 1, values, **look)
+        look["label"] = None
+
+
+def curves(courses: Mapping[str, Mapping[str, np.ndarray]], unit: str) -> Figure:
+    """Training and validation error against step, all variants.
+
+    Args:
+        courses: curves of every variant, as pretraining keeps them.
+        unit: of the losses.
+    """
+    panels = ("loss", "reconstruction", "future")
+    titles = ("training, both branches", "validation, reconstruction", "validation, future")
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 2.6), layout="constrained")
+        for axis, panel, title in zip(figure.subplots(1, 3), panels, titles, strict=True):
+            for variant, course in courses.items():
+                if panel not in course:
+                    continue
+                steps, values = (
+                    course["step" if panel == "loss" else "validation_step"],
+                    course[panel],
+                )
+                if panel == "loss":  # of single batches, hence smoothed
+                    window = max(len(values) // 40, 1)
+                    kept = len(values) // window * window
+                    steps, values = (a[:kept].reshape(-1, window).mean(1) for a in (steps, values))
+                style = {"marker": "o", "markersize": 2.2} if panel != "loss" else {}
+                axis.plot(
+                    steps,
+                    values,
+                    color=COLOURS[variant],
+                    linewidth=1.2,
+                    label=label(variant),
+                    **style,
+                )
+            axis.set(title=title, xlabel="step")
+        figure.axes[0].set_ylabel(unit)
+        figure.legend(
+            *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3
+        )
+    return figure
+
+
+def mosaic(images: np.ndarray, columns: int) -> np.ndarray:
+    """Images of weights in rows, each scaled to its own largest magnitude, grey for 0.
+
+    Args:
+        images: (n, height, width[, 3]) float.
+        columns: images in a row.
+
+    Returns:
+        (rows * (height + gap), columns * (width + gap), 3) uint8.
+    """
+    scaled = images / np.maximum(
+        np.abs(images).max(tuple(range(1, images.ndim)), keepdims=True), 1e-12
+    )
+    pixels = np.uint8(np.rint(127.5 + 127.5 * scaled))
+    starts = range(0, len(pixels), columns)
+    return _stack([strip(pixels[start : start + columns]) for start in starts])
+
+
+def features(groups: Mapping[str, np.ndarray], columns: int = 12) -> Figure:
+    """Weights as images, a panel per group (paper, section 3.2).
+
+    Args:
+        groups: (n, height, width[, 3]) float, the features of each group, in the order in which
+            they are shown; the same place in two panels is the same unit where both order so.
+        columns: images in a row of a panel.
+    """
+    across = min(3, len(groups))
+    down = -(-len(groups) // across)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 1.9 * down), layout="constrained")
+        axes = figure.subplots(down, across, squeeze=False).ravel()
+        for axis in axes:
+            axis.set_axis_off()
+        for axis, (name, images) in zip(axes, groups.items(), strict=False):
+            axis.imshow(mosaic(images, columns), interpolation="nearest")
+            axis.set_title(name)
+    return figure
+
+
+def activity(
+    runs: Mapping[str, tuple[np.ndarray, Mapping[str, np.ndarray]]], trained_steps: int
+) -> Figure:
+    """What units do over many predicted steps, a column per model (paper, section 3.2).
+
+    Args:
+        runs: of every model some of its frames, (n, height, width[, 3]) uint8, and what its units
+            do, (steps, units) each.
+        trained_steps: how far ahead the trained model was taught to look.
+    """
+    traces = list(next(iter(runs.values()))[1])
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 1.0 + 1.15 * len(traces)), layout="constrained")
+        ratios = [0.45] + [1] * len(traces)
+        axes = figure.subplots(len(traces) + 1, len(runs), height_ratios=ratios, squeeze=False)
+        for place, (name, (frames, told)) in enumerate(runs.items()):
+            column = axes[:, place]
+            column[0].imshow(strip(frames), interpolation="nearest")
+            column[0].set_axis_off()
+            column[0].set_title(name)
+            for axis, trace in zip(column[1:], traces, strict=True):
+                values = told[trace]
+                gate = trace.endswith("gate")
+                everywhere = [np.abs(other[trace]) for _, other in runs.values()]
+                # A few cells that go far must not make the others pale.
+                bound = 1 if gate else float(np.quantile(everywhere, 0.99)) or 1
+                image = axis.imshow(
+                    *(values.T,), aspect="auto", interpolation="nearest", origin="lower",
+                    cmap="viridis" if gate else "RdBu_r", vmin=0 if gate else -bound, vmax=bound,
+                    extent=(0.5, len(values) + 0.5, 0, values.shape[1]),
+                )  # fmt: skip
+                axis.axvline(
+                    trained_steps + 0.5,
+                    color="white" if gate else "black",
+                    linewidth=0.8,
+                    linestyle=":",
+                )
+                axis.set_xticks([1, *range(20, len(values) + 1, 20)])
+                axis.tick_params(labelbottom=trace == traces[-1])
+                if place == 0:
+                    axis.set_ylabel(f"{trace}\nof unit")
+                else:
+                    axis.set_yticks([])
+                if place == len(runs) - 1:
+                    figure.colorbar(image, ax=axis, fraction=0.04, pad=0.02)
+            column[-1].set_xlabel("predicted step")
+    return figure
+
+
+def preview(made: Mapping[str, Mapping[str, np.ndarray]], path: Path, sequences: int = 4) -> None:
+    """An animation, GIF: columns are the truth and the models, rows are sequences.
+
+    While frames are seen a model shows its reconstruction, and then its prediction; black where it
+    makes none.
+
+    Args:
+        made: see `samples`.
+        path: where to.
+        sequences: how many: those that change the most.
+    """
+    truth = next(iter(made.values()))["truth"]
+    images = []
+    films = [
+        [truth[number], *(_film(parts, number, 0) for parts in made.values())]
+        for number in _liveliest(truth, sequences)
+    ]
+    for frame in range(truth.shape[1]):
+        picture = _stack([strip(np.stack([film[frame] for film in row])) for row in films])
+        images.append(Image.fromarray(picture.repeat(_PREVIEW_SCALE, 0).repeat(_PREVIEW_SCALE, 1)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first, *others = images
+    first.save(path, save_all=True, append_images=others, duration=_PREVIEW_MS, loop=0)

@@ -1,0 +1,47 @@
+"""Models that can fairly be compared: as many parameters, or as much time to train."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from video_lstm.models.encoder_decoder import EncoderDecoder
+from video_lstm.training.pretrained import training_course
+
+
+def parameters_of(arguments: Mapping[str, Any]) -> int:
+    """Parameters of the EncoderDecoder of these arguments, which takes up no memory."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in EncoderDecoder(**arguments).parameters())
+
+
+def equal_units(arguments: Mapping[str, Any], parameters: int) -> int:
+    """Units for a model to have as many parameters as another, as nearly as can be.
+
+    Args:
+        arguments: of EncoderDecoder; their `hidden_size` does not count.
+        parameters: of the other.
+    """
+
+    def found(units: int) -> int:
+        return parameters_of({**arguments, "hidden_size": units})
+
+    low, high = 1, 2
+    while found(high) < parameters:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if found(middle) < parameters else (low, middle)
+    return min((low, high), key=lambda units: abs(found(units) - parameters))
+
+
+def equal_steps(longest: Path, like: Path) -> int:
+    """Steps that a model can be trained for in the time that another one took.
+
+    Args:
+        longest: the other one, an artifact of pretraining.
+        like: a model such as the first, trained on the same machine, which shows its speed.
+    """
+    other, own = training_course(longest), training_course(like)
+    return max(1, round(other.seconds / (own.seconds / own.steps)))

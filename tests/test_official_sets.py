@@ -78,7 +78,8 @@ def results(checkout, tmp_path_factory):  # noqa: F811
 
 def test_all_four_tables_with_the_published_figures_beside(results):
     one, two, three, four = (pd.read_csv(results / f"table{n}.csv") for n in (1, 2, 3, 4))
-    assert list(one.variant) == list(two.variant) == ["single_frame", "lstm_baseline", "composite"]
+    models = ["single_frame", "lstm_baseline", "composite"]
+    assert list(one.variant) == list(two.variant)[:3] == models
     assert one.ucf101_rgb_all_published.tolist() == [72.2, 74.5, 75.8]
     assert one.hmdb51_rgb_all_published.tolist() == [40.1, 42.8, 44.1]
     told = three.set_index("variant")

@@ -100,4 +100,4 @@ rule extract_flow_percepts:
         "Extracting percepts {wildcards.flow_features} of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
         "python {params.command} --flow {input.flow} --convnet {input.convnet}"
-        " --output {output} --threads {threads} --log {log}"
+        " --output {output} --cache results/checkpoints --threads {threads} --log {log}"

@@ -17,12 +17,14 @@ rule extract_flow:
     resources:
         mem_mb=4000,
         runtime=1440,
+        gpu=GPU if settings.flow.method == "brox" else 0,
     params:
         code=code("extract_flow"),
         command=lambda wildcards: command(
             "extract_flow",
             shard=wildcards.shard,
             shards=shards(wildcards.dataset),
+            device=settings.device,
             flow=settings.flow,
         ),
     message:
@@ -98,4 +100,4 @@ rule extract_flow_percepts:
         "Extracting percepts {wildcards.flow_features} of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
         "python {params.command} --flow {input.flow} --convnet {input.convnet}"
-        " --output {output} --threads {threads} --log {log}"
+        " --output {output} --cache results/checkpoints --threads {threads} --log {log}"

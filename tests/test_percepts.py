@@ -21,7 +21,14 @@ from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.percepts import extract as extraction
 from video_lstm.percepts.conversion import convert, open_session
-from video_lstm.percepts.extract import Backend, extract, open_backend, read_shard, write_percepts
+from video_lstm.percepts.extract import (
+    Backend,
+    cut_batches,
+    extract,
+    open_backend,
+    read_shard,
+    write_percepts,
+)
 from video_lstm.percepts.layer import PerceptNetwork
 from video_lstm.percepts.networks import VGG16, build_network
 from video_lstm.percepts.partial import PartialRows
@@ -272,11 +279,11 @@ def extract_to(path, corpus, backend, partial, **shard):
     settings = PerceptSettings(**SMALL)
     rows, clips = read_shard(corpus / "videos.h5", corpus / "clips.h5", **shard)
     total = sum(clip.frames for clip in clips)
-    done = PartialRows(partial, "ab", total, backend.dim, settings.batch)
+    done = PartialRows(partial, "ab", cut_batches(total, settings.batch), backend.dim)
     before = done.done
     extract(clips, backend, settings, done, threads=2)
     with artifacts.create(path, "percepts", NOTHING) as file:
-        write_percepts(file, rows, clips, done, backend.dim)
+        write_percepts(file, rows, [clip.frames for clip in clips], done, backend.dim)
     done.remove()
     return before
 
@@ -332,14 +339,14 @@ def test_an_interrupted_extraction_ends_with_the_same_bytes(tmp_path, corpus):
 
 def test_damaged_rows_are_computed_again(tmp_path):
     rows = np.arange(30, dtype=np.float16).reshape(10, 3)
-    first = PartialRows(tmp_path, "ab", 10, 3, 4)
+    first = PartialRows(tmp_path, "ab", [4, 4, 2], 3)
     first.append(rows[:4])
     first.append(rows[4:8])
     [path] = tmp_path.iterdir()
     data = bytearray(path.read_bytes())
     data[-10] ^= 1
     path.write_bytes(data)
-    second = PartialRows(tmp_path, "ab", 10, 3, 4)
+    second = PartialRows(tmp_path, "ab", [4, 4, 2], 3)
     assert second.done == 4
     first.append(rows[8:])  # the other job is alive and writes on: to no harm
     second.append(rows[4:8])
@@ -355,7 +362,7 @@ def test_percepts_beyond_float16_and_lost_videos_are_errors(tmp_path, corpus):
     settings = PerceptSettings(**SMALL)
     for wrong in ({"frames": 25}, {"path": Path("/nowhere/x.mp4")}):
         lost = extraction.Piece(**(vars(clip) | wrong))
-        done = PartialRows(tmp_path / "b", "ab", lost.frames, 2, 7)
+        done = PartialRows(tmp_path / "b", "ab", cut_batches(lost.frames, 7), 2)
         backend = Backend(2, lambda frames: np.zeros((len(frames), 2), np.float16))
         with pytest.raises(UserError, match=r"\.mp4: expected frames 0 to .* index the videos"):
             extract([lost], backend, settings, done)

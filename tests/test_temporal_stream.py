@@ -207,7 +207,7 @@ def test_percepts_are_fc6_of_each_flow_in_order(moving, trained, run_script, tmp
     made = tmp_path / "percepts.h5"
     run_script(
         "extract_flow_percepts", "--flow", folder / "1.h5", "--convnet", trained,
-        "--device", "cpu", "--output", made, "--threads", 2,
+        "--device", "cpu", "--output", made, "--cache", tmp_path / "cache", "--threads", 2,
     )  # fmt: skip
     net = read(trained)
     with artifacts.open_artifact(made, "percepts") as file:
@@ -223,6 +223,40 @@ def test_percepts_are_fc6_of_each_flow_in_order(moving, trained, run_script, tmp
             expected = net.percepts(stacks).numpy()
         np.testing.assert_allclose(percepts[first:end], expected, rtol=2e-3, atol=2e-3)
     assert (percepts >= 0).all() and percepts.std() > 0
+
+
+def test_percepts_go_on_where_they_stopped(moving, trained, tmp_path, monkeypatch):
+    folder, _, _ = moving
+    whole = extract_flow_percepts.Arguments(
+        flow=folder / "0.h5", convnet=trained, device="cpu", cache=tmp_path / "cache",
+        output=tmp_path / "whole.h5",
+    )  # fmt: skip
+    monkeypatch.setattr(extract_flow_percepts, "BATCH", 2)
+    plain, calls = TemporalStream.percepts, []
+
+    def counted(network, stacks):
+        calls.append(len(stacks))
+        if len(calls) == fail_at:
+            raise KeyboardInterrupt
+        return plain(network, stacks)
+
+    monkeypatch.setattr(TemporalStream, "percepts", counted)
+    fail_at = None
+    extract_flow_percepts.main(whole)
+    in_all = len(calls)
+    assert in_all > 6
+
+    calls.clear()
+    fail_at, again = 5, whole.model_copy(update={"output": tmp_path / "again.h5"})
+    with pytest.raises(KeyboardInterrupt):
+        extract_flow_percepts.main(again)
+    assert not again.output.exists()
+    calls.clear()
+    fail_at = None
+    extract_flow_percepts.main(again)
+    assert len(calls) == in_all - 4
+    assert again.output.read_bytes() == whole.output.read_bytes()
+    assert not list((tmp_path / "cache" / "partial").iterdir())
 
 
 def test_percepts_of_other_flow_are_refused(trained, tmp_path):

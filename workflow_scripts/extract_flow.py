@@ -6,13 +6,15 @@ run, called again, goes on from the clips it has (kept in a hidden file beside t
 
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
+import torch
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
+from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.flow.methods import compute_flow
 from video_lstm.flow.storage import PartialFlow, encode
@@ -26,8 +28,6 @@ from video_lstm.video.source import UnreadableVideoError
 
 SEGMENT = 256
 """Flows that a thread works out in one go: memory is bounded for clips of any length."""
-CHUNK = 16
-"""Flows that are held as pixels."""
 
 
 class Arguments(CommandLine):
@@ -42,6 +42,8 @@ class Arguments(CommandLine):
     shards: int = 1
     """Parts in all."""
     flow: FlowSettings = FlowSettings()
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where `brox` runs; the other methods run on the CPU."""
     output: Path
 
 
@@ -58,8 +60,11 @@ class Segment(NamedTuple):
 def main(arguments: Arguments) -> None:
     """Extract and write the artifact."""
     cv2.setNumThreads(1)  # see compute_flow
-    provenance = arguments.provenance({"videos": arguments.videos, "clips": arguments.clips})
+    torch.set_num_threads(1)
     settings, output = arguments.flow, arguments.output
+    device, device_name = pick_device(arguments.device if settings.method == "brox" else "cpu")
+    inputs = {"videos": arguments.videos, "clips": arguments.clips}
+    provenance = arguments.provenance(inputs, device_name)
     table, (clips, rate) = read_videos(arguments.videos), read_clips(arguments.clips)
     if not 0 <= arguments.shard < arguments.shards:
         raise UserError(
@@ -86,7 +91,7 @@ def main(arguments: Arguments) -> None:
     flows = [max(1, clip.frames - 1) for clip in clips]
     progress = Progress(sum(flows[start:stop]), "flows", sum(flows[start:done]))
     extracted = ordered_map(
-        lambda segment: extract(segment, rate, settings), segments, arguments.threads
+        lambda segment: extract(segment, rate, settings, device), segments, arguments.threads
     )
     for segment, images in zip(segments, extracted, strict=True):
         partial.append(images)
@@ -101,7 +106,9 @@ def main(arguments: Arguments) -> None:
     partial.close(remove=True)
 
 
-def extract(segment: Segment, rate: float | None, settings: FlowSettings) -> list[bytes]:
+def extract(
+    segment: Segment, rate: float | None, settings: FlowSettings, device: torch.device
+) -> list[bytes]:
     """Encoded flows between a segment's frames; of a single frame, one flow of zero."""
     size = settings.height, settings.width
     if segment.frames == 1:
@@ -113,9 +120,9 @@ def extract(segment: Segment, rate: float | None, settings: FlowSettings) -> lis
     images: list[bytes] = []
     try:
         held = [next(frames)]
-        while chunk := list(islice(frames, CHUNK)):
+        while chunk := list(islice(frames, settings.batch)):
             held = [held[-1], *chunk]
-            images += encode(compute_flow(np.stack(held), settings), settings)
+            images += encode(compute_flow(np.stack(held), settings, device), settings)
     except UnreadableVideoError as error:
         reason = str(error).removeprefix(f"{segment.path}: ")
         raise UserError(f"{segment.path}: {reason}") from error

@@ -2,7 +2,7 @@
 
 Reads a shard of flow and a trained convnet; writes one percept for each stack of flows. Percept t
 of a clip is made of its flows t to t + L - 1, the central square of each; a clip with fewer than L
-flows has one percept, its last flow repeated.
+flows has one percept, its last flow repeated. A killed job goes on from the batches it has.
 """
 
 from pathlib import Path
@@ -17,6 +17,8 @@ from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.flow.storage import FlowStore
 from video_lstm.parallel import ordered_map
+from video_lstm.percepts.extract import cut_batches, write_percepts
+from video_lstm.percepts.partial import PartialRows
 from video_lstm.percepts.temporal_stream import (
     crop_flow,
     displacements,
@@ -37,6 +39,8 @@ class Arguments(CommandLine):
     convnet: Path
     """The trained temporal-stream convnet."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    cache: Path = Path("results/checkpoints")
+    """Folder for what killed jobs have done."""
     output: Path
 
 
@@ -60,6 +64,11 @@ def main(arguments: Arguments) -> None:
     side, stack = network.settings.crop, network.stack
     corner = (store.height - side) // 2, (store.width - side) // 2
     stacks = [stack_indices(store.pairs(row), stack) for row in store.rows]
+    lengths = [len(indices) for indices in stacks]
+    sizes = [size for length in lengths for size in cut_batches(length, BATCH)]
+    dim = network.fc6.out_features
+    key = provenance.attributes("percepts")["identity"]
+    done = PartialRows(arguments.cache / "partial", key, sizes, dim)
     batches = [
         (int(row), indices[first : first + BATCH])
         for row, indices in zip(store.rows, stacks, strict=True)
@@ -72,21 +81,19 @@ def main(arguments: Arguments) -> None:
         fields = store.quantised(row, first, int(indices[-1, -1]) - first + 1)
         return *crop_flow(fields, *corner, side), indices - first
 
-    lengths = [len(indices) for indices in stacks]
-    progress = Progress(sum(lengths), "percepts")
-    with artifacts.create(arguments.output, "percepts", provenance) as file, torch.inference_mode():
-        file["clip"] = store.rows.astype(np.int32)
-        file["clip_offsets"] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        percepts = file.create_dataset("percepts", (sum(lengths), network.fc6.out_features), "f2")
-        done = 0
-        for crops, means, indices in ordered_map(decode, batches, arguments.threads):
+    progress = Progress(sum(lengths), "percepts", done.done)
+    left = ordered_map(decode, batches[done.blocks :], arguments.threads)
+    with torch.inference_mode():
+        for crops, means, indices in left:
             flow = displacements(
                 *(torch.from_numpy(a).to(device) for a in (crops, means)), store.step
             )
             found = network.percepts(flow[torch.from_numpy(indices).to(device)].flatten(1, 2))
-            percepts[done : done + len(indices)] = found.half().cpu().numpy()
-            done += len(indices)
+            done.append(found.half().cpu().numpy())
             progress.update(len(indices))
+    with artifacts.create(arguments.output, "percepts", provenance) as file:
+        write_percepts(file, store.rows.astype(np.int32), lengths, done, dim)
+    done.remove()
 
 
 if __name__ == "__main__":

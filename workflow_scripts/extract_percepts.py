@@ -15,7 +15,13 @@ import torch
 from command_line import CommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
-from video_lstm.percepts.extract import extract, open_backend, read_shard, write_percepts
+from video_lstm.percepts.extract import (
+    cut_batches,
+    extract,
+    open_backend,
+    read_shard,
+    write_percepts,
+)
 from video_lstm.percepts.networks import weights_path
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.settings import PerceptSettings
@@ -59,12 +65,13 @@ def main(arguments: Arguments) -> None:
     provenance = arguments.provenance(inputs, device_name)
     key = provenance.attributes("percepts")["identity"]
     total = sum(clip.frames for clip in clips)
-    done = PartialRows(arguments.cache / "partial", key, total, backend.dim, settings.batch)
+    sizes = cut_batches(total, settings.batch)
+    done = PartialRows(arguments.cache / "partial", key, sizes, backend.dim)
     if done.done:
         logger.info("going on from frame %d of %d", done.done, total)
     extract(clips, backend, settings, done, threads)
     with artifacts.create(arguments.output, "percepts", provenance) as file:
-        write_percepts(file, rows, clips, done, backend.dim)
+        write_percepts(file, rows, [clip.frames for clip in clips], done, backend.dim)
     done.remove()
     logger.info("%d percepts of %d values from %d clips", total, backend.dim, len(clips))
 

@@ -208,11 +208,40 @@ class DemoSettings(Section):
 # Flow and percepts ---------------------------------------------------------------------------
 
 
+class BroxSettings(Section):
+    """Brox flow, by the names and defaults of OpenCV's CUDA version.
+
+    `brox: fast` stands for the defaults with 2 inner iterations and a scale factor of 0.7, which
+    takes less than half of the time (benchmarks/flow.py measures both).
+    """
+
+    alpha: Annotated[float, Field(gt=0)] = 0.197
+    """Weight of smoothness."""
+    gamma: Annotated[float, Field(ge=0)] = 50.0
+    """Weight of the constancy of gradients against that of grey values."""
+    scale_factor: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    """Size of a level of the pyramid, relative to the one below it."""
+    inner_iterations: Positive = 5
+    """Fixed-point iterations per level."""
+    outer_iterations: Positive = 150
+    """Levels of the pyramid at most; it ends where a side would be under 16 pixels."""
+    solver_iterations: Positive = 10
+    """Iterations of SOR per fixed-point iteration."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, given: Any) -> Any:
+        return {"scale_factor": 0.7, "inner_iterations": 2} if given == "fast" else given
+
+
 class FlowSettings(Section):
     """Optical flow between the frames of a clip (paper, section 3.1)."""
 
-    method: Literal["dis", "farneback", "tvl1"] = "dis"
-    """`dis`, `farneback` and `tvl1` are OpenCV's."""
+    method: Literal["brox", "dis", "farneback", "tvl1"] = "dis"
+    """`brox` is the paper's, and ours; `dis`, `farneback` and `tvl1` are OpenCV's."""
+    brox: BroxSettings = BroxSettings()
+    batch: Positive = 32
+    """Pairs of frames that are held, and that Brox works on at once: bounds the memory."""
     height: Positive = 240
     width: Positive = 320
     """Frames are scaled to cover height x width, the centre is cut out, and flow is computed."""

@@ -133,6 +133,11 @@ def _torch_backend(settings: PerceptSettings, device: torch.device) -> Backend:
     return Backend(network.dim, compute)
 
 
+def cut_batches(total: int, batch: int) -> list[int]:
+    """Sizes of batches that make up a total; only the last may be smaller."""
+    return [min(batch, total - first) for first in range(0, total, batch)]
+
+
 def extract(
     clips: Sequence[Piece],
     backend: Backend,
@@ -149,7 +154,7 @@ def extract(
         clips: where the frames are.
         backend: computes the percepts.
         settings: size of the frames and of a batch.
-        rows: what is there already; takes the rest in blocks of `settings.batch`.
+        rows: what is there already; takes the rest in the blocks of `cut_batches`.
         threads: videos that are decoded at once.
 
     Raises:
@@ -168,18 +173,18 @@ def extract(
 
 
 def write_percepts(
-    file: h5py.File, clip_rows: np.ndarray, clips: Sequence[Piece], rows: PartialRows, dim: int
+    file: h5py.File, clip_rows: np.ndarray, lengths: Sequence[int], rows: PartialRows, dim: int
 ) -> None:
     """Write the data sets of schema `percepts`.
 
     Args:
         file: the artifact.
         clip_rows: (C,) rows of the clips artifact.
-        clips: the C clips.
+        lengths: percepts of each of the C clips.
         rows: all percepts.
         dim: length of a percept.
     """
-    offsets = np.cumsum([0, *(clip.frames for clip in clips)], dtype=np.int64)
+    offsets = np.cumsum([0, *lengths], dtype=np.int64)
     file["clip"], file["clip_offsets"] = clip_rows, offsets
     # Contiguous and uncompressed, so that a reader can map it into memory.
     percepts = file.create_dataset("percepts", (offsets[-1], dim), np.float16)

@@ -2,7 +2,7 @@
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,18 +19,18 @@ class PartialRows:
     Args:
         folder: where such files are kept; made if need be.
         key: what the rows are a function of, as a name of hexadecimal digits.
-        total: rows in the end.
+        sizes: rows of each block, in order; all of them together are the artifact's.
         dim: values of a row.
-        block: rows of a block; the last one may be shorter.
 
     Attributes:
-        done: rows that are there; a multiple of `block`, or all.
+        blocks: how many are there.
+        done: how many rows that is.
     """
 
-    def __init__(self, folder: Path, key: str, total: int, dim: int, block: int) -> None:
+    def __init__(self, folder: Path, key: str, sizes: Sequence[int], dim: int) -> None:
         self._folder, self._key, self._dim = folder, key, dim
-        self._sizes = [min(block, total - first) for first in range(0, total, block)]
-        self._blocks = 0
+        self._sizes = sizes
+        self.blocks = 0
         folder.mkdir(parents=True, exist_ok=True)
         left = list(folder.glob(f"{key}.*.rows"))
         self._path = folder / f"{key}.{os.getpid()}-{os.urandom(4).hex()}.rows"
@@ -46,22 +46,22 @@ class PartialRows:
     @property
     def done(self) -> int:
         """Rows that are there."""
-        return sum(self._sizes[: self._blocks])
+        return sum(self._sizes[: self.blocks])
 
     def append(self, rows: np.ndarray) -> None:
-        """Add the next block: (`block`, dim) float16, or what is left of the total."""
-        if rows.shape != (self._sizes[self._blocks], self._dim) or rows.dtype != np.float16:
+        """Add the next block: (its size, dim) float16."""
+        if rows.shape != (self._sizes[self.blocks], self._dim) or rows.dtype != np.float16:
             raise ValueError(f"not the next block: {rows.shape} {rows.dtype}")
         data = np.ascontiguousarray(rows).tobytes()
         record = memoryview(data + zlib.crc32(data).to_bytes(4, "little"))
         while record:
             record = record[self._file.write(record) :]
-        self._blocks += 1
+        self.blocks += 1
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """The blocks that are there, in order."""
         self._file.seek(0)
-        yield from self._read(self._file, self._blocks)
+        yield from self._read(self._file, self.blocks)
 
     def remove(self) -> None:
         """Give the space free: the rows are in their artifact, or wanted no more."""

@@ -1,0 +1,288 @@
+"""Optical flow of Brox, Bruhn, Papenberg & Weickert (2004), on batches of pairs, CPU or GPU.
+
+With I the frames' grey values and w = (u, v) the flow, the minimum of
+
+    E(w) = integral  psi(|I2(x + w) - I1(x)|^2)
+                   + psi(gamma |grad I2(x + w) - grad I1(x)|^2)
+                   + alpha psi(|grad u|^2 + |grad v|^2),      psi(s^2) = sqrt(s^2 + epsilon^2),
+
+is sought from coarse to fine. On each level of a pyramid the second frame is warped by the flow so
+far, the constancies are made linear about it, and the equations of the increment are solved by
+fixed-point iterations of psi' (the paper's inner iterations), each followed by red-black SOR. As in
+OpenCV's CUDA version there is one warp per level: the levels are the paper's outer iterations.
+
+Departures, each of which lowered the endpoint error on pairs of known motion: the two constancies
+have a psi of their own (Bruhn & Weickert 2005); each linear equation is divided by the length of
+its gradient, so that it speaks of pixels and strong edges do not outvote the rest (Zimmer et al.
+2011); derivatives are those of the mean of the first and the warped second frame; epsilon of the
+flow's gradients is larger, so that rotation and zoom do not become steps; and each level ends with
+a median filter (Sun et al. 2010). Alpha and gamma are in OpenCV's units, in which such equations
+are not: `_ALPHA_UNIT` and `_GAMMA_UNIT` say what 1 stands for.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+import cv2
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from video_lstm.flow import brox_cpu
+from video_lstm.settings import BroxSettings
+
+PRESMOOTHING = 0.8
+"""Standard deviation, in pixels, of the Gaussian that frames are smoothed with."""
+EPSILON = 0.01
+"""Of the constancies' psi, in pixels."""
+EPSILON_SMOOTHNESS = 0.003
+"""Of the smoothness term's psi, in pixels per pixel."""
+ZETA = 0.01
+"""Gradients well below this count less, in grey values of -1 .. 1 per pixel."""
+OMEGA = 1.95
+"""Over-relaxation of SOR."""
+MEDIAN = 5
+"""Side of the median filter's square, in pixels."""
+_ALPHA_UNIT, _GAMMA_UNIT = 15.0, 1 / 15
+_COARSEST = 16
+
+SolveLevel = Callable[[Tensor, Tensor, Tensor, BroxSettings], Tensor]
+
+
+def brox_flow(
+    first: Tensor, second: Tensor, settings: BroxSettings, *, reference: bool = False
+) -> Tensor:
+    """Flow from first frames to second ones.
+
+    Args:
+        first: (B, 1, H, W) or, in colour, (B, 3, H, W) RGB; any real type, finite, 0 .. 255.
+        second: the same, on the same device.
+        settings: weights and iterations.
+        reference: take the plain PyTorch path rather than the compiled one.
+
+    Returns:
+        (B, 2, H, W) float32, in pixels: u to the right, v downwards.
+    """
+    if first.shape != second.shape or first.ndim != 4 or first.shape[1] not in (1, 3):
+        raise ValueError(
+            f"frames are {tuple(first.shape)} and {tuple(second.shape)}, not (B, 1 or 3, H, W)"
+        )
+    solve = solve_level if reference else _SOLVERS.get(first.device.type, solve_level)
+    levels = _pyramid(_grey(torch.cat([first, second])), settings)
+    flow = levels[-1].new_zeros(len(first), 2, *levels[-1].shape[2:])
+    for level in reversed(levels):
+        flow = _resize_flow(flow, *level.shape[2:])
+        flow = solve(*level.chunk(2), flow, settings)
+    return flow
+
+
+def _grey(frames: Tensor) -> Tensor:
+    """Luma (ITU-R BT.601) in -1 .. 1, (N, 1, H, W) float32."""
+    frames = frames.float()
+    if frames.shape[1] == 3:
+        weights = frames.new_tensor([0.299, 0.587, 0.114])
+        frames = (frames * weights[:, None, None]).sum(1, keepdim=True)
+    return frames / 127.5 - 1
+
+
+def _pyramid(frames: Tensor, settings: BroxSettings) -> list[Tensor]:
+    """Frames (N, 1, H, W), smoothed, at all scales; the finest first."""
+    height, width = frames.shape[2:]
+    levels = [_smooth(frames)]
+    while len(levels) < settings.outer_iterations:
+        scale = settings.scale_factor ** len(levels)
+        size = round(height * scale), round(width * scale)
+        if min(size) < _COARSEST:
+            break
+        levels.append(F.interpolate(levels[-1], size, mode="bilinear", antialias=True))
+    return levels
+
+
+def _smooth(frames: Tensor) -> Tensor:
+    radius = math.ceil(2.5 * PRESMOOTHING)
+    taps = [math.exp(-0.5 * (at / PRESMOOTHING) ** 2) for at in range(-radius, radius + 1)]
+    for axis, border in ((3, (radius, radius, 0, 0)), (2, (0, 0, radius, radius))):
+        size, padded = frames.shape[axis], F.pad(frames, border, mode="replicate")
+        frames = sum(
+            padded.narrow(axis, at, size) * (tap / sum(taps)) for at, tap in enumerate(taps)
+        )
+    return frames
+
+
+def _resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
+    factors = flow.new_tensor([width / flow.shape[3], height / flow.shape[2]])
+    return F.interpolate(flow, (height, width), mode="bilinear") * factors[:, None, None]
+
+
+# One level ------------------------------------------------------------------------------------
+
+
+def solve_level(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSettings) -> Tensor:
+    """The flow of one level, from that of the level above: one warp.
+
+    Args:
+        first: (B, 1, H, W) float32, in -1 .. 1.
+        second: the same.
+        flow: (B, 2, H, W), where to start.
+        settings: weights and iterations.
+
+    Returns:
+        (B, 2, H, W)
+    """
+    return _solve(_linearise, _relax, _median, first, second, flow, settings)
+
+
+def _solve(
+    linearise: Callable,
+    relax: Callable,
+    median: Callable,
+    first: Tensor,
+    second: Tensor,
+    flow: Tensor,
+    settings: BroxSettings,
+) -> Tensor:
+    alpha, gamma = settings.alpha * _ALPHA_UNIT, settings.gamma * _GAMMA_UNIT
+    start, equations = flow, linearise(first, second, flow, gamma)
+    for _ in range(settings.inner_iterations):
+        flow = relax(equations, start, flow, alpha, settings.solver_iterations)
+    return median(flow)
+
+
+def _linearise(first: Tensor, second: Tensor, flow: Tensor, gamma: float) -> Tensor:
+    """The constancies, linear in an increment of the flow (paper, equation 10).
+
+    Returns:
+        (B, 3, 3, H, W): coefficients of du, dv and 1 in three expressions, I_z and the two of
+        grad I_z times sqrt(gamma), over the lengths of their gradients; 0 where the flow leaves
+        the frame.
+    """
+    warped, inside = _warp(second, flow)
+    mean, change = (first + warped) / 2, warped - first
+    # Images along channels: I_x, I_y, I_z, and their derivatives in x and in y.
+    images = torch.cat([_derivative(mean, 3), _derivative(mean, 2), change], 1)
+    rows = torch.stack([images, _derivative(images, 3), _derivative(images, 2)], 1)
+    lengths = (rows[:, :, :2].square().sum(2, keepdim=True) + ZETA**2).sqrt()
+    weights = rows.new_tensor([1.0, gamma**0.5, gamma**0.5])[:, None, None, None]
+    return rows * (weights * inside[:, None] / lengths)
+
+
+def _warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+    """The image at x + w by cubic convolution; and 1 where that is in the frame, else 0."""
+    height, width = image.shape[2:]
+    x = flow[:, 0] + torch.arange(width, device=flow.device)
+    y = flow[:, 1] + torch.arange(height, device=flow.device)[:, None]
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
+    grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1)
+    warped = F.grid_sample(image, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    return warped, inside[:, None].to(image.dtype)
+
+
+def _derivative(image: Tensor, axis: int) -> Tensor:
+    """By the stencil (1, -8, 0, 8, -1) / 12, the border repeated."""
+    size = image.shape[axis]
+    padded = F.pad(image, (2, 2, 0, 0) if axis == 3 else (0, 0, 2, 2), mode="replicate")
+    at = [padded.narrow(axis, shift, size) for shift in range(5)]
+    return (8 * (at[3] - at[1]) - (at[4] - at[0])) / 12
+
+
+def _relax(equations: Tensor, start: Tensor, flow: Tensor, alpha: float, iterations: int) -> Tensor:
+    """One fixed-point iteration: psi' of the flow so far, then SOR on the linear equations."""
+    right, down = _diffusivities(flow, alpha)
+    left, up = F.pad(right, (1, -1)), F.pad(down, (0, 0, 1, -1))
+
+    du, dv = (flow - start).split(1, 1)
+    a, b, c = equations.unbind(2)
+    residual = a * du + b * dv + c
+    gradient = residual[:, 1:2] ** 2 + residual[:, 2:3] ** 2
+    squares = torch.cat([residual[:, :1] ** 2, gradient, gradient], 1)
+    psi = (squares + EPSILON**2).rsqrt()
+    a11, a12, a22, b1, b2 = (
+        (psi * one * other).sum(1, keepdim=True)
+        for one, other in ((a, a), (a, b), (b, b), (a, c), (b, c))
+    )
+    # The unknown is the flow itself, start + increment, since that is what is to be smooth.
+    u, v = start.split(1, 1)
+    known = torch.cat([a11 * u + a12 * v - b1, a12 * u + a22 * v - b2], 1)
+    # The inverse of a pixel's 2 x 2 block; the data's determinant is >= 0 but for rounding.
+    weight = right + left + down + up
+    determinant = (a11 * a22 - a12**2).clamp(min=0) + weight * (a11 + a22 + weight)
+    to_u = torch.cat([a22 + weight, -a12], 1) / determinant
+    to_v = torch.cat([-a12, a11 + weight], 1) / determinant
+
+    rows, columns = (torch.arange(size, device=flow.device) for size in flow.shape[2:])
+    red = (rows[:, None] + columns) % 2 == 0
+    for half_sweep in range(2 * iterations):
+        around = F.pad(flow, (1, 1, 1, 1))
+        pull = (
+            known
+            + left * around[..., 1:-1, :-2]
+            + right * around[..., 1:-1, 2:]
+            + up * around[..., :-2, 1:-1]
+            + down * around[..., 2:, 1:-1]
+        )
+        solved = torch.cat(
+            [(to_u * pull).sum(1, keepdim=True), (to_v * pull).sum(1, keepdim=True)], 1
+        )
+        chosen = red if half_sweep % 2 == 0 else ~red
+        flow = torch.where(chosen, flow + OMEGA * (solved - flow), flow)
+    return flow
+
+
+def _median(flow: Tensor) -> Tensor:
+    """Median filter of u and of v, the border repeated."""
+    edge, (height, width) = MEDIAN // 2, flow.shape[2:]
+    padded = F.pad(flow, (edge,) * 4, mode="replicate")
+    around = [
+        padded[:, :, y : y + height, x : x + width] for y in range(MEDIAN) for x in range(MEDIAN)
+    ]
+    return torch.stack(around).median(0).values
+
+
+def _diffusivities(flow: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Weights alpha psi' of the links to the right and down; 0 at the frame's end."""
+    padded = F.pad(flow, (1, 1, 1, 1), mode="replicate")
+    across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
+    along = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
+    right = (flow[..., 1:] - flow[..., :-1]) ** 2 + ((along[..., 1:] + along[..., :-1]) / 2) ** 2
+    down = (flow[..., 1:, :] - flow[..., :-1, :]) ** 2 + (
+        (across[..., 1:, :] + across[..., :-1, :]) / 2
+    ) ** 2
+    right, down = (
+        alpha * (part.sum(1, keepdim=True) + EPSILON_SMOOTHNESS**2).rsqrt()
+        for part in (right, down)
+    )
+    return F.pad(right, (0, 1)), F.pad(down, (0, 0, 0, 1))
+
+
+# Fast paths -----------------------------------------------------------------------------------
+
+
+def _on_cpu(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSettings) -> Tensor:
+    constants = EPSILON**2, EPSILON_SMOOTHNESS**2, ZETA**2, OMEGA
+    weights = settings.alpha * _ALPHA_UNIT, settings.gamma * _GAMMA_UNIT
+    iterations = settings.inner_iterations, settings.solver_iterations
+    flow = flow.contiguous()
+    for one, two, found in zip(
+        first[:, 0].numpy(), second[:, 0].numpy(), flow.numpy(), strict=True
+    ):
+        brox_cpu.solve_level(one, two, found, *weights, *constants, *iterations)
+        for part in found:
+            cv2.medianBlur(part, MEDIAN, dst=part)
+    return flow
+
+
+@cache
+def _compiled() -> tuple[Callable, Callable, Callable]:
+    # Not on import: the compiler takes seconds to load. Sizes are unknowns, for one compilation
+    # serves all levels.
+    return tuple(torch.compile(part, dynamic=True) for part in (_linearise, _relax, _median))
+
+
+def _on_gpu(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSettings) -> Tensor:
+    """Each half sweep is one fused kernel."""
+    return _solve(*_compiled(), first, second, flow, settings)
+
+
+_SOLVERS: dict[str, SolveLevel] = {"cpu": _on_cpu, "cuda": _on_gpu}

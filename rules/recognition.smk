@@ -3,36 +3,6 @@
 from video_lstm.settings import FinetuneSettings
 
 
-def classifier_inputs(wildcards):
-    """What a classifier is trained on, and from."""
-    return {
-        "videos": f"results/videos/{wildcards.labelled}.h5",
-        "clips": f"results/clips/{wildcards.labelled}.h5",
-        "percepts": percept_shards(
-            wildcards.labelled,
-            features(wildcards.labelled, wildcards.split, wildcards.stream),
-        ),
-        "pretrained": pretrained(wildcards),
-    }
-
-
-def classifier_command(wildcards, **values):
-    """The command line of a classifier, but for its files."""
-    return command(
-        "finetune_classifier",
-        device=settings.device,
-        dataset=wildcards.labelled,
-        split=wildcards.split,
-        stream=wildcards.stream,
-        variant=wildcards.variant,
-        labels=wildcards.labels,
-        units=settings.pretraining.percepts.units,
-        layers=settings.pretraining.percepts.layers,
-        seed=settings.seed,
-        **values,
-    )
-
-
 rule finetune_classifier:
     """Classifiers from 1, 10 or all labelled videos per class, over several draws of them."""
     input:

@@ -140,3 +140,28 @@ rule draw_activity:
     shell:
         "python {params.command} --pretrained {input.pretrained} --test {input.test}"
         " --output {output} --threads {threads} --log {log}"
+
+
+rule draw_accuracy:
+    """Accuracy against labelled videos per class, with intervals."""
+    input:
+        "results/accuracy.csv",
+    output:
+        multiext("results/figures/accuracy", ".png", ".svg"),
+    log:
+        "results/logs/draw_accuracy.log",
+    benchmark:
+        "results/benchmarks/draw_accuracy.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("draw_accuracy"),
+        command=command("draw_accuracy"),
+    message:
+        "Drawing accuracy against labelled videos per class"
+    shell:
+        "python {params.command} --accuracy {input} --output {output}"
+        " --threads {threads} --log {log}"

@@ -81,8 +81,9 @@ rule convlstm:
 
 
 rule figures:
-    """Every figure of pixels, and the errors that they show as a table."""
+    """Every figure, and the errors of predicted frames as a table."""
     input:
+        "results/figures/accuracy.png",
         "results/frame_errors.csv",
         expand("results/figures/{figure}_{test}.png", figure=["samples", "errors"], test=TESTS),
         expand("results/figures/curves_{frames}.png", frames=["mnist", "patches"]),

@@ -9,6 +9,7 @@ from video_lstm.errors import UserError
 from video_lstm.evaluation.accuracy import beside_published, interval, summarise, wide
 from video_lstm.evaluation.fusion import choose_weight
 from video_lstm.evaluation.tables import collect_scores
+from video_lstm.plots import accuracy
 
 
 def classified(path, scores, truth, measure="accuracy", **told):
@@ -136,3 +137,11 @@ def test_what_does_not_belong_together_is_not_fused(tmp_path):
     two = classified(tmp_path / "b.h5", right(0.5), np.zeros(20), "validation_accuracy", split=2)
     with pytest.raises(UserError, match=r"b\.h5: expected scores of \('ucf101', '1'"):
         choose_weight([one], [two])
+
+
+def test_the_figure_shows_every_model_and_the_gains_below(scores):
+    axes = accuracy(summarise(scores)).axes
+    assert [axis.get_title() for axis in axes] == ["ucf101, rgb", ""]
+    upper, lower = (axis.get_legend_handles_labels()[1] for axis in axes)
+    assert (upper, lower) == (["lstm baseline", "composite"], ["composite"])
+    assert [tick.get_text() for tick in axes[0].get_xticklabels()] == ["10", "all"]

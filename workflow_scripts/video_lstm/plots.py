@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -22,6 +23,7 @@ UNITS = {
     "mse": "squared error per value",
     "ssim": "structural similarity",
 }
+_PLAIN = {"single_frame": "#9a9a9a", "lstm_baseline": "#222222"}
 _YARDSTICKS = {"copy_last_frame": (0, (1, 1)), "mean_frame": (0, (5, 2))}
 _STYLE = {
     "font.size": 8,
@@ -233,6 +235,44 @@ def curves(courses: Mapping[str, Mapping[str, np.ndarray]], unit: str) -> Figure
         figure.legend(
             *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3
         )
+    return figure
+
+
+def accuracy(summary: pd.DataFrame) -> Figure:
+    """Accuracy against labelled videos per class, and the gain over the baseline below it.
+
+    A column for each data set and stream; bars are 95% intervals (paper, figure 6).
+
+    Args:
+        summary: as `evaluation.accuracy.summarise` returns.
+    """
+    cells = summary[["corpus", "stream"]].drop_duplicates().itertuples(index=False)
+    groups = [(cell, summary[(summary[list(cell._fields)] == cell).all(axis=1)]) for cell in cells]
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(1.4 + 2.9 * len(groups), 4.6), layout="constrained")
+        axes = figure.subplots(2, len(groups), squeeze=False, sharey="row")
+        for (cell, rows), (upper, lower) in zip(groups, axes.T, strict=True):
+            labels = list(dict.fromkeys(rows["labels"]))
+            models = list(dict.fromkeys(rows["variant"]))
+            for place, (model, line) in enumerate(rows.groupby("variant", sort=False)):
+                # Side by side, so that intervals can be told apart.
+                x = [labels.index(n) + 0.06 * (place - len(models) / 2) for n in line["labels"]]
+                style = {"color": COLOURS.get(str(model), _PLAIN.get(str(model))), "marker": "o",
+                         "markersize": 2.5, "linewidth": 1, "elinewidth": 0.7}  # fmt: skip
+                for axis, name in ((upper, "mean"), (lower, "gain")):
+                    ends = ("low", "high") if name == "mean" else ("gain_low", "gain_high")
+                    bars = [(line[name] - line[ends[0]]), (line[ends[1]] - line[name])]
+                    if line[name].notna().any():
+                        axis.errorbar(x, line[name], bars, label=label(str(model)), **style)
+            upper.set_title(f"{cell.corpus}, {cell.stream}")
+            lower.axhline(0, color=_PLAIN["lstm_baseline"], linewidth=0.7)
+            for axis in (upper, lower):
+                axis.set_xticks(range(len(labels)), labels)
+            lower.set_xlabel("labelled videos per class")
+        axes[0, 0].set_ylabel("accuracy (%)")
+        axes[1, 0].set_ylabel("gain over lstm baseline (points)")
+        handles = axes[0, 0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside right center")
     return figure
 
 

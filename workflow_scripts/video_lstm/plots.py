@@ -253,17 +253,18 @@ def accuracy(summary: pd.DataFrame) -> Figure:
         axes = figure.subplots(2, len(groups), squeeze=False, sharey="row")
         for (cell, rows), (upper, lower) in zip(groups, axes.T, strict=True):
             labels = list(dict.fromkeys(rows["labels"]))
-            models = list(dict.fromkeys(rows["variant"]))
-            for place, (model, line) in enumerate(rows.groupby("variant", sort=False)):
+            models = [model for model in _PLAIN | COLOURS if model in set(rows["variant"])]
+            for place, model in enumerate(models):
+                line = rows[rows["variant"] == model]
                 # Side by side, so that intervals can be told apart.
                 x = [labels.index(n) + 0.06 * (place - len(models) / 2) for n in line["labels"]]
-                style = {"color": COLOURS.get(str(model), _PLAIN.get(str(model))), "marker": "o",
+                style = {"color": (_PLAIN | COLOURS)[model], "marker": "o",
                          "markersize": 2.5, "linewidth": 1, "elinewidth": 0.7}  # fmt: skip
                 for axis, name in ((upper, "mean"), (lower, "gain")):
                     ends = ("low", "high") if name == "mean" else ("gain_low", "gain_high")
                     bars = [(line[name] - line[ends[0]]), (line[ends[1]] - line[name])]
                     if line[name].notna().any():
-                        axis.errorbar(x, line[name], bars, label=label(str(model)), **style)
+                        axis.errorbar(x, line[name], bars, label=label(model), **style)
             upper.set_title(f"{cell.corpus}, {cell.stream}")
             lower.axhline(0, color=_PLAIN["lstm_baseline"], linewidth=0.7)
             for axis in (upper, lower):

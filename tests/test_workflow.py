@@ -179,7 +179,7 @@ def test_a_second_run_at_the_same_time_says_who_is_working(project):
 
 
 FINETUNE = {"finetune_classifier": 16, "collect_scores": 1, "make_table2": 1}
-PIXELS = {"predict_frames": 2, "collect_scores": 1, "make_table2": 1}
+PIXELS = {"measure_predictions": 2, "collect_scores": 1, "make_table2": 1}
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,8 @@ PIXELS = {"predict_frames": 2, "collect_scores": 1, "make_table2": 1}
         (
             "pretraining={variants: [composite, conditional_future_predictor, autoencoder]}",
             {"pretrain_percepts": 2, "pretrain_mnist": 1, "pretrain_patches": 1,
-             "predict_frames": 2, "finetune_classifier": 4, "collect_scores": 1, "make_table2": 1},
+             "measure_predictions": 2, "finetune_classifier": 4, "collect_scores": 1,
+             "make_table2": 1},
         ),
         (
             "patches={test_videos: 0.5}",
@@ -219,7 +220,7 @@ def test_a_changed_setting_makes_only_what_depends_on_it(finished, setting, expe
         (
             "models/lstm.py",
             {"pretrain_percepts": 4, "pretrain_mnist": 2, "pretrain_patches": 2,
-             "predict_frames": 4} | FINETUNE,
+             "measure_predictions": 4} | FINETUNE,
         ),
         (
             "flow/methods.py",

@@ -12,7 +12,8 @@ import logging
 from pathlib import Path
 
 import h5py
-from safetensors.numpy import save_file
+import numpy as np
+from safetensors.numpy import save
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
@@ -45,11 +46,12 @@ def main(arguments: Arguments) -> None:
                 f"{path}: expected weights, found scores only, of validation or of fused streams; "
                 "name a file below results/finetune"
             )
-        weights = artifacts.read_arrays(file, "weights")
+        arrays = artifacts.read_arrays(file, "weights")
+        weights = {name: np.asarray(value) for name, value in arrays.items()}
         told = ("schema", "model", "classifier", "identity", "settings")
         metadata = {name: str(file.attrs[name]) for name in told if name in file.attrs}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, arguments.output, metadata)
+    arguments.output.write_bytes(save(weights, metadata))
     values = sum(value.size for value in weights.values())
     logger.info("%d tensors, %d values: %s", len(weights), values, arguments.output)
 

@@ -71,10 +71,8 @@ def table_html(table: pd.DataFrame, decimals: int = 1) -> str:
 
 
 def _heading(name: str) -> str:
-    words = name.replace("_", " ")
-    return html.escape(re.sub(r" (mean|published)$", r"<br>\1", words)).replace(
-        "&lt;br&gt;", "<br>"
-    )
+    words = html.escape(name.replace("_", " "))
+    return re.sub(r" (published)$", r"<br>\1", re.sub(r" mean$", "<br>measured", words))
 
 
 def _number(value: object, decimals: int) -> str:

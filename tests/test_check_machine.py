@@ -4,7 +4,6 @@ import re
 
 import pytest
 import yaml
-
 from conftest import ROOT
 
 TINY = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())

@@ -118,7 +118,7 @@ def data(settings: Settings, arguments: Arguments, missing: list[str]) -> list[A
     amounts = []
     for name in (*settings.datasets, UNLABELLED):
         try:
-            amount = measure_data(settings, name, arguments.results / "demo")
+            amount = measure_data(settings, name)
         except UserError as error:
             missing.append(f"{name}: {error}")
             told(name, "missing")

@@ -12,6 +12,7 @@ from video_lstm.video.source import UnreadableVideoError, declared_seconds, open
 
 _LOOKED_AT = 40
 """Headers that are read of a data set; the rest lasts as long on average."""
+_RENDERED = Path("results/demo")
 _USUAL_RATE = 30.0
 """Frames per second where every frame of a file is taken."""
 
@@ -35,13 +36,12 @@ class Amount:
     sample: Path | None
 
 
-def measure_data(settings: Settings, name: str, rendered: Path) -> Amount:
+def measure_data(settings: Settings, name: str) -> Amount:
     """How much a data set holds.
 
     Args:
         settings: the whole configuration.
         name: of a labelled set, or the pile's.
-        rendered: folder of the demo's videos.
 
     Raises:
         UserError: the folder is missing, or not laid out as the settings say.
@@ -49,7 +49,7 @@ def measure_data(settings: Settings, name: str, rendered: Path) -> Amount:
     is_pile = name == UNLABELLED
     root = Path((settings.unlabelled if is_pile else settings.datasets[name]).root)
     demo, sample = settings.demo, None
-    if demo is not None and rendered in root.parents and not root.is_dir():
+    if demo is not None and _RENDERED in root.parents and not root.is_dir():
         videos = demo.videos_per_class * len(demo.actions or ACTIONS)
         videos, each = (demo.pile_videos, demo.pile_seconds) if is_pile else (videos, demo.seconds)
         seconds = videos * each

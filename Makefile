@@ -11,8 +11,8 @@ table2: $(READY)  ## videos to results/table2.csv, on the embedded demo
 	$(BIN)/snakemake --cores $(CORES) results/table2.csv
 
 report: $(READY)  ## tables, figures and the run in one page to open anywhere: results/report.html
-	$(BIN)/snakemake --cores $(CORES) pages
-	$(BIN)/snakemake --cores 1 pages --report results/report.html
+	$(BIN)/snakemake --cores $(CORES) pages --configfile $(CONFIG)
+	$(BIN)/snakemake --cores 1 pages --configfile $(CONFIG) --report results/report.html
 
 doctor: $(READY)  ## what this machine has against what the configuration needs, before hours are spent
 	$(BIN)/python workflow_scripts/check_machine.py --config $(CONFIG)

@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import CONFIG
 from safetensors import safe_open
 
 from video_lstm.sequences.fixed import as_pixels, normalised
@@ -25,9 +25,6 @@ from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.decode import read_frames
 from video_lstm.video.pieces import whole_video
 
-ROOT = Path(__file__).resolve().parents[1]
-CODE = ("Snakefile", "config.yaml", "rules", "workflow_scripts", "envs", "profiles", "configs")
-CONFIG = "tests/tiny.yaml"
 ROWS = ["single_frame", "lstm_baseline", "conditional_future_predictor", "composite"]
 YARDSTICKS = ["copy_last_frame", "mean_frame"]
 
@@ -55,22 +52,6 @@ def planned(folder, *options, config=CONFIG):
 def copy(source, target):
     """A project with what it has made, modification times and all."""
     return shutil.copytree(source, target, symlinks=True)
-
-
-@pytest.fixture(scope="session")
-def checkout(tmp_path_factory):
-    """The project's files, without anything made."""
-    folder = tmp_path_factory.mktemp("checkout") / "project"
-    folder.mkdir()
-    for name in CODE:
-        if (ROOT / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        else:
-            shutil.copy2(ROOT / name, folder / name)
-    (folder / "tests").mkdir()
-    shutil.copy2(ROOT / CONFIG, folder / CONFIG)
-    return folder
 
 
 @pytest.fixture(scope="session")

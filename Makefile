@@ -1,13 +1,21 @@
 # The two commands of the README, and the other habits of the house.
 PYTHON ?= python3
 CORES ?= all
+CONFIG ?= config.yaml
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: table2 test lint format lock clean
+.PHONY: table2 report doctor test lint format lock clean
 
 table2: $(READY)  ## videos to results/table2.csv, on the embedded demo
 	$(BIN)/snakemake --cores $(CORES) results/table2.csv
+
+report: $(READY)  ## tables, figures and the run in one page to open anywhere: results/report.html
+	$(BIN)/snakemake --cores $(CORES) pages --configfile $(CONFIG)
+	$(BIN)/snakemake --cores 1 pages --configfile $(CONFIG) --report results/report.html
+
+doctor: $(READY)  ## what this machine has against what the configuration needs, before hours are spent
+	$(BIN)/python workflow_scripts/check_machine.py --config $(CONFIG)
 
 test: $(READY)  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

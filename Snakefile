@@ -15,6 +15,9 @@ if not workflow.overwrite_configfiles:
     configfile: os.path.relpath(os.path.join(workflow.basedir, "config.yaml"))
 
 
+report: "report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/videos.smk"
@@ -25,4 +28,5 @@ include: "rules/pretraining.smk"
 include: "rules/recognition.smk"
 include: "rules/comparisons.smk"
 include: "rules/figures.smk"
+include: "rules/report.smk"
 include: "rules/targets.smk"

@@ -49,16 +49,16 @@ use rule pretrain_mnist as pretrain_convlstm with:
         "Pretraining {wildcards.compared} on Moving MNIST"
 
 
-use rule predict_frames as predict_compared with:
+use rule measure_predictions as predict_compared with:
     input:
         pretrained="results/{comparison}/{model}.h5",
         test="results/sequences/mnist.h5",
     output:
         "results/predict/{comparison}/{model}.h5",
     log:
-        "results/logs/predict_frames/{comparison}_{model}.log",
+        "results/logs/measure_predictions/{comparison}_{model}.log",
     benchmark:
-        "results/benchmarks/predict_frames/{comparison}_{model}.tsv"
+        "results/benchmarks/measure_predictions/{comparison}_{model}.tsv"
     message:
         "Predicting Moving MNIST with {wildcards.model}"
 

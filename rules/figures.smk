@@ -6,8 +6,19 @@ rule draw_samples:
     input:
         lambda wildcards: predictions_of(wildcards.test),
     output:
-        figures=multiext("results/figures/samples_{test}", ".png", ".svg"),
-        preview="results/figures/preview_{test}.gif",
+        picture=report(
+            "results/figures/samples_{test}.png",
+            caption="../report/samples.rst",
+            category="2. Figures",
+            labels={"figure": "predictions", "of": "{test}"},
+        ),
+        vector="results/figures/samples_{test}.svg",
+        preview=report(
+            "results/figures/preview_{test}.gif",
+            caption="../report/preview.rst",
+            category="2. Figures",
+            labels={"figure": "predictions, as a film", "of": "{test}"},
+        ),
     log:
         "results/logs/draw_samples/{test}.log",
     benchmark:
@@ -25,7 +36,7 @@ rule draw_samples:
     message:
         "Drawing samples of {wildcards.test}"
     shell:
-        "python {params.command} --predictions {input} --output {output.figures}"
+        "python {params.command} --predictions {input} --output {output.picture} {output.vector}"
         " --preview {output.preview} --threads {threads} --log {log}"
 
 
@@ -34,7 +45,13 @@ rule draw_errors:
     input:
         lambda wildcards: predictions_of(wildcards.test),
     output:
-        multiext("results/figures/errors_{test}", ".png", ".svg"),
+        report(
+            "results/figures/errors_{test}.png",
+            caption="../report/errors.rst",
+            category="2. Figures",
+            labels={"figure": "errors by step", "of": "{test}"},
+        ),
+        "results/figures/errors_{test}.svg",
     log:
         "results/logs/draw_errors/{test}.log",
     benchmark:
@@ -64,7 +81,13 @@ rule draw_curves:
             variant=settings.pretraining.variants,
         ),
     output:
-        multiext("results/figures/curves_{frames}", ".png", ".svg"),
+        report(
+            "results/figures/curves_{frames}.png",
+            caption="../report/curves.rst",
+            category="2. Figures",
+            labels={"figure": "training curves", "of": "{frames}"},
+        ),
+        "results/figures/curves_{frames}.svg",
     log:
         "results/logs/draw_curves/{frames}.log",
     benchmark:
@@ -91,7 +114,13 @@ rule draw_features:
     input:
         "results/pretrain/{frames}/pixels/{variant}.h5",
     output:
-        multiext("results/figures/features_{frames}_{variant}", ".png", ".svg"),
+        report(
+            "results/figures/features_{frames}_{variant}.png",
+            caption="../report/features.rst",
+            category="2. Figures",
+            labels={"figure": "features", "of": "{frames}"},
+        ),
+        "results/figures/features_{frames}_{variant}.svg",
     log:
         "results/logs/draw_features/{frames}_{variant}.log",
     benchmark:
@@ -119,7 +148,13 @@ rule draw_activity:
         pretrained="results/pretrain/{frames}/pixels/{variant}.h5",
         test="results/sequences/{frames}.h5",
     output:
-        multiext("results/figures/activity_{frames}_{variant}", ".png", ".svg"),
+        report(
+            "results/figures/activity_{frames}_{variant}.png",
+            caption="../report/activity.rst",
+            category="2. Figures",
+            labels={"figure": "units at work", "of": "{frames}"},
+        ),
+        "results/figures/activity_{frames}_{variant}.svg",
     log:
         "results/logs/draw_activity/{frames}_{variant}.log",
     benchmark:
@@ -147,7 +182,13 @@ rule draw_accuracy:
     input:
         "results/accuracy.csv",
     output:
-        multiext("results/figures/accuracy", ".png", ".svg"),
+        report(
+            "results/figures/accuracy.png",
+            caption="../report/accuracy.rst",
+            category="2. Figures",
+            labels={"figure": "accuracy against labels", "of": "all"},
+        ),
+        "results/figures/accuracy.svg",
     log:
         "results/logs/draw_accuracy.log",
     benchmark:

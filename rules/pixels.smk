@@ -83,7 +83,7 @@ rule cut_patches:
         " --output {output} --threads {threads} --log {log}"
 
 
-rule predict_frames:
+rule measure_predictions:
     """Errors of an encoder-decoder on the test sequences, frame by frame, and samples."""
     input:
         pretrained=lambda wildcards: "results/pretrain/{}/pixels/{}.h5".format(
@@ -93,9 +93,9 @@ rule predict_frames:
     output:
         "results/predict/{test}/{variant}.h5",
     log:
-        "results/logs/predict_frames/{test}_{variant}.log",
+        "results/logs/measure_predictions/{test}_{variant}.log",
     benchmark:
-        "results/benchmarks/predict_frames/{test}_{variant}.tsv"
+        "results/benchmarks/measure_predictions/{test}_{variant}.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -103,9 +103,9 @@ rule predict_frames:
         runtime=60,
         gpu=GPU,
     params:
-        code=code("predict_frames"),
+        code=code("measure_predictions"),
         command=command(
-            "predict_frames",
+            "measure_predictions",
             device=settings.device,
         ),
     message:

@@ -1,5 +1,5 @@
 """The stages by name: snakemake --cores N clips | flow | percepts | pretrain | finetune |
-tables | capacity | convlstm | figures."""
+tables | capacity | convlstm | figures | pages."""
 
 
 localrules:
@@ -11,6 +11,7 @@ localrules:
     capacity,
     convlstm,
     figures,
+    pages,
     tables,
 
 
@@ -93,3 +94,10 @@ rule figures:
             for frames in ("mnist", "patches")
             if watched(figure)
         ],
+
+
+rule pages:
+    """All that the report shows; `make report` puts it into one file."""
+    input:
+        [f"results/report/{page}.html" for page in (*TITLES, "run")],
+        rules.figures.input,

@@ -31,7 +31,7 @@ def pretrained(path, arguments, throughput, batch=4):
 
 
 def predictions(path, test="mnist", variant="composite", **errors):
-    with create(path, "predictions", Provenance("predict_frames", {}, "")) as file:
+    with create(path, "predictions", Provenance("measure_predictions", {}, "")) as file:
         file.attrs.update(test=test, variant=variant)
         write_arrays(file, "errors", {name: np.array(value) for name, value in errors.items()})
         write_arrays(file, "samples", {})

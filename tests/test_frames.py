@@ -148,7 +148,7 @@ def files(tmp_path):
 
 def predict(run_script, folder, *options, check=True):
     return run_script(
-        *("predict_frames", "--pretrained", folder / "model.h5", "--test", folder / "test.h5"),
+        *("measure_predictions", "--pretrained", folder / "model.h5", "--test", folder / "test.h5"),
         *("--output", folder / "out.h5", "--device", "cpu", *options),
         check=check,
     )

@@ -15,12 +15,12 @@ from made_videos import make, make_kind
 
 from video_lstm import artifacts
 from video_lstm.errors import UserError
-from video_lstm.percepts.extract import read_shard
 from video_lstm.settings import VideoSettings, VideoSource
 from video_lstm.video import index as indexing
 from video_lstm.video.decode import read_frames
 from video_lstm.video.index import build_index, read_videos, summarise
 from video_lstm.video.layouts import find_videos
+from video_lstm.video.pieces import read_shard
 from video_lstm.video.probe import probe
 from video_lstm.video.splits import by_fraction, by_group
 

@@ -26,7 +26,6 @@ from video_lstm.percepts.extract import (
     cut_batches,
     extract,
     open_backend,
-    read_shard,
     write_percepts,
 )
 from video_lstm.percepts.layer import PerceptNetwork
@@ -38,6 +37,7 @@ from video_lstm.sequences.read_ahead import ReadAhead
 from video_lstm.settings import PerceptSettings
 from video_lstm.video.clips import Clip, write_clips
 from video_lstm.video.index import Video, VideoTable, write_videos
+from video_lstm.video.pieces import read_shard
 
 NOTHING = artifacts.Provenance("test", {}, "0")
 SMALL = {"height": 48, "width": 64, "crop": 32, "batch": 7}

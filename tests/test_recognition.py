@@ -98,6 +98,7 @@ def data_set(folder, seed=0, labels=None, test_percepts=0.0):
     # Clips in another order than videos: no row number may be taken for the other.
     order = generator.permutation(count)
     with create(folder / "clips.h5", "clips", nothing) as file:
+        file.attrs["rate"] = 10.0
         file["video"], file["label"] = order.astype(np.int32), label[order]
         file["first"], file["frames"] = np.zeros(count, np.int32), frames[order]
     for shard, clips in enumerate(np.array_split(np.arange(count), 2)):

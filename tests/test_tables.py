@@ -20,7 +20,7 @@ def finetuned(path, accuracy, measure="accuracy", **told):
 
 
 def predictions(path, variant, corpus, **errors):
-    with create(path, "predictions", Provenance("predict_frames", {}, "0")) as file:
+    with create(path, "predictions", Provenance("measure_predictions", {}, "0")) as file:
         file.attrs.update({"variant": variant, "corpus": corpus})
         write_arrays(file, "errors", {name: np.array(value) for name, value in errors.items()})
         write_arrays(file, "samples", {})

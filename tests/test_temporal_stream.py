@@ -13,7 +13,7 @@ import train_flow_convnet
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.flow.storage import FlowStore
-from video_lstm.percepts import temporal_stream
+from video_lstm.percepts import flow_percepts, temporal_stream
 from video_lstm.percepts.temporal_stream import TemporalStream, stack_indices
 from video_lstm.settings import FlowConvnetSettings
 from video_lstm.training.flow_stacks import FlowStacks
@@ -231,7 +231,7 @@ def test_percepts_go_on_where_they_stopped(moving, trained, tmp_path, monkeypatc
         flow=folder / "0.h5", convnet=trained, device="cpu", cache=tmp_path / "cache",
         output=tmp_path / "whole.h5",
     )  # fmt: skip
-    monkeypatch.setattr(extract_flow_percepts, "BATCH", 2)
+    monkeypatch.setattr(flow_percepts, "BATCH", 2)
     plain, calls = TemporalStream.percepts, []
 
     def counted(network, stacks):

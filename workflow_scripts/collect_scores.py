@@ -18,7 +18,7 @@ class Arguments(CommandLine):
     finetuned: list[Path] = Field(default_factory=list)
     """Artifacts of finetune."""
     predictions: list[Path] = Field(default_factory=list)
-    """Artifacts of predict_frames."""
+    """Artifacts of measure_predictions."""
     output: Path
     """The CSV file to write."""
 

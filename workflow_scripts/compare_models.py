@@ -17,7 +17,7 @@ class Arguments(CommandLine):
     pretrained: list[Path]
     """The models."""
     predictions: list[Path]
-    """What predict_frames wrote of each, in the same order."""
+    """What measure_predictions wrote of each, in the same order."""
     published: bool = False
     """Add the lab report's errors of autoencoders of as many units."""
     output: Path

@@ -15,7 +15,7 @@ class Arguments(CommandLine):
     """What to draw."""
 
     predictions: list[Path]
-    """What predict_frames wrote of every model, on one test set."""
+    """What measure_predictions wrote of every model, on one test set."""
     output: list[Path]
     """Figures to write, each in the format of its suffix."""
     preview: Path

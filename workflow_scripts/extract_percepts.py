@@ -19,12 +19,12 @@ from video_lstm.percepts.extract import (
     cut_batches,
     extract,
     open_backend,
-    read_shard,
     write_percepts,
 )
 from video_lstm.percepts.networks import weights_path
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.settings import PerceptSettings
+from video_lstm.video.pieces import read_shard
 
 logger = logging.getLogger("video_lstm")
 

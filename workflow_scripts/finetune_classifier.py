@@ -2,7 +2,8 @@
 
 Reads the percepts of a labelled set and, but for `single_frame` and `lstm_baseline`, a pretrained
 encoder-decoder. Draws labelled subsets of the split's training videos, trains a classifier on each,
-and writes the class probabilities of every test video and the accuracy of each draw. With
+and writes the class probabilities of every test video and the accuracy of each draw, and the first
+draw's classifier, for classify_videos to apply to new videos. With
 --validation a part of the training videos takes the place of the test videos, which then play no
 part: so settings are chosen. A job that was killed goes on from its checkpoint.
 """
@@ -30,9 +31,17 @@ from video_lstm.evaluation.subsets import labelled_subset
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings import FinetuneSettings, Fraction, Labels, Positive, Stream, Variant
 from video_lstm.training.checkpoints import remove_checkpoint
-from video_lstm.training.finetuning import Build, finetune, from_pretrained, from_scratch
+from video_lstm.training.finetuning import (
+    Build,
+    finetune,
+    from_pretrained,
+    from_scratch,
+    save_classifier,
+)
+from video_lstm.video.clips import read_clips
 
 logger = logging.getLogger("video_lstm")
+_WEIGHTS = "weights."
 
 
 class Arguments(CommandLine):
@@ -94,9 +103,9 @@ def main(arguments: Arguments) -> None:
         measure = "validation_accuracy"
         train, test = cut_validation(train, arguments.validation, arguments.seed)
     check_percepts(store, train, test, arguments)
-    build = builder(arguments, settings, store, train, classes)
+    build = builder(arguments, settings, store, train, len(classes))
 
-    scores, curves, kept = [], {}, []
+    scores, curves, weights, kept = [], {}, {}, []
     for draw in range(settings.draws):
         kept.append(arguments.checkpoints / f"{key}.{draw}.npz")
         if not kept[draw].exists():
@@ -107,11 +116,17 @@ def main(arguments: Arguments) -> None:
                 draw=draw, device=device, checkpoint=checkpoint,
             )  # fmt: skip
             scored = score_videos(model, store, test.clips, settings.frames, settings.stride)
+            if draw == 0 and arguments.validation is None:
+                told |= {f"{_WEIGHTS}{k}": v.cpu().numpy() for k, v in model.state_dict().items()}
             keep(kept[draw], told | {"scores": scored})
             remove_checkpoint(checkpoint)
         with np.load(kept[draw]) as told:
             scores.append(told["scores"])
-            curves |= {f"{name}_{draw}": told[name] for name in told.files if name != "scores"}
+            for name in told.files:
+                if name.startswith(_WEIGHTS):
+                    weights[name.removeprefix(_WEIGHTS)] = told[name]
+                elif name != "scores":
+                    curves[f"{name}_{draw}"] = told[name]
     accuracy = (np.stack(scores).argmax(2) == test.labels).mean(1)
     mean = f"{100 * accuracy.mean():.1f}% +- {100 * accuracy.std():.1f}"
     logger.info("%s: %s over %d draws, %d videos", measure, mean, len(scores), len(test))
@@ -123,6 +138,9 @@ def main(arguments: Arguments) -> None:
         file["video"], file["label"] = test.rows, test.labels
         file["accuracy"] = accuracy
         artifacts.write_arrays(file, "curves", curves)
+        if weights:
+            _, rate = read_clips(arguments.clips)
+            save_classifier(file, weights, classes, rate, store.made)
     for path in kept:
         path.unlink()
 

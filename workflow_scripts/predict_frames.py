@@ -1,94 +1,118 @@
-"""Measure a pretrained encoder-decoder on a fixed test set of pixels.
+r"""Predict the next frames of a new video with a pretrained encoder-decoder.
 
-Reads the model and the test set (Moving MNIST or patches), and writes errors/ (per predicted step,
-with those of two yardsticks: the copied last frame and the mean frame), their means as attributes
-(cross-entropy in nats per frame, squared error per frame, MSE, SSIM), and samples/ (uint8 pictures
-of some sequences: what is true, the reconstruction in the order of time, the predicted
-future).
+Reads any video file and a model of patches or of Moving MNIST, and writes a film, .mp4 or .gif: the
+video on the left; on the right what the model makes of it. The film is cut into windows. In each,
+the model first sees some frames (a grey line runs below; on the right its reconstruction, where
+there is one) and then predicts the next without seeing them (an orange line). A model of patches
+works on whole frames, tile by tile; a model of digits on the central square.
+
+    python workflow_scripts/predict_frames.py --video holiday.mp4 --output predicted.mp4 \
+      --pretrained results/pretrain/patches/pixels/composite.h5
 """
 
+import logging
+import tempfile
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 
 from command_line import CommandLine, run
-from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
-from video_lstm.evaluation.frames import evaluate, means
 from video_lstm.models.encoder_decoder import EncoderDecoder, activate
-from video_lstm.sequences.fixed import TestSet, open_test_set
-from video_lstm.training.pretrained import PretrainedInfo, load_pretrained
+from video_lstm.plots import side_by_side
+from video_lstm.sequences.fixed import as_pixels, normalised
+from video_lstm.sequences.tiles import Pixels, cut_tiles, join_tiles, read_tiled
+from video_lstm.training.pretrained import load_pretrained
+from video_lstm.video.encode import write_film
+from video_lstm.video.pieces import whole_video
+from video_lstm.video.source import UnreadableVideoError
 
-_SAMPLES = 12
+logger = logging.getLogger("video_lstm")
+_RATE = 10.0
+"""Frames per second of the film of a model that knows no rate."""
 
 
 class Arguments(CommandLine):
-    """What to measure on what."""
+    """What to predict with what."""
 
+    video: Path
+    """The video file; whatever FFmpeg reads."""
     pretrained: Path
-    """The model."""
-    test: Path
-    """The test set: what render_moving_mnist or cut_patches wrote."""
+    """The model, such as results/pretrain/patches/pixels/composite.h5."""
     output: Path
-    """Artifact to write, such as results/predict/mnist/composite.h5."""
-    batch: int = 100
-    """Sequences at a time."""
+    """The film to write, .mp4 or .gif."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the model runs; auto takes a GPU if there is one."""
+    """Where the model runs; `auto` takes a GPU where there is one."""
 
 
 def main(arguments: Arguments) -> None:
-    """Write the model's errors and samples."""
-    torch.set_num_threads(arguments.threads)
-    device, device_name = pick_device(arguments.device)
-    provenance = arguments.provenance(
-        {"pretrained": arguments.pretrained, "test": arguments.test}, device_name
-    )
+    """Read, predict and write."""
+    torch.set_num_threads(max(arguments.threads, 1))
+    device, _ = pick_device(arguments.device)
     model, info = load_pretrained(arguments.pretrained)
-    model.to(device).eval()
-    with (
-        open_test_set(arguments.test) as test,
-        artifacts.create(arguments.output, "predictions", provenance) as file,
-    ):
-        check(test, model, info, arguments)
-        errors = evaluate(
-            model, test.batches(arguments.batch, device), test.constant(device), test.pictures
-        )
-        artifacts.write_arrays(file, "errors", errors)
-        file.attrs.update(
-            variant=info.arguments["variant"],
-            corpus=test.corpus,
-            test=arguments.test.stem,
-            **means(errors),
-        )
-        shown = test.spread(_SAMPLES, device)
-        artifacts.write_arrays(file, "samples", samples(test, model, shown))
-
-
-def check(test: TestSet, model: EncoderDecoder, info: PretrainedInfo, arguments: Arguments) -> None:
-    """Raise a UserError if the model was not made for such sequences."""
-    frames, size = model.input_frames + model.future_frames, info.arguments["frame_size"]
-    found = (test.corpus, test.pixels.shape[1], test.frame_size)
-    if (info.source, size) != (found[0], found[2]) or found[1] < frames:
+    if info.pixels is None:
         raise UserError(
-            f"{arguments.test}: expected {frames} frames of {info.source}, of {size} values each, "
-            f"as {arguments.pretrained} learned from, found {found[1]} of {found[0]} of "
-            f"{found[2]}; make the test set or the model again"
+            f"{arguments.pretrained}: expected a model of pixels, found one of {info.source}; name "
+            "one of results/pretrain/patches/pixels or results/pretrain/mnist/pixels"
         )
+    window = model.input_frames + model.variant.predicts * model.future_frames
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            video = whole_video(arguments.video, info.pixels.rate, Path(folder))
+            if video.frames < window:
+                rate = f" at {video.rate:g} a second" if video.rate else ""
+                raise UserError(
+                    f"{arguments.video}: expected at least {window} frames{rate}, as "
+                    f"{arguments.pretrained} reads and predicts, found {video.frames}; give a "
+                    "longer video"
+                )
+            frames = read_tiled(video, info.pixels)
+    except UnreadableVideoError as error:
+        raise UserError(f"{arguments.video}: expected a video, found: {error}") from error
+    frames = frames[: len(frames) // window * window]
+    model.to(device).eval()
+    made = np.concatenate(
+        [
+            predict(model, frames[first : first + window], info.pixels, device)
+            for first in range(0, len(frames), window)
+        ]
+    )
+    seen = np.arange(len(frames)) % window < model.input_frames
+    film = side_by_side(frames, made, seen)
+    write_film(arguments.output, film, info.pixels.rate or _RATE)
+    error = np.square(frames[~seen].astype(float) - made[~seen]).mean() if not seen.all() else None
+    told = "" if error is None else f", {(~seen).sum()} predicted, squared error {error:.0f}"
+    logger.info("%d frames%s: %s", len(frames), told, arguments.output)
 
 
 @torch.inference_mode()
-def samples(test: TestSet, model: EncoderDecoder, batch: torch.Tensor) -> dict:
-    """Pictures of what is true and of what the model makes of it."""
-    made = model(batch[: model.input_frames])
-    pictures = {"truth": batch[: model.input_frames + model.future_frames]}
+def predict(
+    model: EncoderDecoder, frames: np.ndarray, pixels: Pixels, device: torch.device
+) -> np.ndarray:
+    """What the model makes of a window.
+
+    Args:
+        model: reads the first of the frames and predicts the others.
+        frames: (T, height, width[, 3]) uint8.
+        pixels: the pictures that the model knows.
+        device: where the model is.
+
+    Returns:
+        As `frames`; where the model makes none, what it was shown.
+    """
+    tiles = torch.from_numpy(cut_tiles(frames, pixels.size)).to(device)
+    given = normalised(tiles, pixels.mean, pixels.std)[: model.input_frames]
+    made = model(given)
+    parts = [given]
     if made.reconstruction is not None:
-        pictures["reconstruction"] = activate(made.reconstruction.flip(0), model.output)
+        parts = [activate(made.reconstruction.flip(0), model.output)]
     if made.future is not None:
-        pictures["future"] = activate(made.future, model.output)
-    return {name: test.as_pixels(frames) for name, frames in pictures.items()}
+        parts.append(activate(made.future, model.output))
+    bytes_ = as_pixels(torch.cat(parts), pixels.mean, pixels.std, tuple(tiles.shape[2:]))
+    return join_tiles(bytes_, pixels.grid[0])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.digits import load_digits, mnist_files
 from video_lstm.sequences.moving_mnist import MovingMNIST
 from video_lstm.sequences.patches import Patches
+from video_lstm.sequences.tiles import Pixels, digit_pixels
 from video_lstm.settings import MNISTSettings, PerceptPretraining, Variant
 from video_lstm.training import processes
 from video_lstm.training.checkpoints import remove_checkpoint
@@ -81,7 +82,7 @@ def main(arguments: Arguments) -> None:
     checkpoint = arguments.checkpoints / f"{identity}.ckpt.safetensors"
     settings = arguments.model
     with processes.processes(device) as device:
-        sequences, standardize = source(arguments, device)
+        sequences, standardize, pixels = source(arguments, device)
         output = "logits" if arguments.source == "mnist" else "linear"
         built = model_arguments(arguments.variant, sequences.frame_size, output, settings)
         if arguments.as_large_as:
@@ -100,7 +101,7 @@ def main(arguments: Arguments) -> None:
     with artifacts.create(arguments.output, "pretrained", provenance) as file:
         save_pretrained(
             file, model, source=arguments.source, arguments=built, standardize=standardize,
-            curves=curves,
+            pixels=pixels, curves=curves,
         )  # fmt: skip
     remove_checkpoint(checkpoint)
 
@@ -120,22 +121,25 @@ def inputs(arguments: Arguments) -> dict[str, Path]:
     return roles
 
 
-def source(arguments: Arguments, device: torch.device) -> tuple[Sequences, Standardize | None]:
-    """The sequences that are learned from, and what they are read through."""
+def source(
+    arguments: Arguments, device: torch.device
+) -> tuple[Sequences, Standardize | None, Pixels | None]:
+    """What is learned from: percepts and what they are read through, or pictures of what kind."""
     seed, frames = arguments.seed, arguments.model.input_frames + arguments.model.future_frames
     if arguments.source == "mnist":
         digits, _ = load_digits(arguments.mnist.source, arguments.mnist.digit_size)
-        return MovingMNIST(digits, arguments.mnist, frames, seed, device), None
+        digits_in_motion = MovingMNIST(digits, arguments.mnist, frames, seed, device)
+        return digits_in_motion, None, digit_pixels(arguments.mnist)
     if arguments.source == "percepts":
         share = arguments.model.validation
-        return percept_corpus(piles(arguments), frames, share, seed, device)
+        return *percept_corpus(piles(arguments), frames, share, seed, device), None
     patches = Patches(given(arguments, "patches"), "train", seed, device)
     if patches.frames != frames:
         raise UserError(
             f"{arguments.patches}: expected sequences of {frames} frames, input and future, found "
             f"{patches.frames}; cut them with --frames {frames}"
         )
-    return patches, None
+    return patches, None, patches.pixels
 
 
 def piles(arguments: Arguments) -> list[Pile]:

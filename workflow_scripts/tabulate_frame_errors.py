@@ -16,7 +16,7 @@ class Arguments(CommandLine):
     """What to tabulate."""
 
     predictions: list[Path]
-    """What predict_frames wrote."""
+    """What measure_predictions wrote."""
     output: Path
     """The CSV file to write."""
 

@@ -40,11 +40,14 @@ class Arguments(CommandLine):
     stream: Literal["flow1", "flow10"]
     """One flow at a time, or stacks of 10."""
     seed: int = 0
+    """Of the weights and the batches."""
     flow_convnet: FlowConvnetSettings = FlowConvnetSettings()
     checkpoints: Path
     """Folder of what a killed run goes on from."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
     output: Path
+    """Artifact to write: weights and curves, and the settings of the flow."""
 
 
 def main(arguments: Arguments) -> None:
@@ -81,6 +84,7 @@ def main(arguments: Arguments) -> None:
     source.close()
     with artifacts.create(arguments.output, "flow_convnet", provenance) as file:
         file.attrs.update(height=store.height, width=store.width, bound=store.bound)
+        file.attrs["flow"] = store.settings
         write_network(file, network)
         artifacts.write_arrays(file, "curves", curves)
     remove_checkpoint(checkpoint)

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
 from video_lstm.settings import Variant
+from video_lstm.video.encode import write_film
 
 _TONES = ("#1b6ca8", "#6db3e0", "#b5541c", "#f0a35e", "#2d7d46", "#8cc86f")
 COLOURS = dict(zip(get_args(Variant), _TONES, strict=True))
@@ -36,7 +36,9 @@ _STYLE = {
     "svg.hashsalt": "video_lstm",  # names that are not drawn at random
 }
 _GAP = 2  # pixels between frames
-_PREVIEW_SCALE, _PREVIEW_MS = 2, 150
+_PREVIEW_SCALE, _PREVIEW_RATE = 2, 100 / 15
+_FILM_HEIGHT, _LINE = 192, 6  # pixels: of the smallest film, and of the line below it
+_SEEN, _PREDICTED = (154, 154, 154), (240, 120, 30)
 
 
 def label(name: str) -> str:
@@ -377,14 +379,33 @@ def preview(made: Mapping[str, Mapping[str, np.ndarray]], path: Path, sequences:
         sequences: how many: those that change the most.
     """
     truth = next(iter(made.values()))["truth"]
-    images = []
     films = [
         [truth[number], *(_film(parts, number, 0) for parts in made.values())]
         for number in _liveliest(truth, sequences)
     ]
-    for frame in range(truth.shape[1]):
-        picture = _stack([strip(np.stack([film[frame] for film in row])) for row in films])
-        images.append(Image.fromarray(picture.repeat(_PREVIEW_SCALE, 0).repeat(_PREVIEW_SCALE, 1)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    first, *others = images
-    first.save(path, save_all=True, append_images=others, duration=_PREVIEW_MS, loop=0)
+    pictures = np.stack(
+        [
+            _stack([strip(np.stack([film[frame] for film in row])) for row in films])
+            for frame in range(truth.shape[1])
+        ]
+    )
+    write_film(path, pictures.repeat(_PREVIEW_SCALE, 1).repeat(_PREVIEW_SCALE, 2), _PREVIEW_RATE)
+
+
+def side_by_side(left: np.ndarray, right: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Two films in one, above a line that is grey while a model sees and orange while it predicts.
+
+    Args:
+        left: (T, height, width[, 3]) uint8; what is true.
+        right: as `left`; what a model makes of it.
+        seen: (T,) bool.
+
+    Returns:
+        (T, height, width, 3) uint8, small pictures enlarged.
+    """
+    scale = max(1, _FILM_HEIGHT // left.shape[1])
+    pairs = np.stack([strip(np.stack(pair)) for pair in zip(left, right, strict=True)])
+    pairs = pairs.repeat(scale, 1).repeat(scale, 2)
+    line = np.where(seen[:, None], _SEEN, _PREDICTED).astype(np.uint8)
+    below = np.broadcast_to(line[:, None, None], (len(pairs), _LINE, *pairs.shape[2:]))
+    return np.concatenate([pairs, below], axis=1)

@@ -36,14 +36,15 @@ class Progress:
             return
         self._last = now
         rate = self.rate
-        left = _clock((self.total - self.done) / rate) if rate > 0 else "?"
+        left = clock((self.total - self.done) / rate) if rate > 0 else "?"
         logger.info(
             "%d of %d %s, %.1f/s, %s left%s",
             self.done, self.total, self.unit, rate, left, f", {note}" if note else "",
         )  # fmt: skip
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as a person reads them: 0:05, 12:30, 3:00:00."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

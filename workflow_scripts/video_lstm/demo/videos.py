@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from video_lstm.demo.actions import ACTIONS, perform, perform_in_turn
 from video_lstm.demo.background import Background, draw_background
 from video_lstm.demo.drawing import Clothes, Figure, dress
-from video_lstm.demo.encoding import encode
 from video_lstm.demo.skeleton import Array, Body, place_on_ground
 from video_lstm.errors import UserError
 from video_lstm.parallel import ordered_map
+from video_lstm.video.encode import encode
 
 SIZES = ((320, 240), (240, 180))
 RATES = (25, 15)

@@ -24,7 +24,7 @@ def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
     """Errors of every model by predicted step.
 
     Args:
-        predictions: artifacts of predict_frames.
+        predictions: artifacts of measure_predictions.
 
     Returns:
         Columns test (the test set), model (a variant, then the yardsticks), branch, step

@@ -44,14 +44,14 @@ class Videos:
         return len(self.rows)
 
 
-def read_split(videos: Path, clips: Path, split: int) -> tuple[Videos, Videos, int]:
-    """The training and the test videos of a split, and how many classes there are.
+def read_split(videos: Path, clips: Path, split: int) -> tuple[Videos, Videos, list[str]]:
+    """The training and the test videos of a split, and the names of the classes.
 
     Raises:
         UserError: there is no such split, or it has no training or no test videos.
     """
     with open_artifact(videos, "videos") as file:
-        splits, count = file["splits"][()], len(read_strings(file, "classes"))
+        splits, classes = file["splits"][()], read_strings(file, "classes")
         groups = np.array(read_strings(file, "group"), dtype=object)
     if not 1 <= split <= splits.shape[1]:
         raise UserError(
@@ -67,7 +67,7 @@ def read_split(videos: Path, clips: Path, split: int) -> tuple[Videos, Videos, i
             f"{clips}: expected training and test videos of split {split}, found {len(train)} and "
             f"{len(test)}; look at the index"
         )
-    return train, test, count
+    return train, test, classes
 
 
 def cut_validation(train: Videos, share: float, seed: int) -> tuple[Videos, Videos]:

@@ -53,7 +53,12 @@ def _pairwise(method: cv2.DenseOpticalFlow, frames: np.ndarray) -> np.ndarray:
     return np.stack([method.calc(*pair, None).transpose(2, 0, 1) for pair in pairwise(frames)])
 
 
-METHODS: dict[str, FramesFlow] = {"brox": brox, "dis": dis, "farneback": farneback, "tvl1": tvl1}
+METHODS: dict[str, FramesFlow] = {
+    "brox": brox,
+    "dis": dis,
+    "farneback": farneback,
+    "tvl1": tvl1,
+}
 """By the names of `FlowSettings.method`. Only `brox` looks at the device."""
 
 # DIS needs room for its patches of 8 x 8; OpenCV stops with an assertion on smaller frames.

@@ -11,6 +11,7 @@ pixels at the paper's bound of 20. An image holds u above v: (2 H, W).
 """
 
 import fcntl
+import json
 import logging
 import os
 import struct
@@ -227,6 +228,7 @@ class FlowStore:
         for shard, path in enumerate(paths):
             with artifacts.open_artifact(path, "flow") as file:
                 own = tuple(file.attrs[name].item() for name in ("height", "width", "bound"))
+                told = json.loads(file.attrs["settings"]).get("flow", {})
                 rows, clip_offsets = file["clip"][()], file["clip_offsets"][()]
                 self._offsets.append(file["offsets"][()])
             if geometry not in (None, own):
@@ -242,6 +244,8 @@ class FlowStore:
                 self._where[int(row)] = shard, int(first), int(end)
         if geometry is None:
             raise UserError("flow: expected at least one artifact, found none")
+        self.settings = json.dumps(told)
+        """Settings that the flow was made with, JSON."""
         self.height, self.width, self.bound = geometry
         self.step = self.bound / _LEVELS
         """Pixels of one level of quantisation."""

@@ -15,32 +15,12 @@ from video_lstm.percepts.networks import build_network
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.progress import Progress
 from video_lstm.settings import PerceptSettings
-from video_lstm.video.clips import cut_shards, read_clips
 from video_lstm.video.decode import read_frames
-from video_lstm.video.index import read_videos
+from video_lstm.video.pieces import Piece
 from video_lstm.video.source import UnreadableVideoError
 
 # Frames that a thread decodes in one go: bounds the memory whatever the length of a clip.
 _PIECE = 256
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Consecutive frames of a video: a clip, or a part of one.
-
-    Attributes:
-        path: the video.
-        first: number of the first frame, at the rate.
-        frames: how many.
-        rate: frames per second that are picked by time stamp; None for the video's own frames.
-        native_frames: frames of the whole file.
-    """
-
-    path: Path
-    first: int
-    frames: int
-    rate: float | None
-    native_frames: int
 
 
 @dataclass(frozen=True)
@@ -54,39 +34,6 @@ class Backend:
 
     dim: int
     compute: Callable[[np.ndarray], np.ndarray]
-
-
-def read_shard(
-    videos: Path, clips: Path, shard: int = 0, shards: int = 1
-) -> tuple[np.ndarray, list[Piece]]:
-    """The clips of one shard.
-
-    Args:
-        videos: artifact of schema `videos`.
-        clips: artifact of schema `clips`, made from it.
-        shard: which one, from 0.
-        shards: how many there are; they are cut to even work.
-
-    Returns:
-        Their rows in the clips artifact, int32, and the clips.
-
-    Raises:
-        UserError: artifacts that are not there or not what they should be, or no such shard.
-    """
-    if not 0 <= shard < shards:
-        raise UserError(f"--shard: expected 0 to {shards - 1} (--shards {shards}), found {shard}")
-    table, (rows, rate) = read_videos(videos), read_clips(clips)
-    start, stop = cut_shards([clip.frames for clip in rows], shards)[shard]
-    return np.arange(start, stop, dtype=np.int32), [
-        Piece(
-            path=table.file(clip.video),
-            first=clip.first,
-            frames=clip.frames,
-            rate=rate,
-            native_frames=table.videos[clip.video].native_frames,
-        )
-        for clip in rows[start:stop]
-    ]
 
 
 def open_backend(

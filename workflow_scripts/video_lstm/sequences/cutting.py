@@ -1,6 +1,7 @@
 """Cut patches of natural video at random places and times (paper, section 3.2)."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -120,7 +121,8 @@ def cut(
     """Decode each clip once and write its patches, several clips at a time.
 
     Args:
-        file: where `train`, `test`, `mean_frame` and the attributes `mean` and `std` are written.
+        file: where `train`, `test`, `mean_frame` are written, and, as attributes, what `Pixels`
+            is made of.
         cuts: what `plan` drew.
         settings: size and colour of the patches, and scale of the frames.
         frames: frames of a sequence.
@@ -148,6 +150,9 @@ def cut(
     file["mean_frame"] = sums / (settings.train_sequences * frames)
     # Models are fed (pixel - mean) / std; patches of one flat colour have no spread to divide by.
     file.attrs.update(mean=mean, std=std if std > 0 else 1.0, frames=frames)
+    told = settings.model_dump(include={"size", "colour", "height", "width"})
+    rate = cuts["train"][0].rate
+    file.attrs.update(told, rate=math.nan if rate is None else rate)
 
 
 def _decoded(

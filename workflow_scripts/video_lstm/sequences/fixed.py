@@ -63,14 +63,11 @@ class TestSet:
         Returns:
             (T, n, colours, height, width), black 0 and white 1; what lies outside is cut off.
         """
-        values = ((frames.float() * self.std + self.mean) / 255).clamp(0, 1)
-        height, width, *colours = self.mean_frame.shape
-        return values.unflatten(2, (height, width, *(colours or (1,)))).movedim(-1, 2)
+        return pictures(frames, self.mean, self.std, self.mean_frame.shape)
 
     def as_pixels(self, frames: torch.Tensor) -> np.ndarray:
         """The same as bytes, sequence by sequence: (n, T, height, width[, 3]) uint8."""
-        pictures = (255 * self.pictures(frames)).round().byte().permute(1, 0, 3, 4, 2)
-        return pictures.cpu().numpy().reshape(*pictures.shape[:2], *self.mean_frame.shape)
+        return as_pixels(frames, self.mean, self.std, self.mean_frame.shape)
 
 
 @contextlib.contextmanager
@@ -110,3 +107,26 @@ def normalised(pixels: torch.Tensor, mean: float, std: float) -> torch.Tensor:
         (frames, size, frame_size) float32, contiguous.
     """
     return ((pixels.transpose(0, 1).flatten(2).float() - mean) / std).contiguous()
+
+
+def pictures(frames: torch.Tensor, mean: float, std: float, shape: tuple[int, ...]) -> torch.Tensor:
+    """Undo `normalised`: frames (T, n, frame_size) as pictures.
+
+    Args:
+        frames: of a model.
+        mean: see `normalised`.
+        std: see `normalised`.
+        shape: of a frame, (height, width[, 3]).
+
+    Returns:
+        (T, n, colours, height, width), black 0 and white 1; what lies outside is cut off.
+    """
+    values = ((frames.float() * std + mean) / 255).clamp(0, 1)
+    height, width, *colours = shape
+    return values.unflatten(2, (height, width, *(colours or (1,)))).movedim(-1, 2)
+
+
+def as_pixels(frames: torch.Tensor, mean: float, std: float, shape: tuple[int, ...]) -> np.ndarray:
+    """The same as bytes, sequence by sequence: (n, T, height, width[, 3]) uint8."""
+    made = (255 * pictures(frames, mean, std, shape)).round().byte().permute(1, 0, 3, 4, 2)
+    return made.cpu().numpy().reshape(*made.shape[:2], *shape)

@@ -1,5 +1,7 @@
 """Patches of natural video as a model is fed them (paper, section 3.2)."""
 
+import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +12,9 @@ from video_lstm import artifacts
 from video_lstm.sequences import draws
 from video_lstm.sequences.fixed import normalised
 from video_lstm.sequences.read_ahead import ReadAhead
+from video_lstm.sequences.tiles import Pixels
 
+_TOLD = {field.name for field in fields(Pixels)}
 _HELD_OUT = 20  # one training sequence in so many is kept for validation
 _VALIDATION_BATCHES = 4
 
@@ -40,7 +44,11 @@ class Patches:
         device: torch.device | str = "cpu",
     ) -> None:
         with artifacts.open_artifact(path, "patches") as file:
-            self.mean, self.std = float(file.attrs["mean"]), float(file.attrs["std"])
+            told = {name: value.item() for name, value in file.attrs.items() if name in _TOLD}
+        if math.isnan(told["rate"]):
+            told["rate"] = None
+        self.pixels = Pixels(**told)
+        self.mean, self.std = self.pixels.mean, self.pixels.std
         rows = artifacts.map_dataset(path, part)
         self.seed, self.device = seed, torch.device(device)
         self.frames, self.frame_size = rows.shape[1], int(np.prod(rows.shape[2:]))

@@ -1,8 +1,11 @@
 """Windows and blocks of percepts: what encoder-decoders and classifiers of video are fed."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import torch
 
@@ -24,6 +27,8 @@ class PerceptStore:
     Attributes:
         dim: length of a percept.
         rows: rows of the clips artifact that are here, int64, ascending.
+        made: how they were made: `percepts` (settings of the convnet) and the SHA-256 of its
+            `weights`; or the identity of the `convnet` that read flow.
 
     Raises:
         UserError: no artifact, artifacts of different percepts, or a clip that is in two of them.
@@ -33,17 +38,22 @@ class PerceptStore:
         if not paths:
             raise UserError("percepts: expected at least one file, found none; extract them first")
         self._places: dict[int, tuple[np.ndarray, int, int]] = {}
-        self.dim = 0
+        self.dim, self.made = 0, {}
         for path in paths:
             with open_artifact(path, "percepts") as file:
                 clips, offsets = file["clip"][()], file["clip_offsets"][()]
-                dim = int(file["percepts"].shape[1])
+                dim, made = int(file["percepts"].shape[1]), _made(file)
             if self._places and dim != self.dim:
                 raise UserError(
                     f"{path}: expected percepts of {self.dim} values as in {paths[0]}, found "
                     f"{dim}; give files of one extraction"
                 )
-            self.dim = dim
+            if self._places and made != self.made:
+                raise UserError(
+                    f"{path}: expected percepts made as in {paths[0]}, by {self.made}, found "
+                    f"{made}; give files of one extraction"
+                )
+            self.dim, self.made = dim, made
             percepts = map_dataset(path, "percepts")
             twice = [int(clip) for clip in clips if int(clip) in self._places]
             if twice:
@@ -204,6 +214,13 @@ class PerceptWindows:
         lasts = np.array([len(self._clips[clip]) - 1 for clip in clips])
         places = np.minimum(starts + np.arange(self._frames)[:, None], lasts)
         return places + self._offsets[clips]
+
+
+def _made(file: h5py.File) -> dict[str, Any]:
+    settings, inputs = (json.loads(file.attrs[name]) for name in ("settings", "inputs"))
+    told = {"percepts": settings.get("percepts")}
+    told |= {name: inputs.get(name) for name in ("weights", "convnet")}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def hold_out(

@@ -1,12 +1,17 @@
 """Classifiers of videos from few and many labels, on top of a pretrained encoder or none."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from video_lstm.artifacts import open_artifact, read_arrays, write_arrays
 from video_lstm.errors import UserError
 from video_lstm.models.classifier import LSTMClassifier, SingleFrameClassifier, classifier_loss
 from video_lstm.models.standardize import Standardize
@@ -38,6 +43,72 @@ class VideoClassifier(nn.Module):
     def forward(self, percepts: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Logits (T, B, K) of percepts (T, B, D); the generator draws the dropout."""
         return self.classifier(self.standardize(percepts), generator)
+
+
+@dataclass(frozen=True)
+class TrainedClassifier:
+    """A classifier that can be applied to new videos.
+
+    Attributes:
+        model: in evaluation mode, on the CPU.
+        classes: their names.
+        rate: frames per second of the videos; None: each file's own.
+        frames: of a block.
+        stride: between blocks.
+        stream: which percepts it reads.
+        percepts: how these were made, see `PerceptStore.made`.
+    """
+
+    model: VideoClassifier
+    classes: list[str]
+    rate: float | None
+    frames: int
+    stride: int
+    stream: str
+    percepts: Mapping[str, Any]
+
+
+def save_classifier(
+    file: h5py.File,
+    weights: Mapping[str, np.ndarray],
+    classes: list[str],
+    rate: float | None,
+    percepts: Mapping[str, Any],
+) -> None:
+    """Write a classifier into an open artifact of schema `finetuned`, for `load_classifier`."""
+    file.attrs["classifier"] = json.dumps({"classes": classes, "rate": rate, "percepts": percepts})
+    write_arrays(file, "weights", weights)
+
+
+def load_classifier(path: Path) -> TrainedClassifier:
+    """Read back what `save_classifier` wrote.
+
+    Raises:
+        UserError: the file is no such artifact, or holds scores without a classifier.
+    """
+    with open_artifact(path, "finetuned") as file:
+        if "weights" not in file:
+            raise UserError(
+                f"{path}: expected a classifier with its weights, found scores only, of "
+                "validation or of fused streams; name a file below results/finetune"
+            )
+        told, stream = json.loads(file.attrs["classifier"]), str(file.attrs["stream"])
+        settings = FinetuneSettings.model_validate_json(file.attrs["finetuning"])
+        weights = {k: torch.from_numpy(v) for k, v in read_arrays(file, "weights").items()}
+    classes, size = len(told["classes"]), len(weights["standardize.mean"])
+    inner: LSTMClassifier | SingleFrameClassifier = SingleFrameClassifier(size, classes)
+    recurrent = [name for name in weights if name.startswith("classifier.encoder.")]
+    if recurrent:
+        units = weights["classifier.softmax.weight"].shape[1]
+        layers = len({name.split(".")[3] for name in recurrent})
+        inner = LSTMClassifier(size, units, layers, classes)
+    blank = np.ones(size, np.float32)
+    model = VideoClassifier(Standardize(blank, blank), inner)
+    model.load_state_dict(weights)
+    return TrainedClassifier(
+        model.eval(), told["classes"], told["rate"], settings.frames, settings.stride, stream,
+        told["percepts"],
+    )  # fmt: skip
 
 
 def from_scratch(

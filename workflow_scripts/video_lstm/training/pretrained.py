@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from video_lstm.artifacts import open_artifact, read_arrays, write_arrays
 from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.models.standardize import Standardize
+from video_lstm.sequences.tiles import Pixels
 
 _MODEL, _STANDARDIZE = "model.", "standardize."
 
@@ -26,11 +27,13 @@ class PretrainedInfo:
         source: what it learned from: "percepts", "mnist" or "patches".
         arguments: of EncoderDecoder, the variant's name among them.
         standardize: what its frames are read through; None where they are used as they are.
+        pixels: the pictures it learned from; None for a model of percepts.
     """
 
     source: str
     arguments: Mapping[str, Any]
     standardize: Standardize | None
+    pixels: Pixels | None = None
 
 
 def save_pretrained(
@@ -39,7 +42,8 @@ def save_pretrained(
     *,
     source: str,
     arguments: Mapping[str, Any],
-    standardize: Standardize | None,
+    standardize: Standardize | None = None,
+    pixels: Pixels | None = None,
     curves: Mapping[str, np.ndarray],
 ) -> None:
     """Write a model into an open artifact of schema `pretrained`.
@@ -50,9 +54,13 @@ def save_pretrained(
         source: what it learned from.
         arguments: of EncoderDecoder, that build it again; JSON.
         standardize: what its frames are read through.
+        pixels: the pictures it learned from.
         curves: of its training, see `loop.train`.
     """
-    file.attrs["model"] = json.dumps({"source": source, "arguments": dict(arguments)})
+    told = {"source": source, "arguments": dict(arguments)}
+    if pixels is not None:
+        told["pixels"] = asdict(pixels)
+    file.attrs["model"] = json.dumps(told)
     weights = {_MODEL + name: value for name, value in model.state_dict().items()}
     if standardize is not None:
         weights |= {_STANDARDIZE + name: v for name, v in standardize.state_dict().items()}
@@ -81,7 +89,8 @@ def load_pretrained(path: Path) -> tuple[EncoderDecoder, PretrainedInfo]:
             f"{path}: its weights are not those of its model ({reason}); delete it and run the "
             "same command again"
         ) from error
-    return model.eval(), PretrainedInfo(told["source"], told["arguments"], standardize)
+    pixels = Pixels(**told["pixels"]) if "pixels" in told else None
+    return model.eval(), PretrainedInfo(told["source"], told["arguments"], standardize, pixels)
 
 
 @dataclass(frozen=True)

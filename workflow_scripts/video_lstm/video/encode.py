@@ -1,12 +1,15 @@
-"""Frames into a video file with the ffmpeg program, driven through ffmpeg-python."""
+"""Frames into a video file: with the ffmpeg program, driven through ffmpeg-python, or as a GIF."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
+import cv2
 import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from video_lstm.errors import UserError
 from video_lstm.video.program import ffmpeg_program
 
 CODECS: dict[str, tuple[str, dict[str, object]]] = {
@@ -62,3 +65,33 @@ def encode(
         part.unlink(missing_ok=True)
         raise RuntimeError(f"{path}: ffmpeg could not encode it: {said}")
     part.replace(path)
+
+
+def write_film(path: Path, frames: NDArray[np.uint8], rate: float) -> None:
+    """Write RGB frames as a film: .gif, or one of `CODECS`.
+
+    Args:
+        path: where to; its suffix says what kind.
+        frames: (T, height, width, 3).
+        rate: frames per second; a GIF's is rounded to whole hundredths of a second a frame.
+
+    Raises:
+        UserError: another suffix.
+    """
+    kinds = [".gif", *CODECS]
+    if path.suffix not in kinds:
+        raise UserError(
+            f"{path}: expected a film's name to end in {', '.join(kinds)}, found "
+            f"'{path.suffix}'; give it another name"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".gif":
+        first, *others = map(Image.fromarray, frames)
+        duration = 10 * max(round(100 / rate), 1)
+        first.save(path, save_all=True, append_images=others, duration=duration, loop=0)
+        return
+    height, width = frames.shape[1:3]
+    # 4:2:0 has even sides.
+    even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    planar = (cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420) for frame in even)
+    encode(path, planar, size=(even.shape[2], even.shape[1]), rate=rate)

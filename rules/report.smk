@@ -1,0 +1,73 @@
+"""The report: pages of tables, and of what was run; figures are marked where they are made."""
+
+TITLES = {
+    "table1": "Table 1: what pretraining brings, by RGB and by flow",
+    "table2": "Table 2: the variants side by side",
+    "table3": "Table 3: few and all labels",
+    "table4": "Table 4: beside other methods, streams fused",
+    "accuracy": "Accuracy with its interval, and the gain over lstm_baseline",
+}
+
+
+rule render_table:
+    """A table as a page, the best of each column marked."""
+    input:
+        "results/{table}.csv",
+    output:
+        report(
+            "results/report/{table}.html",
+            caption="../report/table.rst",
+            category="1. Tables",
+            labels={"table": "{table}"},
+        ),
+    log:
+        "results/logs/render_table/{table}.log",
+    benchmark:
+        "results/benchmarks/render_table/{table}.tsv"
+    wildcard_constraints:
+        table="|".join(TITLES),
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("render_table"),
+        command=lambda wildcards: command("render_table", title=TITLES[wildcards.table]),
+    message:
+        "Rendering {wildcards.table}"
+    shell:
+        "python {params.command} --table {input} --output {output} --log {log}"
+
+
+rule describe_run:
+    """The videos, the times and the settings on a page."""
+    input:
+        videos=expand("results/videos/{dataset}.h5", dataset=DATASETS),
+        clips=expand("results/clips/{dataset}.h5", dataset=DATASETS),
+        # Their times are told: after them.
+        after=[f"results/{table}.csv" for table in TITLES],
+    output:
+        report(
+            "results/report/run.html",
+            caption="../report/run.rst",
+            category="3. The run",
+            labels={"page": "videos, times, settings"},
+        ),
+    log:
+        "results/logs/describe_run.log",
+    benchmark:
+        "results/benchmarks/describe_run.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("describe_run"),
+        command=command("describe_run", settings=settings),
+    message:
+        "Describing the run"
+    shell:
+        "python {params.command} --videos {input.videos} --clips {input.clips}"
+        " --benchmarks results/benchmarks --output {output} --log {log}"

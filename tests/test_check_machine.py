@@ -1,0 +1,59 @@
+"""make doctor: what is missing is told before hours are spent, and nothing where nothing is."""
+
+import re
+
+import pytest
+import yaml
+from conftest import ROOT
+
+TINY = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())
+
+
+@pytest.fixture
+def doctor(run_script, tmp_path):
+    def call(**changed):
+        config = tmp_path / "config.yaml"
+        config.write_text(yaml.safe_dump(TINY | changed))
+        results = ("--results", tmp_path / "results")
+        return run_script("check_machine", "--config", config, *results, check=False)
+
+    return call
+
+
+def test_a_configuration_that_can_run_lacks_nothing(doctor):
+    done = doctor()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Nothing is missing." in done.stdout
+    # 3 actions, 5 videos each of 1.2 s at 15 frames a second.
+    assert re.search(r"tiny +15 videos, 0.01 hours, 270 frames to use, yet to be", done.stdout)
+    for stage in ("flow", "percepts", "pretrain digits", "finetune", "in all"):
+        assert re.search(rf"^  {stage} +\d+:\d\d", done.stdout, re.M), stage
+
+
+def test_all_that_is_missing_is_told_at_once(doctor, tmp_path):
+    (tmp_path / "flat").mkdir()
+    done = doctor(
+        datasets={
+            "mine": {"root": str(tmp_path / "nowhere")},
+            "flat": {"root": f"{tmp_path}/flat"},
+        },
+        percepts={"network": "vgg16", "weights": str(tmp_path / "vgg16.pth")},
+        mnist={"source": str(tmp_path / "digits")},
+        patches={"train_sequences": 10**10},
+    )
+    assert done.returncode == 1
+    missing = done.stdout[done.stdout.index("Missing") :]
+    for told in (
+        f"mine: {tmp_path}/nowhere: expected the folder of a data set's videos",
+        "flat: expected a folder for each class, with videos",
+        "percepts.weights: expected a file of weights, found none at",
+        "train-images-idx3-ubyte",
+        "GB of free disk, found",
+    ):
+        assert told.removeprefix("flat: ") in missing, (told, missing)
+
+
+def test_a_configuration_that_is_not_there_is_one_line(run_script, tmp_path):
+    done = run_script("check_machine", "--config", tmp_path / "none.yaml", check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "expected a configuration file" in done.stderr

@@ -1,0 +1,174 @@
+"""What README and docs say is so: every command, worked example, message, link and setting."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from command_line import parse
+from document_settings import reference
+from video_lstm.configuration import load_settings
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SCRIPTS = sorted((ROOT / "workflow_scripts").glob("*.py"))
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
+
+
+COMMANDS = sorted(
+    {
+        line
+        for page in PAGES
+        for block in blocks(page, "console")
+        for line in block.replace("\\\n", " ").splitlines()
+    }
+)
+
+
+def commands(program):
+    found = [line for line in COMMANDS if line.split()[0] == program]
+    assert found
+    return found
+
+
+def test_every_command_is_of_a_kind_that_is_tried_here():
+    assert {line.split()[0] for line in COMMANDS} == {"make", "snakemake", "python", "source"}
+
+
+@pytest.mark.parametrize("line", commands("make"))
+def test_make_knows_its_targets(line):
+    done = subprocess.run([*shlex.split(line), "-n"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("line", commands("python"))
+def test_scripts_know_their_options(line, capsys):
+    _, script, *options = shlex.split(line)
+    module = import_module(Path(script).stem)
+    if options == ["--help"]:
+        with pytest.raises(SystemExit) as done:
+            parse(module.Arguments, options)
+        assert done.value.code == 0 and "--output" in capsys.readouterr().out
+    else:
+        parse(module.Arguments, options)
+
+
+@pytest.fixture(scope="module")
+def prepared(checkout, tmp_path_factory):
+    """A checkout with the data that the documented configurations ask for, as far as plans see."""
+    folder = shutil.copytree(checkout, tmp_path_factory.mktemp("docs") / "project")
+    mine = yaml.safe_load((folder / "config.yaml").read_text())
+    del mine["demo"]
+    (folder / "mine.yaml").write_text(
+        yaml.safe_dump(mine | yaml.safe_load(blocks(ROOT / "README.md", "yaml")[0]))
+    )
+    paper = load_settings(yaml.safe_load((folder / "configs/paper.yaml").read_text()))
+    roots = [labelled.root for labelled in paper.datasets.values()] + [paper.unlabelled.root]
+    for root in [*roots, "path/to/videos", "path/to/more/videos"]:
+        (folder / root).mkdir(parents=True)
+    (folder / paper.percepts.weights).touch()
+    return folder
+
+
+@pytest.mark.parametrize("line", commands("snakemake"))
+def test_snakemake_can_plan_what_is_documented(prepared, line):
+    command = [sys.executable, "-m", *shlex.split(line), "-n", "--quiet"]
+    done = subprocess.run(command, cwd=prepared, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        # The page on clusters is written with the profiles.
+        assert (page.parent / link).exists() or link == "docs/cluster.md", link
+
+
+def test_the_reference_of_settings_is_in_step():
+    made = (ROOT / "docs/settings.md").read_text()
+    assert made == reference(), "run python workflow_scripts/document_settings.py"
+
+
+def test_messages_that_are_explained_are_those_of_the_code():
+    sources = [*(ROOT / "workflow_scripts").rglob("*.py"), *(ROOT / "rules").glob("*.smk")]
+    code = "".join(path.read_text() for path in [*sources, ROOT / "Makefile"])
+    code = re.sub(r'"\s*\n\s*f?"', "", code)
+    explained = re.findall(r'(?<=[|,] )"([^"]+)"', (ROOT / "docs/troubleshooting.md").read_text())
+    assert len(explained) > 40
+    assert [message for message in explained if message not in code] == []
+
+
+@pytest.fixture
+def patched(tmp_path):
+    """The scripts after the diff of a page."""
+
+    def apply(page):
+        shutil.copytree(ROOT / "workflow_scripts", tmp_path / "workflow_scripts")
+        [diff] = blocks(ROOT / "docs" / page, "diff")
+        done = subprocess.run(
+            ["git", "apply", "-p0", "--unidiff-zero", "-"],
+            cwd=tmp_path, input=diff, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return tmp_path
+
+    return apply
+
+
+def test_a_variant_is_added_as_documented(patched):
+    folder = patched("adding-a-variant.md")
+    digits = '{"size": 32, "digit_size": 14}'
+    model = '{"units": 4, "layers": 1, "training": {"steps": 2, "batch": 2, "warmup_steps": 1}}'
+    command = [sys.executable, "workflow_scripts/pretrain.py", "--variant", "composite_conditional"]
+    command += ["--source", "mnist", "--mnist", digits, "--model", model, "--output", "model.h5"]
+    done = subprocess.run(
+        [*command, "--checkpoints", "."], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (folder / "model.h5").exists()
+    check = (
+        "import sys; sys.path.insert(0, 'workflow_scripts'); from video_lstm.plots import COLOURS"
+    )
+    check += "; assert 'composite_conditional' in COLOURS"
+    assert subprocess.run([sys.executable, "-c", check], cwd=folder).returncode == 0
+
+
+def test_a_flow_method_is_added_as_documented(patched):
+    check = """
+import sys; sys.path.insert(0, "workflow_scripts")
+import cv2, numpy as np
+from video_lstm.flow.methods import compute_flow
+from video_lstm.settings import FlowSettings
+noise = np.random.default_rng(0).integers(0, 256, (96, 128), np.uint8)
+still = cv2.GaussianBlur(noise, (0, 0), 3)
+flow = compute_flow(np.stack([still, np.roll(still, 3, 1)]), FlowSettings(method="pca"))
+assert abs(np.median(flow[0, 0]) - 3) < 0.5, np.median(flow[0, 0])
+"""
+    folder = patched("adding-a-flow-method.md")
+    done = subprocess.run([sys.executable, "-c", check], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "script", [path for path in SCRIPTS if path.stem != "command_line"], ids=lambda path: path.stem
+)
+def test_help_reads_like_documentation(script, capsys):
+    module = import_module(script.stem)
+    assert module.__doc__.count("\n") >= 2 and module.__doc__.splitlines()[0].endswith(".")
+    for name, field in module.Arguments.model_fields.items():
+        assert field.description, f"{script.stem}: --{name} is not explained"
+
+
+def test_licence_and_citation():
+    assert "MIT License" in (ROOT / "LICENSE").read_text()
+    told = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert told["license"] == "MIT" and told["preferred-citation"]["year"] == 2015

@@ -1,0 +1,110 @@
+"""Describe a run on a page (HTML) for the report: its videos, its times and its settings.
+
+Of each data set: how many videos, of which classes and how long, and what was left out and why. Of
+each rule: jobs, time and memory, as Snakemake's benchmark files have them. All settings, defaults
+included.
+"""
+
+import html
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from command_line import CommandLine, run
+from video_lstm.evaluation.pages import page, table_html
+from video_lstm.settings import Settings
+from video_lstm.video.clips import read_clips
+from video_lstm.video.index import OK, read_videos
+
+
+class Arguments(CommandLine):
+    """What is described."""
+
+    videos: list[Path]
+    """Indices of the data sets."""
+    clips: list[Path]
+    """Their clips, in the same order."""
+    benchmarks: Path
+    """Folder of Snakemake's benchmark files, results/benchmarks."""
+    settings: Settings
+    """The whole configuration."""
+    output: Path
+    """HTML file to write."""
+
+
+def main(arguments: Arguments) -> None:
+    """Read, render and write."""
+    pairs = list(zip(arguments.videos, arguments.clips, strict=True))
+    text = page(
+        "The run",
+        "<h2>Videos</h2>",
+        table_html(pd.DataFrame([data_set(*pair) for pair in pairs])),
+        left_out(arguments.videos),
+        "<h2>Time</h2>",
+        table_html(times(arguments.benchmarks)),
+        "<h2>Settings</h2>",
+        f"<pre>{html.escape(settings_text(arguments.settings))}</pre>",
+    )
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(text)
+
+
+def data_set(videos: Path, clips: Path) -> dict[str, object]:
+    """A data set in numbers."""
+    table, (cut, _) = read_videos(videos), read_clips(clips)
+    usable = [table.videos[row] for row in table.usable]
+    return {
+        "data set": videos.stem,
+        "files": len(table.videos),
+        "used": len(usable),
+        "left out": len(table.videos) - len(usable),
+        "classes": len(table.classes),
+        "minutes": sum(video.duration for video in usable) / 60,
+        "clips": len(cut),
+        "frames of clips": sum(clip.frames for clip in cut),
+    }
+
+
+def left_out(videos: list[Path]) -> str:
+    """What was left out, by reason, each with an example."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for path in videos:
+        for video in read_videos(path).videos:
+            if video.status != OK:
+                reasons.setdefault((path.stem, video.status), []).append(video.path)
+    if not reasons:
+        return "<p>No file was left out.</p>"
+    lines = [
+        {"data set": name, "reason": reason, "files": len(paths), "such as": paths[0]}
+        for (name, reason), paths in reasons.items()
+    ]
+    return table_html(pd.DataFrame(lines))
+
+
+def times(folder: Path) -> pd.DataFrame:
+    """A line per rule, the longest first; benchmark files are named by their rules."""
+    jobs: Counter[str] = Counter()
+    seconds, memory = Counter(), Counter()
+    for path in sorted(folder.rglob("*.tsv")):
+        rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
+        told = pd.read_csv(path, sep="\t", na_values="-")
+        jobs[rule] += 1
+        seconds[rule] += float(told["s"].sum())
+        memory[rule] = max(memory[rule], float(told["max_rss"].max()))
+    lines = [
+        {"rule": rule, "jobs": jobs[rule], "minutes in all": count / 60,
+         "seconds a job": count / jobs[rule], "most memory (MB)": memory[rule]}
+        for rule, count in seconds.most_common()
+    ]  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def settings_text(settings: Settings) -> str:
+    """All settings as YAML."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, width=96)
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

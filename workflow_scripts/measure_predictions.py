@@ -1,0 +1,95 @@
+"""Measure a pretrained encoder-decoder on a fixed test set of pixels.
+
+Reads the model and the test set (Moving MNIST or patches), and writes errors/ (per predicted step,
+with those of two yardsticks: the copied last frame and the mean frame), their means as attributes
+(cross-entropy in nats per frame, squared error per frame, MSE, SSIM), and samples/ (uint8 pictures
+of some sequences: what is true, the reconstruction in the order of time, the predicted
+future).
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from command_line import CommandLine, run
+from video_lstm import artifacts
+from video_lstm.device import pick_device
+from video_lstm.errors import UserError
+from video_lstm.evaluation.frames import evaluate, means
+from video_lstm.models.encoder_decoder import EncoderDecoder, activate
+from video_lstm.sequences.fixed import TestSet, open_test_set
+from video_lstm.training.pretrained import PretrainedInfo, load_pretrained
+
+_SAMPLES = 12
+
+
+class Arguments(CommandLine):
+    """What to measure on what."""
+
+    pretrained: Path
+    """The model."""
+    test: Path
+    """The test set: what render_moving_mnist or cut_patches wrote."""
+    output: Path
+    """Artifact to write, such as results/predict/mnist/composite.h5."""
+    batch: int = 100
+    """Sequences at a time."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs; auto takes a GPU if there is one."""
+
+
+def main(arguments: Arguments) -> None:
+    """Write the model's errors and samples."""
+    torch.set_num_threads(arguments.threads)
+    device, device_name = pick_device(arguments.device)
+    provenance = arguments.provenance(
+        {"pretrained": arguments.pretrained, "test": arguments.test}, device_name
+    )
+    model, info = load_pretrained(arguments.pretrained)
+    model.to(device).eval()
+    with (
+        open_test_set(arguments.test) as test,
+        artifacts.create(arguments.output, "predictions", provenance) as file,
+    ):
+        check(test, model, info, arguments)
+        errors = evaluate(
+            model, test.batches(arguments.batch, device), test.constant(device), test.pictures
+        )
+        artifacts.write_arrays(file, "errors", errors)
+        file.attrs.update(
+            variant=info.arguments["variant"],
+            corpus=test.corpus,
+            test=arguments.test.stem,
+            **means(errors),
+        )
+        shown = test.spread(_SAMPLES, device)
+        artifacts.write_arrays(file, "samples", samples(test, model, shown))
+
+
+def check(test: TestSet, model: EncoderDecoder, info: PretrainedInfo, arguments: Arguments) -> None:
+    """Raise a UserError if the model was not made for such sequences."""
+    frames, size = model.input_frames + model.future_frames, info.arguments["frame_size"]
+    found = (test.corpus, test.pixels.shape[1], test.frame_size)
+    if (info.source, size) != (found[0], found[2]) or found[1] < frames:
+        raise UserError(
+            f"{arguments.test}: expected {frames} frames of {info.source}, of {size} values each, "
+            f"as {arguments.pretrained} learned from, found {found[1]} of {found[0]} of "
+            f"{found[2]}; make the test set or the model again"
+        )
+
+
+@torch.inference_mode()
+def samples(test: TestSet, model: EncoderDecoder, batch: torch.Tensor) -> dict:
+    """Pictures of what is true and of what the model makes of it."""
+    made = model(batch[: model.input_frames])
+    pictures = {"truth": batch[: model.input_frames + model.future_frames]}
+    if made.reconstruction is not None:
+        pictures["reconstruction"] = activate(made.reconstruction.flip(0), model.output)
+    if made.future is not None:
+        pictures["future"] = activate(made.future, model.output)
+    return {name: test.as_pixels(frames) for name, frames in pictures.items()}
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

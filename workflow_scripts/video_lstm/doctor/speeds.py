@@ -1,0 +1,109 @@
+"""How fast this machine works, by doing a little of each stage."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from video_lstm.flow.methods import compute_flow
+from video_lstm.flow.storage import encode
+from video_lstm.models.encoder_decoder import EncoderDecoder
+from video_lstm.percepts.extract import open_backend
+from video_lstm.percepts.temporal_stream import STACKS, TemporalStream
+from video_lstm.settings import FlowConvnetSettings, FlowSettings, PerceptSettings, PretrainSettings
+from video_lstm.training.pretraining import model_arguments
+from video_lstm.video.decode import iter_frames
+
+_FRAMES = 9
+_LARGE = 5_000_000
+"""Parameters beyond which a step is timed with few sequences; its time grows with their number."""
+_FEW = 4
+
+
+def sample_frames(video: Path | None, size: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """A few grey frames, of a video or made up, and the seconds that one took to decode."""
+    start = time.perf_counter()
+    if video is None:
+        noise = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+        still = cv2.GaussianBlur(noise, (0, 0), 3)
+        return np.stack([np.roll(still, 2 * n, axis=1) for n in range(_FRAMES)]), 0.002
+    frames = []
+    for frame in iter_frames(video, size=size, gray=True):
+        frames.append(np.ascontiguousarray(frame))
+        if len(frames) == _FRAMES:
+            break
+    return np.stack(frames), (time.perf_counter() - start) / len(frames)
+
+
+def flow_seconds(
+    frames: np.ndarray, settings: FlowSettings, device: torch.device
+) -> tuple[float, int]:
+    """Seconds and bytes of the flow of a pair of frames."""
+    cv2.setNumThreads(1)
+    start = time.perf_counter()
+    images = encode(compute_flow(frames, settings, device), settings)
+    return (time.perf_counter() - start) / len(images), sum(map(len, images)) // len(images)
+
+
+def percept_seconds(
+    settings: PerceptSettings, device: torch.device, cache: Path
+) -> tuple[float, int]:
+    """Seconds of a frame's percept, decoding left out, and its length.
+
+    Raises:
+        UserError: the network or its weights are not there.
+    """
+    backend = open_backend(settings, device, 1, cache / "onnx")
+    count = min(settings.batch, 8)
+    frames = np.zeros((count, settings.crop, settings.crop, 3), np.uint8)
+    return _seconds(lambda: backend.compute(frames)) / count, backend.dim
+
+
+def flow_convnet_seconds(settings: FlowConvnetSettings, stream: str, device: torch.device) -> float:
+    """Seconds of a training step of the temporal stream."""
+    network = TemporalStream(STACKS[stream], 10, settings, torch.Generator()).to(device)
+    large = sum(p.numel() for p in network.parameters()) > _LARGE
+    batch = min(_FEW, settings.training.batch) if large else settings.training.batch
+    stacks = torch.randn(batch, 2 * network.stack, settings.crop, settings.crop, device=device)
+
+    def step() -> None:
+        network(stacks).logsumexp(1).sum().backward()
+        _wait(device)
+
+    return _seconds(step) * settings.training.batch / batch
+
+
+def pretraining_seconds(
+    settings: PretrainSettings, frame_size: int, device: torch.device
+) -> tuple[float, int]:
+    """Seconds of a training step of a composite, and its parameters."""
+    built = model_arguments("composite", frame_size, "linear", settings)
+    model = EncoderDecoder(**built, generator=torch.Generator()).to(device)
+    parameters = sum(p.numel() for p in model.parameters())
+    full = settings.training.batch
+    batch = min(_FEW, full) if parameters > _LARGE and device.type == "cpu" else full
+    frames = settings.input_frames + settings.future_frames
+    sequences = torch.randn(frames, batch, frame_size, device=device)
+    given, future = sequences[: settings.input_frames], sequences[settings.input_frames :]
+
+    def step() -> None:
+        model.loss(model(given, future), given, future).total.backward()
+        _wait(device)
+
+    return _seconds(step) * full / batch, parameters
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Of the second time: the first warms up."""
+    work()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

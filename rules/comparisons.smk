@@ -77,7 +77,7 @@ rule compare_models:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("compare_models"),

@@ -15,7 +15,7 @@ rule draw_samples:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("draw_samples"),
@@ -42,7 +42,7 @@ rule draw_errors:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("draw_errors"),
@@ -72,7 +72,7 @@ rule draw_curves:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         code=code("draw_curves"),
@@ -99,7 +99,7 @@ rule draw_features:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         code=code("draw_features"),
@@ -127,7 +127,7 @@ rule draw_activity:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         code=code("draw_activity"),
@@ -155,7 +155,7 @@ rule draw_accuracy:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("draw_accuracy"),

@@ -14,7 +14,7 @@ rule render_moving_mnist:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         code=code("render_moving_mnist"),
@@ -66,7 +66,7 @@ rule cut_patches:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=240,
     params:
         code=code("cut_patches"),
@@ -99,7 +99,7 @@ rule predict_frames:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=60,
         gpu=GPU,
     params:
@@ -128,7 +128,7 @@ rule tabulate_frame_errors:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("tabulate_frame_errors"),

@@ -14,7 +14,7 @@ rule pretrain_percepts:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=2880,
         gpu=GPU * settings.pretraining.percepts.processes,
     params:
@@ -48,7 +48,7 @@ rule pretrain_mnist:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=2880,
         gpu=GPU * settings.pretraining.mnist.processes,
     params:
@@ -82,7 +82,7 @@ rule pretrain_patches:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=2880,
         gpu=GPU * settings.pretraining.patches.processes,
     params:

@@ -4,64 +4,24 @@ One clean run serves all the tests; what they change, they change in a copy.
 """
 
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import h5py
 import pandas as pd
 import pytest
+from projects import CONFIG, copy, copy_code, planned, snakemake
 
-ROOT = Path(__file__).resolve().parents[1]
-CODE = ("Snakefile", "config.yaml", "rules", "workflow_scripts", "envs", "profiles", "configs")
-CONFIG = "tests/tiny.yaml"
 ROWS = ["single_frame", "lstm_baseline", "conditional_future_predictor", "composite"]
 YARDSTICKS = ["copy_last_frame", "mean_frame"]
-
-
-def snakemake(folder, *options, check=True, config=CONFIG):
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *options]
-    command += ["--configfile", config] if config else []
-    done = subprocess.run(
-        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    if check:
-        assert done.returncode == 0, done.stdout[-5000:]
-    return done
-
-
-def planned(folder, *options, config=CONFIG):
-    """The jobs that would run, by rule."""
-    told = snakemake(folder, "-n", "results/table2.csv", *options, config=config).stdout
-    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)total", told, re.S)
-    return {} if table is None else {
-        name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table.group(1), re.M)
-    }  # fmt: skip
-
-
-def copy(source, target):
-    """A project with what it has made, modification times and all."""
-    return shutil.copytree(source, target, symlinks=True)
 
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory):
     """The project's files, without anything made."""
-    folder = tmp_path_factory.mktemp("checkout") / "project"
-    folder.mkdir()
-    for name in CODE:
-        if (ROOT / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        else:
-            shutil.copy2(ROOT / name, folder / name)
-    (folder / "tests").mkdir()
-    shutil.copy2(ROOT / CONFIG, folder / CONFIG)
-    return folder
+    return copy_code(tmp_path_factory.mktemp("checkout") / "project")
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ rule render_moving_mnist:
     """The fixed test set of Moving MNIST."""
     input:
         digits=digit_files(),
+        test_file=[settings.mnist.test_file] if settings.mnist.test_file else [],
     output:
         "results/sequences/mnist.h5",
     log:
@@ -32,6 +33,8 @@ rule render_moving_mnist:
 
 use rule render_moving_mnist as render_other_digits with:
     """Sequences of fewer or more digits than the models have seen."""
+    input:
+        digits=digit_files(),
     output:
         "results/sequences/mnist_{digits}.h5",
     log:

@@ -1,5 +1,7 @@
 """Encoder-decoders of percepts, digits and patches: one script, three sources of sequences."""
 
+from video_lstm.settings import MovingDigits
+
 
 rule pretrain_percepts:
     """A variant of the encoder-decoder, from percepts without their labels."""
@@ -58,7 +60,7 @@ rule pretrain_mnist:
             device=settings.device,
             variant=wildcards.variant,
             source="mnist",
-            mnist=settings.mnist,
+            mnist=narrow(settings.mnist, MovingDigits),
             model=settings.pretraining.mnist,
             seed=settings.seed,
         ),

@@ -5,7 +5,7 @@ CONFIG ?= config.yaml
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: table2 report doctor test lint format lock clean
+.PHONY: table2 report doctor test test-cluster lint format lock clean
 
 table2: $(READY)  ## videos to results/table2.csv, on the embedded demo
 	$(BIN)/snakemake --cores $(CORES) results/table2.csv
@@ -19,6 +19,14 @@ doctor: $(READY)  ## what this machine has against what the configuration needs,
 
 test: $(READY)  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-cluster: $(READY)  ## the workflow on a real SLURM, which this installs (Debian and Ubuntu, as root or by sudo)
+	command -v slurmctld slurmd sbatch munged >/dev/null || { \
+	SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo) && $$SUDO apt-get update && \
+	$$SUDO apt-get install --yes --no-install-recommends \
+	slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/slurm.txt
+	$(BIN)/python -m pytest tests/cluster
 
 lint: $(READY)  ## what a commit must pass
 	$(BIN)/ruff check .

@@ -114,6 +114,11 @@ def options(input, *roles):
     )
 
 
+def memory(megabytes):
+    """Memory of a job: more at each attempt, where a profile lets it try again."""
+    return lambda wildcards, attempt: megabytes * attempt
+
+
 def narrow(section, kind):
     """The part of a section that its parent class `kind` declares."""
     return kind.model_validate(section.model_dump(include=set(kind.model_fields)))

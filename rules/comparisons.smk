@@ -15,7 +15,7 @@ use rule pretrain_mnist as pretrain_capacity with:
             device=settings.device,
             variant="autoencoder",
             source="mnist",
-            mnist=settings.mnist,
+            mnist=narrow(settings.mnist, MovingDigits),
             model=capacity_model(int(wildcards.units)),
             seed=settings.seed,
         ),
@@ -40,7 +40,7 @@ use rule pretrain_mnist as pretrain_convlstm with:
             device=settings.device,
             variant="composite",
             source="mnist",
-            mnist=settings.mnist,
+            mnist=narrow(settings.mnist, MovingDigits),
             model=convlstm_model(wildcards.compared),
             seed=settings.seed,
             **compared_with(wildcards),
@@ -77,7 +77,7 @@ rule compare_models:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("compare_models"),

@@ -26,7 +26,7 @@ rule draw_samples:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("draw_samples"),
@@ -59,7 +59,7 @@ rule draw_errors:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("draw_errors"),
@@ -95,7 +95,7 @@ rule draw_curves:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         code=code("draw_curves"),
@@ -128,7 +128,7 @@ rule draw_features:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         code=code("draw_features"),
@@ -162,7 +162,7 @@ rule draw_activity:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         code=code("draw_activity"),
@@ -196,7 +196,7 @@ rule draw_accuracy:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("draw_accuracy"),

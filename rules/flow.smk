@@ -15,7 +15,7 @@ rule extract_flow:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=1440,
         gpu=GPU if settings.flow.method == "brox" else 0,
     params:
@@ -50,7 +50,7 @@ rule train_flow_convnet:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=2880,
         gpu=GPU,
     params:
@@ -87,7 +87,7 @@ rule extract_flow_percepts:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=720,
         gpu=GPU,
     params:

@@ -43,9 +43,8 @@ def sequence_frames(corpus):
 
 def digit_files():
     """The user's MNIST files, where the configuration names them."""
-    source, test = settings.mnist.source, settings.mnist.test_file
-    found = [] if source == "sklearn" else Path(source).glob("*-idx?-ubyte*")
-    return sorted(map(str, found)) + ([test] if test else [])
+    source = settings.mnist.source
+    return [] if source == "sklearn" else sorted(map(str, Path(source).glob("*-idx?-ubyte*")))
 
 
 def corpus(dataset, split, stream):

@@ -17,7 +17,7 @@ rule extract_percepts:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=1440,
         gpu=GPU,
     params:

@@ -5,6 +5,7 @@ rule render_moving_mnist:
     """The fixed test set of Moving MNIST."""
     input:
         digits=digit_files(),
+        test_file=[settings.mnist.test_file] if settings.mnist.test_file else [],
     output:
         "results/sequences/mnist.h5",
     log:
@@ -14,7 +15,7 @@ rule render_moving_mnist:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         code=code("render_moving_mnist"),
@@ -32,6 +33,8 @@ rule render_moving_mnist:
 
 use rule render_moving_mnist as render_other_digits with:
     """Sequences of fewer or more digits than the models have seen."""
+    input:
+        digits=digit_files(),
     output:
         "results/sequences/mnist_{digits}.h5",
     log:
@@ -66,7 +69,7 @@ rule cut_patches:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=240,
     params:
         code=code("cut_patches"),
@@ -99,7 +102,7 @@ rule measure_predictions:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=60,
         gpu=GPU,
     params:
@@ -128,7 +131,7 @@ rule tabulate_frame_errors:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("tabulate_frame_errors"),

@@ -1,5 +1,7 @@
 """Encoder-decoders of percepts, digits and patches: one script, three sources of sequences."""
 
+from video_lstm.settings import MovingDigits
+
 
 rule pretrain_percepts:
     """A variant of the encoder-decoder, from percepts without their labels."""
@@ -14,7 +16,7 @@ rule pretrain_percepts:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=2880,
         gpu=GPU * settings.pretraining.percepts.processes,
     params:
@@ -48,7 +50,7 @@ rule pretrain_mnist:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=2880,
         gpu=GPU * settings.pretraining.mnist.processes,
     params:
@@ -58,7 +60,7 @@ rule pretrain_mnist:
             device=settings.device,
             variant=wildcards.variant,
             source="mnist",
-            mnist=settings.mnist,
+            mnist=narrow(settings.mnist, MovingDigits),
             model=settings.pretraining.mnist,
             seed=settings.seed,
         ),
@@ -82,7 +84,7 @@ rule pretrain_patches:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=2880,
         gpu=GPU * settings.pretraining.patches.processes,
     params:

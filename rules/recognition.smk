@@ -19,7 +19,7 @@ rule finetune_classifier:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=720,
         gpu=GPU,
     params:
@@ -51,7 +51,7 @@ rule validate_classifier:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=720,
         gpu=GPU,
     params:
@@ -90,7 +90,7 @@ rule fuse_streams:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("fuse_streams"),
@@ -119,7 +119,7 @@ rule collect_scores:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("collect_scores"),
@@ -146,7 +146,7 @@ rule make_table2:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("make_table2"),
@@ -172,7 +172,7 @@ rule summarise_accuracy:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("summarise_accuracy"),
@@ -198,7 +198,7 @@ rule make_paper_table:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("make_paper_table"),

@@ -15,7 +15,7 @@ rule render_demo:
         ENVIRONMENT
     threads: 16
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         code=code("render_demo"),
@@ -40,7 +40,7 @@ rule index_videos:
         ENVIRONMENT
     threads: 16
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=240,
     params:
         code=code("index_videos"),
@@ -72,7 +72,7 @@ rule sample_clips:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("sample_clips"),

@@ -1,7 +1,6 @@
 """Shared by all tests: where real data lies, and the scripts as a person would call them."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -9,21 +8,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from projects import ROOT, copy_code
 
-ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("VIDEO_LSTM_DATA", ROOT.parent / "shared" / "data"))
-
-CODE = (
-    "Snakefile",
-    "config.yaml",
-    "rules",
-    "report",
-    "workflow_scripts",
-    "envs",
-    "profiles",
-    "configs",
-)
-CONFIG = "tests/tiny.yaml"
 
 # A busy machine is slow, not wrong.
 hypothesis.settings.register_profile("house", deadline=None)
@@ -66,17 +53,7 @@ def run_script():
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory):
     """The project's files, without anything made."""
-    folder = tmp_path_factory.mktemp("checkout") / "project"
-    folder.mkdir()
-    for name in CODE:
-        if (ROOT / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        else:
-            shutil.copy2(ROOT / name, folder / name)
-    (folder / "tests").mkdir()
-    shutil.copy2(ROOT / CONFIG, folder / CONFIG)
-    return folder
+    return copy_code(tmp_path_factory.mktemp("checkout") / "project")
 
 
 @pytest.fixture

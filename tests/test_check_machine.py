@@ -4,7 +4,7 @@ import re
 
 import pytest
 import yaml
-from conftest import ROOT
+from projects import ROOT
 
 TINY = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from projects import ROOT
 
 from command_line import parse
 from document_settings import reference
@@ -89,8 +89,7 @@ def test_snakemake_can_plan_what_is_documented(prepared, line):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#]+)", page.read_text()):
-        # The page on clusters is written with the profiles.
-        assert (page.parent / link).exists() or link == "docs/cluster.md", link
+        assert (page.parent / link).exists(), link
 
 
 def test_the_reference_of_settings_is_in_step():

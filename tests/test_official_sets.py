@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 from made_videos import make
-from test_workflow import checkout, planned, snakemake  # noqa: F401
+from projects import planned, snakemake
+from test_workflow import checkout  # noqa: F401
 
 UCF = {"Archery": "Archery", "HandstandPushups": "HandStandPushups"}
 HMDB = {"shake_hands": "shake_hands", "wave": "wave"}

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from projects import ROOT
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -4,7 +4,6 @@ One clean run serves all the tests; what they change, they change in a copy.
 """
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import CONFIG
+from projects import CONFIG, copy, planned, snakemake
 from safetensors import safe_open
 
 from video_lstm.sequences.fixed import as_pixels, normalised
@@ -27,31 +26,6 @@ from video_lstm.video.pieces import whole_video
 
 ROWS = ["single_frame", "lstm_baseline", "conditional_future_predictor", "composite"]
 YARDSTICKS = ["copy_last_frame", "mean_frame"]
-
-
-def snakemake(folder, *options, check=True, config=CONFIG):
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *options]
-    command += ["--configfile", config] if config else []
-    done = subprocess.run(
-        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    if check:
-        assert done.returncode == 0, done.stdout[-5000:]
-    return done
-
-
-def planned(folder, *options, config=CONFIG):
-    """The jobs that would run, by rule."""
-    told = snakemake(folder, "-n", "results/table2.csv", *options, config=config).stdout
-    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)total", told, re.S)
-    return {} if table is None else {
-        name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table.group(1), re.M)
-    }  # fmt: skip
-
-
-def copy(source, target):
-    """A project with what it has made, modification times and all."""
-    return shutil.copytree(source, target, symlinks=True)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from video_lstm.sequences.digits import load_digits, mnist_files
 from video_lstm.sequences.moving_mnist import MovingMNIST
 from video_lstm.sequences.patches import Patches
 from video_lstm.sequences.tiles import Pixels, digit_pixels
-from video_lstm.settings import MNISTSettings, PerceptPretraining, Variant
+from video_lstm.settings import MovingDigits, PerceptPretraining, Variant
 from video_lstm.training import processes
 from video_lstm.training.checkpoints import remove_checkpoint
 from video_lstm.training.comparison import equal_steps, equal_units
@@ -53,7 +53,7 @@ class Arguments(CommandLine):
     """Index of the labelled set."""
     split: int = 1
     """Split of the labelled set; only its training videos are learned from."""
-    mnist: MNISTSettings = MNISTSettings()
+    mnist: MovingDigits = MovingDigits()
     patches: Path | None = None
     """`patches`: what cut_patches has cut."""
     as_large_as: Path | None = None

@@ -412,8 +412,8 @@ class FlowConvnetSettings(Section):
     )
 
 
-class MNISTSettings(Section):
-    """Moving MNIST (paper, section 3.2)."""
+class MovingDigits(Section):
+    """How the digits of Moving MNIST look and move (paper, section 3.2)."""
 
     source: str = "sklearn"
     """`sklearn`: its 1,797 digits, enlarged; or the folder of the four MNIST idx files."""
@@ -425,11 +425,6 @@ class MNISTSettings(Section):
     speed: tuple[float, float] = (0.1, 0.1)
     """Range of the speed, drawn uniformly, in units of the free range per frame (0.1 of 36 pixels
     is the released code's 3.6 pixels)."""
-    test_sequences: Positive = 10_000
-    """Of the fixed test set."""
-    test_file: str | None = None
-    """The standard `mnist_test_seq.npy` (20, 10000, 64, 64), to take the test set from it; null
-    makes it from the test digits."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -438,6 +433,16 @@ class MNISTSettings(Section):
         if not 0 <= self.speed[0] <= self.speed[1]:
             raise ValueError(f"speed {list(self.speed)} is no range: least first, none below 0")
         return self
+
+
+class MNISTSettings(MovingDigits):
+    """Moving MNIST: the digits, and the test set that is made of them."""
+
+    test_sequences: Positive = 10_000
+    """Of the fixed test set."""
+    test_file: str | None = None
+    """The standard `mnist_test_seq.npy` (20, 10000, 64, 64), to take the test set from it; null
+    makes it from the test digits."""
 
 
 class PatchSettings(Section):

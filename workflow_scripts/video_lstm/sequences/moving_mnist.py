@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from video_lstm.errors import UserError
 from video_lstm.sequences import draws
-from video_lstm.settings import MNISTSettings
+from video_lstm.settings import MNISTSettings, MovingDigits
 
 _HELD_OUT = 20  # one training digit in so many is kept for validation
 _VALIDATION_BATCHES = 4
@@ -24,7 +24,7 @@ def corners(
     rng: np.random.Generator,
     size: int,
     frames: int,
-    settings: MNISTSettings,
+    settings: MovingDigits,
 ) -> np.ndarray:
     """Where the digits of a batch are, frame by frame.
 
@@ -114,7 +114,7 @@ class MovingMNIST:
     def __init__(
         self,
         digits: np.ndarray,
-        settings: MNISTSettings,
+        settings: MovingDigits,
         frames: int,
         seed: int,
         device: torch.device | str = "cpu",
@@ -223,7 +223,7 @@ def mean_frame(source: MovingMNIST, sequences: int = 4000, block: int = 200) -> 
     return sum(means).numpy() / steps
 
 
-def check_size(digits: np.ndarray, settings: MNISTSettings) -> None:
+def check_size(digits: np.ndarray, settings: MovingDigits) -> None:
     """Raise a UserError unless the digits are as large as the settings say."""
     if digits.shape[1:] != (settings.digit_size, settings.digit_size):
         raise UserError(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from video_lstm.settings import MNISTSettings
+from video_lstm.settings import MovingDigits
 from video_lstm.video.decode import read_frames
 from video_lstm.video.pieces import Piece
 
@@ -37,7 +37,7 @@ class Pixels:
         return self.height // self.size, self.width // self.size
 
 
-def digit_pixels(settings: MNISTSettings) -> Pixels:
+def digit_pixels(settings: MovingDigits) -> Pixels:
     """Moving MNIST's: a video is one tile, the central square of its frames."""
     return Pixels(settings.size, False, settings.size, settings.size, None, 0.0, 255.0)
 

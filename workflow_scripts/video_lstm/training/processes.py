@@ -28,7 +28,7 @@ def processes(device: torch.device) -> Iterator[torch.device]:
     """Join the processes that torchrun has started, if it has, for the length of a block.
 
     Args:
-        device: where to train; on "cuda" each process takes a GPU of its own.
+        device: where to train; on "cuda" each process has taken a GPU of its own (`take_gpu`).
 
     Yields:
         The device of this process.
@@ -37,7 +37,7 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         yield device
         return
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        device = torch.device("cuda", 0)
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     if dist.get_rank():

@@ -1,0 +1,63 @@
+"""Copies of this project to run the workflow in."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CODE = (
+    "Snakefile",
+    "config.yaml",
+    "rules",
+    "report",
+    "workflow_scripts",
+    "envs",
+    "profiles",
+    "configs",
+)
+CONFIG = "tests/tiny.yaml"
+
+
+def snakemake(folder, *options, check=True, config=CONFIG):
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *options]
+    command += ["--configfile", config] if config else []
+    done = subprocess.run(
+        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if check:
+        assert done.returncode == 0, done.stdout[-5000:]
+    return done
+
+
+def counts(told):
+    """The jobs that Snakemake says it would run, by rule."""
+    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)total", told, re.S)
+    return {} if table is None else {
+        name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table.group(1), re.M)
+    }  # fmt: skip
+
+
+def planned(folder, *options, config=CONFIG):
+    """The jobs that would run for table 2, by rule."""
+    return counts(snakemake(folder, "-n", "results/table2.csv", *options, config=config).stdout)
+
+
+def copy(source, target):
+    """A project with what it has made, modification times and all."""
+    return shutil.copytree(source, target, symlinks=True)
+
+
+def copy_code(folder):
+    """The project's files, without anything made."""
+    folder.mkdir()
+    for name in CODE:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy2(ROOT / name, folder / name)
+    (folder / "tests").mkdir()
+    shutil.copy2(ROOT / CONFIG, folder / CONFIG)
+    return folder

@@ -1,0 +1,317 @@
+"""What is planned again: for every setting and every module, the stages it is meant for and those
+that follow from them, and no other.
+
+The plans are Snakemake's own, of `snakemake -n`, made in this process; a few are made by the
+command as well. The artifacts that they start from are stubs: a plan looks at records and dates.
+"""
+
+import contextlib
+import copy
+import io
+import os
+import sys
+from typing import get_args
+
+import pytest
+import snakemake.cli
+import snakemake.workflow
+import yaml
+from projects import CONFIG, ROOT, copy_code
+
+from video_lstm.settings import Section, Settings
+
+TARGETS = ("tables", "figures", "capacity", "convlstm")
+
+# Stands for Python: makes every file that it is given the name of.
+STUB = """#!/bin/sh
+for word; do
+    case $word in
+    results/*.*) [ -e "$word" ] || { mkdir -p "${word%/*}"; echo made > "$word"; } ;;
+    results/*) mkdir -p "$word" ;;
+    esac
+done
+"""
+
+# The table ---------------------------------------------------------------------------------------
+
+DIGITS = {"pretrain_mnist", "pretrain_capacity", "pretrain_convlstm"}
+DIGITS_TEST = {"render_moving_mnist", "render_other_digits"}
+CLASSIFIERS = {"finetune_classifier", "validate_classifier"}
+PRETRAINING = {"pretrain_percepts", "pretrain_patches", *DIGITS}
+DEVICE = {
+    "extract_flow", "extract_percepts", "train_flow_convnet", "extract_flow_percepts",
+    "predict_frames", "predict_compared", *PRETRAINING, *CLASSIFIERS,
+}  # fmt: skip
+
+STAGES = {
+    "seed": {"render_demo", *DIGITS, *DIGITS_TEST},
+    "device": DEVICE,
+    "datasets": {"index_videos:tiny"},
+    # The tiny workflow's first split is made: the second is new.
+    "datasets.*.use_splits": {"train_flow_convnet:2", "pretrain_percepts:tiny_split2",
+                              "finetune_classifier:2", "validate_classifier:2", "fuse_streams:2",
+                              "collect_scores", "make_paper_table"},
+    "datasets.*.small": {"finetune_classifier:2", "make_paper_table:3"},
+    "datasets.*.shards": {"extract_flow:tiny", "extract_percepts:tiny"},
+    "unlabelled": {"sample_clips:unlabelled"},
+    "unlabelled.root": {"index_videos:unlabelled"},
+    "unlabelled.shards": {"extract_flow:unlabelled", "extract_percepts:unlabelled"},
+    "streams": {"collect_scores", "make_paper_table:1", "make_paper_table:4"},
+    "demo": {"render_demo"},
+    "video": {"index_videos"},
+    "flow": {"extract_flow"},
+    "percepts": {"extract_percepts"},
+    "flow_convnet": {"train_flow_convnet"},
+    "mnist": DIGITS | DIGITS_TEST,
+    "mnist.digits": DIGITS | {"render_moving_mnist", "render_other_digits:2"},
+    "mnist.test_sequences": DIGITS_TEST,
+    "mnist.test_file": {"render_moving_mnist"},
+    "patches": {"cut_patches"},
+    "pretraining.variants": {f"pretrain_{kind}:autoencoder" for kind in
+                             ("percepts", "mnist", "patches")},
+    "pretraining.percepts": {"pretrain_percepts"},
+    # Classifiers without an encoder-decoder have its size.
+    "pretraining.percepts.units": {"pretrain_percepts", *CLASSIFIERS},
+    "pretraining.percepts.layers": {"pretrain_percepts", *CLASSIFIERS},
+    # The comparisons take from here what they do not say themselves.
+    "pretraining.mnist": DIGITS,
+    "pretraining.mnist.units": {"pretrain_mnist", "pretrain_convlstm:lstm_equal_parameters",
+                                "pretrain_convlstm:lstm_equal_time"},
+    "pretraining.mnist.layers": {"pretrain_mnist"},
+    "pretraining.mnist.input_frames": DIGITS | DIGITS_TEST,
+    "pretraining.mnist.future_frames": DIGITS | DIGITS_TEST,
+    "pretraining.mnist.map_patch": {"pretrain_mnist", "pretrain_capacity",
+                                    "pretrain_convlstm:lstm_equal_parameters"},
+    "pretraining.mnist.kernel": {"pretrain_mnist", "pretrain_capacity",
+                                 "pretrain_convlstm:lstm_equal_parameters"},
+    "pretraining.mnist.training": {"pretrain_mnist"},
+    "pretraining.patches": {"pretrain_patches"},
+    "pretraining.patches.input_frames": {"pretrain_patches", "cut_patches"},
+    "pretraining.patches.future_frames": {"pretrain_patches", "cut_patches"},
+    "capacity": {"pretrain_capacity"},
+    "capacity.units": {"pretrain_capacity:9"},
+    "convlstm": {"pretrain_convlstm"},
+    "finetuning": CLASSIFIERS,
+    "finetuning.labels": {"finetune_classifier:2"},
+    "finetuning.choices": CLASSIFIERS,
+    "finetuning.validation": {"validate_classifier"},
+}  # fmt: skip
+"""Which jobs a setting is for: those of the longest beginning of its name that is here, by rule or
+by rule and the value of a wildcard."""
+
+CHANGED = {
+    "seed": 3, "kind": "ucf101", "root": "rules", "lists": "x", "test": 1, "count": 3,
+    "pattern": "(?P<group>g[0-9])", "use_splits": [2, 1], "small": 2, "shards": 3,
+    "clip_seconds": 1, "hours": 0.004, "streams": ["rgb"], "device": "cpu",
+    "videos_per_class": 6, "seconds": 1.3, "pile_videos": 4, "pile_seconds": 4,
+    "actions": ["walk", "sit"], "rate": 10, "min_frames": 3, "method": "tvl1", "alpha": 0.2,
+    "gamma": 51, "scale_factor": 0.7, "inner_iterations": 6, "outer_iterations": 7,
+    "solver_iterations": 8, "batch": 8, "height": 80, "width": 80, "bound": 10, "codec": "jpeg",
+    "jpeg_quality": 90, "network": "vgg16", "weights": CONFIG, "weights_sha256": "0" * 64,
+    "layer": "x", "pooling": "max", "crop": 32, "backend": "torch", "channels": 5, "fc6": 9,
+    "fc7": 9, "normalisation": "batch", "dropout": 0.3, "steps": 5, "optimizer": "adamw",
+    "learning_rate": 0.02, "momentum": 0.8, "weight_decay": 0.1, "schedule": "constant",
+    "warmup_steps": 2, "decay_every": 3, "decay_factor": 0.8, "clip_norm": 2.0,
+    "precision": "tf32", "validate_every": 2, "patience": 2, "checkpoint_seconds": 30,
+    "source": "tests", "size": 28, "digit_size": 12, "digits": 1, "speed": [0.1, 0.2],
+    "test_sequences": 9, "test_file": CONFIG, "colour": True, "train_sequences": 33,
+    "test_videos": 0.3, "units": 9, "layers": 3, "input_frames": 5, "future_frames": 5,
+    "forget_bias": 1.0, "output_bias": "zero", "centre": True, "map_patch": 8, "kernel": 7,
+    "readout_first": True, "sampling": 0.5, "processes": 2, "videos": ["unlabelled"],
+    "validation": 0.1, "draws": 3, "frames": 9, "stride": 5, "freeze_encoder": True,
+    "labels": [1, 2, "all"], "choices": [{"dropout": 0.1}, {}],
+    "variants": ["composite", "conditional_future_predictor", "autoencoder"],
+    "splits.fraction.test": 0.4, "splits.group.by": {"by": "fraction"},
+    "splits.list.train": [CONFIG], "splits.list.test": [CONFIG],
+    "flow_convnet.channels": [4, 4, 4, 4, 5], "capacity.units": [4, 9],
+}  # fmt: skip
+"""What a setting is changed to, by the end of its name."""
+
+IMPOSSIBLE = {"pretraining.mnist.centre", "datasets.*.splits.fraction.by",
+              "datasets.*.splits.list.by"}  # fmt: skip
+"""Settings with one possible value; what splits are cut by is changed from `group`."""
+
+KINDS = {
+    "fraction": {"by": "fraction", "test": 0.5},
+    "list": {"by": "list", "train": ["config.yaml"], "test": ["config.yaml"]},
+}
+"""Other ways to cut splits than the tiny workflow's."""
+
+
+def settings_of(model, path=()):
+    """The dotted name of every setting; a data set is `*`, a kind of splits goes by its name."""
+    for name, field in model.model_fields.items():
+        inner = list(sections(field.annotation))
+        if not inner:
+            yield ".".join((*path, name))
+        for section in inner:
+            many = ("*",) if "dict" in str(field.annotation) else ()
+            kind = get_args(section.model_fields["by"].annotation) if len(inner) > 1 else ()
+            yield from settings_of(section, (*path, name, *many, *kind))
+
+
+def sections(annotation):
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from sections(argument)
+
+
+def row(table, setting):
+    """The entry of the longest name in a table that a setting's name ends with."""
+    names = [n for n in table if setting == n or setting.endswith(f".{n}")]
+    assert names, f"'{setting}' has no row in CHANGED"
+    return table[max(names, key=len)]
+
+
+def stages(setting):
+    names = [n for n in STAGES if f"{setting}.".startswith(f"{n}.")]
+    assert names, f"'{setting}' has no row in STAGES"
+    return STAGES[max(names, key=len)]
+
+
+# The plans ---------------------------------------------------------------------------------------
+
+
+class Project:
+    """A project whose artifacts are stubs, and its plans.
+
+    Attributes:
+        base: the configuration that it was made with.
+    """
+
+    def __init__(self, folder, base):
+        self.folder, self.base = copy_code(folder), base
+
+    def call(self, *options, config=None):
+        """Snakemake in this process; returns its workflow."""
+        (self.folder / "edited.yaml").write_text(yaml.safe_dump(config or self.base))
+        parser, arguments = snakemake.cli.parse_args(
+            [*options, "--cores", "2", "--configfile", "edited.yaml"]
+        )
+        told = io.StringIO()
+        with contextlib.redirect_stderr(told), contextlib.redirect_stdout(told):
+            ended_well = snakemake.cli.args_to_api(arguments, parser)
+        assert ended_well, told.getvalue()[-3000:]
+        return WORKFLOWS.pop()
+
+    def plan(self, *seeds, config=None, targets=TARGETS, options=()):
+        """The jobs that would run; and those that are or follow from the seeds."""
+        dag = self.call(*targets, "-n", "--quiet", *QUIET, *options, config=config).dag
+        planned = {named(job) for job in dag.needrun_jobs()}
+        expected, jobs = set(), list(dag.jobs)
+        while True:
+            more = {
+                named(job)
+                for job in jobs
+                if matches(job, seeds) or expected & set(map(named, dag.dependencies[job]))
+            }
+            if more <= expected:
+                return planned, expected
+            expected |= more
+
+
+QUIET = ("rules", "progress")
+WORKFLOWS = []
+
+
+def named(job):
+    return job.rule.name, *job.wildcards
+
+
+def matches(job, seeds):
+    rule, *values = named(job)
+    return rule in seeds or any(f"{rule}:{value}" in seeds for value in values)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_this_process(tmp_path_factory):
+    """Snakemake that hands out its workflow, and reads the same rules once only."""
+    execute, parse, parsed = snakemake.workflow.Workflow.execute, snakemake.workflow.parse, {}
+
+    def execute_and_keep(workflow, *arguments, **named):
+        WORKFLOWS.append(workflow)
+        return execute(workflow, *arguments, **named)
+
+    def parse_once(path, workflow, linemap, rulecount):
+        key = str(path.get_path_or_uri(secret_free=False)), rulecount
+        if key not in parsed:
+            lines = {}
+            parsed[key] = (*parse(path, workflow, linemap=lines, rulecount=rulecount), lines)
+        code, rules, lines = parsed[key]
+        linemap.update(lines)
+        return code, rules
+
+    stub = tmp_path_factory.mktemp("stub") / "python"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snakemake.workflow.Workflow, "execute", execute_and_keep)
+        patch.setattr(snakemake.workflow, "parse", parse_once)
+        patch.setattr(sys, "executable", str(stub))
+        patch.setattr(sys, "path", [*sys.path])
+        patch.setenv("PATH", os.environ["PATH"])
+        yield
+
+
+def made(folder, targets, **changes):
+    """A project that has made the targets, as stubs."""
+    base = yaml.safe_load((ROOT / CONFIG).read_text())
+    base["datasets"]["tiny"]["splits"]["count"] = 2
+    base["datasets"]["tiny"] |= changes
+    project = Project(folder, base)
+    with contextlib.chdir(project.folder):
+        project.call(*targets)
+    return project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("reruns") / "project", TARGETS)
+
+
+@pytest.fixture
+def inside(project, monkeypatch):
+    monkeypatch.chdir(project.folder)
+    return project
+
+
+def edited(base, setting):
+    """The configuration with one setting changed."""
+    config = at = copy.deepcopy(base)
+    words = setting.replace("*", "tiny").replace(".group.", ".").split(".")
+    *path, name = [word for word in words if word not in KINDS]
+    if name == "by":
+        *path, name = path
+    for word in path:
+        at = at.setdefault(word, {})
+    value = row(CHANGED, setting)
+    assert at.get(name) != value
+    at[name] = value
+    return config
+
+
+ALL = list(settings_of(Settings))
+USUAL = [s for s in ALL if s not in IMPOSSIBLE and not any(f".{kind}." in s for kind in KINDS)]
+
+
+def test_every_setting_makes_its_stages_and_no_other(inside):
+    assert inside.plan() == (set(), set())
+    wrong = {}
+    for setting in USUAL:
+        planned, expected = inside.plan(*stages(setting), config=edited(inside.base, setting))
+        if planned != expected:
+            wrong[setting] = {"too much": planned - expected, "missing": expected - planned}
+    assert not wrong
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_way_to_cut_splits_does(tmp_path, monkeypatch, kind):
+    target = ["results/videos/tiny.h5"]
+    project = made(tmp_path / "project", target, splits=KINDS[kind])
+    monkeypatch.chdir(project.folder)
+    for setting in ALL:
+        if f".{kind}." in setting and setting not in IMPOSSIBLE:
+            config = edited(project.base, setting)
+            planned, _ = project.plan(config=config, targets=target)
+            assert planned == {("index_videos", "tiny")}, setting

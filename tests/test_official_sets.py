@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 from made_videos import make
 from projects import planned, snakemake
-from test_workflow import checkout  # noqa: F401
 
 UCF = {"Archery": "Archery", "HandstandPushups": "HandStandPushups"}
 HMDB = {"shake_hands": "shake_hands", "wave": "wave"}
@@ -69,7 +68,7 @@ def plant(data):
 
 
 @pytest.fixture(scope="module")
-def results(checkout, tmp_path_factory):  # noqa: F811
+def results(checkout, tmp_path_factory):
     """What a run on both makes."""
     plant(checkout / "data")
     (checkout / "official.yaml").write_text(CONFIG)

@@ -28,6 +28,7 @@ class Arguments(CommandLine):
     frames: int
     """Frames of a sequence: those that a model reads and those that it predicts."""
     patches: PatchSettings = PatchSettings()
+    """Their size and number, and how frames are scaled before they are cut."""
 
 
 def main(arguments: Arguments) -> None:

@@ -1,4 +1,7 @@
-"""Draw the training curves of encoder-decoders that learned from the same sequences."""
+"""Draw the training curves of encoder-decoders that learned from the same sequences.
+
+Three panels, a line a variant: training, validation of the reconstruction, and of the future.
+"""
 
 from pathlib import Path
 

@@ -31,6 +31,7 @@ class Arguments(CommandLine):
     shards: int = 1
     """Parts in all."""
     flow: FlowSettings = FlowSettings()
+    """Method, size of the frames, and how flow is stored."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where `brox` runs; the other methods run on the CPU."""
     output: Path

@@ -72,6 +72,7 @@ class Arguments(CommandLine):
     layers: Positive = 1
     """Layers of `lstm_baseline`."""
     finetuning: FinetuneSettings = FinetuneSettings()
+    """Draws, blocks, dropout and training of the classifiers."""
     validation: Fraction | None = None
     """Score this share of the training videos, in whole groups, and train on the others."""
     validated: list[Path] = Field(default_factory=list)

@@ -39,6 +39,7 @@ class Arguments(CommandLine):
     output: Path
     """Artifact to write: weights and curves."""
     model: PerceptPretraining = PerceptPretraining()
+    """Size of the encoder-decoder, what it sees and predicts, and its training."""
     seed: int = 0
     """Of the weights and the batches."""
     unlabelled_percepts: list[Path] = Field(default_factory=list)
@@ -54,6 +55,7 @@ class Arguments(CommandLine):
     split: int = 1
     """Split of the labelled set; only its training videos are learned from."""
     mnist: MovingDigits = MovingDigits()
+    """`mnist`: the digits, and how they move."""
     patches: Path | None = None
     """`patches`: what cut_patches has cut."""
     as_large_as: Path | None = None

@@ -33,6 +33,7 @@ class Arguments(CommandLine):
     frames: int
     """Frames of a sequence: those that a model reads and those that it predicts."""
     mnist: MNISTSettings = MNISTSettings()
+    """The digits, how they move, and how many sequences."""
 
 
 def main(arguments: Arguments) -> None:

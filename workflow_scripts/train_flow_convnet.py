@@ -42,6 +42,7 @@ class Arguments(CommandLine):
     seed: int = 0
     """Of the weights and the batches."""
     flow_convnet: FlowConvnetSettings = FlowConvnetSettings()
+    """Layers of the convnet, crops, and its training."""
     checkpoints: Path
     """Folder of what a killed run goes on from."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -1,4 +1,7 @@
-"""Draw the training curves of encoder-decoders that learned from the same sequences."""
+"""Draw the training curves of encoder-decoders that learned from the same sequences.
+
+Reads what pretrain wrote; a line per model, training and validation by step.
+"""
 
 from pathlib import Path
 

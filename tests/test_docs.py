@@ -161,10 +161,16 @@ assert abs(np.median(flow[0, 0]) - 3) < 0.5, np.median(flow[0, 0])
     "script", [path for path in SCRIPTS if path.stem != "command_line"], ids=lambda path: path.stem
 )
 def test_help_reads_like_documentation(script, capsys):
-    module = import_module(script.stem)
-    assert module.__doc__.count("\n") >= 2 and module.__doc__.splitlines()[0].endswith(".")
-    for name, field in module.Arguments.model_fields.items():
-        assert field.description, f"{script.stem}: --{name} is not explained"
+    arguments = import_module(script.stem).Arguments
+    with pytest.raises(SystemExit):
+        parse(arguments, ["--help"])
+    about, options = capsys.readouterr().out.split("\noptions:\n")
+    assert len(about.split("\n\n", 1)[1].split()) > 12, about
+    entries = re.split(r"\n  (?=--)", options)
+    for name in arguments.model_fields:
+        [entry] = [e for e in entries if e.split()[0] == f"--{name.replace('_', '-')}"]
+        words = [word for word in entry.split() if not re.fullmatch(r"[\[\]A-Z.-]+|--\S+", word)]
+        assert len(words) >= 2, f"{script.stem}: --{name} is not explained"
 
 
 def test_licence_and_citation():

@@ -164,8 +164,13 @@ def reckon(
     if flows:
         each, size = speeds.flow_seconds(pictures, settings.flow, device)
         times["flow"], disk = frames * (each + decoding), disk + frames * size
-    # Flow percepts are of each split's own convnet, the pile's too.
-    vectors = {"rgb": frames, "flow": (frames - pile) + splits * pile}
+    # Flow percepts come from each split's own convnet, the pile's as often as there are splits.
+    own = sum(
+        amount.frames * len(settings.datasets[amount.name].use_splits)
+        for amount in amounts
+        if amount.name != UNLABELLED
+    )
+    vectors = {"rgb": frames, "flow": own + splits * pile}
     if "rgb" in settings.streams:
         try:
             each, sizes["rgb"] = speeds.percept_seconds(

@@ -103,13 +103,14 @@ def parse(model: type[Arguments], argv: list[str] | None = None) -> Arguments:
     for name, field in model.model_fields.items():
         many = get_origin(field.annotation) is list
         section = _section(field.annotation)
+        told = field.description or (cleandoc(section.__doc__ or "") if section else None)
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             dest=name,
             required=field.is_required(),
             nargs="+" if many else None,
             metavar="JSON" if section else name.rsplit("_", 1)[-1].upper(),
-            help=_help(field.description, field.default if not section else None),
+            help=_help(told, field.default if not section else None),
             default=argparse.SUPPRESS,
         )
         if section:

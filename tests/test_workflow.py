@@ -5,11 +5,13 @@ One clean run serves all the tests; what they change, they change in a copy.
 
 import base64
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np

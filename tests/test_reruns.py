@@ -9,17 +9,22 @@ import contextlib
 import copy
 import io
 import os
+import random
 import sys
+from collections import Counter
 from typing import get_args
+from unittest import mock
 
 import pytest
 import snakemake.cli
 import snakemake.workflow
 import yaml
-from projects import CONFIG, ROOT, copy_code
+from projects import CONFIG, ROOT, copy_code, counts
+from projects import snakemake as run_snakemake
 
 from video_lstm.settings import Section, Settings
 
+PYTHON = sys.executable
 TARGETS = ("tables", "figures", "capacity", "convlstm")
 
 # Stands for Python: makes every file that it is given the name of.
@@ -40,7 +45,7 @@ CLASSIFIERS = {"finetune_classifier", "validate_classifier"}
 PRETRAINING = {"pretrain_percepts", "pretrain_patches", *DIGITS}
 DEVICE = {
     "extract_flow", "extract_percepts", "train_flow_convnet", "extract_flow_percepts",
-    "predict_frames", "predict_compared", *PRETRAINING, *CLASSIFIERS,
+    "measure_predictions", "predict_compared", *PRETRAINING, *CLASSIFIERS,
 }  # fmt: skip
 
 STAGES = {
@@ -98,6 +103,65 @@ STAGES = {
 }  # fmt: skip
 """Which jobs a setting is for: those of the longest beginning of its name that is here, by rule or
 by rule and the value of a wildcard."""
+
+CLIPS = {"extract_flow", "extract_percepts", "cut_patches"}
+FIGURES = {f"draw_{what}" for what in ("accuracy", "activity", "curves", "errors", "features",
+                                       "samples")}  # fmt: skip
+FILMS = {"render_demo", *FIGURES}
+FRAMES = {"measure_predictions", "predict_compared"}
+FLOW_PERCEPTS = {"extract_percepts", "extract_flow_percepts"}
+TABLES = {"collect_scores", "make_table2", "make_paper_table", "summarise_accuracy",
+          "tabulate_frame_errors", "compare_models"}  # fmt: skip
+NOTHING: set[str] = set()
+EVERYTHING = {"render_demo", "fuse_streams", *DIGITS, *DIGITS_TEST, *TABLES, *FIGURES}
+
+MODULES = {
+    **dict.fromkeys(("artifacts", "code", "errors", "progress"), EVERYTHING),
+    **dict.fromkeys(("device", "gpus"), DEVICE),
+    # Settings reach a stage as values.
+    **dict.fromkeys(("settings", "configuration", "doctor"), NOTHING),
+    "parallel": {"render_demo", "index_videos"},
+    "plots": FIGURES,
+    "demo": {"render_demo"},
+    "video": {"index_videos"},
+    "video.program": FILMS,
+    "video.source": FILMS,
+    "video.timing": FILMS,
+    "video.decode": CLIPS,
+    "video.seek": CLIPS,
+    "video.clips": {"sample_clips"},
+    "video.encode": FILMS,
+    "video.pieces": CLIPS - {"cut_patches"},
+    "video.splits": {"index_videos", *PRETRAINING, *CLASSIFIERS},
+    "flow": {"extract_flow"},
+    "percepts": FLOW_PERCEPTS,
+    "percepts.flow_percepts": {"extract_flow_percepts"},
+    "percepts.temporal_stream": {"train_flow_convnet"},
+    "sequences": PRETRAINING | CLASSIFIERS,
+    "sequences.cutting": {"cut_patches"},
+    "sequences.tiles": NOTHING,  # of whole videos, which a person predicts
+    **dict.fromkeys(("sequences.fixed", "sequences.patches"), PRETRAINING),
+    **dict.fromkeys(("sequences.digits", "sequences.moving_mnist"), PRETRAINING | DIGITS_TEST),
+    "sequences.draws": PRETRAINING | DIGITS_TEST | CLASSIFIERS | {"cut_patches"},
+    "models": PRETRAINING | CLASSIFIERS,
+    "models.classifier": CLASSIFIERS,
+    "training": PRETRAINING | CLASSIFIERS | {"train_flow_convnet"},
+    **dict.fromkeys(("training.comparison", "training.corpora", "training.pretraining"),
+                    PRETRAINING),
+    "training.pretrained": PRETRAINING | CLASSIFIERS,
+    "training.finetuning": CLASSIFIERS,
+    "training.flow_stacks": {"train_flow_convnet"},
+    **dict.fromkeys(("evaluation.recognition", "evaluation.subsets"), CLASSIFIERS),
+    "evaluation.accuracy": {"summarise_accuracy", "make_paper_table"},
+    "evaluation.activity": {"draw_activity"},
+    "evaluation.frames": FRAMES,
+    "evaluation.frame_tables": {"tabulate_frame_errors", "compare_models", "draw_errors",
+                                "draw_samples"},
+    "evaluation.fusion": {"fuse_streams"},
+    "evaluation.tables": TABLES,
+    "evaluation.pages": NOTHING,  # of the report, which is not among the targets
+}  # fmt: skip
+"""Which jobs a module is for, in the same way."""
 
 CHANGED = {
     "seed": 3, "kind": "ucf101", "root": "rules", "lists": "x", "test": 1, "count": 3,
@@ -164,10 +228,11 @@ def row(table, setting):
     return table[max(names, key=len)]
 
 
-def stages(setting):
-    names = [n for n in STAGES if f"{setting}.".startswith(f"{n}.")]
-    assert names, f"'{setting}' has no row in STAGES"
-    return STAGES[max(names, key=len)]
+def stages(name, table=STAGES):
+    """The entry of the longest name that a setting's or module's name begins with."""
+    names = [n for n in table if f"{name}.".startswith(f"{n}.")]
+    assert names, f"'{name}' has no row in the table"
+    return table[max(names, key=len)]
 
 
 # The plans ---------------------------------------------------------------------------------------
@@ -189,8 +254,12 @@ class Project:
         parser, arguments = snakemake.cli.parse_args(
             [*options, "--cores", "2", "--configfile", "edited.yaml"]
         )
-        told = io.StringIO()
-        with contextlib.redirect_stderr(told), contextlib.redirect_stdout(told):
+        told, library = io.StringIO(), self.folder / "workflow_scripts/video_lstm"
+        with (
+            mock.patch("video_lstm.code._LIBRARY", library),
+            contextlib.redirect_stderr(told),
+            contextlib.redirect_stdout(told),
+        ):
             ended_well = snakemake.cli.args_to_api(arguments, parser)
         assert ended_well, told.getvalue()[-3000:]
         return WORKFLOWS.pop()
@@ -295,14 +364,52 @@ ALL = list(settings_of(Settings))
 USUAL = [s for s in ALL if s not in IMPOSSIBLE and not any(f".{kind}." in s for kind in KINDS)]
 
 
+def chosen():
+    """All with VIDEO_LSTM_ALL=1 (a minute); else a few of each optimiser's, which are all alike."""
+    alike = [s for s in USUAL if ".training." in s]
+    few = alike if os.environ.get("VIDEO_LSTM_ALL") else random.Random(7).sample(alike, 20)
+    return [s for s in USUAL if s not in alike or s in few]
+
+
+def differences(plan):
+    planned, expected = plan
+    return {"too much": planned - expected, "missing": expected - planned}
+
+
 def test_every_setting_makes_its_stages_and_no_other(inside):
     assert inside.plan() == (set(), set())
+    assert all(stages(setting) and edited(inside.base, setting) for setting in USUAL)
     wrong = {}
-    for setting in USUAL:
-        planned, expected = inside.plan(*stages(setting), config=edited(inside.base, setting))
-        if planned != expected:
-            wrong[setting] = {"too much": planned - expected, "missing": expected - planned}
+    for setting in chosen():
+        plan = inside.plan(*stages(setting), config=edited(inside.base, setting))
+        if plan[0] != plan[1]:
+            wrong[setting] = differences(plan)
     assert not wrong
+
+
+def test_every_module_makes_the_stages_that_run_it_and_no_other(inside):
+    library, wrong = inside.folder / "workflow_scripts/video_lstm", {}
+    for path in sorted(library.rglob("*.py")):
+        if path.name == "__init__.py":
+            assert path.read_text().count("import") == 0
+            continue
+        module = ".".join(path.relative_to(library).with_suffix("").parts)
+        code = path.read_text()
+        path.write_text(f"{code}\nCHANGED = True\n")
+        plan = inside.plan(*stages(module, MODULES))
+        if plan[0] != plan[1]:
+            wrong[module] = differences(plan)
+        path.write_text(code)
+    assert not wrong
+
+
+@pytest.mark.parametrize("setting", random.Random(7).sample(USUAL, 4))
+def test_the_command_plans_the_same(inside, setting, monkeypatch):
+    config = edited(inside.base, setting)
+    planned, _ = inside.plan(config=config)
+    monkeypatch.setattr(sys, "executable", PYTHON)
+    told = run_snakemake(inside.folder, *TARGETS, "-n", config="edited.yaml").stdout
+    assert counts(told) == Counter(rule for rule, *_ in planned)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -24,7 +24,8 @@ from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import EncoderDecoder, activate
 from video_lstm.plots import side_by_side
 from video_lstm.sequences.fixed import as_pixels, normalised
-from video_lstm.sequences.tiles import Pixels, cut_tiles, join_tiles, read_tiled
+from video_lstm.sequences.pixels import Pixels
+from video_lstm.sequences.tiles import cut_tiles, join_tiles, read_tiled
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.encode import write_film
 from video_lstm.video.pieces import whole_video

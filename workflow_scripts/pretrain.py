@@ -19,7 +19,7 @@ from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.digits import load_digits, mnist_files
 from video_lstm.sequences.moving_mnist import MovingMNIST
 from video_lstm.sequences.patches import Patches
-from video_lstm.sequences.tiles import Pixels, digit_pixels
+from video_lstm.sequences.pixels import Pixels, digit_pixels
 from video_lstm.settings import MovingDigits, PerceptPretraining, Variant
 from video_lstm.training import processes
 from video_lstm.training.checkpoints import remove_checkpoint

@@ -11,8 +11,8 @@ import torch
 from video_lstm import artifacts
 from video_lstm.sequences import draws
 from video_lstm.sequences.fixed import normalised
+from video_lstm.sequences.pixels import Pixels
 from video_lstm.sequences.read_ahead import ReadAhead
-from video_lstm.sequences.tiles import Pixels
 
 _TOLD = {field.name for field in fields(Pixels)}
 _HELD_OUT = 20  # one training sequence in so many is kept for validation

@@ -14,7 +14,7 @@ from video_lstm.artifacts import open_artifact, read_arrays, write_arrays
 from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.models.standardize import Standardize
-from video_lstm.sequences.tiles import Pixels
+from video_lstm.sequences.pixels import Pixels
 
 _MODEL, _STANDARDIZE = "model.", "standardize."
 

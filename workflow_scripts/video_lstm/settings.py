@@ -249,7 +249,9 @@ class FlowSettings(Section):
     """Displacements are clipped to +-bound pixels before they are quantised to 8 bits
     (Simonyan & Zisserman 2014)."""
     codec: Literal["png", "jpeg"] = "png"
-    """`png` keeps the 8 bits exactly; `jpeg` is what Simonyan & Zisserman stored, and smaller."""
+    """`png` keeps the 8 bits exactly: at 320 x 240 a flow takes 13 kB and is off by 0.026 pixels in
+    the mean, 0.08 at most. `jpeg` is what Simonyan & Zisserman stored: 5.4 kB, 0.028 and 0.9 pixels
+    (benchmarks/flow_storage.py)."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 95
 
 

@@ -121,3 +121,14 @@ def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"clips.h5: cannot be written \(No space left on device\)"):
         write_clips(tmp_path / "clips.h5")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_any_kind_is_whole_or_as_it_was(tmp_path):
+    path = tmp_path / "new" / "page.html"
+    for text in ("first", "second"):
+        with artifacts.whole(path) as temporary:
+            temporary.write_text(text)
+    with pytest.raises(RuntimeError), artifacts.whole(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "second" and list(path.parent.iterdir()) == [path]

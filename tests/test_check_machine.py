@@ -57,3 +57,11 @@ def test_a_configuration_that_is_not_there_is_one_line(run_script, tmp_path):
     done = run_script("check_machine", "--config", tmp_path / "none.yaml", check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "expected a configuration file" in done.stderr
+
+
+def test_a_configuration_that_is_no_yaml_is_told_in_a_line(run_script, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("datasets: {mine")
+    done = run_script("check_machine", "--config", config, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "expected YAML" in done.stderr

@@ -6,6 +6,7 @@ import pytest
 
 from video_lstm.artifacts import Provenance, create, write_arrays
 from video_lstm.errors import UserError
+from video_lstm.evaluation.pages import table_html
 from video_lstm.evaluation.tables import collect_scores, read_scores, table2, write_csv
 
 
@@ -106,3 +107,9 @@ def test_the_same_number_twice_is_refused(artifacts, tmp_path):
     again = finetuned(tmp_path / "again.h5", [0.4], **told("composite", 10))
     with pytest.raises(UserError, match=r"c\.h5.*found"):
         collect_scores([*artifacts["finetuned"], again], [])
+
+
+def test_a_page_keeps_names_of_files_and_spells_out_names_of_models():
+    table = pd.DataFrame({"variant": ["lstm_baseline"], "such as": ["a_walk <1>.avi"]})
+    text = table_html(table)
+    assert ">lstm baseline<" in text and ">a_walk &lt;1&gt;.avi<" in text

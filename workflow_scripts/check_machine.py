@@ -86,7 +86,12 @@ def read_settings(path: Path) -> Settings:
     """The configuration, checked."""
     if not path.is_file():
         raise UserError(f"{path}: expected a configuration file, found none; correct the path")
-    return load_settings(yaml.safe_load(path.read_text()) or {}, str(path))
+    try:
+        found = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        where = " ".join(str(error).split())
+        raise UserError(f"{path}: expected YAML, found {where}; correct it") from error
+    return load_settings(found, str(path))
 
 
 def told(name: str, value: str) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from command_line import CommandLine, run
+from video_lstm.artifacts import whole
 from video_lstm.evaluation.pages import page, table_html
 from video_lstm.settings import Settings
 from video_lstm.video.clips import read_clips
@@ -47,8 +48,8 @@ def main(arguments: Arguments) -> None:
         "<h2>Settings</h2>",
         f"<pre>{html.escape(settings_text(arguments.settings))}</pre>",
     )
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(text)
+    with whole(arguments.output) as temporary:
+        temporary.write_text(text)
 
 
 def data_set(videos: Path, clips: Path) -> dict[str, object]:

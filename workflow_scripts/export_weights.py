@@ -13,7 +13,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from safetensors.numpy import save
+from safetensors.numpy import save_file
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
@@ -50,8 +50,8 @@ def main(arguments: Arguments) -> None:
         weights = {name: np.asarray(value) for name, value in arrays.items()}
         told = ("schema", "model", "classifier", "identity", "settings")
         metadata = {name: str(file.attrs[name]) for name in told if name in file.attrs}
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_bytes(save(weights, metadata))
+    with artifacts.whole(arguments.output) as temporary:
+        save_file(weights, temporary, metadata)
     values = sum(value.size for value in weights.values())
     logger.info("%d tensors, %d values: %s", len(weights), values, arguments.output)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from command_line import CommandLine, run
+from video_lstm.artifacts import whole
 from video_lstm.evaluation.pages import page, table_html
 
 
@@ -26,8 +27,8 @@ class Arguments(CommandLine):
 def main(arguments: Arguments) -> None:
     """Read, render and write."""
     text = page(arguments.title, table_html(pd.read_csv(arguments.table)))
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(text)
+    with whole(arguments.output) as temporary:
+        temporary.write_text(text)
 
 
 if __name__ == "__main__":

@@ -84,12 +84,12 @@ class Provenance:
 
 
 @contextlib.contextmanager
-def create(path: Path, schema: str, provenance: Provenance) -> Iterator[h5py.File]:
-    """Write an artifact: whole under its own name, or not at all.
+def whole(path: Path) -> Iterator[Path]:
+    """Write a file of any kind: whole under its own name, or not at all.
 
     Yields:
-        The open file, its provenance already in its attributes. When the block ends well the file
-        is checked against its schema, flushed and renamed into place; otherwise it is removed.
+        A name beside it to write to. When the block ends well the file is flushed and renamed into
+        place; otherwise it is removed.
 
     Raises:
         UserError: the folder cannot be written or the disk is full.
@@ -99,12 +99,7 @@ def create(path: Path, schema: str, provenance: Provenance) -> Iterator[h5py.Fil
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(temporary, "w", libver="v110") as file:
-            file.attrs.update(provenance.attributes(schema))
-            yield file
-            missing = SCHEMAS[schema][1] - set(file)
-            if missing:
-                raise ValueError(f"{path}: a '{schema}' artifact lacks {sorted(missing)}")
+        yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
@@ -115,6 +110,25 @@ def create(path: Path, schema: str, provenance: Provenance) -> Iterator[h5py.Fil
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def create(path: Path, schema: str, provenance: Provenance) -> Iterator[h5py.File]:
+    """Write an artifact, `whole`.
+
+    Yields:
+        The open file, its provenance already in its attributes. When the block ends well the file
+        is checked against its schema.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full.
+    """
+    with whole(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+        file.attrs.update(provenance.attributes(schema))
+        yield file
+        missing = SCHEMAS[schema][1] - set(file)
+        if missing:
+            raise ValueError(f"{path}: a '{schema}' artifact lacks {sorted(missing)}")
 
 
 @contextlib.contextmanager

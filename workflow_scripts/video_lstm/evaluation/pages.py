@@ -21,6 +21,8 @@ _MORE = re.compile(r"(^|_)(mean|published|gain|ssim)$")
 _LESS = re.compile(r"(cross_entropy|squared_error|(^|_)mse)$")
 # Parts that one cell shows together, or that the CSV alone has.
 _BESIDE = re.compile(r"(^|_)(std|verified)$")
+# Whose entries are words, not names of files or of a user's.
+_NAMES = ("variant", "rule")
 
 
 def page(title: str, *parts: str) -> str:
@@ -60,10 +62,12 @@ def table_html(table: pd.DataFrame, decimals: int = 1) -> str:
     for index, row in table.iterrows():
         cells = []
         for name in shown:
-            text = _number(row[name], decimals)
+            text = _shown(row[name], decimals)
+            if name in _NAMES:
+                text = text.replace("_", " ")
             deviation = row.get(re.sub(r"mean$", "std", name)) if name.endswith("mean") else None
             if text and deviation is not None and not pd.isna(deviation):
-                text += f" ± {_number(deviation, decimals)}"
+                text += f" ± {_shown(deviation, decimals)}"
             kind = "best" if index in winners[name] else kinds[name]
             cells.append(f'<td class="{kind}">{html.escape(text)}</td>')
         rows.append(f"<tr>{''.join(cells)}</tr>")
@@ -75,9 +79,9 @@ def _heading(name: str) -> str:
     return re.sub(r" (published)$", r"<br>\1", re.sub(r" mean$", "<br>measured", words))
 
 
-def _number(value: object, decimals: int) -> str:
+def _shown(value: object, decimals: int) -> str:
     if isinstance(value, str):
-        return value.replace("_", " ")
+        return value
     if pd.isna(value):
         return ""
     number = float(value)

@@ -1,6 +1,5 @@
 """The numbers of a run as tables: `scores.csv`, one line a number, and what is made of it."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -8,7 +7,7 @@ from typing import get_args
 import h5py
 import pandas as pd
 
-from video_lstm.artifacts import open_artifact
+from video_lstm.artifacts import open_artifact, whole
 from video_lstm.errors import UserError
 from video_lstm.settings import Stream, Variant
 
@@ -95,11 +94,8 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
 
 def write_csv(table: pd.DataFrame, path: Path, decimals: int) -> None:
     """Write a table, the same bytes for the same numbers; whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    table.to_csv(temporary, index=False, float_format=f"%.{decimals}f", lineterminator="\n")
-    temporary.replace(path)
+    with whole(path) as temporary:
+        table.to_csv(temporary, index=False, float_format=f"%.{decimals}f", lineterminator="\n")
 
 
 def read_scores(path: Path) -> pd.DataFrame:

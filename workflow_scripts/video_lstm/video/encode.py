@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from video_lstm.artifacts import whole
 from video_lstm.errors import UserError
 from video_lstm.video.program import ffmpeg_program
 
@@ -84,12 +85,15 @@ def write_film(path: Path, frames: NDArray[np.uint8], rate: float) -> None:
             f"{path}: expected a film's name to end in {', '.join(kinds)}, found "
             f"'{path.suffix}'; give it another name"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":
         first, *others = map(Image.fromarray, frames)
         duration = 10 * max(round(100 / rate), 1)
-        first.save(path, save_all=True, append_images=others, duration=duration, loop=0)
+        with whole(path) as temporary:
+            first.save(
+                temporary, "GIF", save_all=True, append_images=others, duration=duration, loop=0
+            )
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames.shape[1:3]
     # 4:2:0 has even sides.
     even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")

@@ -140,9 +140,9 @@ def listing(root):
     digest = hashlib.sha256()
     for folder, folders, files in os.walk(root):
         folders.sort()
+        place = os.path.relpath(folder, root)
         for name in sorted(files):
-            path = os.path.join(folder, name)
-            status = os.lstat(path)
-            line = (os.path.relpath(path, root), status.st_size, status.st_mtime_ns)
+            status = os.lstat(os.path.join(folder, name))
+            line = (place, name, status.st_size, status.st_mtime_ns)
             digest.update(repr(line).encode())
     return digest.hexdigest()

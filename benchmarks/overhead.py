@@ -1,0 +1,116 @@
+"""What stands around the work: planning the paper's set-up, and a job that has nothing to do.
+
+Planning: `snakemake -n results/table2.csv --configfile configs/paper.yaml` in a copy of the project
+with a made-up file for each of the 13,320 and 6,766 videos of the official lists and for a pile of
+108,000 (300 hours of 10 seconds). Jobs: `collect_scores` of one file, start to end, and a Python
+that imports torch and ends.
+
+    python benchmarks/overhead.py --lists /of/official/splits --json overhead.json
+
+The lists: `ucf101/trainlist01.txt`, ... and `hmdb51/CLASS_test_split1.txt`, ..., as downloaded.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import projects
+
+from video_lstm.artifacts import Provenance, create
+
+PILE = 108_000
+
+
+def lay_out(folder: Path, lists: Path) -> int:
+    """The data that configs/paper.yaml asks for, all files empty; how many videos there are."""
+    data = folder / "data"
+    names = [
+        f"UCF-101/{line.split()[0]}"
+        for part in ("trainlist01", "testlist01")
+        for line in (lists / "ucf101" / f"{part}.txt").read_text().splitlines()
+        if line.strip()
+    ]
+    for path in (lists / "hmdb51").glob("*_test_split1.txt"):
+        action = path.name.removesuffix("_test_split1.txt")
+        names += [
+            f"hmdb51_org/{action}/{line.split()[0]}"
+            for line in path.read_text().splitlines()
+            if line.strip()
+        ]
+    names += [f"unlabelled/{number // 1000}/{number}.mp4" for number in range(PILE)]
+    others = [f"mnist/{name}" for name in ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte",
+              "train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte")]  # fmt: skip
+    for name in [*names, *others, "vgg16-397923af.pth"]:
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).touch()
+    (data / "ucfTrainTestlist").symlink_to((lists / "ucf101").resolve())
+    (data / "testTrainMulti_7030_splits").symlink_to((lists / "hmdb51").resolve())
+    return len(names)
+
+
+def seconds(command: list[str], folder: Path) -> tuple[float, str]:
+    """Of a command, and what it said."""
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return time.perf_counter() - start, done.stdout
+
+
+def empty_job(folder: Path) -> list[str]:
+    """`collect_scores` of one classifier's accuracy."""
+    given = folder / "finetuned.h5"
+    with create(given, "finetuned", Provenance("benchmark", {}, "0")) as file:
+        told = {"dataset": "a", "stream": "rgb", "split": 1, "variant": "lstm_baseline"}
+        file.attrs.update(told | {"labels": "all", "measure": "accuracy"})
+        file["scores"], file["accuracy"] = np.ones((1, 1, 1)), np.ones(1)
+        file["video"], file["label"] = np.zeros(1, np.int32), np.zeros(1, np.int32)
+        file.create_group("curves")
+    script = projects.ROOT / "workflow_scripts" / "collect_scores.py"
+    return [sys.executable, str(script), "--finetuned", str(given), "--output", "scores.csv",
+            "--log", "log"]  # fmt: skip
+
+
+def main() -> None:
+    """Measure, in turns, and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lists", type=Path, required=True, help="folder of the official lists")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="file to write the rows to")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = projects.copy_code(Path(scratch, "project"))
+        videos = lay_out(folder, arguments.lists)
+        plan = [sys.executable, "-m", "snakemake", "--cores", "2", "-n", "results/table2.csv"]
+        plan += ["--configfile", "configs/paper.yaml"]
+        contenders = {
+            "planning": plan,
+            "job": empty_job(folder),
+            "torch": [sys.executable, "-c", "import torch"],
+        }
+        took: dict[str, list[float]] = {name: [] for name in contenders}
+        for repeat in range(arguments.repeats + 1):
+            for name, command in contenders.items():
+                found, said = seconds(command, folder)
+                if name == "planning":
+                    jobs = sum(projects.counts(said).values())
+                if repeat:  # the first one fills the caches
+                    took[name].append(found)
+    row = {name: statistics.median(values) for name, values in took.items()}
+    row |= {"videos": videos, "jobs": jobs, "job_beyond_torch": row["job"] - row["torch"]}
+    for name, value in row.items():
+        print(f"{name:18}{value:10.2f}" if isinstance(value, float) else f"{name:18}{value:10}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(row, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,14 +1,17 @@
 """What the rules share: the settings, the scripts and how both get onto a command line."""
 
+import contextlib
 import fcntl
 import functools
 import hashlib
 import os
 import shlex
 import shutil
+import signal
 import sys
 from pathlib import Path
 
+import psutil
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
@@ -80,6 +83,19 @@ onstart:
     LOCK.truncate(0)
     LOCK.write(str(os.getpid()))
     LOCK.flush()
+    previous = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *told: (previous(*told), stop_scripts()))
+
+
+def stop_scripts():
+    """Tell the scripts that run here to stop: they keep a checkpoint and leave.
+
+    By itself Snakemake starts no job after SIGTERM, but waits for those that run, for days.
+    """
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if any(word.startswith(f"{SCRIPTS}/") for word in child.cmdline()[1:]):
+                child.terminate()
 
 
 def code(script):

@@ -67,7 +67,9 @@ def kill_run(command, folder, draw, jobs):
             run.kill()
         else:
             os.killpg(run.pid, signal.SIGKILL)
-    return run.pid, kind, sorted(at_work.values())
+    names = sorted(at_work.values())
+    print(f"job {number} and {wait:.1f} s: {kind}, at {', '.join(names) or 'no script'}")
+    return (run.pid, kind, names) if run.returncode else None
 
 
 def wait_for_orphans(sessions):

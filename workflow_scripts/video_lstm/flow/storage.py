@@ -154,6 +154,7 @@ class PartialFlow:
                 block += self._file.read(size)
                 if len(block) >= _BLOCK:
                     written = _put(encoded, written, block)
+                    file.flush()
             self._file.seek(_CLIP_END.size, os.SEEK_CUR)
         _put(encoded, written, block)
 

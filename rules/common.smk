@@ -36,6 +36,13 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+for folder in (os.getcwd(), os.path.abspath("results")):
+    if os.path.exists(folder) and not os.access(folder, os.W_OK):
+        raise WorkflowError(
+            f"{folder}: expected a folder to write to, found one that is read-only here; make it "
+            "writable, or use --directory for a place of your own"
+        )
+
 # A GPU is a resource that jobs queue for; without one they run side by side on the cores.
 GPU = int(
     settings.device == "cuda"

@@ -69,11 +69,10 @@ def clips(tmp_path_factory, run_script):
 FRAMES = ("--frames", 8)
 STAGES = {
     "render_demo": (20_000, ("--demo", SMALL)),
-    "render_moving_mnist": (20_000, (*FRAMES, "--mnist", '{"size": 32, "digit_size": 14, "test_sequences": 300}')),
     "cut_patches": (60_000, (*FRAMES, "--patches", '{"train_sequences": 99, "test_sequences": 9}')),
     "extract_flow": (20_000, ("--flow", '{"height": 96, "width": 128}')),
-    "extract_percepts": (20_000, ("--percepts", '{"height": 64, "width": 64, "crop": 64, "batch": 4,'
-                                  ' "backend": "torch"}')),
+    "extract_percepts": (20_000, ("--percepts", '{"height": 64, "width": 64, "crop": 64,'
+                                  ' "batch": 4, "backend": "torch"}')),
     "pretrain": (60_000, ("--variant", "composite", "--source", "mnist", "--model",
                           '{"units": 32, "input_frames": 4, "future_frames": 4, "training":'
                           ' {"steps": 3, "batch": 4, "checkpoint_seconds": 0.0001}}')),
@@ -189,7 +188,7 @@ def test_snakemake_told_to_stop_lets_training_keep_a_checkpoint_and_leaves(check
     """SIGTERM to Snakemake alone; the second run goes on from there."""
     project = copy(checkout, tmp_path / "project")
     target = "results/pretrain/mnist/pixels/composite.h5"
-    steps = "{mnist: {training: {steps: 4000, checkpoint_seconds: 0.1}}}"
+    steps = "{mnist: {training: {steps: 1500, checkpoint_seconds: 0.1}}}"
     command = [sys.executable, "-m", "snakemake", "--cores", "2", target]
     command += ["--configfile", CONFIG, "--config", f"pretraining={steps}"]
     with subprocess.Popen(

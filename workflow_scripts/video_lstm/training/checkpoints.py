@@ -6,6 +6,7 @@ for bit on a CPU, as one that was never interrupted.
 
 import json
 import logging
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -78,7 +79,8 @@ def save_checkpoint(
         try:
             save_file(tensors, temporary, header)
         except SafetensorError as error:
-            raise OSError(error) from error
+            told = re.search(r"\(os error (\d+)\)", str(error))
+            raise OSError(*((int(told[1]), str(error)) if told else (str(error),))) from error
 
 
 def load_checkpoint(

@@ -15,6 +15,7 @@ import h5py
 import pytest
 import torch
 from faults import scripts
+from made_videos import X264, make
 from projects import CONFIG, ROOT, copy, snakemake
 
 import command_line
@@ -36,10 +37,10 @@ def as_root(*command):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of 4 MB of its own."""
+    """A disk of 8 MB of its own."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    as_root("mount", "-t", "tmpfs", "-o", f"size=4m,uid={os.geteuid()}", "none", folder)
+    as_root("mount", "-t", "tmpfs", "-o", f"size=8m,uid={os.geteuid()}", "none", folder)
     yield folder
     as_root("umount", "--lazy", folder)
 
@@ -73,7 +74,8 @@ STAGES = {
     "extract_flow": (20_000, ("--flow", '{"height": 96, "width": 128}')),
     "extract_percepts": (20_000, ("--percepts", '{"height": 64, "width": 64, "crop": 64,'
                                   ' "batch": 4, "backend": "torch"}')),
-    "pretrain": (60_000, ("--variant", "composite", "--source", "mnist", "--model",
+    "pretrain": (60_000, ("--variant", "composite", "--source", "mnist", "--mnist",
+                          '{"size": 32, "digit_size": 14}', "--model",
                           '{"units": 32, "input_frames": 4, "future_frames": 4, "training":'
                           ' {"steps": 3, "batch": 4, "checkpoint_seconds": 0.0001}}')),
 }  # fmt: skip
@@ -108,6 +110,23 @@ def test_a_full_disk_is_told_and_with_room_the_same_command_succeeds(
     run_script(stage, *options)
     assert output.is_dir() if stage == "render_demo" else h5py.is_hdf5(output)
     assert not list(disk.rglob(".*.tmp")) and not list(disk.rglob(".*.partial"))
+
+
+def test_a_full_disk_is_no_reason_to_leave_a_video_out(disk, tmp_path, run_script):
+    """The reader refuses it, and there is no room for the copy that would be read instead."""
+    parts = [make(tmp_path / f"{size}.ts", X264, 1, size) for size in ("160x120", "96x80")]
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/good.ts").write_bytes(parts[0].read_bytes())
+    (tmp_path / "root/changing.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    source = f'{{"kind": "unlabelled", "root": "{tmp_path / "root"}"}}'
+    options = ("--source", source, "--transcoded", disk / "copies", "--output", tmp_path / "v.h5")
+    fill(disk / "fill", 4096)
+    done = run_script("index_videos", *options, check=False)
+    assert done.returncode == 1 and not (tmp_path / "v.h5").exists()
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(f"index_videos: {disk}/copies/") and "(No space left on device)" in line
+    (disk / "fill").unlink()
+    assert "2 of 2 videos can be used" in run_script("index_videos", *options).stderr
 
 
 def test_a_folder_that_is_read_only_is_named(disk, checkout, tmp_path, run_script):
@@ -148,8 +167,8 @@ def limited(script, *options):
         ("extract_percepts", ("--percepts.batch", 10**6), "percepts.batch (now 1000000)"),  # NumPy
         (
             "extract_flow",  # OpenCV
-            ("--flow", '{"height": 60000, "width": 60000, "batch": 2}'),
-            "flow.batch (now 2) or flow.height (now 60000) or flow.width (now 60000)",
+            ("--flow", '{"height": 200000, "width": 200000, "batch": 2}'),
+            "flow.batch (now 2) or flow.height (now 200000) or flow.width (now 200000)",
         ),
     ],
 )
@@ -188,7 +207,7 @@ def test_snakemake_told_to_stop_lets_training_keep_a_checkpoint_and_leaves(check
     """SIGTERM to Snakemake alone; the second run goes on from there."""
     project = copy(checkout, tmp_path / "project")
     target = "results/pretrain/mnist/pixels/composite.h5"
-    steps = "{mnist: {training: {steps: 1500, checkpoint_seconds: 0.1}}}"
+    steps = "{mnist: {training: {steps: 400, checkpoint_seconds: 0.1}}}"
     command = [sys.executable, "-m", "snakemake", "--cores", "2", target]
     command += ["--configfile", CONFIG, "--config", f"pretraining={steps}"]
     with subprocess.Popen(

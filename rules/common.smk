@@ -1,14 +1,17 @@
 """What the rules share: the settings, the scripts and how both get onto a command line."""
 
+import contextlib
 import fcntl
 import functools
 import hashlib
 import os
 import shlex
 import shutil
+import signal
 import sys
 from pathlib import Path
 
+import psutil
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
@@ -32,6 +35,13 @@ try:
     )
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+for folder in (os.getcwd(), os.path.abspath("results")):
+    if os.path.exists(folder) and not os.access(folder, os.W_OK):
+        raise WorkflowError(
+            f"{folder}: expected a folder to write to, found one that is read-only here; make it "
+            "writable, or use --directory for a place of your own"
+        )
 
 # A GPU is a resource that jobs queue for; without one they run side by side on the cores.
 GPU = int(
@@ -80,6 +90,19 @@ onstart:
     LOCK.truncate(0)
     LOCK.write(str(os.getpid()))
     LOCK.flush()
+    previous = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *told: (previous(*told), stop_scripts()))
+
+
+def stop_scripts():
+    """Tell the scripts that run here to stop: they keep a checkpoint and leave.
+
+    By itself Snakemake starts no job after SIGTERM, but waits for those that run, for days.
+    """
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if any(word.startswith(f"{SCRIPTS}/") for word in child.cmdline()[1:]):
+                child.terminate()
 
 
 def code(script):

@@ -113,14 +113,41 @@ def test_a_memory_map_is_the_data_set(tmp_path):
         artifacts.map_dataset(path, "packed")
 
 
-def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
+def test_a_signal_waits_for_a_flush_or_the_end(tmp_path):
+    """A handler that raised while HDF5 writes would leave it halfway."""
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match=r"clips.h5: cannot be written \(No space left on device\)"):
-        write_clips(tmp_path / "clips.h5")
-    assert not list(tmp_path.iterdir())
+    def told(number, frame):
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGTERM, told)
+    try:
+        for name, flushes in (("a.h5", True), ("b.h5", False)):
+            with (
+                pytest.raises(InterruptedError),
+                artifacts.create(tmp_path / name, "clips", HOW) as f,
+            ):
+                for member in ("video", "first", "frames", "label"):
+                    f[member] = np.arange(5)
+                os.kill(os.getpid(), signal.SIGTERM)
+                if flushes:
+                    f.flush()
+                    raise AssertionError
+        assert signal.getsignal(signal.SIGTERM) is told
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["b.h5"]
+
+
+def test_what_dead_writers_left_is_removed_and_what_the_living_write_is_kept(tmp_path):
+    path = tmp_path / "clips.h5"
+    with subprocess.Popen(["sleep", "60"]) as living:
+        names = {}
+        for process in (living.pid, 4_999_999):  # the second is beyond all numbers of processes
+            names[process] = artifacts.beside(path).name.replace(str(os.getpid()), str(process))
+            (tmp_path / names[process]).write_text("half")
+        write_clips(path)
+        living.kill()
+    assert {entry.name for entry in tmp_path.iterdir()} == {"clips.h5", names[living.pid]}
 
 
 def test_a_file_of_any_kind_is_whole_or_as_it_was(tmp_path):

@@ -116,7 +116,7 @@ NOTHING: set[str] = set()
 EVERYTHING = {"render_demo", "fuse_streams", *DIGITS, *DIGITS_TEST, *TABLES, *FIGURES}
 
 MODULES = {
-    **dict.fromkeys(("artifacts", "code", "errors", "progress"), EVERYTHING),
+    **dict.fromkeys(("artifacts", "code", "errors", "interruption", "progress"), EVERYTHING),
     **dict.fromkeys(("device", "gpus"), DEVICE),
     # Settings reach a stage as values.
     **dict.fromkeys(("settings", "configuration", "doctor"), NOTHING),

@@ -9,8 +9,10 @@ are the model's fields; a section of the settings is one option that takes JSON
 import argparse
 import json
 import logging
+import re
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from inspect import cleandoc
 from pathlib import Path
@@ -77,20 +79,58 @@ def run(main: Callable[[Arguments], None], model: type[Arguments]) -> None:
     Exits with 0, with 1 after an error, with 2 for wrong arguments, with 143 after SIGTERM.
     """
     arguments = parse(model)
-    _set_up_log(arguments.log)
     signal.signal(signal.SIGTERM, _terminate)
     try:
+        _set_up_log(arguments.log)
         main(arguments)
-    except (UserError, MemoryError) as error:
-        line = str(error) or "out of memory; lower the batch size, or give the job more memory"
-        _fail(line, arguments.log, 1)
+    except UserError as error:
+        _fail(str(error), arguments.log, 1)
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on from here", arguments.log, 130)
     except Terminated:
         _fail("told to stop (SIGTERM); the same command goes on from here", arguments.log, 143)
     except Exception as error:
+        if _is_out_of_memory(error):
+            _fail(_out_of_memory(error, arguments), arguments.log, 1)
         where = f"; the traceback is in {arguments.log}" if arguments.log else ""
         _fail(f"unexpected {type(error).__name__}: {error}{where}", arguments.log, 1)
+
+
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|not enough memory|can(no|')t allocate memory|insufficient memory|bad_alloc"
+    r"|failed to allocate memory|ALLOC_FAILED|can't start new thread",
+    re.IGNORECASE,
+)
+"""What torch, CUDA, OpenCV, ONNX Runtime and the system say, each in its own words."""
+_TAKES_MEMORY = ("batch", "units", "channels", "train_sequences", "test_sequences", "height",
+                 "width", "size", "crop", "frames")  # fmt: skip
+"""Settings that memory grows with, the most first."""
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None
+
+
+def _out_of_memory(error: Exception, arguments: CommandLine) -> str:
+    """A line that names the settings to lower."""
+    found: dict[str, Any] = {}
+
+    def look(prefix: str, section: BaseModel) -> None:
+        for key in type(section).model_fields:
+            value = getattr(section, key)
+            if isinstance(value, Section):
+                look(f"{prefix}{key}.", value)
+            elif key in _TAKES_MEMORY:
+                found[f"{prefix}{key}"] = value
+
+    look("", arguments)
+    by_weight = sorted(found, key=lambda name: _TAKES_MEMORY.index(name.rsplit(".", 1)[-1]))
+    lower = " or ".join(f"{name} (now {found[name]})" for name in by_weight[:3])
+    reason = textwrap.shorten((str(error).splitlines() or [""])[0], 160, placeholder=" ...")
+    return (
+        f"out of memory{f' ({reason})' if reason else ''}; "
+        f"{f'lower {lower}, or ' if lower else ''}give the job more memory"
+    )
 
 
 def parse(model: type[Arguments], argv: list[str] | None = None) -> Arguments:
@@ -174,11 +214,13 @@ def _set_up_log(log: Path | None) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     handlers[0].setFormatter(logging.Formatter(f"{Path(sys.argv[0]).stem}: %(message)s"))
     if log:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log))
+        with artifacts.writing(log):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(logging.FileHandler(log))
         handlers[1].setFormatter(form)
     logger.handlers, logger.propagate = handlers, False
     logger.setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a full disk is told by what cannot be kept, not by its log
 
 
 def _terminate(number: int, frame: Any) -> None:

@@ -188,10 +188,8 @@ def builder(
 
 def keep(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Keep what a draw made, whole or not at all, for a killed job to go on after it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, **arrays)
-    temporary.replace(path)
+    with artifacts.whole(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 if __name__ == "__main__":

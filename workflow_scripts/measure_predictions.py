@@ -48,14 +48,13 @@ def main(arguments: Arguments) -> None:
     )
     model, info = load_pretrained(arguments.pretrained)
     model.to(device).eval()
-    with (
-        open_test_set(arguments.test) as test,
-        artifacts.create(arguments.output, "predictions", provenance) as file,
-    ):
+    with open_test_set(arguments.test) as test:
         check(test, model, info, arguments)
         errors = evaluate(
             model, test.batches(arguments.batch, device), test.constant(device), test.pictures
         )
+        shown = samples(test, model, test.spread(_SAMPLES, device))
+    with artifacts.create(arguments.output, "predictions", provenance) as file:
         artifacts.write_arrays(file, "errors", errors)
         file.attrs.update(
             variant=info.arguments["variant"],
@@ -63,8 +62,7 @@ def main(arguments: Arguments) -> None:
             test=arguments.test.stem,
             **means(errors),
         )
-        shown = test.spread(_SAMPLES, device)
-        artifacts.write_arrays(file, "samples", samples(test, model, shown))
+        artifacts.write_arrays(file, "samples", shown)
 
 
 def check(test: TestSet, model: EncoderDecoder, info: PretrainedInfo, arguments: Arguments) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 
 from command_line import CommandLine, run
+from video_lstm.artifacts import beside, writing
 from video_lstm.demo.actions import ACTIONS
 from video_lstm.demo.videos import render_labelled, render_pile
 from video_lstm.errors import UserError
@@ -37,28 +38,33 @@ def main(arguments: Arguments) -> None:
         raise UserError(
             f"{output}: expected no such folder yet, found files in it; remove it first"
         )
-    part = output.with_name(f".{output.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
     actions = list(ACTIONS) if demo.actions is None else demo.actions
     progress = Progress(len(actions) * demo.videos_per_class + demo.pile_videos, "videos")
-    render_labelled(
-        part / "labelled",
-        actions=actions,
-        videos_per_class=demo.videos_per_class,
-        seconds=demo.seconds,
-        seed=arguments.seed,
-        workers=arguments.threads,
-        progress=progress.update,
-    )
-    render_pile(
-        part / "unlabelled",
-        videos=demo.pile_videos,
-        seconds=demo.pile_seconds,
-        seed=arguments.seed,
-        workers=arguments.threads,
-        progress=progress.update,
-    )
-    part.replace(output)
+    with writing(output):
+        part = beside(output)
+        try:
+            render_labelled(
+                part / "labelled",
+                actions=actions,
+                videos_per_class=demo.videos_per_class,
+                seconds=demo.seconds,
+                seed=arguments.seed,
+                workers=arguments.threads,
+                progress=progress.update,
+            )
+            render_pile(
+                part / "unlabelled",
+                videos=demo.pile_videos,
+                seconds=demo.pile_seconds,
+                seed=arguments.seed,
+                workers=arguments.threads,
+                progress=progress.update,
+            )
+            # The orphan of a killed run may have been faster.
+            shutil.rmtree(output, ignore_errors=True)
+            part.replace(output)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 if __name__ == "__main__":

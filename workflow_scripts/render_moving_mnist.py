@@ -60,6 +60,7 @@ def main(arguments: Arguments) -> None:
         for block in blocks:
             dataset[done : done + len(block)] = block
             done += len(block)
+            file.flush()
             progress.update(len(block))
         stream = MovingMNIST(train, settings, frames, arguments.seed)
         file["mean_frame"] = 255 * mean_frame(stream).reshape(shape[1:])

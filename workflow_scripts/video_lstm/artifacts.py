@@ -8,11 +8,16 @@ and no host in an artifact: the same run gives the same bytes.
 """
 
 import contextlib
+import errno
 import hashlib
+import io
 import json
 import os
+import re
+import shutil
+import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +27,7 @@ import h5py
 import numpy as np
 
 from video_lstm.errors import UserError
+from video_lstm.interruption import deferred_signals
 
 SCHEMAS: dict[str, tuple[int, frozenset[str]]] = {
     # name: (version, data sets and groups that are always there)
@@ -40,6 +46,7 @@ SCHEMAS: dict[str, tuple[int, frozenset[str]]] = {
 }  # fmt: skip
 """Schemas by name. A change of what a data set means raises the version."""
 
+_HOST = socket.gethostname()
 _VERSIONS = ("numpy", "h5py", "torch", "opencv-contrib-python-headless", "av", "onnxruntime")
 
 
@@ -84,6 +91,41 @@ class Provenance:
 
 
 @contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an error of the block's writing into a line that names the file.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise
+        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+        raise UserError(
+            f"{path}: cannot be written ({reason}); free space or choose another place"
+        ) from error
+
+
+def beside(path: Path) -> Path:
+    """A name beside a file or folder to write it under, this process's own.
+
+    The orphan of a killed run may still be writing its own. What those have left under such names
+    that live no more is removed, and the folder is made if need be.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = re.compile(rf"\.{re.escape(path.name)}\.{re.escape(_HOST)}\.(\d+)\.tmp")
+    for left in path.parent.iterdir():
+        found = name.fullmatch(left.name)
+        if found and (int(found[1]) == os.getpid() or not Path("/proc", found[1]).exists()):
+            remove = shutil.rmtree if left.is_dir() else os.unlink
+            with contextlib.suppress(FileNotFoundError):
+                remove(left)
+    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.tmp")
+
+
+@contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Write a file of any kind: whole under its own name, or not at all.
 
@@ -95,21 +137,60 @@ def whole(path: Path) -> Iterator[Path]:
         UserError: the folder cannot be written or the disk is full.
     """
     path = Path(path)
-    # Unique to the process: the orphan of a killed run may still be writing its own.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0]
-        raise UserError(
-            f"{path}: cannot be written ({reason}); free space or choose another place"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        temporary = beside(path)
+        try:
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_fully(write: Callable[[memoryview], int], data: bytes | memoryview) -> None:
+    """Write all of it by the `write` of a file without a buffer, which may take a part only."""
+    rest = memoryview(data).cast("B")
+    while len(rest):
+        rest = rest[write(rest) :]
+
+
+class _Sink(io.FileIO):
+    """A file for HDF5 to write to, which keeps the first error for `create` to raise.
+
+    HDF5 must not hear of it: told of a full disk, it crashes as it closes what it has open. What
+    comes after the first error is dropped; the file is not kept.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        if not self.error:
+            try:
+                write_fully(super().write, view)
+            except OSError as error:
+                self.error = error
+        return view.nbytes
+
+
+class _StoppedError(Exception):
+    """A signal waits for the block of `create` to end."""
+
+
+class _Artifact(h5py.File):
+    """A file that is written by way of a sink; `flush` ends the block where more is of no use."""
+
+    def __init__(self, sink: _Sink, noted: list[int]) -> None:
+        super().__init__(sink, "w", libver="v110")
+        self._sink, self._noted = sink, noted
+
+    def flush(self) -> None:
+        super().flush()
+        if self._sink.error:
+            raise self._sink.error
+        if self._noted:
+            raise _StoppedError
 
 
 @contextlib.contextmanager
@@ -117,18 +198,30 @@ def create(path: Path, schema: str, provenance: Provenance) -> Iterator[h5py.Fil
     """Write an artifact, `whole`.
 
     Yields:
-        The open file, its provenance already in its attributes. When the block ends well the file
-        is checked against its schema.
+        The open file, its provenance already in its attributes. A full disk and a signal end the
+        block when it calls the file's `flush`, or after it: where it works for long it should.
+        When it ends well the file is checked against its schema.
 
     Raises:
         UserError: the folder cannot be written or the disk is full.
     """
-    with whole(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
-        file.attrs.update(provenance.attributes(schema))
-        yield file
-        missing = SCHEMAS[schema][1] - set(file)
-        if missing:
-            raise ValueError(f"{path}: a '{schema}' artifact lacks {sorted(missing)}")
+    # No handler may raise in the sink, where HDF5 is at work.
+    with (
+        deferred_signals() as noted,
+        contextlib.suppress(_StoppedError),
+        whole(path) as temporary,
+        _Sink(temporary, "w+") as sink,
+    ):
+        try:
+            with _Artifact(sink, noted) as file:
+                file.attrs.update(provenance.attributes(schema))
+                yield file
+                missing = SCHEMAS[schema][1] - set(file)
+                if missing:
+                    raise ValueError(f"{path}: a '{schema}' artifact lacks {sorted(missing)}")
+        finally:
+            if sink.error:
+                raise sink.error
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from video_lstm.artifacts import whole
 from video_lstm.settings import Variant
 from video_lstm.video.encode import write_film
 
@@ -50,9 +51,10 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
     """Write a figure to every path, in the format of its suffix."""
     with matplotlib.rc_context(_STYLE):
         for path in paths:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            dated = {"metadata": {"Date": None}} if Path(path).suffix == ".svg" else {}
-            figure.savefig(path, bbox_inches="tight", **dated)
+            kind = Path(path).suffix.removeprefix(".")
+            dated = {"metadata": {"Date": None}} if kind == "svg" else {}
+            with whole(path) as temporary:
+                figure.savefig(temporary, format=kind, bbox_inches="tight", **dated)
 
 
 def strip(frames: np.ndarray) -> np.ndarray:

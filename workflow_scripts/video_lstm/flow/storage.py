@@ -99,13 +99,14 @@ class PartialFlow:
         """Bytes of each image of each whole clip."""
         self._open_clip: list[int] = []
         self._checksum = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._head = identity.encode() + b"\n"
-        self._file = _open_alone(path)
+        with artifacts.writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = _open_alone(path)
         if self._file.read(len(self._head)) != self._head:
             self._file.seek(0)
             self._file.truncate()
-            self._file.write(self._head)
+            self._write(self._head)
         end = self._scan()
         self._file.seek(end)
         self._file.truncate()
@@ -118,14 +119,13 @@ class PartialFlow:
     def append(self, images: Iterable[bytes]) -> None:
         """Add images to the clip that is being written."""
         for image in images:
-            self._file.write(_LENGTH.pack(len(image)) + image)
+            self._write(_LENGTH.pack(len(image)) + image)
             self._checksum = zlib.crc32(image, self._checksum)
             self._open_clip.append(len(image))
 
     def end_clip(self) -> None:
         """Say that the clip is whole."""
-        self._file.write(_CLIP_END.pack(0, len(self._open_clip), self._checksum))
-        self._file.flush()
+        self._write(_CLIP_END.pack(0, len(self._open_clip), self._checksum))
         self.lengths.append(self._open_clip)
         self._open_clip, self._checksum = [], 0
 
@@ -154,6 +154,7 @@ class PartialFlow:
                 block += self._file.read(size)
                 if len(block) >= _BLOCK:
                     written = _put(encoded, written, block)
+                    file.flush()
             self._file.seek(_CLIP_END.size, os.SEEK_CUR)
         _put(encoded, written, block)
 
@@ -162,6 +163,10 @@ class PartialFlow:
         self._file.close()
         if remove:
             self.path.unlink()
+
+    def _write(self, data: bytes) -> None:
+        with artifacts.writing(self.path):
+            artifacts.write_fully(self._file.write, data)
 
     def _scan(self) -> int:
         """Find the sound clips; returns where they end."""
@@ -185,7 +190,7 @@ class PartialFlow:
 def _open_alone(path: Path) -> BinaryIO:
     """Open for reading and writing, created if need be, once no other process has it open so."""
     while True:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

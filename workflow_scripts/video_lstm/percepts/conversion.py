@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import shutil
-import tempfile
 import warnings
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import onnxruntime
 import torch
 
-from video_lstm.artifacts import identity
+from video_lstm.artifacts import beside, identity, writing
 from video_lstm.code import code_hash
 from video_lstm.percepts.layer import PerceptNetwork
 from video_lstm.percepts.networks import build_network, weights_path
@@ -44,17 +43,18 @@ def open_session(
     kept = folder / conversion_key(settings)
     if not kept.is_dir():
         logger.info("converting %s for ONNX Runtime (once)", settings.network)
-        folder.mkdir(parents=True, exist_ok=True)
-        begun = Path(tempfile.mkdtemp(prefix=".conversion-", dir=folder))
-        try:
-            convert(build_network(settings), settings.crop, begun / "network.onnx")
-            begun.chmod(0o755)
-            begun.rename(kept)
-        except OSError:
-            if not kept.is_dir():  # else another job was first, with the same outcome
-                raise
-        finally:
-            shutil.rmtree(begun, ignore_errors=True)
+        network = build_network(settings)
+        with writing(kept):
+            begun = beside(kept)
+            begun.mkdir()
+            try:
+                convert(network, settings.crop, begun / "network.onnx")
+                begun.rename(kept)
+            except OSError:
+                if not kept.is_dir():  # else another job was first, with the same outcome
+                    raise
+            finally:
+                shutil.rmtree(begun, ignore_errors=True)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # Threads that wait for work would otherwise take time from those that decode.

@@ -139,6 +139,7 @@ def write_percepts(
     for block in rows:
         percepts[first : first + len(block)] = block
         first += len(block)
+        file.flush()
 
 
 def _batches(

@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from video_lstm import artifacts
+
 
 class PartialRows:
     """A growing file of float16 rows, in blocks that tell whether they are whole.
@@ -31,15 +33,21 @@ class PartialRows:
         self._folder, self._key, self._dim = folder, key, dim
         self._sizes = sizes
         self.blocks = 0
-        folder.mkdir(parents=True, exist_ok=True)
+        with artifacts.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         left = list(folder.glob(f"{key}.*.rows"))
         self._path = folder / f"{key}.{os.getpid()}-{os.urandom(4).hex()}.rows"
-        self._file = self._path.open("w+b", buffering=0)
+        with artifacts.writing(self._path):
+            self._file = self._path.open("w+b", buffering=0)
         longest = max(left, key=_length, default=None)
         if longest is not None and longest.exists():
-            with longest.open("rb") as file:
-                for rows in self._read(file, len(self._sizes)):
-                    self.append(rows)
+            try:
+                with longest.open("rb") as file:
+                    for rows in self._read(file, len(self._sizes)):
+                        self.append(rows)
+            except BaseException:  # no second copy is left where there is no room for one
+                self.remove()
+                raise
         for path in left:
             path.unlink(missing_ok=True)
 
@@ -49,13 +57,16 @@ class PartialRows:
         return sum(self._sizes[: self.blocks])
 
     def append(self, rows: np.ndarray) -> None:
-        """Add the next block: (its size, dim) float16."""
+        """Add the next block: (its size, dim) float16.
+
+        Raises:
+            UserError: the disk is full.
+        """
         if rows.shape != (self._sizes[self.blocks], self._dim) or rows.dtype != np.float16:
             raise ValueError(f"not the next block: {rows.shape} {rows.dtype}")
         data = np.ascontiguousarray(rows).tobytes()
-        record = memoryview(data + zlib.crc32(data).to_bytes(4, "little"))
-        while record:
-            record = record[self._file.write(record) :]
+        with artifacts.writing(self._path):
+            artifacts.write_fully(self._file.write, data + zlib.crc32(data).to_bytes(4, "little"))
         self.blocks += 1
 
     def __iter__(self) -> Iterator[np.ndarray]:

@@ -140,6 +140,7 @@ def cut(
         for patches in _decoded(clips, settings, frames, threads):
             dataset[done : done + len(patches)] = patches
             done += len(patches)
+            file.flush()
             progress.update(len(patches))
             if name == "train":
                 sums += patches.sum((0, 1), dtype=np.int64)

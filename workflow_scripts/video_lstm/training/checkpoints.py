@@ -6,7 +6,7 @@ for bit on a CPU, as one that was never interrupted.
 
 import json
 import logging
-import os
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from video_lstm.errors import UserError
+from video_lstm.artifacts import beside, whole
 from video_lstm.settings import TrainingSettings
 from video_lstm.training.optimizers import Optimizer
 
@@ -75,20 +75,12 @@ def save_checkpoint(
         "state": json.dumps(told),
         "checksum": str(_checksum(tensors)),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, header)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"{path}: the checkpoint cannot be written ({error}); free space or choose another "
-            "folder for checkpoints"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as temporary:
+        try:
+            save_file(tensors, temporary, header)
+        except SafetensorError as error:
+            told = re.search(r"\(os error (\d+)\)", str(error))
+            raise OSError(*((int(told[1]), str(error)) if told else (str(error),))) from error
 
 
 def load_checkpoint(
@@ -131,8 +123,8 @@ def load_checkpoint(
 
 def remove_checkpoint(path: Path) -> None:
     """Remove a checkpoint that is of no use any more, and what killed writers left beside it."""
-    for leftover in [path, *path.parent.glob(f".{path.name}.*.tmp")]:
-        leftover.unlink(missing_ok=True)
+    beside(path)
+    path.unlink(missing_ok=True)
 
 
 def _identity(settings: TrainingSettings) -> str:

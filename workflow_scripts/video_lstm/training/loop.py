@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from video_lstm.errors import UserError
+from video_lstm.interruption import deferred_signals
 from video_lstm.progress import Progress
 from video_lstm.settings import TrainingSettings
 from video_lstm.training import processes
 from video_lstm.training.capture import CapturedStep
 from video_lstm.training.checkpoints import TrainingState, load_checkpoint, save_checkpoint
-from video_lstm.training.interruption import deferred_signals
 from video_lstm.training.optimizers import Optimizer, learning_rate
 from video_lstm.training.throughput import product_rate
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from video_lstm.artifacts import whole
 from video_lstm.errors import UserError
-from video_lstm.video.program import ffmpeg_program
+from video_lstm.video.program import ffmpeg_program, raise_if_full
 
 CODECS: dict[str, tuple[str, dict[str, object]]] = {
     ".mp4": ("mp4", {"vcodec": "libx264", "preset": "veryfast", "crf": 21, "g": 50}),
@@ -37,35 +37,34 @@ def encode(
 
     Raises:
         RuntimeError: the ffmpeg program failed; its own words are in the message.
+        UserError: the folder cannot be written or the disk is full.
     """
     container, options = CODECS[path.suffix]
     width, height = size
-    part = path.with_name(f".{path.name}.part")
     exact = {"fflags": "+bitexact", "flags:v": "+bitexact", "map_metadata": -1, "threads": 1}
-    source = ffmpeg.input(
+    pipe = ffmpeg.input(
         "pipe:", format="rawvideo", pix_fmt="yuv420p", s=f"{width}x{height}", framerate=rate
     )
-    command = source.output(f"file:{part.absolute()}", format=container, **options, **exact)
-    command = command.global_args("-nostdin", "-loglevel", "error").overwrite_output()
-    process = command.run_async(cmd=ffmpeg_program(), pipe_stdin=True, pipe_stderr=True)
-    refused = False
-    try:
-        for frame in frames:
-            process.stdin.write(np.ascontiguousarray(frame).data)
-        process.stdin.close()
-    except BrokenPipeError:
-        refused = True
-    except BaseException:
-        process.kill()
-        process.wait()
-        part.unlink(missing_ok=True)
-        raise
-    said = process.stderr.read().decode(errors="replace").strip()
-    process.stderr.close()
-    if process.wait() != 0 or refused:
-        part.unlink(missing_ok=True)
-        raise RuntimeError(f"{path}: ffmpeg could not encode it: {said}")
-    part.replace(path)
+    with whole(path) as part:
+        command = pipe.output(f"file:{part.absolute()}", format=container, **options, **exact)
+        command = command.global_args("-nostdin", "-loglevel", "error").overwrite_output()
+        process = command.run_async(cmd=ffmpeg_program(), pipe_stdin=True, pipe_stderr=True)
+        refused = False
+        try:
+            for frame in frames:
+                process.stdin.write(np.ascontiguousarray(frame).data)
+            process.stdin.close()
+        except BrokenPipeError:
+            refused = True
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        said = process.stderr.read().decode(errors="replace").strip()
+        process.stderr.close()
+        if process.wait() != 0 or refused:
+            raise_if_full(said)
+            raise RuntimeError(f"{path}: ffmpeg could not encode it: {said}")
 
 
 def write_film(path: Path, frames: NDArray[np.uint8], rate: float) -> None:
@@ -93,7 +92,6 @@ def write_film(path: Path, frames: NDArray[np.uint8], rate: float) -> None:
                 temporary, "GIF", save_all=True, append_images=others, duration=duration, loop=0
             )
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames.shape[1:3]
     # 4:2:0 has even sides.
     even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")

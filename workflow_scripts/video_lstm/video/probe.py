@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from video_lstm.errors import UserError
 from video_lstm.video.colour import Converter
 from video_lstm.video.program import RECIPE, transcode
 from video_lstm.video.source import (
@@ -126,6 +127,9 @@ def probe_all(
 
     Returns:
         One :class:`VideoInfo` a path, in the order of ``paths``.
+
+    Raises:
+        UserError: a copy cannot be written.
     """
     results: dict[int, VideoInfo] = {}
     todo = deque(range(len(paths)))
@@ -197,6 +201,8 @@ class _Worker:
             result = "decoding it hangs"
         else:
             return None
+        if isinstance(result, UserError):
+            raise result
         if isinstance(result, str):
             result = VideoInfo(0, 0, 0, 0.0, 0.0, _sha256(paths[self.job]), result)
             self.stop()
@@ -218,7 +224,11 @@ def _serve(pipe: Connection) -> None:
             job = pipe.recv()
         except (EOFError, KeyboardInterrupt):
             return
-        pipe.send(probe(*job))
+        try:
+            result = probe(*job)
+        except UserError as error:  # not the file's fault
+            result = error
+        pipe.send(result)
 
 
 def _check_whole(frames: int, duration: float, declared: float, tally: Tally) -> None:

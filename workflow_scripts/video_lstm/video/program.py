@@ -1,5 +1,6 @@
 """The ffmpeg program: for encoding, and for what the in-process reader refuses."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 import ffmpeg
 import imageio_ffmpeg
 
+from video_lstm.artifacts import whole
 from video_lstm.video.source import (
     FORMATS,
     MAX_FRAMES,
@@ -38,6 +40,13 @@ def ffmpeg_program() -> str:
     return shutil.which("ffmpeg") or imageio_ffmpeg.get_ffmpeg_exe()
 
 
+def raise_if_full(words: str) -> None:
+    """Raise an OSError where the program says that the disk, not the video, is at fault."""
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if os.strerror(number) in words:
+            raise OSError(number, os.strerror(number))
+
+
 def transcode(path: Path, out: Path, time_limit: float) -> None:
     """Encode a video again as H.264 in MP4, for the reader to read.
 
@@ -51,9 +60,8 @@ def transcode(path: Path, out: Path, time_limit: float) -> None:
 
     Raises:
         UnreadableVideoError: the program does not read it either, with its last word on why.
+        UserError: the folder cannot be written or the disk is full.
     """
-    # Unique to the process: the orphan of a killed run may still be writing its own.
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
     source = ffmpeg.input(
         f"file:{path.absolute()}",
         protocol_whitelist="file",
@@ -62,25 +70,27 @@ def transcode(path: Path, out: Path, time_limit: float) -> None:
         max_pixels=MAX_PIXELS,
         threads=1,
     )
-    target = source.video.output(f"file:{part.absolute()}", **RECIPE, **{"frames:v": MAX_FRAMES})
     # The program's own limits (of time: seconds of CPU) hold when nobody is left to stop it.
     limits = ["-timelimit", str(int(time_limit) + 1), "-max_error_rate", str(MAX_ERROR_RATE)]
     command = [ffmpeg_program(), "-nostdin", "-v", "error", *limits]
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            target.overwrite_output().compile(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=max(0.0, time_limit),
-            check=True,
+    with whole(out) as part:
+        target = source.video.output(
+            f"file:{part.absolute()}", **RECIPE, **{"frames:v": MAX_FRAMES}
         )
-        part.replace(out)
-    except subprocess.TimeoutExpired as error:
-        raise UnreadableVideoError(f"transcoding takes more than {time_limit:.0f} s") from error
-    except subprocess.CalledProcessError as error:
-        words = error.stderr.decode("utf-8", "replace").strip().splitlines() or ["no word why"]
-        raise UnreadableVideoError(f"the ffmpeg program fails on it ({words[-1][:200]})") from error
-    finally:
-        part.unlink(missing_ok=True)
+        try:
+            subprocess.run(
+                target.overwrite_output().compile(command),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                timeout=max(0.0, time_limit),
+                check=True,
+            )
+        except subprocess.TimeoutExpired as error:
+            told = f"transcoding takes more than {time_limit:.0f} s"
+            raise UnreadableVideoError(told) from error
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.decode("utf-8", "replace").strip()
+            raise_if_full(said)
+            word = (said.splitlines() or ["no word why"])[-1][:200]
+            raise UnreadableVideoError(f"the ffmpeg program fails on it ({word})") from error

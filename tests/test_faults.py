@@ -1,0 +1,230 @@
+"""A full disk, a read-only folder, too little memory, being told to stop: one line, and then on.
+
+Kills at random moments are in test_workflow.py, of scripts also in test_percepts.py and
+test_pretraining.py.
+"""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import pytest
+import torch
+from faults import scripts
+from made_videos import X264, make
+from projects import CONFIG, ROOT, copy, snakemake
+
+import command_line
+from video_lstm.settings import TrainingSettings
+
+SMALL = (
+    '{"videos_per_class": 2, "seconds": 1.2, "pile_videos": 2, "pile_seconds": 2,'
+    ' "actions": ["walk", "sit"]}'
+)
+
+
+def as_root(*command):
+    """Run a command as root; the test skips where that is not allowed."""
+    words = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    done = subprocess.run([*words, *map(str, command)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"needs to mount a file system: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 8 MB of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    as_root("mount", "-t", "tmpfs", "-o", f"size=8m,uid={os.geteuid()}", "none", folder)
+    yield folder
+    as_root("umount", "--lazy", folder)
+
+
+def fill(path, left):
+    """Fill a disk but for so many bytes."""
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            file.truncate(max(file.tell() - left, 0))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory, run_script):
+    """Videos, their index and clips of them."""
+    folder = tmp_path_factory.mktemp("clips")
+    run_script("render_demo", "--output", folder / "demo", "--demo", SMALL)
+    source = f'{{"kind": "unlabelled", "root": "{folder / "demo/unlabelled"}"}}'
+    run_script("index_videos", "--source", source, "--output", folder / "videos.h5")
+    options = ("--videos", folder / "videos.h5", "--output", folder / "clips.h5")
+    run_script("sample_clips", *options, "--clip-seconds", 2, "--hours", 1)
+    return "--videos", folder / "videos.h5", "--clips", folder / "clips.h5"
+
+
+FRAMES = ("--frames", 8)
+STAGES = {
+    "render_demo": (20_000, ("--demo", SMALL)),
+    "cut_patches": (60_000, (*FRAMES, "--patches", '{"train_sequences": 99, "test_sequences": 9}')),
+    "extract_flow": (20_000, ("--flow", '{"height": 96, "width": 128}')),
+    "extract_percepts": (20_000, ("--percepts", '{"height": 64, "width": 64, "crop": 64,'
+                                  ' "batch": 4, "backend": "torch"}')),
+    "pretrain": (60_000, ("--variant", "composite", "--source", "mnist", "--mnist",
+                          '{"size": 32, "digit_size": 14}', "--model",
+                          '{"units": 32, "input_frames": 4, "future_frames": 4, "training":'
+                          ' {"steps": 3, "batch": 4, "checkpoint_seconds": 0.0001}}')),
+}  # fmt: skip
+"""Bytes that are left to each, which it cannot do with, and what it is told."""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_full_disk_is_told_and_with_room_the_same_command_succeeds(
+    disk, clips, run_script, stage
+):
+    left, options = STAGES[stage]
+    if stage in ("cut_patches", "extract_flow", "extract_percepts"):
+        options = (*options, *clips)
+    if stage == "extract_percepts":
+        options = (*options, "--cache", disk / "cache")
+    if stage == "pretrain":
+        options = (*options, "--checkpoints", disk / "checkpoints")
+    output = disk / "made" / "output.h5"
+    options = (*options, "--output", output, "--log", disk / "log")
+    fill(disk / "fill", left)
+    done = run_script(stage, *options, check=False)
+    assert done.returncode == 1
+    *progress, line = done.stderr.splitlines()
+    assert line.startswith(f"{stage}: {disk}/")
+    assert line.endswith(
+        ": cannot be written (No space left on device); free space or choose another place"
+    )
+    assert all(told.startswith(f"{stage}: ") for told in progress), done.stderr
+    assert not output.exists() and not list(disk.rglob("*.tmp"))
+    assert not list(disk.rglob("*.safetensors"))
+    (disk / "fill").unlink()
+    run_script(stage, *options)
+    assert output.is_dir() if stage == "render_demo" else h5py.is_hdf5(output)
+    assert not list(disk.rglob(".*.tmp")) and not list(disk.rglob(".*.partial"))
+
+
+def test_a_full_disk_is_no_reason_to_leave_a_video_out(disk, tmp_path, run_script):
+    """The reader refuses it, and there is no room for the copy that would be read instead."""
+    parts = [make(tmp_path / f"{size}.ts", X264, 1, size) for size in ("160x120", "96x80")]
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/good.ts").write_bytes(parts[0].read_bytes())
+    (tmp_path / "root/changing.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    source = f'{{"kind": "unlabelled", "root": "{tmp_path / "root"}"}}'
+    options = ("--source", source, "--transcoded", disk / "copies", "--output", tmp_path / "v.h5")
+    fill(disk / "fill", 4096)
+    done = run_script("index_videos", *options, check=False)
+    assert done.returncode == 1 and not (tmp_path / "v.h5").exists()
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(f"index_videos: {disk}/copies/") and "(No space left on device)" in line
+    (disk / "fill").unlink()
+    assert "2 of 2 videos can be used" in run_script("index_videos", *options).stderr
+
+
+def test_a_folder_that_is_read_only_is_named(disk, checkout, tmp_path, run_script):
+    project = copy(checkout, tmp_path / "project")
+    (project / "results").symlink_to(disk)
+    as_root("mount", "-o", "remount,ro", disk)
+    done = run_script(
+        "render_moving_mnist", *FRAMES, "--output", disk / "sequences/mnist.h5", check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"render_moving_mnist: {disk}/sequences/mnist.h5: cannot be written (Read-only file "
+        "system); free space or choose another place\n"
+    )
+    done = snakemake(project, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stdout
+    assert f"{project}/results: expected a folder to write to, found one that is" in done.stdout
+
+
+def limited(script, *options):
+    """Call a script that may have 8 GB of address space."""
+    return subprocess.run(
+        [sys.executable, ROOT / "workflow_scripts" / f"{script}.py", *map(str, options)],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "lower"),
+    [
+        (
+            "pretrain",  # in torch
+            ("--variant", "composite", "--source", "mnist", "--model.units", 10**6),
+            "model.training.batch (now 128) or model.units (now 1000000) or mnist.size (now 64)",
+        ),
+        ("extract_percepts", ("--percepts.batch", 10**6), "percepts.batch (now 1000000)"),  # NumPy
+        (
+            "extract_flow",  # OpenCV
+            ("--flow", '{"height": 200000, "width": 200000, "batch": 2}'),
+            "flow.batch (now 2) or flow.height (now 200000) or flow.width (now 200000)",
+        ),
+    ],
+)
+def test_too_little_memory_is_told_with_what_to_lower(tmp_path, clips, script, options, lower):
+    options = (*options, "--output", tmp_path / "o.h5", "--log", tmp_path / "log")
+    more = ("--checkpoints", tmp_path) if script == "pretrain" else clips
+    options = (*options, *more)
+    done = limited(script, *options)
+    assert done.returncode == 1, done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(f"{script}: out of memory") and f"; lower {lower}" in line
+    assert line.endswith(", or give the job more memory")
+    assert "Traceback" not in done.stderr and "Traceback" in (tmp_path / "log").read_text()
+    assert {path.suffix for path in tmp_path.glob("*.h5*")} <= {".partial"}
+
+
+def test_a_gpu_without_memory_is_told_too(monkeypatch, capsys):
+    class Arguments(command_line.CommandLine):
+        training: TrainingSettings = TrainingSettings(batch=512)
+
+    def main(arguments):
+        raise torch.cuda.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of ..."
+        )
+
+    monkeypatch.setattr(sys, "argv", ["pretrain.py"])
+    with pytest.raises(SystemExit, match="1"):
+        command_line.run(main, Arguments)
+    assert capsys.readouterr().err == (
+        "pretrain: out of memory (CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a "
+        "total capacity of ...); lower training.batch (now 512), or give the job more memory\n"
+    )
+
+
+def test_snakemake_told_to_stop_lets_training_keep_a_checkpoint_and_leaves(checkout, tmp_path):
+    """SIGTERM to Snakemake alone; the second run goes on from there."""
+    project = copy(checkout, tmp_path / "project")
+    target = "results/pretrain/mnist/pixels/composite.h5"
+    steps = "{mnist: {training: {steps: 400, checkpoint_seconds: 0.1}}}"
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", target]
+    command += ["--configfile", CONFIG, "--config", f"pretraining={steps}"]
+    with subprocess.Popen(
+        command, cwd=project, stdout=-1, stderr=-2, text=True, start_new_session=True
+    ) as run:
+        while not any((project / "results").glob("checkpoints/*.safetensors")):
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.send_signal(signal.SIGTERM)
+        told, _ = run.communicate(timeout=60)
+        assert not scripts(run.pid)
+    assert run.returncode != 0
+    assert "pretrain: told to stop (SIGTERM); the same command goes on from here" in told
+    assert not (project / target).exists()
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (project / "results/logs/pretrain/mnist_composite.log").read_text().count(
+        "going on"
+    ) == 1
+    assert not list((project / "results/checkpoints").iterdir())

@@ -20,6 +20,7 @@ from video_lstm.code import code_hashes
 from video_lstm.errors import UserError
 from video_lstm.configuration import load_settings
 from video_lstm.settings import UNLABELLED, Section, VideoSource
+from video_lstm.training.tensorboard import require_tensorboard
 
 # Relative, so that a checkout that moves is not a changed command.
 SCRIPTS = os.path.relpath(os.path.join(workflow.basedir, "workflow_scripts"))
@@ -42,6 +43,9 @@ for folder in (os.getcwd(), os.path.abspath("results")):
             f"{folder}: expected a folder to write to, found one that is read-only here; make it "
             "writable, or use --directory for a place of your own"
         )
+
+# In the environment of the jobs: neither a parameter nor the command's text, which make them again.
+os.environ["TENSORBOARD"] = "--tensorboard results/tensorboard" if settings.tensorboard else ""
 
 # A GPU is a resource that jobs queue for; without one they run side by side on the cores.
 GPU = int(
@@ -76,6 +80,11 @@ wildcard_constraints:
 # Nothing is locked for good: the lock is the operating system's and goes with the process that
 # holds it, however that ends (profiles/default turns off Snakemake's own, which outlives kill -9).
 onstart:
+    if settings.tensorboard:
+        try:
+            require_tensorboard()
+        except UserError as error:
+            raise WorkflowError(str(error)) from None
     global LOCK  # held for as long as the process lives
     os.makedirs(".snakemake", exist_ok=True)
     LOCK = open(".snakemake/run.lock", "a+")

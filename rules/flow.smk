@@ -68,7 +68,7 @@ rule train_flow_convnet:
     shell:
         "python {params.command} --videos {input.videos} --clips {input.clips}"
         " --flow {input.flow} --output {output} --checkpoints results/checkpoints"
-        " --threads {threads} --log {log}"
+        " --threads {threads} --log {log} $TENSORBOARD"
 
 
 rule extract_flow_percepts:

@@ -34,7 +34,7 @@ rule pretrain_percepts:
         "Pretraining {wildcards.variant} on percepts {wildcards.stream} of {wildcards.corpus}"
     shell:
         "python {params.command} {params.files} --output {output}"
-        " --checkpoints results/checkpoints --threads {threads} --log {log}"
+        " --checkpoints results/checkpoints --threads {threads} --log {log} $TENSORBOARD"
 
 
 rule pretrain_mnist:
@@ -68,7 +68,7 @@ rule pretrain_mnist:
         "Pretraining {wildcards.variant} on Moving MNIST"
     shell:
         "python {params.command} --output {output}"
-        " --checkpoints results/checkpoints --threads {threads} --log {log}"
+        " --checkpoints results/checkpoints --threads {threads} --log {log} $TENSORBOARD"
 
 
 rule pretrain_patches:
@@ -101,4 +101,4 @@ rule pretrain_patches:
         "Pretraining {wildcards.variant} on patches"
     shell:
         "python {params.command} --patches {input} --output {output}"
-        " --checkpoints results/checkpoints --threads {threads} --log {log}"
+        " --checkpoints results/checkpoints --threads {threads} --log {log} $TENSORBOARD"

@@ -51,6 +51,7 @@ DEVICE = {
 STAGES = {
     "seed": {"render_demo", *DIGITS, *DIGITS_TEST},
     "device": DEVICE,
+    "tensorboard": set(),
     "datasets": {"index_videos:tiny"},
     # The tiny workflow's first split is made: the second is new.
     "datasets.*.use_splits": {"train_flow_convnet:2", "pretrain_percepts:tiny_split2",
@@ -166,7 +167,7 @@ MODULES = {
 CHANGED = {
     "seed": 3, "kind": "ucf101", "root": "rules", "lists": "x", "test": 1, "count": 3,
     "pattern": "(?P<group>g[0-9])", "use_splits": [2, 1], "small": 2, "shards": 3,
-    "clip_seconds": 1, "hours": 0.004, "streams": ["rgb"], "device": "cpu",
+    "clip_seconds": 1, "hours": 0.004, "streams": ["rgb"], "device": "cpu", "tensorboard": True,
     "videos_per_class": 6, "seconds": 1.3, "pile_videos": 4, "pile_seconds": 4,
     "actions": ["walk", "sit"], "rate": 10, "min_frames": 3, "method": "tvl1", "alpha": 0.2,
     "gamma": 51, "scale_factor": 0.7, "inner_iterations": 6, "outer_iterations": 7,

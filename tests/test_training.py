@@ -4,7 +4,11 @@ import contextlib
 import logging
 import os
 import signal
+import sys
+import time
+from pathlib import Path
 from threading import Timer
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +21,7 @@ from video_lstm.settings import TrainingSettings
 from video_lstm.training import capture
 from video_lstm.training.loop import train
 from video_lstm.training.optimizers import Optimizer, learning_rate
+from video_lstm.training.tensorboard import log_folder
 
 
 class Toy(nn.Module):
@@ -338,3 +343,85 @@ def test_a_damaged_or_foreign_checkpoint_is_told_and_not_used(tmp_path, caplog, 
     caplog.clear()
     toy_training(settings.model_copy(update={"batch": 4}), checkpoint=tmp_path / "sound")
     assert "other training settings" in caplog.text
+
+
+# Curves for TensorBoard ----------------------------------------------------------------------
+
+
+class Writer:
+    """Stands for TensorBoard's, which is not among the locked requirements."""
+
+    def __init__(self, folder, purge_step=None):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = (folder / f"events.out.tfevents.{os.getpid()}.{time.time_ns()}").open("w")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def add_scalar(self, name, value, step):
+        self.file.write(f"{name} {step} {value!r}\n")
+
+    def flush(self):
+        self.file.flush()
+
+
+def logged(folder):
+    """Steps and values by name, of the stand-in's logs or of TensorBoard's."""
+    if sys.modules["torch.utils.tensorboard"].SummaryWriter is Writer:
+        lines = "".join(path.read_text() for path in folder.iterdir()).splitlines()
+        points = [(name, int(step), float(value)) for name, step, value in map(str.split, lines)]
+    else:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        read = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+        tags = read.Tags()["scalars"]
+        points = [(name, each.step, each.value) for name in tags for each in read.Scalars(name)]
+    return {
+        name: np.array([(step, value) for other, step, value in points if other == name]).T
+        for name in {name for name, *_ in points}
+    }
+
+
+@pytest.fixture(params=["stand-in", "TensorBoard"])
+def tensorboard(request, monkeypatch):
+    if request.param == "TensorBoard":
+        pytest.importorskip("tensorboard")
+    else:
+        module = SimpleNamespace(SummaryWriter=Writer)
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+        monkeypatch.setattr("video_lstm.training.tensorboard.find_spec", lambda name: module)
+
+
+def test_tensorboard_has_each_point_of_the_curves_once(tmp_path, tensorboard):
+    settings = TrainingSettings(steps=60, batch=8, validate_every=7, checkpoint_seconds=1000)
+    plain, _ = toy_training(settings)
+    logs, checkpoint = tmp_path / "logs", tmp_path / "c"
+    toy_training(settings.model_copy(update={"steps": 9}), tensorboard=logs)  # of old
+    with pytest.raises(KeyboardInterrupt):
+        toy_training(settings, kill_at(40, signal.SIGINT), checkpoint, tensorboard=logs)
+    assert logged(logs)["loss"][0].tolist() == [*range(1, 42)], "not while it runs"
+    weights, curves = toy_training(settings, checkpoint=checkpoint, tensorboard=logs)
+    assert same(weights, plain)
+    found = logged(logs)
+    assert found.keys() == curves.keys() - {"step", "validation_step"}
+    for name, (steps, values) in found.items():
+        of = "validation_step" if name in ("error", "other") else "step"
+        np.testing.assert_array_equal(steps, curves[of])
+        np.testing.assert_allclose(values, curves[name], rtol=1e-6)
+
+
+def test_tensorboard_that_is_not_installed_is_said_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("video_lstm.training.tensorboard.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install tensorboard"):
+        toy_training(TrainingSettings(steps=2), pytest.fail, tensorboard=tmp_path)
+
+
+def test_tensorboard_logs_lie_as_the_artifacts_do():
+    logs = Path("results/tensorboard")
+    made = log_folder(logs, Path("results/pretrain/mnist/pixels/composite.h5"))
+    assert made == Path("results/tensorboard/pretrain/mnist/pixels/composite")
+    assert log_folder(logs, Path("/elsewhere/model.h5")) == Path("results/tensorboard/model")
+    assert log_folder(None, made) is None

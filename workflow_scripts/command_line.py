@@ -33,7 +33,7 @@ class CommandLine(BaseModel):
     """Arguments that every script has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-    not_identity: ClassVar[set[str]] = {"log", "threads", "device", "checkpoints"}
+    not_identity: ClassVar[set[str]] = {"log", "threads", "device", "checkpoints", "tensorboard"}
     """Fields that say how to work and not what to make: no part of the provenance."""
 
     log: Path | None = None

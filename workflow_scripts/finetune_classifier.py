@@ -38,6 +38,7 @@ from video_lstm.training.finetuning import (
     from_scratch,
     save_classifier,
 )
+from video_lstm.training.tensorboard import log_folder
 from video_lstm.video.clips import read_clips
 
 logger = logging.getLogger("video_lstm")
@@ -82,6 +83,8 @@ class Arguments(CommandLine):
     """Of the subsets, the weights and the batches."""
     checkpoints: Path
     """Folder of what a killed job goes on from."""
+    tensorboard: Path | None = None
+    """Folder below which the curves are written for TensorBoard, as they grow."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU where there is one."""
 
@@ -105,6 +108,7 @@ def main(arguments: Arguments) -> None:
         train, test = cut_validation(train, arguments.validation, arguments.seed)
     check_percepts(store, train, test, arguments)
     build = builder(arguments, settings, store, train, len(classes))
+    logs = log_folder(arguments.tensorboard, arguments.output)
 
     scores, curves, weights, kept = [], {}, {}, []
     for draw in range(settings.draws):
@@ -115,6 +119,7 @@ def main(arguments: Arguments) -> None:
             model, told = finetune(
                 build, store, chosen.clips, chosen.labels, settings, seed=arguments.seed,
                 draw=draw, device=device, checkpoint=checkpoint,
+                tensorboard=logs and logs / f"draw{draw}",
             )  # fmt: skip
             scored = score_videos(model, store, test.clips, settings.frames, settings.stride)
             if draw == 0 and arguments.validation is None:

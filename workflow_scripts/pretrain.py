@@ -27,6 +27,7 @@ from video_lstm.training.comparison import equal_steps, equal_units
 from video_lstm.training.corpora import Pile, percept_corpus
 from video_lstm.training.pretrained import save_pretrained, training_course
 from video_lstm.training.pretraining import Sequences, model_arguments, pretrain
+from video_lstm.training.tensorboard import log_folder
 
 
 class Arguments(CommandLine):
@@ -66,6 +67,8 @@ class Arguments(CommandLine):
     """... as told by the speed of this pretrained model, which is built as this one is."""
     checkpoints: Path
     """Folder of what a killed job goes on from."""
+    tensorboard: Path | None = None
+    """Folder below which the curves are written for TensorBoard, as they grow."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU where there is one."""
 
@@ -97,6 +100,7 @@ def main(arguments: Arguments) -> None:
         model, curves = pretrain(
             built, sequences, settings, standardize=standardize, seed=arguments.seed,
             device=device, checkpoint=checkpoint,
+            tensorboard=log_folder(arguments.tensorboard, arguments.output),
         )  # fmt: skip
         if processes.rank():
             return

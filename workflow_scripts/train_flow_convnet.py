@@ -21,6 +21,7 @@ from video_lstm.settings import FlowConvnetSettings
 from video_lstm.training.checkpoints import remove_checkpoint
 from video_lstm.training.flow_stacks import FlowStacks
 from video_lstm.training.loop import train
+from video_lstm.training.tensorboard import log_folder
 from video_lstm.video.clips import read_clips
 from video_lstm.video.index import read_videos
 from video_lstm.video.splits import TRAIN
@@ -45,6 +46,8 @@ class Arguments(CommandLine):
     """Layers of the convnet, crops, and its training."""
     checkpoints: Path
     """Folder of what a killed run goes on from."""
+    tensorboard: Path | None = None
+    """Folder below which the curves are written for TensorBoard, as they grow."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU where there is one."""
     output: Path
@@ -81,7 +84,10 @@ def main(arguments: Arguments) -> None:
 
     told = provenance.attributes("flow_convnet")
     checkpoint = arguments.checkpoints / f"{told['identity']}.ckpt.safetensors"
-    curves = train(network, loss, settings.training, checkpoint=checkpoint, unit="stacks")
+    curves = train(
+        network, loss, settings.training, checkpoint=checkpoint, unit="stacks",
+        tensorboard=log_folder(arguments.tensorboard, arguments.output),
+    )  # fmt: skip
     source.close()
     with artifacts.create(arguments.output, "flow_convnet", provenance) as file:
         file.attrs.update(height=store.height, width=store.width, bound=store.bound)

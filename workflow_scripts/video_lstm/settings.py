@@ -568,6 +568,10 @@ class Settings(Section):
     """Which percepts: `rgb`, `flow1` (single-frame flow), `flow10` (stacks of 10)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` uses a GPU where there is one; `cuda` asks for one (on a cluster, say)."""
+    # Of no stage: switched on or off, nothing runs again.
+    tensorboard: bool = Field(default=False, exclude=True)
+    """Trainings write their curves to results/tensorboard as they grow; needs the package
+    tensorboard (`pip install tensorboard`), which is not locked."""
     demo: DemoSettings | None = None
     """Render the demo videos into results/demo; null where the videos are your own."""
     video: VideoSettings = VideoSettings()

@@ -205,6 +205,7 @@ def finetune(
     draw: int,
     device: torch.device,
     checkpoint: Path | None = None,
+    tensorboard: Path | None = None,
 ) -> tuple[VideoClassifier, dict[str, np.ndarray]]:
     """Train one classifier on one labelled subset.
 
@@ -221,6 +222,7 @@ def finetune(
         draw: which of the subsets.
         device: where to train.
         checkpoint: see `loop.train`.
+        tensorboard: see `loop.train`.
 
     Returns:
         The classifier in evaluation mode, and the curves of `loop.train`.
@@ -241,7 +243,11 @@ def finetune(
         logits = model(windows.batch(step, batch), generator)
         return classifier_loss(logits, classes[indices].to(device), mask)
 
-    return model, train(model, loss, settings.training, checkpoint=checkpoint, unit="blocks")
+    curves = train(
+        model, loss, settings.training, checkpoint=checkpoint, unit="blocks",
+        tensorboard=tensorboard,
+    )  # fmt: skip
+    return model, curves
 
 
 def _word(*numbers: int) -> int:

@@ -20,6 +20,7 @@ from video_lstm.training import processes
 from video_lstm.training.capture import CapturedStep
 from video_lstm.training.checkpoints import TrainingState, load_checkpoint, save_checkpoint
 from video_lstm.training.optimizers import Optimizer, learning_rate
+from video_lstm.training.tensorboard import curve_log
 from video_lstm.training.throughput import product_rate
 
 logger = logging.getLogger("video_lstm")
@@ -43,6 +44,8 @@ def train(
     checkpoint: Path | None = None,
     unit: str = "sequences",
     operations: int = 0,
+    loss_scale: float = 1.0,
+    tensorboard: Path | None = None,
 ) -> dict[str, np.ndarray]:
     """Train a module in place.
 
@@ -66,6 +69,8 @@ def train(
         checkpoint: file that is written every `checkpoint_seconds`; the caller removes it.
         unit: what a batch is made of, for progress lines.
         operations: floating-point operations of a step's matrix products per unit, where known.
+        loss_scale: what `loss` is multiplied by where it is told: in curves and in lines.
+        tensorboard: folder that the curves are written to as they grow, too.
 
     Returns:
         Curves by name. Points of `step` (updates done): `loss` and `gradient_norm` (before it is
@@ -89,7 +94,8 @@ def train(
     if state:
         logger.info("going on from step %d of %d (%s)", state.step, settings.steps, checkpoint)
     state = state or TrainingState()
-    record = _Record(state, settings, checkpoint)
+    logs = None if processes.rank() else tensorboard
+    record = _Record(state, settings, checkpoint, loss_scale)
     progress = Progress(settings.steps * settings.batch, unit, state.step * settings.batch)
     every = max(math.ceil(settings.steps / _POINTS), _LAUNCH_AHEAD if device.type != "cpu" else 1)
     saved = time.monotonic()
@@ -105,7 +111,11 @@ def train(
     recorded = inputs is not None and processes.count() == 1
     step = CapturedStep(gradients, optimizer.zero_grad, device if recorded else None)
 
-    with deferred_signals() as noted, _precision(settings, device):
+    with (
+        deferred_signals() as noted,
+        _precision(settings, device),
+        curve_log(logs, state.curves) as log,
+    ):
         if operations:
             bfloat16 = device.type == "cuda" and settings.precision == "bfloat16"
             rate = product_rate(device, torch.bfloat16 if bfloat16 else torch.float32)
@@ -124,9 +134,12 @@ def train(
             last = state.step == settings.steps
             if state.step % every == 0 or last:
                 record.point(rate)
+                log()
+                record.restart()
             if validate and (state.step % settings.validate_every == 0 or last):
                 record.settle()
                 _validate(module, validate, keep_best, state, settings)
+                log()
                 record.restart()
             overdue = time.monotonic() - saved > settings.checkpoint_seconds
             if checkpoint and (record.stop or overdue) and not processes.rank():
@@ -154,9 +167,14 @@ class _Record:
     """Keeps the losses, their curves and the time, and stops a training that has gone astray."""
 
     def __init__(
-        self, state: TrainingState, settings: TrainingSettings, checkpoint: Path | None
+        self,
+        state: TrainingState,
+        settings: TrainingSettings,
+        checkpoint: Path | None,
+        loss_scale: float,
     ) -> None:
         self.state, self.settings, self.checkpoint = state, settings, checkpoint
+        self.loss_scale = loss_scale
         self.told, self.stop = "", False
         self.best_seconds = 0.0  # seconds that the machine needs at best for one unit's products
         self._pending: list[Tensor] = []
@@ -191,7 +209,7 @@ class _Record:
         now = time.perf_counter()
         self.state.seconds += now - self._clock
         self._clock = now
-        self.told = f"loss {self.state.losses[-1]:.5g}"
+        self.told = f"loss {self.state.losses[-1] * self.loss_scale:.5g}"
 
     def point(self, rate: float) -> None:
         """End an interval: one more point of the curves."""
@@ -201,7 +219,7 @@ class _Record:
         throughput = count * self.settings.batch / max(state.seconds, 1e-9)
         point = {
             "step": state.step,
-            "loss": sum(state.losses) / count,
+            "loss": sum(state.losses) / count * self.loss_scale,
             "learning_rate": rate,
             "gradient_norm": sum(state.norms) / count,
             "throughput": throughput,

@@ -62,6 +62,7 @@ def pretrain(
     seed: int,
     device: torch.device,
     checkpoint: Path | None = None,
+    tensorboard: Path | None = None,
 ) -> tuple[EncoderDecoder, dict[str, np.ndarray]]:
     """Train an encoder-decoder and leave it with the weights of its best validation.
 
@@ -78,6 +79,7 @@ def pretrain(
         seed: of the weights and of scheduled sampling.
         device: where to train.
         checkpoint: see `loop.train`.
+        tensorboard: see `loop.train`.
 
     Where several processes train it (`processes`), each takes its part of every batch.
 
@@ -131,8 +133,9 @@ def pretrain(
         keep_best=bool(held_out),
         checkpoint=checkpoint,
         operations=sequence_operations(model),
+        loss_scale=sequences.frame_size,
+        tensorboard=tensorboard,
     )
-    curves["loss"] = curves["loss"] * sequences.frame_size
     return model, curves
 
 

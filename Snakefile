@@ -30,3 +30,15 @@ include: "rules/comparisons.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
 include: "rules/targets.smk"
+
+
+localrules:
+    tables,
+
+
+# Here, since Snakemake forgets the default target of an included file.
+rule tables:
+    """All tables: what snakemake makes where no target is named."""
+    default_target: True
+    input:
+        expand("results/{table}.csv", table=["table1", "table2", "table3", "table4", "accuracy"]),

@@ -5,6 +5,7 @@ import fcntl
 import functools
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -112,6 +113,18 @@ def stop_scripts():
         with contextlib.suppress(psutil.Error):
             if any(word.startswith(f"{SCRIPTS}/") for word in child.cmdline()[1:]):
                 child.terminate()
+
+
+# Last, where it is seen: what a job said is far above by now, between Snakemake's own lines.
+onerror:
+    run = "".join(Path(file).read_text() for file in log)
+    failed = re.findall(r"^ +log: (.+) \(check log", run, re.M)
+    for path in dict.fromkeys(failed):
+        told = Path(path).read_text() if Path(path).exists() else ""
+        said = re.findall(r"^[\d:]{8} (.+)\nTraceback", told, re.M) or [
+            "ended without a word: killed, as where memory is short"
+        ]
+        print(f"\n{path}: {said[-1]}", file=sys.stderr)
 
 
 def code(script):

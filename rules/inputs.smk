@@ -243,3 +243,8 @@ for dataset in DATASETS:
             f"{key}.root: expected a folder of videos, found nothing at {root}; "
             "correct the path in the configuration"
         )
+if settings.percepts.weights and not Path(settings.percepts.weights).is_file():
+    raise WorkflowError(
+        f"percepts.weights: expected a file of weights, found none at {settings.percepts.weights}; "
+        "download it, or correct the path in the configuration"
+    )

@@ -1,5 +1,5 @@
-"""The stages by name: snakemake --cores N clips | flow | percepts | pretrain | finetune |
-tables | capacity | convlstm | figures | pages."""
+"""The stages by name: snakemake --cores N clips | flow | percepts | pretrain | finetune | capacity |
+convlstm | figures | pages, and the Snakefile's own: tables."""
 
 
 localrules:
@@ -12,14 +12,6 @@ localrules:
     convlstm,
     figures,
     pages,
-    tables,
-
-
-rule tables:
-    """All tables: what snakemake makes where no target is named."""
-    default_target: True
-    input:
-        expand("results/{table}.csv", table=["table1", "table2", "table3", "table4", "accuracy"]),
 
 
 rule clips:

@@ -39,7 +39,7 @@ YARDSTICKS = ["copy_last_frame", "mean_frame"]
 def finished(checkout, tmp_path_factory):
     """The project after one run."""
     folder = copy(checkout, tmp_path_factory.mktemp("finished") / "project")
-    snakemake(folder, "tables")
+    snakemake(folder)  # no target: all tables
     return folder
 
 
@@ -230,6 +230,21 @@ def test_a_wrong_setting_and_a_wrong_path_are_told_before_anything_runs(checkout
     done = snakemake(checkout, "-n", "--config", "unlabelled={root: nowhere}", check=False)
     assert done.returncode != 0
     assert "unlabelled.root: expected a folder of videos, found nothing at nowhere" in done.stdout
+    done = snakemake(checkout, "-n", "--config", "percepts={weights: no.pth}", check=False)
+    assert "percepts.weights: expected a file of weights, found none at no.pth" in done.stdout
+
+
+def test_what_a_job_said_when_it_failed_stands_at_the_end(checkout, tmp_path):
+    folder = copy(checkout, tmp_path / "project")
+    video = folder / "videos/a.mp4"
+    video.parent.mkdir()
+    video.write_bytes(b"no class folder")
+    mine = "datasets={mine: {root: videos, splits: {by: fraction}}}"
+    target = "results/videos/mine.h5"
+    done = snakemake(folder, target, "--config", mine, check=False)
+    end = "\n".join(done.stdout.splitlines()[-6:])
+    assert "results/logs/index_videos/mine.log: videos: expected a folder for each class" in end
+    assert "Traceback" not in done.stdout
 
 
 @pytest.mark.parametrize("stage", ["clips", "flow", "percepts", "pretrain", "finetune", "tables"])

@@ -27,6 +27,7 @@ from video_lstm.percepts.networks import weights_path
 from video_lstm.progress import clock
 from video_lstm.sequences.digits import mnist_files
 from video_lstm.settings import UNLABELLED, Settings
+from video_lstm.training.tensorboard import require_tensorboard
 from video_lstm.video.program import ffmpeg_program
 
 _GIGA = 1e9
@@ -113,6 +114,11 @@ def machine(settings: Settings, arguments: Arguments, missing: list[str]) -> tor
         told("GPU", f"{name}, {size / _GIGA:.0f} GB")
     else:
         told("GPU", "none that torch can use; everything runs on the processor")
+    if settings.tensorboard:
+        try:
+            require_tensorboard()
+        except UserError as error:
+            missing.append(str(error))
     version = subprocess.run([ffmpeg_program(), "-version"], capture_output=True, text=True)
     told("FFmpeg", " ".join(version.stdout.split()[:3]))
     return device

@@ -107,6 +107,13 @@ def main(arguments: Arguments) -> None:
         measure = "validation_accuracy"
         train, test = cut_validation(train, arguments.validation, arguments.seed)
     check_percepts(store, train, test, arguments)
+    fewest = np.bincount(train.labels, minlength=len(classes))
+    if arguments.labels != "all" and fewest.min() < arguments.labels:
+        logger.warning(
+            "finetuning.labels: %d per class are more than there are: class '%s' has %d training "
+            "videos, and gives all of them",
+            arguments.labels, classes[fewest.argmin()], fewest.min(),
+        )  # fmt: skip
     build = builder(arguments, settings, store, train, len(classes))
     logs = log_folder(arguments.tensorboard, arguments.output)
 

@@ -39,8 +39,11 @@ def _explain(problem: dict[str, Any]) -> str:
         return f"unknown setting '{path}'; did you mean '{near[0]}'?" if near else path
     if problem["type"] == "missing":
         return f"'{path}' is required"
-    message = problem["msg"].removeprefix("Value error, ")
     value = problem["input"]
+    if problem["type"] in ("model_type", "dict_type"):
+        known = "" if path == "datasets" else f", such as '{_known_keys(problem['loc'])[0]}'"
+        return f"'{path}': expected keys below it{known}, found {value!r}"
+    message = problem["msg"].removeprefix("Value error, ")
     shown = "" if isinstance(value, dict) else f", found {value!r}"
     return f"'{path}': {message[0].lower()}{message[1:]}{shown}"
 

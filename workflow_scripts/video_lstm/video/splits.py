@@ -216,7 +216,8 @@ def _lines(path: Path) -> list[str]:
         lines = path.read_text("utf-8").splitlines()
     except FileNotFoundError as error:
         raise UserError(
-            f"{path}: expected a list of videos, found no file; set where the lists are"
+            f"{path}: expected a list of videos, found no file; correct 'splits' or 'lists', where "
+            "paths count from where snakemake runs"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(

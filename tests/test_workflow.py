@@ -299,21 +299,27 @@ def test_new_videos_get_the_scores_that_the_pipeline_gives_them(
         classes = file["classes"].asstr()[()]
     videos = [results / "demo/labelled" / name for name in names]
     (tmp_path / "broken.mp4").write_bytes(b"no video")
+    whole = videos[0].read_bytes()
+    third = len(whole) // 3  # its header is sound, its middle is not
+    (tmp_path / "torn.mp4").write_bytes(whole[:third] + bytes(third) + whole[2 * third :])
     convnet = ("--flow-convnet", results / "flow_convnet/tiny/split1/flow1.h5")
     run_script(
-        "classify_videos", "--videos", *videos[::-1], tmp_path / "broken.mp4",
+        "classify_videos",
+        "--videos", *videos[::-1], tmp_path / "broken.mp4", tmp_path / "torn.mp4",
         "--classifier", results / CLASSIFIER.format(stream), "--output", tmp_path / "classes.csv",
         "--cache", tmp_path, *(convnet if stream == "flow1" else ()),
     )  # fmt: skip
     table = pd.read_csv(tmp_path / "classes.csv")
-    found = table.iloc[:-1, 3:].to_numpy()[::-1]
+    found = table.iloc[:-2, 3:].to_numpy()[::-1]
     # Percepts are rounded to 16 bits, after sums over other batches.
     assert abs(found - scores).max() < 2e-3
     assert list(table.columns[3:]) == [f"p({name})" for name in classes]
-    best = table.iloc[:-1, 3:].idxmax(axis=1).str.slice(2, -1)
-    assert best.equals(table["class"].iloc[:-1])
-    assert table["class"].iloc[-1].startswith("not classified: ")
-    assert pd.isna(table["score"].iloc[-1])
+    best = table.iloc[:-2, 3:].idxmax(axis=1).str.slice(2, -1)
+    assert best.equals(table["class"].iloc[:-2])
+    told = table["class"].iloc[-2:].tolist()
+    assert told[0].startswith("not classified: not a video")
+    assert re.match("not classified: (damaged|cut short): ", told[1])
+    assert table["score"].iloc[-2:].isna().all()
 
 
 def test_a_classifier_refuses_other_weights_than_its_percepts_were_made_with(

@@ -75,10 +75,12 @@ def main(arguments: Arguments) -> None:
         folder = Path(name)
         pieces, reasons = readable(arguments.videos, classifier.rate, folder)
         make = rgb_percepts if classifier.stream == "rgb" else flow_percepts
-        store = PerceptStore([make(arguments, classifier, pieces, folder, device)])
+        made, rows = folder / "percepts.h5", np.arange(len(pieces), dtype=np.int32)
+        with artifacts.create(made, "percepts", arguments.provenance({})) as file:
+            write_percepts(file, rows, *make(arguments, classifier, pieces, folder, device))
+        store = PerceptStore([made])
         scores = score_videos(
-            classifier.model.to(device), store, np.arange(len(pieces)), classifier.frames,
-            classifier.stride,
+            classifier.model.to(device), store, rows, classifier.frames, classifier.stride,
         )  # fmt: skip
     lines = iter(scores)
     table = pd.DataFrame(
@@ -121,8 +123,10 @@ def rgb_percepts(
     pieces: Sequence[Piece],
     folder: Path,
     device: torch.device,
-) -> Path:
-    """Percepts of the videos by the convnet that the classifier's were made by."""
+) -> tuple[list[int], PartialRows, int]:
+    """Percepts of the convnet that the classifier's were made by: each video's number, all of them,
+    their length.
+    """
     settings = PerceptSettings.model_validate(classifier.percepts["percepts"])
     if arguments.weights is not None:
         settings = settings.model_copy(update={"weights": str(arguments.weights)})
@@ -137,9 +141,7 @@ def rgb_percepts(
     lengths = [piece.frames for piece in pieces]
     done = PartialRows(folder, "rgb", cut_batches(sum(lengths), settings.batch), backend.dim)
     extract(pieces, backend, settings, done, max(arguments.threads, 1))
-    with artifacts.create(folder / "percepts.h5", "percepts", arguments.provenance({})) as file:
-        write_percepts(file, np.arange(len(pieces), dtype=np.int32), lengths, done, backend.dim)
-    return folder / "percepts.h5"
+    return lengths, done, backend.dim
 
 
 def flow_percepts(
@@ -148,8 +150,8 @@ def flow_percepts(
     pieces: Sequence[Piece],
     folder: Path,
     device: torch.device,
-) -> Path:
-    """Percepts of the videos' flow by the convnet that the classifier's were made by."""
+) -> tuple[list[int], PartialRows, int]:
+    """The same of the videos' flow."""
     convnet = arguments.flow_convnet
     if convnet is None:
         raise UserError(
@@ -165,18 +167,15 @@ def flow_percepts(
         )
     partial, flow = PartialFlow(folder / "partial", "flow"), folder / "flow.h5"
     extract_flow(pieces, settings, device, partial, max(arguments.threads, 1))
-    rows = np.arange(len(pieces), dtype=np.int32)
     with artifacts.create(flow, "flow", arguments.provenance({})) as file:
-        partial.finish(file, rows)
+        partial.finish(file, np.arange(len(pieces), dtype=np.int32))
         file.attrs.update(settings.model_dump(include={"height", "width", "bound"}))
     partial.close(remove=True)
     store = FlowStore([flow])
     percepts = FlowPercepts(store, read_convnet(convnet, store, flow).to(device))
     done = PartialRows(folder, "flow", percepts.sizes, percepts.dim)
     percepts.extract(done, max(arguments.threads, 1))
-    with artifacts.create(folder / "percepts.h5", "percepts", arguments.provenance({})) as file:
-        write_percepts(file, rows, percepts.lengths, done, percepts.dim)
-    return folder / "percepts.h5"
+    return percepts.lengths, done, percepts.dim
 
 
 if __name__ == "__main__":

@@ -250,12 +250,11 @@ def accuracy(summary: pd.DataFrame) -> Figure:
     Args:
         summary: as `evaluation.accuracy.summarise` returns.
     """
-    cells = summary[["corpus", "stream"]].drop_duplicates().itertuples(index=False)
-    groups = [(cell, summary[(summary[list(cell._fields)] == cell).all(axis=1)]) for cell in cells]
+    groups = list(summary.groupby(["corpus", "stream"], sort=False))
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(1.4 + 2.9 * len(groups), 4.6), layout="constrained")
         axes = figure.subplots(2, len(groups), squeeze=False, sharey="row")
-        for (cell, rows), (upper, lower) in zip(groups, axes.T, strict=True):
+        for ((corpus, stream), rows), (upper, lower) in zip(groups, axes.T, strict=True):
             labels = list(dict.fromkeys(rows["labels"]))
             models = [model for model in _PLAIN | COLOURS if model in set(rows["variant"])]
             for place, model in enumerate(models):
@@ -269,7 +268,7 @@ def accuracy(summary: pd.DataFrame) -> Figure:
                     bars = [(line[name] - line[ends[0]]), (line[ends[1]] - line[name])]
                     if line[name].notna().any():
                         axis.errorbar(x, line[name], bars, label=label(model), **style)
-            upper.set_title(f"{cell.corpus}, {cell.stream}")
+            upper.set_title(f"{corpus}, {stream}")
             lower.axhline(0, color=_PLAIN["lstm_baseline"], linewidth=0.7)
             for axis in (upper, lower):
                 axis.set_xticks(range(len(labels)), labels)

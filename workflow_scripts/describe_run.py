@@ -15,6 +15,7 @@ import yaml
 from command_line import CommandLine, run
 from video_lstm.artifacts import whole
 from video_lstm.evaluation.pages import page, table_html
+from video_lstm.progress import clock
 from video_lstm.settings import Settings
 from video_lstm.video.clips import read_clips
 from video_lstm.video.index import OK, read_videos
@@ -62,7 +63,7 @@ def data_set(videos: Path, clips: Path) -> dict[str, object]:
         "used": len(usable),
         "left out": len(table.videos) - len(usable),
         "classes": len(table.classes),
-        "minutes": sum(video.duration for video in usable) / 60,
+        "length": clock(sum(video.duration for video in usable)),
         "clips": len(cut),
         "frames of clips": sum(clip.frames for clip in cut),
     }
@@ -95,8 +96,8 @@ def times(folder: Path) -> pd.DataFrame:
         seconds[rule] += float(told["s"].sum())
         memory[rule] = max(memory[rule], float(told["max_rss"].max()))
     lines = [
-        {"rule": rule, "jobs": jobs[rule], "minutes in all": count / 60,
-         "seconds a job": count / jobs[rule], "most memory (MB)": memory[rule]}
+        {"rule": rule, "jobs": jobs[rule], "time in all": clock(count),
+         "time of a job": clock(count / jobs[rule]), "most memory (MB)": memory[rule]}
         for rule, count in seconds.most_common()
     ]  # fmt: skip
     return pd.DataFrame(lines)

@@ -36,14 +36,18 @@ def page(title: str, *parts: str) -> str:
 
 
 def best(table: pd.DataFrame, column: str) -> set:
-    """Rows with the best number of a column, equals all of them; none where nothing is better."""
-    if _LESS.search(column):
-        goal = table[column].min()
-    elif _MORE.search(column):
-        goal = table[column].max()
-    else:
+    """Rows with the best number of a column, equals all of them; none where nothing is better.
+
+    Where rows are of several data sets, or tell a gain over others, only those that may be compared
+    are: of the same data set, and the same videos and labels.
+    """
+    if not (_LESS.search(column) or _MORE.search(column)):
         return set()
-    return set(table.index[table[column] == goal]) if table[column].nunique() > 1 else set()
+    alike = ["corpus", "stream", "labels"] if "gain" in table else ["corpus"]
+    keys = [table[name] for name in alike if name in table] or [pd.Series(0, table.index)]
+    groups = table[column].groupby(keys)
+    goal = groups.transform("min" if _LESS.search(column) else "max")
+    return set(table.index[(table[column] == goal) & (groups.transform("nunique") > 1)])
 
 
 def table_html(table: pd.DataFrame, decimals: int = 1) -> str:

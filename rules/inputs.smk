@@ -240,7 +240,8 @@ for dataset in DATASETS:
     if not is_demo(root) and not Path(root).is_dir():
         key = "unlabelled" if dataset == UNLABELLED else f"datasets.{dataset}"
         raise WorkflowError(
-            f"{key}.root: expected a folder of videos, found nothing at {root}; "
+            f"{key}.root: expected a folder of videos, found nothing at {root} "
+            f"(from {os.getcwd()}); "
             "correct the path in the configuration"
         )
 if settings.percepts.weights and not Path(settings.percepts.weights).is_file():

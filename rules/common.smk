@@ -64,7 +64,7 @@ wildcard_constraints:
     stream="rgb|flow1|flow10",
     features=r"rgb|flow(1|10)_[a-z0-9]+_split\d+",
     flow_features=r"flow(1|10)_[a-z0-9]+_split\d+",
-    corpus=rf"{UNLABELLED}|({'|'.join(settings.datasets)})_split\d+",
+    corpus=rf"mnist|patches|{UNLABELLED}|({'|'.join(settings.datasets)})_split\d+",
     frames="mnist|patches",
     test=r"mnist(_\d+)?|patches",
     digits=r"\d+",

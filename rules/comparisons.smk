@@ -1,15 +1,22 @@
 """The lab report's comparisons on Moving MNIST: autoencoders by units, LSTM against ConvLSTM."""
 
 
-use rule pretrain_mnist as pretrain_capacity with:
+use rule pretrain as pretrain_capacity with:
+    input:
+        digits=digit_files(),
     output:
         "results/capacity/{units}.h5",
     log:
         "results/logs/capacity/{units}.log",
     benchmark:
         "results/benchmarks/capacity/{units}.tsv"
+    resources:
+        mem_mb=memory(8000),
+        runtime=2880,
+        gpu=GPU * settings.pretraining.mnist.processes,
     params:
         code=code("pretrain"),
+        files="",
         command=lambda wildcards: command(
             "pretrain",
             device=settings.device,
@@ -23,7 +30,7 @@ use rule pretrain_mnist as pretrain_capacity with:
         "Pretraining an autoencoder of {wildcards.units} units on Moving MNIST"
 
 
-use rule pretrain_mnist as pretrain_convlstm with:
+use rule pretrain as pretrain_convlstm with:
     input:
         unpack(compared_with),
         digits=digit_files(),
@@ -33,8 +40,13 @@ use rule pretrain_mnist as pretrain_convlstm with:
         "results/logs/convlstm/{compared}.log",
     benchmark:
         "results/benchmarks/convlstm/{compared}.tsv"
+    resources:
+        mem_mb=memory(8000),
+        runtime=2880,
+        gpu=GPU * settings.pretraining.mnist.processes,
     params:
         code=code("pretrain"),
+        files="",
         command=lambda wildcards: command(
             "pretrain",
             device=settings.device,

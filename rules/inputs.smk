@@ -57,7 +57,11 @@ def corpus(dataset, split, stream):
 
 
 def pretraining_inputs(wildcards):
-    """The percepts that a corpus is made of."""
+    """What a corpus is made of."""
+    if wildcards.corpus == "mnist":
+        return {"digits": digit_files()}
+    if wildcards.corpus == "patches":
+        return {"patches": "results/sequences/patches.h5"}
     if wildcards.corpus == UNLABELLED:
         return {
             "unlabelled_percepts": percept_shards(UNLABELLED, wildcards.stream),
@@ -78,10 +82,9 @@ def pretraining_inputs(wildcards):
 
 def pretraining_files(wildcards, input):
     """The same as options of the script."""
-    split = wildcards.corpus.split("_split")[1:] if "videos" in input.keys() else []
-    return " ".join(
-        [options(input, *pretraining_inputs(wildcards)), *(["--split", *split] if split else [])]
-    )
+    roles = [role for role in pretraining_inputs(wildcards) if role != "digits"]
+    split = wildcards.corpus.split("_split")[1:] if "videos" in roles else []
+    return " ".join([options(input, *roles), *(["--split", *split] if split else [])])
 
 
 def pretrained(wildcards):

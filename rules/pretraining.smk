@@ -3,8 +3,17 @@
 from video_lstm.settings import MovingDigits
 
 
-rule pretrain_percepts:
-    """A variant of the encoder-decoder, from percepts without their labels."""
+def pretraining(wildcards):
+    """The source of a corpus's sequences and the section of its models, as the script's options."""
+    source = {"mnist": "mnist", "patches": "patches"}.get(wildcards.corpus, "percepts")
+    options = {"source": source, "model": getattr(settings.pretraining, source)}
+    if source == "mnist":
+        options["mnist"] = narrow(settings.mnist, MovingDigits)
+    return options
+
+
+rule pretrain:
+    """A variant of the encoder-decoder, from sequences without labels."""
     input:
         unpack(pretraining_inputs),
     output:
@@ -13,12 +22,14 @@ rule pretrain_percepts:
         "results/logs/pretrain/{corpus}_{stream}_{variant}.log",
     benchmark:
         "results/benchmarks/pretrain/{corpus}_{stream}_{variant}.tsv"
+    wildcard_constraints:
+        stream="rgb|flow1|flow10|pixels",
     conda:
         ENVIRONMENT
     resources:
         mem_mb=memory(8000),
         runtime=2880,
-        gpu=GPU * settings.pretraining.percepts.processes,
+        gpu=lambda wildcards: GPU * pretraining(wildcards)["model"].processes,
     params:
         code=code("pretrain"),
         files=pretraining_files,
@@ -26,79 +37,11 @@ rule pretrain_percepts:
             "pretrain",
             device=settings.device,
             variant=wildcards.variant,
-            source="percepts",
-            model=settings.pretraining.percepts,
             seed=settings.seed,
+            **pretraining(wildcards),
         ),
     message:
-        "Pretraining {wildcards.variant} on percepts {wildcards.stream} of {wildcards.corpus}"
+        "Pretraining {wildcards.variant} on {wildcards.stream} of {wildcards.corpus}"
     shell:
         "python {params.command} {params.files} --output {output}"
-        " --checkpoints results/checkpoints --threads {threads} --log {log} $TENSORBOARD"
-
-
-rule pretrain_mnist:
-    """A variant of the encoder-decoder, from an endless stream of moving digits."""
-    input:
-        digits=digit_files(),
-    output:
-        "results/pretrain/mnist/pixels/{variant}.h5",
-    log:
-        "results/logs/pretrain/mnist_{variant}.log",
-    benchmark:
-        "results/benchmarks/pretrain/mnist_{variant}.tsv"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(8000),
-        runtime=2880,
-        gpu=GPU * settings.pretraining.mnist.processes,
-    params:
-        code=code("pretrain"),
-        command=lambda wildcards: command(
-            "pretrain",
-            device=settings.device,
-            variant=wildcards.variant,
-            source="mnist",
-            mnist=narrow(settings.mnist, MovingDigits),
-            model=settings.pretraining.mnist,
-            seed=settings.seed,
-        ),
-    message:
-        "Pretraining {wildcards.variant} on Moving MNIST"
-    shell:
-        "python {params.command} --output {output}"
-        " --checkpoints results/checkpoints --threads {threads} --log {log} $TENSORBOARD"
-
-
-rule pretrain_patches:
-    """A variant of the encoder-decoder, from patches of natural video."""
-    input:
-        "results/sequences/patches.h5",
-    output:
-        "results/pretrain/patches/pixels/{variant}.h5",
-    log:
-        "results/logs/pretrain/patches_{variant}.log",
-    benchmark:
-        "results/benchmarks/pretrain/patches_{variant}.tsv"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(8000),
-        runtime=2880,
-        gpu=GPU * settings.pretraining.patches.processes,
-    params:
-        code=code("pretrain"),
-        command=lambda wildcards: command(
-            "pretrain",
-            device=settings.device,
-            variant=wildcards.variant,
-            source="patches",
-            model=settings.pretraining.patches,
-            seed=settings.seed,
-        ),
-    message:
-        "Pretraining {wildcards.variant} on patches"
-    shell:
-        "python {params.command} --patches {input} --output {output}"
         " --checkpoints results/checkpoints --threads {threads} --log {log} $TENSORBOARD"

@@ -1,4 +1,4 @@
-"""The stages by name: snakemake --cores N clips | flow | percepts | pretrain | finetune | capacity |
+"""The stages by name: snakemake --cores N clips | flow | percepts | encoders | classifiers | capacity |
 convlstm | figures | pages, and the Snakefile's own: tables."""
 
 
@@ -6,8 +6,8 @@ localrules:
     clips,
     flow,
     percepts,
-    pretrain,
-    finetune,
+    encoders,
+    classifiers,
     capacity,
     convlstm,
     figures,
@@ -39,7 +39,7 @@ rule percepts:
         ),
 
 
-rule pretrain:
+rule encoders:
     """Encoder-decoders of percepts, digits and patches."""
     input:
         sorted(
@@ -55,7 +55,7 @@ rule pretrain:
         ),
 
 
-rule finetune:
+rule classifiers:
     """Every classifier."""
     input:
         finetuned_files(),

@@ -39,10 +39,10 @@ done
 
 # The table ---------------------------------------------------------------------------------------
 
-DIGITS = {"pretrain_mnist", "pretrain_capacity", "pretrain_convlstm"}
+DIGITS = {"pretrain:mnist", "pretrain_capacity", "pretrain_convlstm"}
 DIGITS_TEST = {"render_moving_mnist", "render_other_digits"}
 CLASSIFIERS = {"finetune_classifier", "validate_classifier"}
-PRETRAINING = {"pretrain_percepts", "pretrain_patches", *DIGITS}
+PRETRAINING = {"pretrain", *DIGITS}
 DEVICE = {
     "extract_flow", "extract_percepts", "train_flow_convnet", "extract_flow_percepts",
     "measure_predictions", "predict_compared", *PRETRAINING, *CLASSIFIERS,
@@ -54,7 +54,7 @@ STAGES = {
     "tensorboard": set(),  # it changes no artifact
     "datasets": {"index_videos:tiny"},
     # The tiny workflow's first split is made: the second is new.
-    "datasets.*.use_splits": {"train_flow_convnet:2", "pretrain_percepts:tiny_split2",
+    "datasets.*.use_splits": {"train_flow_convnet:2", "pretrain:tiny_split2",
                               "finetune_classifier:2", "validate_classifier:2", "fuse_streams:2",
                               "collect_scores", "make_paper_table"},
     "datasets.*.small": {"finetune_classifier:2", "make_paper_table:3"},
@@ -73,27 +73,27 @@ STAGES = {
     "mnist.test_sequences": DIGITS_TEST,
     "mnist.test_file": {"render_moving_mnist"},
     "patches": {"cut_patches"},
-    "pretraining.variants": {f"pretrain_{kind}:autoencoder" for kind in
-                             ("percepts", "mnist", "patches")},
-    "pretraining.percepts": {"pretrain_percepts"},
+    "pretraining.variants": {"pretrain:autoencoder"},
+    "pretraining.percepts": {"pretrain:tiny_split1"},
+    "pretraining.percepts.videos": {"pretrain:tiny_split1", "pretrain:unlabelled"},
     # Classifiers without an encoder-decoder have its size.
-    "pretraining.percepts.units": {"pretrain_percepts", *CLASSIFIERS},
-    "pretraining.percepts.layers": {"pretrain_percepts", *CLASSIFIERS},
+    "pretraining.percepts.units": {"pretrain:tiny_split1", *CLASSIFIERS},
+    "pretraining.percepts.layers": {"pretrain:tiny_split1", *CLASSIFIERS},
     # The comparisons take from here what they do not say themselves.
     "pretraining.mnist": DIGITS,
-    "pretraining.mnist.units": {"pretrain_mnist", "pretrain_convlstm:lstm_equal_parameters",
+    "pretraining.mnist.units": {"pretrain:mnist", "pretrain_convlstm:lstm_equal_parameters",
                                 "pretrain_convlstm:lstm_equal_time"},
-    "pretraining.mnist.layers": {"pretrain_mnist"},
+    "pretraining.mnist.layers": {"pretrain:mnist"},
     "pretraining.mnist.input_frames": DIGITS | DIGITS_TEST,
     "pretraining.mnist.future_frames": DIGITS | DIGITS_TEST,
-    "pretraining.mnist.map_patch": {"pretrain_mnist", "pretrain_capacity",
+    "pretraining.mnist.map_patch": {"pretrain:mnist", "pretrain_capacity",
                                     "pretrain_convlstm:lstm_equal_parameters"},
-    "pretraining.mnist.kernel": {"pretrain_mnist", "pretrain_capacity",
+    "pretraining.mnist.kernel": {"pretrain:mnist", "pretrain_capacity",
                                  "pretrain_convlstm:lstm_equal_parameters"},
-    "pretraining.mnist.training": {"pretrain_mnist"},
-    "pretraining.patches": {"pretrain_patches"},
-    "pretraining.patches.input_frames": {"pretrain_patches", "cut_patches"},
-    "pretraining.patches.future_frames": {"pretrain_patches", "cut_patches"},
+    "pretraining.mnist.training": {"pretrain:mnist"},
+    "pretraining.patches": {"pretrain:patches"},
+    "pretraining.patches.input_frames": {"pretrain:patches", "cut_patches"},
+    "pretraining.patches.future_frames": {"pretrain:patches", "cut_patches"},
     "capacity": {"pretrain_capacity"},
     "capacity.units": {"pretrain_capacity:9"},
     "convlstm": {"pretrain_convlstm"},

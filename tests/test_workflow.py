@@ -148,7 +148,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_tables(finished, checkou
 
 def test_a_second_run_at_the_same_time_says_who_is_working(project):
     command = [sys.executable, "-m", "snakemake", "results/table2.csv", "--cores", "1"]
-    command += ["--forcerun", "pretrain_mnist", "--configfile", CONFIG]
+    command += ["--forcerun", "pretrain", "--configfile", CONFIG]
     with subprocess.Popen(
         command, cwd=project, stdout=-3, stderr=-3, start_new_session=True
     ) as run:
@@ -173,21 +173,21 @@ PIXELS = {"measure_predictions": 2, "collect_scores": 1, "make_table2": 1}
         ("finetuning={labels: [1, 2, all]}", FINETUNE | {"finetune_classifier": 8}),
         (
             "pretraining={mnist: {forget_bias: 1.0}}",
-            PIXELS | {"pretrain_mnist": 2},
+            PIXELS | {"pretrain": 2},
         ),
         (
             "pretraining={variants: [composite, conditional_future_predictor, autoencoder]}",
-            {"pretrain_percepts": 2, "pretrain_mnist": 1, "pretrain_patches": 1,
+            {"pretrain": 4,
              "measure_predictions": 2, "finetune_classifier": 4, "collect_scores": 1,
              "make_table2": 1},
         ),
         (
             "patches={test_videos: 0.5}",
-            PIXELS | {"cut_patches": 1, "pretrain_patches": 2},
+            PIXELS | {"cut_patches": 1, "pretrain": 2},
         ),
         (
             "flow_convnet={fc6: 9}",
-            {"train_flow_convnet": 1, "extract_flow_percepts": 3, "pretrain_percepts": 2,
+            {"train_flow_convnet": 1, "extract_flow_percepts": 3, "pretrain": 2,
              "finetune_classifier": 8, "collect_scores": 1, "make_table2": 1},
         ),
     ],
@@ -203,13 +203,13 @@ def test_a_changed_setting_makes_only_what_depends_on_it(finished, setting, expe
         ("models/classifier.py", FINETUNE),
         (
             "models/lstm.py",
-            {"pretrain_percepts": 4, "pretrain_mnist": 2, "pretrain_patches": 2,
+            {"pretrain": 8,
              "measure_predictions": 4} | FINETUNE,
         ),
         (
             "flow/methods.py",
             {"extract_flow": 3, "train_flow_convnet": 1, "extract_flow_percepts": 3,
-             "pretrain_percepts": 2, "finetune_classifier": 8, "collect_scores": 1,
+             "pretrain": 2, "finetune_classifier": 8, "collect_scores": 1,
              "make_table2": 1},
         ),
     ],
@@ -247,7 +247,7 @@ def test_what_a_job_said_when_it_failed_stands_at_the_end(checkout, tmp_path):
     assert "Traceback" not in done.stdout
 
 
-@pytest.mark.parametrize("stage", ["clips", "flow", "percepts", "pretrain", "finetune", "tables"])
+@pytest.mark.parametrize("stage", ["clips", "flow", "percepts", "encoders", "classifiers", "tables"])
 def test_the_stages_have_names(finished, stage):
     assert "Nothing to be done" in snakemake(finished, stage, "-n").stdout
 

@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 from video_lstm.code import code_hashes
 from video_lstm.errors import UserError
 from video_lstm.configuration import load_settings
-from video_lstm.settings import UNLABELLED, Section, VideoSource
+from video_lstm.settings import UNLABELLED, MovingDigits, Section, VideoSource
 from video_lstm.training.tensorboard import require_tensorboard
 
 # Relative, so that a checkout that moves is not a changed command.

@@ -56,6 +56,15 @@ def corpus(dataset, split, stream):
     return UNLABELLED if alone else f"{dataset}_split{split}"
 
 
+def pretraining(wildcards):
+    """The source of a corpus's sequences and the section of its models, as the script's options."""
+    source = {"mnist": "mnist", "patches": "patches"}.get(wildcards.corpus, "percepts")
+    options = {"source": source, "model": getattr(settings.pretraining, source)}
+    if source == "mnist":
+        options["mnist"] = narrow(settings.mnist, MovingDigits)
+    return options
+
+
 def pretraining_inputs(wildcards):
     """What a corpus is made of."""
     if wildcards.corpus == "mnist":

@@ -1,16 +1,5 @@
 """Encoder-decoders of percepts, digits and patches: one script, three sources of sequences."""
 
-from video_lstm.settings import MovingDigits
-
-
-def pretraining(wildcards):
-    """The source of a corpus's sequences and the section of its models, as the script's options."""
-    source = {"mnist": "mnist", "patches": "patches"}.get(wildcards.corpus, "percepts")
-    options = {"source": source, "model": getattr(settings.pretraining, source)}
-    if source == "mnist":
-        options["mnist"] = narrow(settings.mnist, MovingDigits)
-    return options
-
 
 rule pretrain:
     """A variant of the encoder-decoder, from sequences without labels."""

@@ -4,7 +4,7 @@ An artifact that exists is whole: it is written to a temporary name beside its t
 disk, and renamed. Its attributes tell how it came about (`h5dump -A`): schema and version, stage,
 settings, hash of the code, identities of its inputs, seed, library versions, device. `identity` is
 the hash of all these, so that identities chain from a table back to the videos. There is no time
-and no host in an artifact: the same run gives the same bytes.
+and no host in an artifact: the same run gives the same bytes, but for a training's speed.
 """
 
 import contextlib

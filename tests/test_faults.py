@@ -224,7 +224,7 @@ def test_snakemake_told_to_stop_lets_training_keep_a_checkpoint_and_leaves(check
     assert not (project / target).exists()
     done = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert (project / "results/logs/pretrain/mnist_composite.log").read_text().count(
+    assert (project / "results/logs/pretrain/mnist_pixels_composite.log").read_text().count(
         "going on"
     ) == 1
     assert not list((project / "results/checkpoints").iterdir())

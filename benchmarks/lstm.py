@@ -7,7 +7,8 @@ all, and the medians are compared. The ratio is how many times faster `peephole`
 
 torch.nn.LSTM always makes its input's gradient; ours is timed with and without, since a first layer
 on percepts never needs it. Where there is a GPU all run there, in tf32 and under autocast to
-bfloat16, and memory is what its allocator had out at most.
+bfloat16, as recorded passes (CUDA graphs, which training steps are), and memory is what its
+allocator had out at most.
 
     python benchmarks/lstm.py --json lstm.json
 """
@@ -20,6 +21,8 @@ import multiprocessing
 import statistics
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,6 +31,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 from video_lstm.models.lstm import PeepholeLSTM
 from video_lstm.models.products import product
+from video_lstm.training.capture import cuda_graph
 
 INPUT_SIZE, STEPS = 4096, 16
 CASES = [(512, 32), (512, 100), (2048, 32), (2048, 100)]
@@ -53,16 +57,22 @@ def now() -> float:
     return time.perf_counter()
 
 
-def seconds(
+def one_pass(
     layer: nn.Module, x: torch.Tensor, weights: torch.Tensor, precision: str = PRECISIONS[0]
-) -> float:
-    """Of one forward and backward pass."""
+) -> torch.Tensor:
+    """Forward and backward; the outputs."""
     x.grad = None
     layer.zero_grad()
-    start = now()
     with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bfloat16"):
         outputs = layer(x)[0]
     outputs.backward(weights.to(outputs.dtype))
+    return outputs.detach()
+
+
+def seconds(work: Callable[[], torch.Tensor]) -> float:
+    """That it takes."""
+    start = now()
+    work()
     return now() - start
 
 
@@ -98,8 +108,10 @@ def peak_mb(name: str, hidden_size: int, batch: int, input_gradient: bool, preci
     x = torch.randn(STEPS, batch, INPUT_SIZE, device=DEVICE, requires_grad=input_gradient)
     weights = torch.ones(STEPS, batch, hidden_size, device=DEVICE)
     product(torch.ones(1024, 1024), torch.ones(1024, 1024))
+    if DEVICE.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     before = high_water_mb()
-    seconds(layer, x, weights, precision)
+    one_pass(layer, x, weights, precision)
     return high_water_mb() - before
 
 
@@ -109,21 +121,28 @@ def run_case(
     """The rows of one size."""
     allow_tf32(precision)
     names = ("peephole", "torch.nn.LSTM", "naive loop")
-    layers = {name: contender(name, hidden_size) for name in names}
+    layers = [contender(name, hidden_size) for name in names]
     x = torch.randn(STEPS, batch, INPUT_SIZE, device=DEVICE, requires_grad=input_gradient)
     weights = torch.randn(STEPS, batch, hidden_size, device=DEVICE)
+    works = [partial(one_pass, layer, x, weights, precision) for layer in layers]
+    if DEVICE.type == "cuda":  # recorded, as training steps are
+        works = [cuda_graph(work) for work in works]
     times: dict[str, list[float]] = {name: [] for name in (*names, "matrix products")}
     for repeat in range(repeats + 1):
-        for name, layer in layers.items():
-            took = seconds(layer, x, weights, precision)
+        for name, work in zip(names, works, strict=True):
+            took = seconds(work)
             if repeat:  # the first one warms up
                 times[name].append(took)
         if repeat:
             bound = products_seconds(hidden_size, batch, input_gradient, precision)
             times["matrix products"].append(bound)
     case = (hidden_size, batch, input_gradient, precision)
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        peaks = {name: pool.apply(peak_mb, (name, *case)) for name in names}
+    if DEVICE.type == "cuda":
+        del layers, works, work, x, weights
+        peaks = {name: peak_mb(name, *case) for name in names}
+    else:  # a process's high water never falls again
+        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+            peaks = {name: pool.apply(peak_mb, (name, *case)) for name in names}
     median = {name: statistics.median(values) for name, values in times.items()}
     return [
         {

@@ -58,14 +58,15 @@ def values_and_gradients(
 
 @pytest.mark.parametrize("path", PATHS)
 def test_one_step_by_hand(path: str) -> None:
-    layer = PeepholeLSTM(1, 1, path=path).double()
+    device = DEVICES.get(path, "cpu")
+    layer = PeepholeLSTM(1, 1, path=path).to(device, torch.float64)
     with torch.no_grad():
         layer.weight_x.copy_(torch.tensor([[0.1], [0.2], [0.3], [0.4]]))
         layer.weight_h.copy_(torch.tensor([[0.5], [0.6], [0.7], [0.8]]))
         layer.bias.copy_(torch.tensor([0.01, 0.02, 0.03, 0.04]))
         layer.peepholes.copy_(torch.tensor([[1.0], [2.0], [3.0]]))
     w, u, b = layer.weight_x.flatten(), layer.weight_h.flatten(), layer.bias
-    x, h0, c0 = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
+    x, h0, c0 = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64, device=device)
     i = torch.sigmoid(w[0] * x + u[0] * h0 + 1 * c0 + b[0])
     f = torch.sigmoid(w[1] * x + u[1] * h0 + 2 * c0 + b[1])
     z = torch.tanh(w[2] * x + u[2] * h0 + b[2])
@@ -85,9 +86,11 @@ def test_zero_peepholes_equal_torch(path: str, with_state: bool) -> None:
     with torch.no_grad():
         for parameter in lstm.parameters():
             parameter.uniform_(-1, 1, generator=generator)
+    lstm.to(DEVICES.get(path, "cpu"))
     stack = LSTMStack.from_torch(lstm, path=path)
 
     draw = torch.randn(6 * 3 * 5 + 2 * 2 * 2 * 3 * 4, generator=generator, dtype=torch.float64)
+    draw = draw.to(lstm.weight_hh_l0)
     x = draw[:90].view(6, 3, 5).requires_grad_()
     h0, c0 = (s.requires_grad_() for s in draw[90:138].view(2, 2, 3, 4))
     weights = draw[:72].detach().view(6, 3, 4)
@@ -182,8 +185,10 @@ def test_bfloat16_rounds_factors_and_outputs_only(fed: int) -> None:
     generator = torch.Generator().manual_seed(3)
     x = torch.randn(fed, 8, 64, generator=generator).bfloat16().float() if fed else None
     state = list(torch.randn(2, 8, 64, generator=generator).bfloat16().float())
-    with torch.autocast(layer.weight_h.device.type, torch.bfloat16):
-        outputs, (h, c) = layer(x, (state[0], state[1]), steps=4)
+    device = layer.weight_h.device
+    with torch.autocast(device.type, torch.bfloat16):
+        given = None if x is None else x.to(device)
+        outputs, (h, c) = layer(given, (state[0].to(device), state[1].to(device)), steps=4)
         found = values_and_gradients(layer, x, state, 4)
     assert (outputs.dtype, h.dtype, c.dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
     assert all(p.grad.dtype == torch.float32 for p in layer.parameters() if p.grad is not None)
@@ -198,8 +203,10 @@ def test_bfloat16_rounds_factors_and_outputs_only(fed: int) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_running_in_two_parts_is_running_at_once(path: str) -> None:
     generator = torch.Generator().manual_seed(2)
-    stack = LSTMStack(4, 5, 2, cell=partial(PeepholeLSTM, path=path), generator=generator).double()
-    x = torch.randn(7, 2, 4, generator=generator, dtype=torch.float64)
+    device = DEVICES.get(path, "cpu")
+    stack = LSTMStack(4, 5, 2, cell=partial(PeepholeLSTM, path=path), generator=generator)
+    stack.to(device, torch.float64)
+    x = torch.randn(7, 2, 4, generator=generator, dtype=torch.float64).to(device)
     whole, final = stack(x)
     first, state = stack(x[:3])
     second, last = stack(x[3:], state)

@@ -21,11 +21,17 @@ from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import VARIANTS, EncoderDecoder, activate
 from video_lstm.models.products import Linear
 from video_lstm.models.standardize import Standardize
+from video_lstm.sequences.digits import SKLEARN, load_digits
+from video_lstm.sequences.moving_mnist import MovingMNIST
+from video_lstm.settings import MovingDigits, PerceptPretraining
+from video_lstm.training import capture
 from video_lstm.training.corpora import percept_corpus
 from video_lstm.training.pretrained import load_pretrained
-from video_lstm.training.pretraining import sequence_operations
+from video_lstm.training.pretraining import model_arguments, sequence_operations
+from video_lstm.training.pretraining import pretrain as train_encoder_decoder
 
 DIM = 12
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 PROVENANCE = Provenance(stage="test", settings={}, code="")
 
 
@@ -196,6 +202,51 @@ def test_two_processes_train_what_one_does(tmp_path, pretrained):
             curves.append(read_arrays(file, "curves"))
     for curve in ("loss", "gradient_norm", "validation"):
         np.testing.assert_allclose(*(c[curve] for c in curves), rtol=1e-4, err_msg=curve)
+
+
+def trained_on_digits(variant, device, **settings):
+    """Curves of a small training on digits that are drawn on the device."""
+    digits, stream = load_digits(SKLEARN, 8)[0], MovingDigits(size=16, digit_size=8)
+    sequences = MovingMNIST(digits, stream, 8, 0, device)
+    training = {
+        "steps": 40,
+        "batch": 16,
+        "warmup_steps": 0,
+        "learning_rate": 0.01,
+        "validate_every": 10,
+    } | settings.pop("training", {})
+    settings = PerceptPretraining(
+        units=64, layers=2, input_frames=4, future_frames=4, training=training, **settings
+    )
+    built = model_arguments(variant, sequences.frame_size, "logits", settings)
+    return train_encoder_decoder(
+        built, sequences, settings, standardize=None, seed=0, device=torch.device(device)
+    )[1]
+
+
+@needs_gpu
+@pytest.mark.parametrize("variant", ["composite", "composite_conditional_future"])
+def test_a_gpu_trains_as_a_cpu_does(variant):
+    """Kernels, two streams and a recorded step end where the plain loop does."""
+    cpu, gpu = (trained_on_digits(variant, device)["validation"] for device in ("cpu", "cuda"))
+    assert cpu[-1] < 0.96 * cpu[0]
+    np.testing.assert_allclose(gpu, cpu, rtol=1e-3)
+
+
+@needs_gpu
+@pytest.mark.parametrize("sampling", [0.0, 1.0])
+def test_a_recorded_step_on_a_gpu_is_the_step_done_anew(monkeypatch, sampling):
+    def curves():
+        return trained_on_digits(
+            "composite_conditional_future", "cuda", sampling=sampling,
+            training={"precision": "bfloat16"},
+        )  # fmt: skip
+
+    recorded = curves()
+    monkeypatch.setattr(capture, "RECORDERS", {})
+    anew = curves()
+    for name in ("loss", "gradient_norm", "validation"):
+        np.testing.assert_allclose(recorded[name], anew[name], rtol=1e-2, err_msg=name)
 
 
 @pytest.mark.parametrize(

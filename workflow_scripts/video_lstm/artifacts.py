@@ -19,7 +19,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,7 @@ SCHEMAS: dict[str, tuple[int, frozenset[str]]] = {
 """Schemas by name. A change of what a data set means raises the version."""
 
 _HOST = socket.gethostname()
-_VERSIONS = ("numpy", "h5py", "torch", "opencv-contrib-python-headless", "av", "onnxruntime")
+_VERSIONS = ("numpy", "h5py", "torch", "cv2", "av", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -70,12 +69,10 @@ class Provenance:
 
     def attributes(self, schema: str) -> dict[str, Any]:
         """The HDF5 attributes that tell it, `identity` among them."""
-        # Only what is already imported: no stage pays for a library that it does not use.
-        loaded = {"opencv-contrib-python-headless": "cv2"}
+        # Only what is already imported: no stage pays for a library that it does not use. What a
+        # module says of itself, since other packages than ours may have brought it.
         versions = {
-            name: metadata.version(name)
-            for name in _VERSIONS
-            if loaded.get(name, name) in sys.modules
+            name: sys.modules[name].__version__ for name in _VERSIONS if name in sys.modules
         }
         told = {
             "schema": schema,

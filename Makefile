@@ -21,7 +21,7 @@ test: $(READY)  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-cluster: $(READY)  ## the workflow on a real SLURM, which this installs (Debian and Ubuntu, as root or by sudo)
-	command -v slurmctld slurmd sbatch munged >/dev/null || { \
+	type slurmctld slurmd sbatch munged >/dev/null 2>&1 || { \
 	SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo) && $$SUDO apt-get update && \
 	$$SUDO apt-get install --yes --no-install-recommends \
 	slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge; }

@@ -58,13 +58,13 @@ def test_a_job_and_a_node_die_and_the_tables_are_those_of_a_local_run(tmp_path):
             "--slurm-init-seconds-before-status-checks", "2",
         )  # fmt: skip
         try:
-            wait(lambda: scripts(there, "pretrain"), 240)
-            os.kill(scripts(there, "pretrain")[0], signal.SIGKILL)
             on_n2 = ("squeue", "-h", "-t", "running", "-w", "n2", "-o", "%A")
             wait(lambda: cluster.call(*on_n2), 120)
             lost = cluster.call(*on_n2).split()
             cluster.kill_node("n2")
-            assert run.wait(400) == 0, (there / "told.txt").read_text()[-3000:]
+            wait(lambda: scripts(there, "pretrain"), 240)
+            os.kill(scripts(there, "pretrain")[0], signal.SIGKILL)
+            assert run.wait(600) == 0, (there / "told.txt").read_text()[-3000:]
         finally:
             run.kill()
         jobs = cluster.call("scontrol", "--oneliner", "show", "jobs").splitlines()

@@ -1,7 +1,8 @@
 """A real SLURM on this machine: slurmctld, and a slurmd for each of two nodes, one with two GPUs.
 
-The GPUs are pretended: character devices that every machine has. Memory limits are not enforced
-(no cgroups). Nothing outside the folder is touched, and nothing but these daemons is stopped.
+The GPUs are pretended: character devices that every machine has. So is the memory, whose limits
+are not enforced (no cgroups). Nothing outside the folder is touched, and nothing but these daemons
+is stopped.
 """
 
 import contextlib
@@ -47,8 +48,9 @@ SlurmdTimeout=10
 ReturnToService=2
 GresTypes=gpu
 SlurmdParameters=config_overrides
-NodeName=DEFAULT CPUs=4 RealMemory=64000
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} Gres=gpu:2
+NodeName=DEFAULT CPUs=4 RealMemory=500000
+# The node with GPUs is the last to be given a job without one.
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} Gres=gpu:2 Weight=2
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]}
 PartitionName=toy Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 """

@@ -27,7 +27,7 @@ from video_lstm.settings import MovingDigits, PerceptPretraining
 from video_lstm.training import capture
 from video_lstm.training.corpora import percept_corpus
 from video_lstm.training.pretrained import load_pretrained
-from video_lstm.training.pretraining import model_arguments, sequence_operations
+from video_lstm.training.pretraining import fed_its_own, model_arguments, sequence_operations
 from video_lstm.training.pretraining import pretrain as train_encoder_decoder
 
 DIM = 12
@@ -178,6 +178,19 @@ def test_killed_pretraining_goes_on_and_ends_the_same(tmp_path, pretrained, run_
     assert log.read_text().count("going on from step") == 2
     assert same(whole, weights_of(output))
     assert not list((tmp_path / "killed/checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("sampling", "rise", "expected"),
+    [(1.0, 0.0, [1, 1, 1]), (1.0, 1.0, [0, 0.5, 1]), (0.6, 0.5, [0, 0.6, 0.6])],
+)
+def test_scheduled_sampling_rises_to_what_is_set(sampling, rise, expected):
+    training = {"steps": 101, "batch": 1000}
+    settings = PerceptPretraining(sampling=sampling, sampling_rise=rise, training=training)
+    for step, share in zip((0, 50, 100), expected, strict=True):
+        drawn = fed_its_own(settings, 3, step, torch.device("cpu"))
+        assert torch.equal(drawn, fed_its_own(settings, 3, step, torch.device("cpu")))
+        assert drawn.float().mean().item() == pytest.approx(share, abs=0.02)
 
 
 def test_two_processes_train_what_one_does(tmp_path, pretrained):

@@ -354,8 +354,11 @@ class PretrainSettings(Section):
     """The first output is read from the copied state, with no step before it (the authors' first
     code)."""
     sampling: Probability = 0.0
-    """Scheduled sampling: how often, at the end of training, a conditional decoder is fed its own
-    output instead of the true frame; rises linearly from 0."""
+    """Scheduled sampling: how often a conditional decoder is fed its own output in
+    training instead of the true frame."""
+    sampling_rise: Probability = 0.0
+    """Share of training in which `sampling` rises linearly from 0; at 0 it is there from the first
+    step."""
     processes: Positive = 1
     """Processes that share each batch, every one on a GPU of its own where there are GPUs."""
     training: TrainingSettings = TrainingSettings()

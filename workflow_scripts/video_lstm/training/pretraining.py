@@ -90,7 +90,7 @@ def pretrain(
     model = EncoderDecoder(**arguments, generator=torch.Generator().manual_seed(seed)).to(device)
     normalise = standardize.to(device) if standardize else nn.Identity()
     called = processes.shared(model)
-    steps, batch = settings.training.steps, settings.training.batch
+    batch = settings.training.batch
     mine = processes.part(batch)
     held_out = sequences.validation(batch)
     if settings.output_bias == "mean_frame":
@@ -107,9 +107,7 @@ def pretrain(
         frames = sequences.batch(step, batch)[:, mine]
         if not settings.sampling:
             return (frames,)
-        shape = (max(settings.input_frames, settings.future_frames) - 1, batch)
-        drawn = torch.rand(shape, generator=_generator(seed, step, device), device=device)
-        return frames, (drawn < settings.sampling * step / max(steps - 1, 1))[:, mine]
+        return frames, fed_its_own(settings, seed, step, device)[:, mine]
 
     def loss(*given: Tensor) -> Tensor:
         return losses(*given).total / sequences.frame_size
@@ -137,6 +135,20 @@ def pretrain(
         tensorboard=tensorboard,
     )
     return model, curves
+
+
+def fed_its_own(settings: PretrainSettings, seed: int, step: int, device: torch.device) -> Tensor:
+    """Where a training step's conditional decoders are fed their own output (scheduled sampling).
+
+    Returns:
+        (frames - 1, batch) bool. Follows from seed and step alone, so that a resumed job has it.
+    """
+    rise = settings.sampling_rise * (settings.training.steps - 1)
+    probability = settings.sampling * (min(step / rise, 1.0) if rise else 1.0)
+    word = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]
+    generator = torch.Generator(device).manual_seed(int(word))
+    shape = (max(settings.input_frames, settings.future_frames) - 1, settings.training.batch)
+    return torch.rand(shape, generator=generator, device=device) < probability
 
 
 def sequence_operations(model: EncoderDecoder) -> int:
@@ -170,9 +182,3 @@ def _stack_operations(stack: LSTMStack, steps: int, fed: int) -> int:
 def _places(layer: nn.Module) -> int:
     """How often a step uses each weight: once, or at every place of a ConvLSTM's maps."""
     return layer.peepholes[0, 0].numel()
-
-
-def _generator(seed: int, step: int, device: torch.device) -> torch.Generator:
-    """Of the draws of one step: follows from both numbers alone, so that a resumed job has it."""
-    word = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]
-    return torch.Generator(device).manual_seed(int(word))

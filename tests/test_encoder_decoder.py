@@ -146,6 +146,16 @@ def test_scheduled_sampling_lies_between_the_truth_and_its_own_output() -> None:
     torch.testing.assert_close(mixed[:, 1:], forced[:, 1:], rtol=0, atol=1e-12)
     torch.testing.assert_close(mixed[:2], forced[:2], rtol=0, atol=1e-12)
     assert (mixed[2:, 0] - forced[2:, 0]).abs().amax(1).min() > 1e-6
+    # What it is fed of its own is as given as the truth: no gradient flows through it.
+    fed = torch.where(own.unsqueeze(2), activate(mixed, "logits")[: F - 1], future[: F - 1])
+    told = torch.cat([fed.detach(), future[F - 1 :]])
+    weights = list(built.parameters())
+    for found, expected in zip(
+        torch.autograd.grad(mixed.square().sum(), weights),
+        torch.autograd.grad(built(inputs, told).future.square().sum(), weights),
+        strict=True,
+    ):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
     with pytest.raises(ValueError, match="future"):
         built(inputs)
 

@@ -132,42 +132,44 @@ class Decoder(nn.Module):
                 fed; None: it is fed its own.
             own: (>= T - 1, B) bool, true where a conditional decoder is fed its own output of that
                 step in place of the truth (scheduled sampling, Bengio et al. 2015); None: nowhere.
+                What is fed is made first, step by step, and is then as given as the truth is: no
+                gradient flows through it, and all steps are one pass.
 
         Returns:
             (T, B, D), before the activation.
         """
         recurrent = steps - self.readout_first
-        if not recurrent or (self.conditional and (truth is None or own is not None)):
-            return self._step_by_step(state, steps, truth, own)
+        if not recurrent or (self.conditional and truth is None):
+            return self._step_by_step(state, steps)
         fed = truth[: steps - 1] if self.conditional and steps > 1 else None
+        if fed is not None and own is not None:
+            with torch.no_grad():
+                made = activate(self._step_by_step(state, steps - 1, fed, own), self.output)
+            fed = _mixed(made, fed, own[: steps - 1])
         hidden, _ = self.stack(fed, state, steps=recurrent)
         if self.readout_first:
             hidden = torch.cat([state[-1][0].unsqueeze(0), hidden])
         return self.readout(hidden)
 
     def _step_by_step(
-        self,
-        state: State,
-        steps: int,
-        truth: Tensor | None,
-        own: Tensor | None,
+        self, state: State, steps: int, truth: Tensor | None = None, own: Tensor | None = None
     ) -> Tensor:
         raw = [self.readout(state[-1][0])] if self.readout_first else []
         while len(raw) < steps:
             fed = None
             if raw and self.conditional:
                 fed = activate(raw[-1], self.output)
-                if truth is not None:
-                    told = truth[len(raw) - 1]
-                    if own is None:
-                        fed = told
-                    else:
-                        chosen = own[len(raw) - 1].view(-1, *[1] * (fed.ndim - 1))
-                        fed = torch.where(chosen, fed, told)
+                if own is not None:
+                    fed = _mixed(fed, truth[len(raw) - 1], own[len(raw) - 1])
                 fed = fed.unsqueeze(0)
             hidden, state = self.stack(fed, state, steps=1)
             raw.append(self.readout(hidden[0]))
         return torch.stack(raw)
+
+
+def _mixed(made: Tensor, truth: Tensor, own: Tensor) -> Tensor:
+    """Frames (..., B, D or maps): where `own` (..., B) is true what was made, else the truth."""
+    return torch.where(own.view(*own.shape, *[1] * (truth.ndim - own.ndim)), made, truth)
 
 
 class EncoderDecoder(nn.Module):

@@ -44,24 +44,6 @@ def test_every_command_is_of_a_kind_that_is_tried_here():
     assert {line.split()[0] for line in COMMANDS} == {"make", "snakemake", "python", "source"}
 
 
-@pytest.mark.parametrize("line", commands("make"))
-def test_make_knows_its_targets(line):
-    done = subprocess.run([*shlex.split(line), "-n"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("line", commands("python"))
-def test_scripts_know_their_options(line, capsys):
-    _, script, *options = shlex.split(line)
-    module = import_module(Path(script).stem)
-    if options == ["--help"]:
-        with pytest.raises(SystemExit) as done:
-            parse(module.Arguments, options)
-        assert done.value.code == 0 and "--output" in capsys.readouterr().out
-    else:
-        parse(module.Arguments, options)
-
-
 @pytest.fixture(scope="module")
 def prepared(checkout, tmp_path_factory):
     """A checkout with the data that the documented configurations ask for, as far as plans see."""
@@ -77,6 +59,25 @@ def prepared(checkout, tmp_path_factory):
         (folder / root).mkdir(parents=True)
     (folder / paper.percepts.weights).touch()
     return folder
+
+
+@pytest.mark.parametrize("line", commands("make"))
+def test_make_knows_its_targets(prepared, line):
+    command = [*shlex.split(line), "-n"]
+    done = subprocess.run(command, cwd=prepared, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("line", commands("python"))
+def test_scripts_know_their_options(line, capsys):
+    _, script, *options = shlex.split(line)
+    module = import_module(Path(script).stem)
+    if options == ["--help"]:
+        with pytest.raises(SystemExit) as done:
+            parse(module.Arguments, options)
+        assert done.value.code == 0 and "--output" in capsys.readouterr().out
+    else:
+        parse(module.Arguments, options)
 
 
 @pytest.mark.parametrize("line", commands("snakemake"))

@@ -286,7 +286,10 @@ def test_errors_say_which(tmp_path, video):
     (tmp_path / "bare").mkdir()
     with pytest.raises(UserError, match=r"bare: expected a folder for each class"):
         build_index(source(tmp_path / "bare"), NATIVE)
-    plant(tmp_path / "junk", {"a/x.avi": "junk", "a/y.avi": b""})
+    plant(tmp_path / "alone", {"a/x.avi": video, "a/y.avi": video})
+    with pytest.raises(UserError, match=r"alone: expected two classes or more .* found 'a' alone"):
+        build_index(source(tmp_path / "alone"), NATIVE)
+    plant(tmp_path / "junk", {"a/x.avi": "junk", "b/y.avi": b""})
     with pytest.raises(UserError, match=r"junk: expected videos that can be used, 0 of 2 .*empty"):
         build_index(source(tmp_path / "junk"), NATIVE)
     root = tmp_path / "root"

@@ -70,6 +70,11 @@ def find_videos(source: VideoSource, seed: int) -> Layout:
     if not layout.entries:
         wanted = "videos" if source.kind == "unlabelled" else "a folder for each class, with videos"
         raise UserError(f"{root}: expected {wanted}, found none; set 'root' to where they are")
+    if len(layout.classes) == 1:
+        raise UserError(
+            f"{root}: expected two classes or more to tell apart, found '{layout.classes[0]}' "
+            "alone; set 'root' to the folder that holds the classes' folders"
+        )
     return layout
 
 

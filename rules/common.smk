@@ -46,7 +46,11 @@ for folder in (os.getcwd(), os.path.abspath("results")):
         )
 
 # In the environment of the jobs: neither a parameter nor the command's text, which make them again.
-os.environ.update(TENSORBOARD="--tensorboard results/tensorboard" if settings.tensorboard else "")
+os.environ.update(
+    TRAINING="--checkpoints results/checkpoints"
+    f" --checkpoint-seconds {settings.checkpoint_seconds}"
+    + (" --tensorboard results/tensorboard" if settings.tensorboard else "")
+)
 
 # A GPU is a resource that jobs queue for; without one they run side by side on the cores.
 GPU = int(

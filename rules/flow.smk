@@ -25,7 +25,7 @@ rule extract_flow:
             shard=wildcards.shard,
             shards=shards(wildcards.dataset),
             device=settings.device,
-            flow=settings.flow,
+            flow=settings.flow.used(),
         ),
     message:
         "Computing optical flow of {wildcards.dataset}, shard {wildcards.shard}"
@@ -67,8 +67,8 @@ rule train_flow_convnet:
         "Training the temporal stream {wildcards.stream} on {wildcards.labelled}, split {wildcards.split}"
     shell:
         "python {params.command} --videos {input.videos} --clips {input.clips}"
-        " --flow {input.flow} --output {output} --checkpoints results/checkpoints"
-        " --threads {threads} --log {log} $TENSORBOARD"
+        " --flow {input.flow} --output {output}"
+        " --threads {threads} --log {log} $TRAINING"
 
 
 rule extract_flow_percepts:

@@ -35,7 +35,7 @@ rule finetune_classifier:
     shell:
         "python {params.command} --videos {input.videos} --clips {input.clips}"
         " --percepts {input.percepts} {params.files} --output {output}"
-        " --checkpoints results/checkpoints --threads {threads} --log {log} $TENSORBOARD"
+        " --threads {threads} --log {log} $TRAINING"
 
 
 rule validate_classifier:
@@ -69,7 +69,7 @@ rule validate_classifier:
     shell:
         "python {params.command} --videos {input.videos} --clips {input.clips}"
         " --percepts {input.percepts} {params.files} --output {output}"
-        " --checkpoints results/checkpoints --threads {threads} --log {log} $TENSORBOARD"
+        " --threads {threads} --log {log} $TRAINING"
 
 
 rule fuse_streams:

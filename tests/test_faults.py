@@ -77,7 +77,7 @@ STAGES = {
     "pretrain": (60_000, ("--variant", "composite", "--source", "mnist", "--mnist",
                           '{"size": 32, "digit_size": 14}', "--model",
                           '{"units": 32, "input_frames": 4, "future_frames": 4, "training":'
-                          ' {"steps": 3, "batch": 4, "checkpoint_seconds": 0.0001}}')),
+                          ' {"steps": 3, "batch": 4}}', "--checkpoint-seconds", "0.0001")),
 }  # fmt: skip
 """Bytes that are left to each, which it cannot do with, and what it is told."""
 
@@ -207,9 +207,9 @@ def test_snakemake_told_to_stop_lets_training_keep_a_checkpoint_and_leaves(check
     """SIGTERM to Snakemake alone; the second run goes on from there."""
     project = copy(checkout, tmp_path / "project")
     target = "results/pretrain/mnist/pixels/composite.h5"
-    steps = "{mnist: {training: {steps: 400, checkpoint_seconds: 0.1}}}"
+    changed = ["pretraining={mnist: {training: {steps: 400}}}", "checkpoint_seconds=0.1"]
     command = [sys.executable, "-m", "snakemake", "--cores", "2", target]
-    command += ["--configfile", CONFIG, "--config", f"pretraining={steps}"]
+    command += ["--configfile", CONFIG, "--config", *changed]
     with subprocess.Popen(
         command, cwd=project, stdout=-1, stderr=-2, text=True, start_new_session=True
     ) as run:

@@ -76,7 +76,7 @@ TINY = {
 }  # fmt: skip
 
 
-def pretrain_options(folder, output, variant="composite", spoil=(), training=None):
+def pretrain_options(folder, output, variant="composite", spoil=(), training=None, more=()):
     lengths = [9, 20, 5, 12, 8, 30, 11, 7]
     pile = write_pile(folder, "pile", lengths)
     splits = [[1, 2], [2, 1], [1, 1], [1, 2], [2, 1], [1, 1], [1, 2], [0, 1]]
@@ -87,7 +87,7 @@ def pretrain_options(folder, output, variant="composite", spoil=(), training=Non
         "--unlabelled-percepts", *pile, "--unlabelled-clips", folder / "pile_clips.h5",
         "--labelled-percepts", *labelled, "--clips", folder / "set_clips.h5",
         "--videos", folder / "set_videos.h5", "--split", 1, "--seed", 3, "--device", "cpu",
-        "--checkpoints", folder / "checkpoints", "--output", output,
+        "--checkpoints", folder / "checkpoints", "--output", output, *more,
     ]  # fmt: skip
 
 
@@ -156,10 +156,11 @@ def test_only_training_videos_are_learned_from(pretrained):
 
 
 def test_killed_pretraining_goes_on_and_ends_the_same(tmp_path, pretrained, run_script):
-    steps = {"steps": 600, "checkpoint_seconds": 0.05}
+    steps = {"steps": 600}
     whole = weights_of(pretrained("whole", training=steps))
     output = tmp_path / "killed.h5"
-    name, *options = pretrain_options(tmp_path / "killed", output, training=steps)
+    often = ("--checkpoint-seconds", 0.05)
+    name, *options = pretrain_options(tmp_path / "killed", output, training=steps, more=often)
     command = [sys.executable, ROOT / "workflow_scripts" / f"{name}.py", *options]
     log = tmp_path / "killed.log"
     for number in (signal.SIGKILL, signal.SIGTERM):

@@ -51,7 +51,8 @@ DEVICE = {
 STAGES = {
     "seed": {"render_demo", *DIGITS, *DIGITS_TEST},
     "device": DEVICE,
-    "tensorboard": set(),  # it changes no artifact
+    "checkpoint_seconds": set(),  # it changes no artifact
+    "tensorboard": set(),
     "datasets": {"index_videos:tiny"},
     # The tiny workflow's first split is made: the second is new.
     "datasets.*.use_splits": {"train_flow_convnet:2", "pretrain:tiny_split2",
@@ -66,6 +67,9 @@ STAGES = {
     "demo": {"render_demo"},
     "video": {"index_videos"},
     "flow": {"extract_flow"},
+    # DIS and PNG do not read them.
+    "flow.brox": set(),
+    "flow.jpeg_quality": set(),
     "percepts": {"extract_percepts"},
     "flow_convnet": {"train_flow_convnet"},
     "mnist": DIGITS | DIGITS_TEST,

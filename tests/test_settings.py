@@ -7,7 +7,7 @@ import yaml
 
 from video_lstm.configuration import load_settings
 from video_lstm.errors import UserError
-from video_lstm.settings import Section, Settings
+from video_lstm.settings import FlowSettings, Section, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"}}
@@ -86,3 +86,11 @@ def test_a_section_given_in_part_keeps_the_rest_of_its_default_in_that_place():
     assert (training.batch, training.optimizer, training.steps) == (3, "sgd", 80_000)
     mnist = settings.pretraining.mnist
     assert (mnist.units, mnist.input_frames, mnist.future_frames) == (5, 10, 10)
+
+
+def test_flow_is_told_what_its_method_and_codec_read():
+    given = {"bound": 10, "brox": "fast", "jpeg_quality": 90}
+    plain = FlowSettings(method="dis", bound=10)
+    assert FlowSettings(method="dis", **given).used() == plain
+    both = FlowSettings(method="brox", codec="jpeg", **given)
+    assert both.used() == both != plain

@@ -19,6 +19,7 @@ from torch import nn
 from video_lstm.errors import UserError
 from video_lstm.settings import TrainingSettings
 from video_lstm.training import capture
+from video_lstm.training.checkpoints import Checkpoint
 from video_lstm.training.loop import train
 from video_lstm.training.optimizers import Optimizer, learning_rate
 from video_lstm.training.tensorboard import log_folder
@@ -61,6 +62,7 @@ def toy_training(settings, watch=lambda step: None, checkpoint=None, **options):
         x, y = batch(-1, 64)
         return {"error": float((module(x) - y).square().mean()), "other": 1.0}
 
+    checkpoint = checkpoint and Checkpoint(checkpoint, 1000)
     curves = train(module, loss, settings, validate=validate, checkpoint=checkpoint, **options)
     return module.state_dict(), curves
 
@@ -195,7 +197,7 @@ def test_best_weights_are_those_of_the_best_validation_and_patience_ends():
 def test_resumed_training_ends_with_the_same_bits(tmp_path, optimizer):
     settings = TrainingSettings(
         steps=60, batch=8, optimizer=optimizer, learning_rate=1e-3, weight_decay=0.01,
-        validate_every=7, checkpoint_seconds=1000,
+        validate_every=7,
     )  # fmt: skip
     whole, curves = toy_training(settings, keep_best=True)
     checkpoint = tmp_path / "toy.ckpt.safetensors"
@@ -214,7 +216,7 @@ def test_resumed_training_ends_with_the_same_bits(tmp_path, optimizer):
 
 def test_a_signal_at_any_moment_leaves_no_trace(tmp_path):
     """The handler raises wherever it is called, as that of the scripts does."""
-    settings = TrainingSettings(steps=1500, batch=8, checkpoint_seconds=1000, validate_every=50)
+    settings = TrainingSettings(steps=1500, batch=8, validate_every=50)
     whole, _ = toy_training(settings)
     checkpoint, starts = tmp_path / "c", []
     for delay in (0.05, 0.1123, 0.0731):
@@ -269,8 +271,8 @@ def test_a_recorded_step_trains_as_a_step_done_anew(monkeypatch):
 
 
 def test_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path):
-    checkpoint = tmp_path / "c.safetensors"
-    settings = TrainingSettings(steps=20, batch=2, checkpoint_seconds=1e-9, warmup_steps=0)
+    checkpoint = Checkpoint(tmp_path / "c.safetensors", 1e-9)
+    settings = TrainingSettings(steps=20, batch=2, warmup_steps=0)
     module = nn.Linear(2, 1)
     weights = []
 
@@ -319,7 +321,7 @@ def damages(path, tmp_path):
             nn.Linear(2, 2),
             lambda step: signal.raise_signal(signal.SIGINT) or torch.zeros((), requires_grad=True),
             TrainingSettings(steps=40, batch=8),
-            checkpoint=tmp_path / "other",
+            checkpoint=Checkpoint(tmp_path / "other"),
         )
     yield "another model", (tmp_path / "other").read_bytes()
 
@@ -396,7 +398,7 @@ def tensorboard(request, monkeypatch):
 
 
 def test_tensorboard_has_each_point_of_the_curves_once(tmp_path, tensorboard):
-    settings = TrainingSettings(steps=60, batch=8, validate_every=7, checkpoint_seconds=1000)
+    settings = TrainingSettings(steps=60, batch=8, validate_every=7)
     plain, _ = toy_training(settings)
     logs, checkpoint = tmp_path / "logs", tmp_path / "c"
     toy_training(settings.model_copy(update={"steps": 9}), tensorboard=logs)  # of old

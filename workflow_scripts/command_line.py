@@ -33,7 +33,9 @@ class CommandLine(BaseModel):
     """Arguments that every script has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-    not_identity: ClassVar[set[str]] = {"log", "threads", "device", "checkpoints", "tensorboard"}
+    not_identity: ClassVar[set[str]] = {
+        "log", "threads", "device", "checkpoints", "checkpoint_seconds", "tensorboard"
+    }  # fmt: skip
     """Fields that say how to work and not what to make: no part of the provenance."""
 
     log: Path | None = None

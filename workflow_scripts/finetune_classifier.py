@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
@@ -30,7 +30,7 @@ from video_lstm.evaluation.recognition import (
 from video_lstm.evaluation.subsets import labelled_subset
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings import FinetuneSettings, Fraction, Labels, Positive, Stream, Variant
-from video_lstm.training.checkpoints import remove_checkpoint
+from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.finetuning import (
     Build,
     finetune,
@@ -83,6 +83,8 @@ class Arguments(CommandLine):
     """Of the subsets, the weights and the batches."""
     checkpoints: Path
     """Folder of what a killed job goes on from."""
+    checkpoint_seconds: PositiveFloat = 60.0
+    """Between two of them."""
     tensorboard: Path | None = None
     """Folder below which the curves are written for TensorBoard, as they grow."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -122,7 +124,10 @@ def main(arguments: Arguments) -> None:
         kept.append(arguments.checkpoints / f"{key}.{draw}.npz")
         if not kept[draw].exists():
             chosen = train[labelled_subset(train.labels, arguments.labels, arguments.seed, draw)]
-            checkpoint = arguments.checkpoints / f"{key}.{draw}.ckpt.safetensors"
+            checkpoint = Checkpoint(
+                arguments.checkpoints / f"{key}.{draw}.ckpt.safetensors",
+                arguments.checkpoint_seconds,
+            )
             model, told = finetune(
                 build, store, chosen.clips, chosen.labels, settings, seed=arguments.seed,
                 draw=draw, device=device, checkpoint=checkpoint,
@@ -132,7 +137,7 @@ def main(arguments: Arguments) -> None:
             if draw == 0 and arguments.validation is None:
                 told |= {f"{_WEIGHTS}{k}": v.cpu().numpy() for k, v in model.state_dict().items()}
             keep(kept[draw], told | {"scores": scored})
-            remove_checkpoint(checkpoint)
+            remove_checkpoint(checkpoint.path)
         with np.load(kept[draw]) as told:
             scores.append(told["scores"])
             for name in told.files:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
@@ -22,7 +22,7 @@ from video_lstm.sequences.patches import Patches
 from video_lstm.sequences.pixels import Pixels, digit_pixels
 from video_lstm.settings import MovingDigits, PerceptPretraining, Variant
 from video_lstm.training import processes
-from video_lstm.training.checkpoints import remove_checkpoint
+from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.comparison import equal_steps, equal_units
 from video_lstm.training.corpora import Pile, percept_corpus
 from video_lstm.training.pretrained import save_pretrained, training_course
@@ -67,6 +67,8 @@ class Arguments(CommandLine):
     """... as told by the speed of this pretrained model, which is built as this one is."""
     checkpoints: Path
     """Folder of what a killed job goes on from."""
+    checkpoint_seconds: PositiveFloat = 60.0
+    """Between two of them."""
     tensorboard: Path | None = None
     """Folder below which the curves are written for TensorBoard, as they grow."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -84,7 +86,10 @@ def main(arguments: Arguments) -> None:
     }
     provenance = arguments.provenance(inputs(arguments) | others, device_name)
     identity = provenance.attributes("pretrained")["identity"]
-    checkpoint = arguments.checkpoints / f"{identity}.ckpt.safetensors"
+    checkpoint = Checkpoint(
+        arguments.checkpoints / f"{identity}.ckpt.safetensors",
+        arguments.checkpoint_seconds,
+    )
     settings = arguments.model
     with processes.processes(device) as device:
         sequences, standardize, pixels = source(arguments, device)
@@ -109,7 +114,7 @@ def main(arguments: Arguments) -> None:
             file, model, source=arguments.source, arguments=built, standardize=standardize,
             pixels=pixels, curves=curves,
         )  # fmt: skip
-    remove_checkpoint(checkpoint)
+    remove_checkpoint(checkpoint.path)
 
 
 def inputs(arguments: Arguments) -> dict[str, Path]:

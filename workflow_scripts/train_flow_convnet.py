@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveFloat
 from torch import Tensor
 
 from command_line import CommandLine, run
@@ -18,7 +19,7 @@ from video_lstm.device import pick_device
 from video_lstm.flow.storage import FlowStore
 from video_lstm.percepts.temporal_stream import STACKS, TemporalStream, write_network
 from video_lstm.settings import FlowConvnetSettings
-from video_lstm.training.checkpoints import remove_checkpoint
+from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.flow_stacks import FlowStacks
 from video_lstm.training.loop import train
 from video_lstm.training.tensorboard import log_folder
@@ -46,6 +47,8 @@ class Arguments(CommandLine):
     """Layers of the convnet, crops, and its training."""
     checkpoints: Path
     """Folder of what a killed run goes on from."""
+    checkpoint_seconds: PositiveFloat = 60.0
+    """Between two of them."""
     tensorboard: Path | None = None
     """Folder below which the curves are written for TensorBoard, as they grow."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -83,7 +86,10 @@ def main(arguments: Arguments) -> None:
         return F.cross_entropy(network(stacks, dropout), targets)
 
     told = provenance.attributes("flow_convnet")
-    checkpoint = arguments.checkpoints / f"{told['identity']}.ckpt.safetensors"
+    checkpoint = Checkpoint(
+        arguments.checkpoints / f"{told['identity']}.ckpt.safetensors",
+        arguments.checkpoint_seconds,
+    )
     curves = train(
         network, loss, settings.training, checkpoint=checkpoint, unit="stacks",
         tensorboard=log_folder(arguments.tensorboard, arguments.output),
@@ -94,7 +100,7 @@ def main(arguments: Arguments) -> None:
         file.attrs["flow"] = store.settings
         write_network(file, network)
         artifacts.write_arrays(file, "curves", curves)
-    remove_checkpoint(checkpoint)
+    remove_checkpoint(checkpoint.path)
 
 
 if __name__ == "__main__":

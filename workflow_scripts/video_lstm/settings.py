@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 Variant = Literal[
     "autoencoder",
@@ -254,6 +254,11 @@ class FlowSettings(Section):
     (benchmarks/flow_storage.py)."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 95
 
+    def used(self) -> Self:
+        """The same flow, with what its method and codec do not read at its default."""
+        unused = {"brox": self.method != "brox", "jpeg_quality": self.codec != "jpeg"}
+        return type(self)(**self.model_dump(exclude={name for name in unused if unused[name]}))
+
 
 class PerceptSettings(Section):
     """RGB percepts: a layer of a convnet that was trained on ImageNet (paper, section 3.1)."""
@@ -323,8 +328,6 @@ class TrainingSettings(Section):
     """Steps between looks at the validation sequences."""
     patience: Positive | None = None
     """Training ends after so many looks in a row without an improvement; null trains to the end."""
-    checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
-    """A killed job goes on from its last checkpoint."""
 
 
 class PretrainSettings(Section):
@@ -571,7 +574,9 @@ class Settings(Section):
     """Which percepts: `rgb`, `flow1` (single-frame flow), `flow10` (stacks of 10)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` uses a GPU where there is one; `cuda` asks for one (on a cluster, say)."""
-    # Of no stage: switched on or off, nothing runs again.
+    # Of no stage: where these change, nothing runs again.
+    checkpoint_seconds: PositiveFloat = Field(default=60.0, exclude=True)
+    """Between the checkpoints of a training; a killed job goes on from its last."""
     tensorboard: bool = Field(default=False, exclude=True)
     """Trainings write their curves to results/tensorboard as they grow; needs the package
     tensorboard (`pip install tensorboard`), which is not locked."""

@@ -26,6 +26,14 @@ logger = logging.getLogger("video_lstm")
 _FORMAT = "video-lstm training checkpoint, version 1"
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a training keeps what it goes on from, and how often it writes it."""
+
+    path: Path
+    seconds: float = 60.0
+
+
 @dataclass
 class TrainingState:
     """Where a training stands, beside its weights and its optimiser.
@@ -128,7 +136,7 @@ def remove_checkpoint(path: Path) -> None:
 
 
 def _identity(settings: TrainingSettings) -> str:
-    return settings.model_dump_json(exclude={"checkpoint_seconds"})
+    return settings.model_dump_json()
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

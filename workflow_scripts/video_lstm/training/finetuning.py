@@ -17,6 +17,7 @@ from video_lstm.models.classifier import LSTMClassifier, SingleFrameClassifier, 
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows
 from video_lstm.settings import FinetuneSettings
+from video_lstm.training.checkpoints import Checkpoint
 from video_lstm.training.loop import train
 from video_lstm.training.pretrained import load_pretrained
 
@@ -204,7 +205,7 @@ def finetune(
     seed: int,
     draw: int,
     device: torch.device,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     tensorboard: Path | None = None,
 ) -> tuple[VideoClassifier, dict[str, np.ndarray]]:
     """Train one classifier on one labelled subset.

@@ -18,7 +18,12 @@ from video_lstm.progress import Progress
 from video_lstm.settings import TrainingSettings
 from video_lstm.training import processes
 from video_lstm.training.capture import CapturedStep
-from video_lstm.training.checkpoints import TrainingState, load_checkpoint, save_checkpoint
+from video_lstm.training.checkpoints import (
+    Checkpoint,
+    TrainingState,
+    load_checkpoint,
+    save_checkpoint,
+)
 from video_lstm.training.optimizers import Optimizer, learning_rate
 from video_lstm.training.tensorboard import curve_log
 from video_lstm.training.throughput import product_rate
@@ -41,7 +46,7 @@ def train(
     inputs: Callable[[int], tuple[Tensor, ...]] | None = None,
     validate: Validation | None = None,
     keep_best: bool = False,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     unit: str = "sequences",
     operations: int = 0,
     loss_scale: float = 1.0,
@@ -66,7 +71,7 @@ def train(
             it returns is the criterion (less is better), or several numbers by name, the
             criterion first.
         keep_best: leave the module with the weights of the best validation, not with the last.
-        checkpoint: file that is written every `checkpoint_seconds`; the caller removes it.
+        checkpoint: file that is written every so often; the caller removes it.
         unit: what a batch is made of, for progress lines.
         operations: floating-point operations of a step's matrix products per unit, where known.
         loss_scale: what `loss` is multiplied by where it is told: in curves and in lines.
@@ -90,12 +95,12 @@ def train(
         raise ValueError("keep_best needs validate")
     device = next(module.parameters()).device
     optimizer = Optimizer(module, settings)
-    state = checkpoint and load_checkpoint(checkpoint, module, optimizer, settings)
+    state = checkpoint and load_checkpoint(checkpoint.path, module, optimizer, settings)
     if state:
-        logger.info("going on from step %d of %d (%s)", state.step, settings.steps, checkpoint)
+        logger.info("going on from step %d of %d (%s)", state.step, settings.steps, checkpoint.path)
     state = state or TrainingState()
     logs = None if processes.rank() else tensorboard
-    record = _Record(state, settings, checkpoint, loss_scale)
+    record = _Record(state, settings, checkpoint and checkpoint.path, loss_scale)
     progress = Progress(settings.steps * settings.batch, unit, state.step * settings.batch)
     every = max(math.ceil(settings.steps / _POINTS), _LAUNCH_AHEAD if device.type != "cpu" else 1)
     saved = time.monotonic()
@@ -141,10 +146,10 @@ def train(
                 _validate(module, validate, keep_best, state, settings)
                 log()
                 record.restart()
-            overdue = time.monotonic() - saved > settings.checkpoint_seconds
+            overdue = checkpoint and time.monotonic() - saved > checkpoint.seconds
             if checkpoint and (record.stop or overdue) and not processes.rank():
                 record.settle()
-                save_checkpoint(checkpoint, module, optimizer, state, settings)
+                save_checkpoint(checkpoint.path, module, optimizer, state, settings)
                 saved = time.monotonic()
                 record.restart()
             progress.update(settings.batch, f"step {state.step}, {record.told}")

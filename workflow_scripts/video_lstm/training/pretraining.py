@@ -13,6 +13,7 @@ from video_lstm.models.lstm import LSTMStack
 from video_lstm.models.standardize import Standardize
 from video_lstm.settings import PretrainSettings
 from video_lstm.training import processes
+from video_lstm.training.checkpoints import Checkpoint
 from video_lstm.training.loop import train
 
 _MEAN_BATCHES = 20
@@ -61,7 +62,7 @@ def pretrain(
     standardize: Standardize | None,
     seed: int,
     device: torch.device,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     tensorboard: Path | None = None,
 ) -> tuple[EncoderDecoder, dict[str, np.ndarray]]:
     """Train an encoder-decoder and leave it with the weights of its best validation.

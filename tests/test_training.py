@@ -321,7 +321,7 @@ def damages(path, tmp_path):
             nn.Linear(2, 2),
             lambda step: signal.raise_signal(signal.SIGINT) or torch.zeros((), requires_grad=True),
             TrainingSettings(steps=40, batch=8),
-            checkpoint=Checkpoint(tmp_path / "other"),
+            checkpoint=Checkpoint(tmp_path / "other", 1000),
         )
     yield "another model", (tmp_path / "other").read_bytes()
 

@@ -48,7 +48,7 @@ class Arguments(CommandLine):
     checkpoints: Path
     """Folder of what a killed run goes on from."""
     checkpoint_seconds: PositiveFloat = 60.0
-    """Between two of them."""
+    """Seconds between two checkpoints."""
     tensorboard: Path | None = None
     """Folder below which the curves are written for TensorBoard, as they grow."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

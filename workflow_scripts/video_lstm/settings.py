@@ -576,7 +576,7 @@ class Settings(Section):
     """`auto` uses a GPU where there is one; `cuda` asks for one (on a cluster, say)."""
     # Of no stage: where these change, nothing runs again.
     checkpoint_seconds: PositiveFloat = Field(default=60.0, exclude=True)
-    """Between the checkpoints of a training; a killed job goes on from its last."""
+    """Seconds between the checkpoints of a training; a killed job goes on from its last."""
     tensorboard: bool = Field(default=False, exclude=True)
     """Trainings write their curves to results/tensorboard as they grow; needs the package
     tensorboard (`pip install tensorboard`), which is not locked."""

@@ -31,7 +31,7 @@ class Checkpoint:
     """Where a training keeps what it goes on from, and how often it writes it."""
 
     path: Path
-    seconds: float = 60.0
+    seconds: float
 
 
 @dataclass

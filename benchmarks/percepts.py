@@ -25,6 +25,7 @@ from video_lstm import artifacts
 from video_lstm.percepts.extract import open_backend
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows
 from video_lstm.settings import PerceptSettings
+from video_lstm.video.clips import ClipName, write_names
 
 WINDOW, DIM, BATCH = 16, 1280, 128
 
@@ -64,7 +65,8 @@ def readers(clips: int, seconds: float, folder: Path) -> dict[str, float]:
     path = folder / "percepts.h5"
     with artifacts.create(path, "percepts", artifacts.Provenance("benchmark", {}, "")) as file:
         file["percepts"] = rows
-        file["clip"], file["clip_offsets"] = np.arange(clips, dtype=np.int32), offsets
+        write_names(file, [ClipName(f"{clip:05}.avi", 0) for clip in range(clips)])
+        file["clip_offsets"] = offsets
         chunks = (WINDOW, DIM)
         file.create_dataset("lzf", data=rows, chunks=chunks, compression="lzf")
     del rows

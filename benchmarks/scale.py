@@ -22,29 +22,31 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
 from video_lstm.artifacts import SCHEMAS, Provenance, create, write_strings
+from video_lstm.video.clips import ClipName, write_names
 
 VIDEOS, CLASSES, DIM, FRAMES, BATCH = 13_320, 101, 4096, 16, 128
 
 
 def build(folder: Path, videos: int, frames: int) -> None:
-    """A made-up data set: artifacts `videos`, `clips` and one shard of percepts."""
+    """A made-up data set: its index and one shard of percepts."""
     folder.mkdir()
     nothing = Provenance("benchmark", {}, "0")
+    names = [f"class/video{row:05}.avi" for row in range(videos)]
     labels = (np.arange(videos) * CLASSES // videos).astype(np.int32)
     with create(folder / "videos.h5", "videos", nothing) as file:
-        texts = {"group", "classes"}
-        for name in SCHEMAS["videos"][1] - texts - {"splits"}:
+        texts = {"path", "group", "classes"}
+        for name in SCHEMAS["videos"][1] - texts - {"splits", "label"}:
             file[name] = np.zeros(videos)
+        file["label"], file.attrs["rate"] = labels, 30.0
+        write_strings(file, "path", names)
         file["splits"] = np.where(np.arange(videos) % 10 < 7, 1, 2).astype(np.int8)[:, None]
         write_strings(file, "classes", [f"class{c}" for c in range(CLASSES)])
         write_strings(file, "group", [f"g{row // 4}" for row in range(videos)])
     ends = np.linspace(0, frames, videos + 1).astype(np.int64)
-    with create(folder / "clips.h5", "clips", nothing) as file:
-        file["video"], file["label"] = np.arange(videos, dtype=np.int32), labels
-        file["first"], file["frames"] = np.zeros(videos, np.int32), np.diff(ends)
     block = np.random.default_rng(0).normal(size=(8192, DIM)).astype(np.float16)
     with create(folder / "percepts.h5", "percepts", nothing) as file:
-        file["clip"], file["clip_offsets"] = np.arange(videos, dtype=np.int32), ends
+        write_names(file, [ClipName(name, 0) for name in names])
+        file["clip_offsets"] = ends
         percepts = file.create_dataset("percepts", (frames, DIM), np.float16)
         for first in range(0, frames, len(block)):
             percepts[first : first + len(block)] = block[: frames - first]
@@ -62,14 +64,14 @@ def measure(folder: Path, batches: int) -> dict[str, float]:
         nonlocal clock
         told[name], clock = time.perf_counter() - clock, time.perf_counter()
 
-    train, _, _ = read_split(folder / "videos.h5", folder / "clips.h5", 1)
+    store = PerceptStore([folder / "percepts.h5"])
+    lap("open_store_s")
+    train, _, _ = read_split(folder / "videos.h5", 1, store)
     lap("read_split_s")
     cut_validation(train, 0.2, 0)
     lap("cut_validation_s")
     labelled_subset(train.labels, 10, 0, 0)
     lap("labelled_subset_s")
-    store = PerceptStore([folder / "percepts.h5"])
-    lap("open_store_s")
     windows = PerceptWindows(store, train.clips, FRAMES, 0)
     lap("plan_windows_s")
     for step in range(batches):

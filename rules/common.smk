@@ -2,8 +2,6 @@
 
 import contextlib
 import fcntl
-import functools
-import hashlib
 import os
 import re
 import shlex
@@ -176,22 +174,3 @@ def narrow(section, kind):
 def is_demo(root):
     """Whether a folder of videos is one that the pipeline renders itself."""
     return settings.demo is not None and Path(DEMO) in Path(root).parents
-
-
-@functools.cache
-def listing(root):
-    """Digest of the names, sizes and times of the files below a folder of the user's.
-
-    So that a video which is added, removed or replaced is seen when the work is planned.
-    """
-    if is_demo(root):
-        return "rendered"
-    digest = hashlib.sha256()
-    for folder, folders, files in os.walk(root):
-        folders.sort()
-        place = os.path.relpath(folder, root)
-        for name in sorted(files):
-            status = os.lstat(os.path.join(folder, name))
-            line = (place, name, status.st_size, status.st_mtime_ns)
-            digest.update(repr(line).encode())
-    return digest.hexdigest()

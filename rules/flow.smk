@@ -4,8 +4,7 @@
 rule extract_flow:
     """Flow between the frames of each clip of a shard, quantised to 8 bits."""
     input:
-        videos="results/videos/{dataset}.h5",
-        clips="results/clips/{dataset}.h5",
+        "results/clips/{dataset}/{shard}.h5",
     output:
         "results/flow/{dataset}/{shard}.h5",
     log:
@@ -20,18 +19,15 @@ rule extract_flow:
         gpu=GPU if settings.flow.method == "brox" else 0,
     params:
         code=code("extract_flow"),
-        command=lambda wildcards: command(
+        command=command(
             "extract_flow",
-            shard=wildcards.shard,
-            shards=shards(wildcards.dataset),
             device=settings.device,
             flow=settings.flow.used(),
         ),
     message:
         "Computing optical flow of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --videos {input.videos} --clips {input.clips}"
-        " --output {output}"
+        "python {params.command} --clips {input} --output {output}"
         " --threads {threads} --log {log}"
 
 
@@ -39,7 +35,6 @@ rule train_flow_convnet:
     """The temporal stream, from the flow of a split's training videos alone."""
     input:
         videos="results/videos/{labelled}.h5",
-        clips="results/clips/{labelled}.h5",
         flow=lambda wildcards: flow_shards(wildcards.labelled),
     output:
         "results/flow_convnet/{labelled}/split{split}/{stream}.h5",
@@ -66,7 +61,7 @@ rule train_flow_convnet:
     message:
         "Training the temporal stream {wildcards.stream} on {wildcards.labelled}, split {wildcards.split}"
     shell:
-        "python {params.command} --videos {input.videos} --clips {input.clips}"
+        "python {params.command} --videos {input.videos}"
         " --flow {input.flow} --output {output}"
         " --threads {threads} --log {log} $TRAINING"
 

@@ -1,5 +1,10 @@
 """What each stage is made of: the files of a data set, a stream, a corpus, a classifier."""
 
+import functools
+
+from video_lstm.video.layouts import list_files
+from video_lstm.video.scan import fingerprints
+
 # Sequences of pixels to test on: like those that were learned from, and of other numbers of digits.
 OTHER_DIGITS = [digits for digits in (1, 2, 3) if digits != settings.mnist.digits]
 TESTS = ["mnist", *(f"mnist_{digits}" for digits in OTHER_DIGITS), "patches"]
@@ -18,6 +23,44 @@ def shards(dataset):
     """How many jobs the extraction of a data set is cut into."""
     is_pile = dataset == UNLABELLED
     return (settings.unlabelled if is_pile else settings.datasets[dataset]).shards
+
+
+listing = functools.cache(fingerprints)
+
+
+def fingerprint(dataset, shard):
+    """What a shard's files of the user's look like from outside.
+
+    So that a video which is added, removed or replaced is seen when the work is planned.
+    """
+    root = source(dataset).root
+    return "rendered" if is_demo(root) else listing(root, shards(dataset))[int(shard)]
+
+
+def split_lists(dataset):
+    """The user's lists of classes and splits; where they are missing, the job says so."""
+    try:
+        return [str(path) for path in list_files(source(dataset)) if path.exists()]
+    except UserError:
+        return []
+
+
+def probed_shards(dataset):
+    """What probing the files of a data set found."""
+    return [f"results/probed/{dataset}/{shard}.h5" for shard in range(shards(dataset))]
+
+
+def clip_shards(dataset):
+    """The clips of a data set."""
+    return [f"results/clips/{dataset}/{shard}.h5" for shard in range(shards(dataset))]
+
+
+def sampling(wildcards):
+    """What clips are sampled by: the pile's are drawn, a labelled set's are whole videos."""
+    if wildcards.dataset != UNLABELLED:
+        return {}
+    drawn = settings.unlabelled.model_dump(include={"clip_seconds", "hours", "shards"})
+    return {"seed": settings.seed, "shard": wildcards.shard, **drawn}
 
 
 def flow_shards(dataset):
@@ -74,17 +117,14 @@ def pretraining_inputs(wildcards):
     if wildcards.corpus == UNLABELLED:
         return {
             "unlabelled_percepts": percept_shards(UNLABELLED, wildcards.stream),
-            "unlabelled_clips": f"results/clips/{UNLABELLED}.h5",
         }
     dataset, split = wildcards.corpus.split("_split")
     kind = features(dataset, split, wildcards.stream)
     inputs = {}
     if "unlabelled" in settings.pretraining.percepts.videos:
         inputs["unlabelled_percepts"] = percept_shards(UNLABELLED, kind)
-        inputs["unlabelled_clips"] = f"results/clips/{UNLABELLED}.h5"
     if "training" in settings.pretraining.percepts.videos:
         inputs["labelled_percepts"] = percept_shards(dataset, kind)
-        inputs["clips"] = f"results/clips/{dataset}.h5"
         inputs["videos"] = f"results/videos/{dataset}.h5"
     return inputs
 
@@ -108,7 +148,6 @@ def classifier_inputs(wildcards):
     """What a classifier is trained on, and from."""
     return {
         "videos": f"results/videos/{wildcards.labelled}.h5",
-        "clips": f"results/clips/{wildcards.labelled}.h5",
         "percepts": percept_shards(
             wildcards.labelled,
             features(wildcards.labelled, wildcards.split, wildcards.stream),

@@ -4,8 +4,7 @@
 rule extract_percepts:
     """A layer of an ImageNet convnet for every frame of a shard."""
     input:
-        videos="results/videos/{dataset}.h5",
-        clips="results/clips/{dataset}.h5",
+        clips="results/clips/{dataset}/{shard}.h5",
         weights=[settings.percepts.weights] if settings.percepts.weights else [],
     output:
         "results/percepts/{dataset}/rgb/{shard}.h5",
@@ -22,16 +21,14 @@ rule extract_percepts:
         gpu=GPU,
     params:
         code=code("extract_percepts"),
-        command=lambda wildcards: command(
+        command=command(
             "extract_percepts",
             device=settings.device,
-            shard=wildcards.shard,
-            shards=shards(wildcards.dataset),
             percepts=settings.percepts,
         ),
     message:
         "Extracting RGB percepts of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --videos {input.videos} --clips {input.clips}"
+        "python {params.command} --clips {input.clips}"
         " --output {output} --cache results/checkpoints"
         " --threads {threads} --log {log}"

@@ -58,8 +58,7 @@ use rule render_moving_mnist as render_other_digits with:
 rule cut_patches:
     """Small patches of the pile's clips, for training and, from other videos, for testing."""
     input:
-        videos=f"results/videos/{UNLABELLED}.h5",
-        clips=f"results/clips/{UNLABELLED}.h5",
+        clip_shards(UNLABELLED),
     output:
         "results/sequences/patches.h5",
     log:
@@ -82,7 +81,7 @@ rule cut_patches:
     message:
         "Cutting patches from the unlabelled videos"
     shell:
-        "python {params.command} --videos {input.videos} --clips {input.clips}"
+        "python {params.command} --clips {input}"
         " --output {output} --threads {threads} --log {log}"
 
 

@@ -33,7 +33,7 @@ rule finetune_classifier:
         "Fine-tuning {wildcards.variant} on {wildcards.labels} labelled videos per class of"
         " {wildcards.labelled}, split {wildcards.split}, {wildcards.stream}"
     shell:
-        "python {params.command} --videos {input.videos} --clips {input.clips}"
+        "python {params.command} --videos {input.videos}"
         " --percepts {input.percepts} {params.files} --output {output}"
         " --threads {threads} --log {log} $TRAINING"
 
@@ -67,7 +67,7 @@ rule validate_classifier:
         " {wildcards.labels} labelled videos per class of {wildcards.labelled}, split"
         " {wildcards.split}, {wildcards.stream}"
     shell:
-        "python {params.command} --videos {input.videos} --clips {input.clips}"
+        "python {params.command} --videos {input.videos}"
         " --percepts {input.percepts} {params.files} --output {output}"
         " --threads {threads} --log {log} $TRAINING"
 

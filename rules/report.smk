@@ -44,7 +44,7 @@ rule describe_run:
     """The videos, the times and the settings on a page."""
     input:
         videos=expand("results/videos/{dataset}.h5", dataset=DATASETS),
-        clips=expand("results/clips/{dataset}.h5", dataset=DATASETS),
+        clips=[file for dataset in DATASETS for file in clip_shards(dataset)],
         # Their times are told: after them.
         after=[f"results/{table}.csv" for table in TITLES],
     output:

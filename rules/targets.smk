@@ -17,7 +17,7 @@ localrules:
 rule clips:
     """Clips of every data set."""
     input:
-        expand("results/clips/{dataset}.h5", dataset=DATASETS),
+        [file for dataset in DATASETS for file in clip_shards(dataset)],
 
 
 rule flow:

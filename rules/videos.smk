@@ -26,16 +26,16 @@ rule render_demo:
         "python {params.command} --output {output}" " --threads {threads} --log {log}"
 
 
-rule index_videos:
-    """Every video of a data set: frames, rate, size, class, splits, and what is left out and why."""
+rule probe_videos:
+    """What every video of a shard is: frames, rate, size; and what is left out and why."""
     input:
         lambda wildcards: [DEMO] if is_demo(source(wildcards.dataset).root) else [],
     output:
-        "results/videos/{dataset}.h5",
+        "results/probed/{dataset}/{shard}.h5",
     log:
-        "results/logs/index_videos/{dataset}.log",
+        "results/logs/probe_videos/{dataset}_{shard}.log",
     benchmark:
-        "results/benchmarks/index_videos/{dataset}.tsv"
+        "results/benchmarks/probe_videos/{dataset}_{shard}.tsv"
     conda:
         ENVIRONMENT
     threads: 16
@@ -43,32 +43,70 @@ rule index_videos:
         mem_mb=memory(4000),
         runtime=240,
     params:
+        code=code("probe_videos"),
+        files=lambda wildcards: fingerprint(wildcards.dataset, wildcards.shard),
+        command=lambda wildcards: command(
+            "probe_videos",
+            root=source(wildcards.dataset).root,
+            labelled=wildcards.dataset != UNLABELLED,
+            shard=wildcards.shard,
+            shards=shards(wildcards.dataset),
+            video=settings.video,
+            # Like checkpoints, not an output: Snakemake would delete it before the job.
+            transcoded=f"results/transcoded/{wildcards.dataset}",
+        ),
+    message:
+        "Probing the videos of {wildcards.dataset}, shard {wildcards.shard}"
+    shell:
+        "python {params.command} --output {output}" " --threads {threads} --log {log}"
+
+
+rule index_videos:
+    """Every video of a data set, its class, and its part in every split."""
+    input:
+        probed=lambda wildcards: probed_shards(wildcards.dataset),
+        lists=lambda wildcards: split_lists(wildcards.dataset),
+    output:
+        "results/videos/{dataset}.h5",
+    log:
+        "results/logs/index_videos/{dataset}.log",
+    benchmark:
+        "results/benchmarks/index_videos/{dataset}.tsv"
+    # Before what takes long: it finds classes without videos, and lists that do not fit.
+    priority: 1
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
         code=code("index_videos"),
-        listing=lambda wildcards: listing(source(wildcards.dataset).root),
         command=lambda wildcards: command(
             "index_videos",
             source=source(wildcards.dataset),
-            video=settings.video,
             seed=settings.seed,
-            # Like checkpoints, not an output: Snakemake would delete it before the job.
             transcoded=f"results/transcoded/{wildcards.dataset}",
         ),
     message:
         "Indexing the videos of {wildcards.dataset}"
     shell:
-        "python {params.command} --output {output}" " --threads {threads} --log {log}"
+        "python {params.command} --probed {input.probed} --output {output} --log {log}"
 
 
 rule sample_clips:
-    """Whole videos of a labelled set; random clips of the pile."""
+    """The whole videos of a labelled set's shard; a part of the random clips of the pile."""
     input:
-        "results/videos/{dataset}.h5",
+        lambda wildcards: (
+            probed_shards(UNLABELLED)
+            if wildcards.dataset == UNLABELLED
+            else "results/probed/{dataset}/{shard}.h5"
+        ),
     output:
-        "results/clips/{dataset}.h5",
+        "results/clips/{dataset}/{shard}.h5",
     log:
-        "results/logs/sample_clips/{dataset}.log",
+        "results/logs/sample_clips/{dataset}_{shard}.log",
     benchmark:
-        "results/benchmarks/sample_clips/{dataset}.tsv"
+        "results/benchmarks/sample_clips/{dataset}_{shard}.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -76,16 +114,8 @@ rule sample_clips:
         runtime=30,
     params:
         code=code("sample_clips"),
-        command=lambda wildcards: command(
-            "sample_clips",
-            seed=settings.seed,
-            **(
-                settings.unlabelled.model_dump(include={"clip_seconds", "hours"})
-                if wildcards.dataset == UNLABELLED
-                else {}
-            ),
-        ),
+        command=lambda wildcards: command("sample_clips", **sampling(wildcards)),
     message:
-        "Sampling the clips of {wildcards.dataset}"
+        "Sampling the clips of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --videos {input} --output {output}" " --log {log}"
+        "python {params.command} --probed {input} --output {output} --log {log}"

@@ -18,7 +18,7 @@ HOW = artifacts.Provenance("sample_clips", {"seed": 3}, "c0de", {"videos": "1d"}
 
 def write_clips(path, provenance=HOW, rows=5):
     with artifacts.create(path, "clips", provenance) as file:
-        for name in ("video", "first", "frames", "label"):
+        for name in ("video", "first", "frames", "native_frames", "path"):
             file.create_dataset(name, data=np.arange(rows, dtype=np.int32))
 
 
@@ -81,9 +81,9 @@ def test_killed_in_the_middle_nothing_stands_under_the_final_name(tmp_path):
         (lambda path: path.unlink(), "found no file"),
         (lambda path: path.write_bytes(b""), "no readable HDF5 file"),
         (lambda path: path.write_bytes(path.read_bytes()[:900]), "no readable HDF5 file"),
-        (lambda path: h5py.File(path, "a").attrs.update(schema="flow"), "found 'flow' version 1"),
+        (lambda path: h5py.File(path, "a").attrs.update(schema="flow"), "found 'flow' version 2"),
         (lambda path: h5py.File(path, "a").attrs.update(schema_version=9), "'clips' version 9"),
-        (lambda path: h5py.File(path, "a").pop("label"), "without ['label']"),
+        (lambda path: h5py.File(path, "a").pop("path"), "without ['path']"),
     ],
 )
 def test_what_is_no_artifact_is_refused_in_one_line(tmp_path, damage, told):
@@ -126,7 +126,7 @@ def test_a_signal_waits_for_a_flush_or_the_end(tmp_path):
                 pytest.raises(InterruptedError),
                 artifacts.create(tmp_path / name, "clips", HOW) as f,
             ):
-                for member in ("video", "first", "frames", "label"):
+                for member in ("video", "first", "frames", "native_frames", "path"):
                     f[member] = np.arange(5)
                 os.kill(os.getpid(), signal.SIGTERM)
                 if flushes:

@@ -1,5 +1,6 @@
 """Clips cover what they should, evenly and reproducibly."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,20 +10,22 @@ from hypothesis import strategies as st
 
 from video_lstm import artifacts
 from video_lstm.errors import UserError
-from video_lstm.video.clips import Clip, cut_shards, random_clips, read_clips, whole_clips
-from video_lstm.video.index import Video, VideoTable, write_videos
+from video_lstm.video.clips import ClipName, number_clips, read_clips
+from video_lstm.video.files import FileTable, VideoFile, write_files
+from video_lstm.video.sampling import cut_shards, random_clips, whole_clips
+from video_lstm.video.scan import shard_of
 
 
 def pile(*lengths, rate=None, native=25.0):
     """A table of videos that last so many seconds; a negative length is a broken one."""
-    videos = []
+    files = []
     for number, seconds in enumerate(lengths):
         count = max(0, round(seconds * (rate or native)))
         shape = (160, 120, native, max(0, seconds))
         status = "ok" if seconds > 0 else "broken"
         frames = (count, max(0, round(seconds * native)))
-        videos.append(Video(f"{number}.avi", "", -1, "", (), *frames, *shape, status, ""))
-    return VideoTable("pile", rate, [], videos, [])
+        files.append(VideoFile(f"{number:03}.avi", *frames, *shape, status, ""))
+    return FileTable("pile", rate, files)
 
 
 def seconds(clips, rate=25.0):
@@ -31,7 +34,8 @@ def seconds(clips, rate=25.0):
 
 def test_whole_clips_are_the_usable_videos():
     table = pile(2, -1, 3)
-    assert whole_clips(table) == [Clip(0, 0, 50, -1), Clip(2, 0, 75, -1)]
+    told = [(*clip.name, clip.frames, str(clip.path)) for clip in whole_clips(table)]
+    assert told == [("000.avi", 0, 50, "pile/000.avi"), ("002.avi", 0, 75, "pile/002.avi")]
 
 
 lengths = st.lists(st.integers(1, 400).map(lambda n: n / 4), min_size=1, max_size=12)
@@ -41,17 +45,17 @@ lengths = st.lists(st.integers(1, 400).map(lambda n: n / 4), min_size=1, max_siz
 def test_clips_lie_inside_usable_videos_and_cover_the_hours(durations, length, hours, seed):
     table = pile(*durations, -1, rate=30.0)
     clips = random_clips(table, length, hours, seed)
-    assert clips == random_clips(table, length, hours, seed) == sorted(clips)
-    whole = []
+    assert clips == random_clips(table, length, hours, seed)
+    assert clips == sorted(clips, key=lambda clip: clip.name)
+    whole, usable = [], {file.path: file for file in table.usable}
     for clip in clips:
-        frames = table.videos[clip.video].frames
-        assert clip.video in table.usable
+        frames = usable[clip.video].frames
         assert clip.first >= 0 and clip.first + clip.frames <= frames
         assert clip.frames == min(frames, round(length * 30))
         if clip.frames == frames:
             whole.append(clip.video)
     assert len(set(whole)) == len(whole)
-    total = sum(table.videos[row].frames for row in table.usable) / 30
+    total = sum(file.frames for file in table.usable) / 30
     wanted = min(3600 * hours, total)
     # To the frame, and no clip more than it takes.
     assert wanted - 1 / 30 <= seconds(clips, 30) < wanted + length
@@ -64,8 +68,9 @@ def test_every_instant_is_equally_likely():
     starts = []
     for seed in range(40):
         for clip in random_clips(table, 10, 0.2, seed):
-            counts[min(clip.video, 2)] += 1
-            if clip.video == 1:
+            number = int(clip.video[:3])
+            counts[min(number, 2)] += 1
+            if number == 1:
                 starts.append(clip.first / (100000 - 250))
     share = counts / counts.sum()
     # 2,880 draws: the standard error of a share is below 0.009.
@@ -76,10 +81,10 @@ def test_every_instant_is_equally_likely():
 def test_clips_are_as_long_at_any_rate():
     # At their own rates, 10 s are 250 frames of one video and 500 of another.
     table = pile(60, native=25.0)
-    faster = pile(60, native=50.0).videos[0]
-    mixed = VideoTable("pile", None, [], [*table.videos, faster], [])
+    faster = replace(pile(60, native=50.0).files[0], path="fast.avi")
+    mixed = FileTable("pile", None, [*table.files, faster])
     clips = random_clips(mixed, 10, 1, 0)
-    assert {(clip.video, clip.frames) for clip in clips} == {(0, 250), (1, 500)}
+    assert {(clip.video, clip.frames) for clip in clips} == {("000.avi", 250), ("fast.avi", 500)}
     with pytest.raises(UserError, match="clip_seconds: expected at least one frame of 1/25 s"):
         random_clips(table, 0.01, 1, 0)
 
@@ -101,22 +106,52 @@ def test_equal_clips_make_equal_shards():
     assert cut_shards(np.array([100, 1, 1]), 2) == [(0, 1), (1, 3)]
 
 
-@pytest.mark.parametrize("rate", [None, 30.0])
-def test_the_script_draws_clips(tmp_path, run_script, rate):
-    table = pile(20, -1, 5, 40, rate=rate)
-    with artifacts.create(
-        tmp_path / "videos.h5", "videos", artifacts.Provenance("index_videos", {}, "")
-    ) as file:
-        write_videos(file, table)
-    name = ["--videos", tmp_path / "videos.h5"]
-    run_script("sample_clips", *name, "--output", tmp_path / "whole.h5")
-    assert read_clips(tmp_path / "whole.h5") == (whole_clips(table), rate)
-    draw = [*name, "--clip-seconds", 4, "--hours", 0.01, "--seed", 3]
-    run_script("sample_clips", *draw, "--output", tmp_path / "a.h5")
-    run_script("sample_clips", *draw, "--output", tmp_path / "b.h5")
-    assert read_clips(tmp_path / "a.h5") == (random_clips(table, 4, 0.01, 3), rate)
-    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
-    done = run_script(
-        "sample_clips", *name, "--output", tmp_path / "c.h5", "--hours", 1, check=False
+def test_a_pile_without_a_video_is_told():
+    with pytest.raises(UserError, match=r"pile: expected videos that can be used, 0 of 2 .*broken"):
+        random_clips(pile(-1, -1), 10, 1, 0)
+
+
+def test_a_video_stays_in_its_shard_and_shards_are_about_as_large():
+    names = [f"class{n % 7}/video {n}.avi" for n in range(4000)]
+    counts = np.bincount([shard_of(name, 8) for name in names], minlength=8)
+    # Binomial: the standard deviation of a shard is 21.
+    assert abs(counts - 500).max() < 84
+    assert [shard_of(name, 3) for name in ("a.avi", "b.avi", "c/ü.avi")] == [0, 2, 2]
+
+
+def test_clips_are_numbered_by_name_over_all_shards(tmp_path):
+    paths = [tmp_path / "0.h5", tmp_path / "1.h5"]
+    names = [[ClipName("b", 7), ClipName("a", 9)], [ClipName("b", 2), ClipName("b", 7)]]
+    found, places = number_clips(
+        paths, [(names[0], np.array([0, 4, 5])), (names[1], np.array([0, 1, 9]))]
     )
+    # A place that was drawn twice is two clips.
+    assert found == [("a", 9), ("b", 2), ("b", 7), ("b", 7)]
+    assert places.tolist() == [[0, 4, 5], [1, 0, 1], [0, 0, 4], [1, 1, 9]]
+    with pytest.raises(UserError, match=r"0\.h5: expected each shard once"):
+        number_clips(paths[:1] * 2, [])
+
+
+@pytest.mark.parametrize("rate", [None, 30.0])
+def test_the_script_takes_whole_videos_or_draws_clips(tmp_path, run_script, rate):
+    table, nothing = pile(20, -1, 5, 40, rate=rate), artifacts.Provenance("probe_videos", {}, "")
+    probed = [tmp_path / "0.h5", tmp_path / "1.h5"]
+    for path, files in zip(probed, (table.files[1::2], table.files[::2]), strict=True):
+        with artifacts.create(path, "probed", nothing) as file:
+            write_files(file, table.root, rate, files)
+
+    def made(name, *options):
+        run_script("sample_clips", "--output", tmp_path / name, *options)
+        return read_clips([tmp_path / name])
+
+    both = made("first.h5", "--probed", probed[0]) + made("second.h5", "--probed", probed[1])
+    assert sorted(both, key=lambda clip: clip.name) == whole_clips(table)
+    draw = ["--probed", *probed, "--clip-seconds", 4, "--hours", 0.01, "--seed", 3]
+    parts = [made(f"{n}.part", *draw, "--shards", 2, "--shard", n) for n in (0, 1)]
+    assert parts[0] and parts[1]
+    assert parts[0] + parts[1] == made("a.h5", *draw) == random_clips(table, 4, 0.01, 3)
+    made("b.h5", *draw)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    options = ("--probed", probed[0], "--output", tmp_path / "c.h5", "--hours", 1)
+    done = run_script("sample_clips", *options, check=False)
     assert done.returncode == 1 and "both --clip-seconds and --hours or neither" in done.stderr

@@ -57,14 +57,14 @@ def fill(path, left):
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory, run_script):
-    """Videos, their index and clips of them."""
+    """Clips of videos."""
     folder = tmp_path_factory.mktemp("clips")
     run_script("render_demo", "--output", folder / "demo", "--demo", SMALL)
-    source = f'{{"kind": "unlabelled", "root": "{folder / "demo/unlabelled"}"}}'
-    run_script("index_videos", "--source", source, "--output", folder / "videos.h5")
-    options = ("--videos", folder / "videos.h5", "--output", folder / "clips.h5")
+    probed, made = folder / "probed.h5", folder / "clips.h5"
+    run_script("probe_videos", "--root", folder / "demo/unlabelled", "--output", probed)
+    options = ("--probed", probed, "--output", made)
     run_script("sample_clips", *options, "--clip-seconds", 2, "--hours", 1)
-    return "--videos", folder / "videos.h5", "--clips", folder / "clips.h5"
+    return "--clips", made
 
 
 FRAMES = ("--frames", 8)
@@ -118,15 +118,21 @@ def test_a_full_disk_is_no_reason_to_leave_a_video_out(disk, tmp_path, run_scrip
     (tmp_path / "root").mkdir()
     (tmp_path / "root/good.ts").write_bytes(parts[0].read_bytes())
     (tmp_path / "root/changing.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
-    source = f'{{"kind": "unlabelled", "root": "{tmp_path / "root"}"}}'
-    options = ("--source", source, "--transcoded", disk / "copies", "--output", tmp_path / "v.h5")
+    options = (
+        "--root",
+        tmp_path / "root",
+        "--transcoded",
+        disk / "copies",
+        "--output",
+        tmp_path / "v.h5",
+    )
     fill(disk / "fill", 4096)
-    done = run_script("index_videos", *options, check=False)
+    done = run_script("probe_videos", *options, check=False)
     assert done.returncode == 1 and not (tmp_path / "v.h5").exists()
     line = done.stderr.splitlines()[-1]
-    assert line.startswith(f"index_videos: {disk}/copies/") and "(No space left on device)" in line
+    assert line.startswith(f"probe_videos: {disk}/copies/") and "(No space left on device)" in line
     (disk / "fill").unlink()
-    assert "2 of 2 videos can be used" in run_script("index_videos", *options).stderr
+    assert "2 of 2 videos can be used" in run_script("probe_videos", *options).stderr
 
 
 def test_a_folder_that_is_read_only_is_named(disk, checkout, tmp_path, run_script):

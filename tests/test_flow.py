@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import extract_flow
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.flow import storage
 from video_lstm.flow.methods import METHODS, compute_flow
 from video_lstm.flow.storage import FlowStore, PartialFlow
 from video_lstm.settings import FlowSettings
-from video_lstm.video.clips import whole_clips, write_clips
-from video_lstm.video.index import Video, VideoTable, write_videos
+from video_lstm.video.clips import Clip, ClipName, write_clips
 
 PROVENANCE = artifacts.Provenance("extract_flow", {}, "code")
 
@@ -111,7 +109,7 @@ def write_flow(path, clips, settings=None, first_row=0):
         partial.end_clip()
     height, width = clips[0].shape[2:]
     with artifacts.create(path, "flow", PROVENANCE) as file:
-        partial.finish(file, np.arange(first_row, first_row + len(clips)))
+        partial.finish(file, [ClipName(f"{first_row + n:02}.avi", 0) for n in range(len(clips))])
         file.attrs.update(height=height, width=width, bound=settings.bound, codec=settings.codec)
     partial.close(remove=True)
     return path
@@ -133,7 +131,7 @@ def test_flow_comes_back_at_random_from_several_shards(tmp_path, clips, codec, e
         write_flow(tmp_path / "1.h5", clips[1:], chosen, first_row=1),
     ]
     store = FlowStore(shards)
-    assert store.rows.tolist() == [0, 1, 2]
+    assert [name.video for name in store.names] == ["00.avi", "01.avi", "02.avi"]
     for row, clip in enumerate(clips):
         assert store.pairs(row) == len(clip)
         assert np.abs(store.flow(row, 0, len(clip)) - clip).max() < error
@@ -147,7 +145,7 @@ def test_shards_that_do_not_belong_together_are_refused(tmp_path, clips):
     other = write_flow(tmp_path / "1.h5", clips, FlowSettings(bound=10), first_row=3)
     with pytest.raises(UserError, match=r"1\.h5.*same settings"):
         FlowStore([one, other])
-    with pytest.raises(UserError, match="another shard"):
+    with pytest.raises(UserError, match="expected each shard once"):
         FlowStore([one, one])
 
 
@@ -155,7 +153,7 @@ def test_a_damaged_image_is_reported(tmp_path, clips):
     path = write_flow(tmp_path / "0.h5", clips)
     with h5py.File(path, "r+") as file:
         file["encoded"][:20] = 0
-    with pytest.raises(UserError, match=r"clip 0.*damaged"):
+    with pytest.raises(UserError, match=r"flow of 00\.avi.*damaged"):
         FlowStore([path]).flow(0, 0, 1)
 
 
@@ -200,27 +198,23 @@ def test_extraction_goes_on_from_the_whole_clips_however_it_was_cut(tmp_path):
 @pytest.fixture
 def videos(tmp_path, texture):
     """Three clips of a texture that moves 1 pixel right per frame: 5, 1 and 300 frames."""
-    table = VideoTable(str(tmp_path), None, [], [], [])
+    made = []
     for name, frames in (("a.avi", 5), ("b.avi", 1), ("c.avi", 300)):
         code = cv2.VideoWriter.fourcc(*"MJPG")
         writer = cv2.VideoWriter(str(tmp_path / name), code, 25, (120, 100))
         for n in range(frames):
             writer.write(cv2.cvtColor(bytes_of(np.roll(texture, n, 1)), cv2.COLOR_GRAY2BGR))
         writer.release()
-        table.videos.append(
-            Video(name, "", -1, "", (), frames, frames, 120, 100, 25.0, frames / 25, "ok", "")
-        )
-    with artifacts.create(tmp_path / "videos.h5", "videos", PROVENANCE) as file:
-        write_videos(file, table)
+        made.append(Clip(name, 0, frames, frames, None, tmp_path / name))
     with artifacts.create(tmp_path / "clips.h5", "clips", PROVENANCE) as file:
-        write_clips(file, whole_clips(table), None)
+        write_clips(file, made, None)
     return tmp_path
 
 
 def call_script(run_script, folder, output, *options, check=True):
     size = ("--flow.height", 64, "--flow.width", 80)
-    tables = ("--videos", folder / "videos.h5", "--clips", folder / "clips.h5")
-    return run_script("extract_flow", *tables, *size, "--output", output, *options, check=check)
+    read = ("--clips", folder / "clips.h5")
+    return run_script("extract_flow", *read, *size, "--output", output, *options, check=check)
 
 
 def test_clips_become_flow_and_a_shard_goes_on_where_it_stopped(videos, run_script, tmp_path):
@@ -245,16 +239,3 @@ def test_clips_become_flow_and_a_shard_goes_on_where_it_stopped(videos, run_scri
     call_script(run_script, videos, again)
     assert again.read_bytes() == whole.read_bytes()
     assert not partial.exists()
-
-
-def test_shards_hold_all_clips_once(videos, tmp_path):
-    shards = [tmp_path / f"{n}.h5" for n in range(3)]
-    arguments = extract_flow.Arguments(
-        videos=videos / "videos.h5", clips=videos / "clips.h5", output=shards[0], shards=3,
-        flow={"height": 64, "width": 80},
-    )  # fmt: skip
-    for shard, path in enumerate(shards):
-        extract_flow.main(arguments.model_copy(update={"shard": shard, "output": path}))
-    assert FlowStore(shards).rows.tolist() == [0, 1, 2]
-    with pytest.raises(UserError, match="--shard"):
-        extract_flow.main(arguments.model_copy(update={"shard": 3}))

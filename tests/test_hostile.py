@@ -4,7 +4,6 @@ Damaged videos, names and links are in test_decode.py and test_index.py, code in
 test_percepts.py, damaged artifacts are in test_artifacts.py.
 """
 
-import json
 import socket
 import threading
 import time
@@ -22,9 +21,10 @@ from video_lstm.configuration import load_settings
 from video_lstm.errors import UserError
 from video_lstm.percepts.weights import read_weights
 from video_lstm.settings import Settings, VideoSource
-from video_lstm.video.clips import Clip, cut_shards, random_clips, write_clips
-from video_lstm.video.index import Video, VideoTable, read_videos
+from video_lstm.video.clips import Clip, write_clips
+from video_lstm.video.files import FileTable, VideoFile, read_files
 from video_lstm.video.layouts import find_videos
+from video_lstm.video.sampling import cut_shards, random_clips
 from video_lstm.video.splits import by_list
 
 
@@ -72,13 +72,12 @@ def pointers(target):
     }
 
 
-def index(run_script, root, out, *options):
+def probe(run_script, root, out, *options):
     """The table of a pile with hostile files in it, as the script makes it."""
-    how = json.dumps({"kind": "unlabelled", "root": str(root)})
     begin = time.monotonic()
-    done = run_script("index_videos", "--source", how, "--threads", 2, "--output", out, *options)
+    done = run_script("probe_videos", "--root", root, "--threads", 2, "--output", out, *options)
     assert time.monotonic() - begin < 120
-    return {v.path: v for v in read_videos(out).videos}, done.stderr
+    return {v.path: v for v in read_files([out]).files}, done.stderr
 
 
 def test_what_points_elsewhere_is_neither_read_nor_fetched(tmp_path, video, listener, run_script):
@@ -102,7 +101,7 @@ def test_what_points_elsewhere_is_neither_read_nor_fetched(tmp_path, video, list
                 planted.add(name)
     # The listener works: this is how a fetch would show.
     socket.create_connection(("127.0.0.1", port)).close()
-    found, told = index(run_script, root, tmp_path / "a.h5", "--transcoded", tmp_path / "copies")
+    found, told = probe(run_script, root, tmp_path / "a.h5", "--transcoded", tmp_path / "copies")
     assert len(planted) == 100 and set(found) == planted | {"good.mp4"}
     assert {name for name, v in found.items() if v.status == "ok"} == {"good.mp4"}
     assert all(v.status for v in found.values())
@@ -127,7 +126,7 @@ def test_names_are_never_read_as_options_commands_or_patterns(tmp_path, run_scri
     for number, name in enumerate(names):
         # Bytes of their own, so that each is transcoded.
         (root / name).write_bytes(changing + b"\0" * (number + 1))
-    found, _ = index(run_script, root, tmp_path / "a.h5", "--transcoded", tmp_path / "-copies")
+    found, _ = probe(run_script, root, tmp_path / "a.h5", "--transcoded", tmp_path / "-copies")
     assert set(found) == set(names)
     assert {(v.status, v.frames) for v in found.values()} == {("ok", 60)}
     assert len(list((tmp_path / "-copies").iterdir())) == len(found)
@@ -152,7 +151,7 @@ def test_sizes_and_counts_that_are_out_of_all_proportion(tmp_path, video, run_sc
         file.truncate(64 << 20)
     ffmpeg("-i", root / "good.mp4", *["-map", "0:v"] * 1000, "-c", "copy", "-frames:v", 2,
            root / "streams.mov")  # fmt: skip
-    found, _ = index(run_script, root, tmp_path / "a.h5")
+    found, _ = probe(run_script, root, tmp_path / "a.h5")
     usable = {name for name, v in found.items() if v.status == "ok"}
     assert usable == {"1x1.mkv", "2x2.mkv", "2x4096.mkv", "good.mp4", "mp4.avi", "mp4.txt.mkv"}
     assert (found["1x1.mkv"].width, found["1x1.mkv"].height, found["1x1.mkv"].frames) == (1, 1, 30)
@@ -161,27 +160,31 @@ def test_sizes_and_counts_that_are_out_of_all_proportion(tmp_path, video, run_sc
 # Artifacts that are not ours --------------------------------------------------------------------
 
 
+def clips(count):
+    return [Clip(f"{n}.avi", 0, 1, n, None, Path(f"{n}.avi")) for n in range(count)]
+
+
 def external(file, other):
-    file["label"] = h5py.ExternalLink(str(other), "label")
+    file["native_frames"] = h5py.ExternalLink(str(other), "native_frames")
 
 
 def stored_elsewhere(file, other):
-    file.create_dataset("label", (5,), np.int32, external=[(str(other), 0, 20)])
+    file.create_dataset("native_frames", (5,), np.int32, external=[(str(other), 0, 20)])
 
 
 def virtual(file, other):
     layout = h5py.VirtualLayout((5,), np.int32)
-    layout[:] = h5py.VirtualSource(str(other), "label", (5,))
-    file.create_virtual_dataset("label", layout)
+    layout[:] = h5py.VirtualSource(str(other), "native_frames", (5,))
+    file.create_virtual_dataset("native_frames", layout)
 
 
 def soft(file, other):
-    file["label"] = h5py.SoftLink("/frames")
+    file["native_frames"] = h5py.SoftLink("/frames")
 
 
 def hidden_in_a_group(file, other):
-    file["label"] = np.arange(5, dtype=np.int32)
-    file["more/inner"] = h5py.ExternalLink(str(other), "label")
+    file["native_frames"] = np.arange(5, dtype=np.int32)
+    file["more/inner"] = h5py.ExternalLink(str(other), "native_frames")
 
 
 @pytest.mark.parametrize("trick", [external, stored_elsewhere, virtual, soft, hidden_in_a_group])
@@ -190,11 +193,11 @@ def test_artifacts_that_reach_into_other_files_are_refused(tmp_path, trick):
     path, other = tmp_path / "clips.h5", tmp_path / "other.h5"
     for each in (path, other):
         with artifacts.create(each, "clips", how) as file:
-            write_clips(file, [Clip(n, 0, 1, n) for n in range(5)], None)
+            write_clips(file, clips(5), None)
     with h5py.File(path, "a") as file:
-        del file["label"]
+        del file["native_frames"]
         trick(file, other)
-    told = r"clips.h5: expected an artifact that holds its data itself, found .*(label|more/inner)"
+    told = r"clips.h5: expected an artifact that holds its data itself, found .*(native|more/inner)"
     with pytest.raises(UserError, match=told) as error, artifacts.open_artifact(path, "clips"):
         pass
     assert "\n" not in str(error.value)
@@ -204,7 +207,7 @@ def test_artifacts_that_reach_into_other_files_are_refused(tmp_path, trick):
 def test_damaged_artifacts_are_told_or_read(tmp_path, seed):
     path, rng = tmp_path / "clips.h5", np.random.default_rng(seed)
     with artifacts.create(path, "clips", artifacts.Provenance("sample_clips", {}, "c")) as file:
-        write_clips(file, [Clip(n, 0, 1, n) for n in range(50)], None)
+        write_clips(file, clips(50), None)
     content = np.frombuffer(path.read_bytes(), np.uint8).copy()
     if seed % 3 == 0:
         content = content[: rng.integers(len(content))]
@@ -289,16 +292,18 @@ def test_shards_cover_every_clip_once(counts, shards):
     st.integers(0, 99),
 )
 def test_random_clips_lie_within_their_videos(lengths, seconds, hours, seed):
-    videos = [
-        Video(f"{n}.avi", "", -1, "", (), count, count, 8, 8, 10.0, count / 10, "ok", "")
+    files = [
+        VideoFile(f"{n:02}", count, count, 8, 8, 10.0, count / 10, "ok", "")
         for n, count in enumerate(lengths)
     ]
-    table = VideoTable("pile", 10.0, [], videos, [])
-    clips = random_clips(table, seconds, hours, seed)
-    assert clips == random_clips(table, seconds, hours, seed) == sorted(clips)
+    table = FileTable("pile", 10.0, files)
+    drawn = random_clips(table, seconds, hours, seed)
+    assert drawn == random_clips(table, seconds, hours, seed)
+    assert drawn == sorted(drawn, key=lambda clip: clip.name)
     wanted = int(seconds * 10 + 0.5)
-    for clip in clips:
-        assert clip.first >= 0 and clip.first + clip.frames <= lengths[clip.video]
-        assert clip.frames == min(wanted, lengths[clip.video])
-    drawn, there = sum(clip.frames for clip in clips), sum(lengths)
+    for clip in drawn:
+        length = lengths[int(clip.video)]
+        assert clip.first >= 0 and clip.first + clip.frames <= length
+        assert clip.frames == min(wanted, length)
+    drawn, there = sum(clip.frames for clip in drawn), sum(lengths)
     assert drawn <= min(hours * 36000, there) + wanted

@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections import Counter
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -16,12 +17,14 @@ from made_videos import make, make_kind
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.settings import VideoSettings, VideoSource
-from video_lstm.video import index as indexing
+from video_lstm.video import files as probing
+from video_lstm.video.clips import read_clips
 from video_lstm.video.decode import read_frames
-from video_lstm.video.index import build_index, read_videos, summarise
+from video_lstm.video.files import probe_files, read_files, summarise
+from video_lstm.video.index import build_index, read_videos
 from video_lstm.video.layouts import find_videos
-from video_lstm.video.pieces import read_shard
 from video_lstm.video.probe import probe
+from video_lstm.video.scan import fingerprints, shard_of
 from video_lstm.video.splits import by_fraction, by_group
 
 NATIVE = VideoSettings(rate=None)
@@ -37,7 +40,7 @@ def video(tmp_path_factory):
 def in_process(monkeypatch):
     """Files here are good enough to be probed without worker processes, slow to start."""
     monkeypatch.setattr(
-        indexing,
+        probing,
         "probe_all",
         lambda paths, *_, transcoded=None: [probe(path, transcoded=transcoded) for path in paths],
     )
@@ -53,6 +56,16 @@ def plant(root, files):
 
 def source(root, kind="folders", **options):
     return VideoSource(kind=kind, root=str(root), **options)
+
+
+def index(source, video=NATIVE, seed=0):
+    """The table of a data set whose files are probed in one go."""
+    files = probe_files(Path(source.root), source.kind != "unlabelled", video)
+    return build_index(source, files, seed)
+
+
+def usable(table):
+    return [video for video in table.videos if video.status == "ok"]
 
 
 def groups(pattern="_(?P<group>[a-z]+)", **options):
@@ -75,15 +88,15 @@ def test_a_tree_without_labels(tmp_path, video):
     plant(tmp_path, {".hidden.avi": video, ".trash/x.avi": video, "notes.txt": "hello"})
     plant(tmp_path, {"broken.avi": video[: len(video) // 2]})
     plant(tmp_path, {"empty.mp4": b"", "text.avi": "no video"})
-    table = build_index(source(tmp_path, "unlabelled"), NATIVE)
+    table = index(source(tmp_path, "unlabelled"), NATIVE)
     paths = [v.path for v in table.videos]
     assert paths == sorted([*names, "broken.avi", "empty.mp4", "text.avi"])
-    assert sorted(paths[row] for row in table.usable) == sorted(names)
-    good = table.videos[table.usable[0]]
+    assert sorted(video.path for video in usable(table)) == sorted(names)
+    good = usable(table)[0]
     assert (good.frames, good.width, good.height, good.label, good.splits) == (50, 160, 120, -1, ())
     assert (good.rate, good.duration) == (pytest.approx(25), pytest.approx(2))
     assert good.sha256 == hashlib.sha256(video).hexdigest()
-    assert summarise(table) == (
+    assert summarise(table.videos) == (
         "6 of 9 videos can be used (12 seconds); left out: 1 cut short ('broken.avi'); "
         "1 empty file ('empty.mp4'); 1 not a video that FFmpeg reads ('text.avi')"
     )
@@ -97,7 +110,7 @@ def test_nothing_outside_the_root_is_read(tmp_path, video):
     (root / "loop").symlink_to(root)
     (root / "within.avi").symlink_to(root / "a.avi")
     (root / "gone.avi").symlink_to(root / "nowhere.avi")
-    table = build_index(source(root, "unlabelled"), NATIVE)
+    table = index(source(root, "unlabelled"), NATIVE)
     found = {v.path: v.status.split(" (")[0] for v in table.videos}
     assert found == {
         "a.avi": "ok",
@@ -114,7 +127,7 @@ def test_nothing_outside_the_root_is_read(tmp_path, video):
 def test_a_name_that_is_no_text_is_told_not_fatal(tmp_path, video):
     plant(tmp_path, {"a.avi": video})
     (tmp_path / os.fsdecode(b"bad\xff.avi")).write_bytes(video)
-    table = build_index(source(tmp_path, "unlabelled"), NATIVE)
+    table = index(source(tmp_path, "unlabelled"), NATIVE)
     assert {v.path: v.status for v in table.videos} == {
         "a.avi": "ok",
         "bad\\xff.avi": "its name is not valid UTF-8",
@@ -126,7 +139,7 @@ def test_class_folders_by_group(tmp_path, video):
     plant(tmp_path, {f"{a}/{a}_{p}.avi": video for a in ("run", "walk") for p in people})
     plant(tmp_path, {"readme.avi": video, "walk/deeper/walk_eve.avi": video})
     test = [["ann", "eve"], ["bob", "cid"]]
-    table = build_index(source(tmp_path, splits=groups("_(?P<group>[a-z]+)[.]", test=test)), NATIVE)
+    table = index(source(tmp_path, splits=groups("_(?P<group>[a-z]+)[.]", test=test)), NATIVE)
     assert table.classes == ["run", "walk"]
     assert len(table.videos) == 9
     for row in table.videos:
@@ -170,7 +183,7 @@ def test_ucf101_as_it_unpacks(tmp_path, video):
                 )
         sides["test"] += "Bowling/v_Bowling_g01_c01.avi\n"
         plant(lists, {f"{side}list0{split}.txt": text for side, text in sides.items()})
-    table = build_index(source(root, "ucf101"), NATIVE)
+    table = index(source(root, "ucf101"), NATIVE)
     assert table.classes == ["Archery", "HandstandPushups"]
     assert [n for n in table.notes if "only 2 of the 3 official classes" in n and "Bowling" in n]
     assert len(table.videos) == 12
@@ -180,7 +193,7 @@ def test_ucf101_as_it_unpacks(tmp_path, video):
         assert row.splits == tuple(2 if g in (2 * s - 1, 2 * s) else 1 for s in (1, 2, 3))
     (root / "Archery" / "v_Archery_g03_c01.avi").unlink()
     with pytest.raises(UserError, match=r"testlist02|trainlist01.*'Archery/v_Archery_g03_c01.avi'"):
-        build_index(source(root, "ucf101"), NATIVE)
+        index(source(root, "ucf101"), NATIVE)
 
 
 def test_hmdb51_as_it_unpacks(tmp_path, video):
@@ -193,7 +206,7 @@ def test_hmdb51_as_it_unpacks(tmp_path, video):
             marks = [(n + split) % 3 for n in range(len(files))]
             text = "".join(f"{f} {m} \n" for f, m in zip(files, marks, strict=True))
             plant(lists, {f"{name}_test_split{split}.txt": text})
-    table = build_index(source(root, "hmdb51"), NATIVE)
+    table = index(source(root, "hmdb51"), NATIVE)
     assert table.classes == ["dive", "shake_hands"]
     assert Counter(v.group for v in table.videos) == dict.fromkeys(films, 4)
     by_path = {v.path: v for v in table.videos}
@@ -282,27 +295,27 @@ def test_groups_take_turns(number, test, count, seed):
 
 def test_errors_say_which(tmp_path, video):
     with pytest.raises(UserError, match=r"nowhere: expected the folder of a data set's videos"):
-        build_index(source(tmp_path / "nowhere"), NATIVE)
+        index(source(tmp_path / "nowhere"), NATIVE)
     (tmp_path / "bare").mkdir()
     with pytest.raises(UserError, match=r"bare: expected a folder for each class"):
-        build_index(source(tmp_path / "bare"), NATIVE)
+        index(source(tmp_path / "bare"), NATIVE)
     plant(tmp_path / "alone", {"a/x.avi": video, "a/y.avi": video})
     with pytest.raises(UserError, match=r"alone: expected two classes or more .* found 'a' alone"):
-        build_index(source(tmp_path / "alone"), NATIVE)
+        index(source(tmp_path / "alone"), NATIVE)
     plant(tmp_path / "junk", {"a/x.avi": "junk", "b/y.avi": b""})
     with pytest.raises(UserError, match=r"junk: expected videos that can be used, 0 of 2 .*empty"):
-        build_index(source(tmp_path / "junk"), NATIVE)
+        index(source(tmp_path / "junk"), NATIVE)
     root = tmp_path / "root"
     plant(root, {f"{a}/{n}_{p}.avi": video for a in ("hop", "sit") for n, p in enumerate("xyz")})
     unknown = groups("_(?P<group>[a-z])", test=[["x", "q"]])
     with pytest.raises(
         UserError, match=r"expected groups that the file names have \(x, y, z\), found q"
     ):
-        build_index(source(root, splits=unknown), NATIVE)
+        index(source(root, splits=unknown), NATIVE)
     with pytest.raises(UserError, match=r"to find a group in every file's name.*'hop/0_x.avi'"):
-        build_index(source(root, splits=groups("_(?P<group>[0-9])", test=1)), NATIVE)
+        index(source(root, splits=groups("_(?P<group>[0-9])", test=1)), NATIVE)
     with pytest.raises(UserError, match="official lists of ucf101"):
-        build_index(source(root, "ucf101"), NATIVE)
+        index(source(root, "ucf101"), NATIVE)
     plant(
         tmp_path, {"train.txt": "hop/0_x.avi\nhop/9.avi\nsit/7.avi\n", "test.txt": "hop/0_x.avi\n"}
     )
@@ -310,12 +323,12 @@ def test_errors_say_which(tmp_path, video):
     with pytest.raises(
         UserError, match=r"train.txt: .*found 2 of 3 missing: 'hop/9.avi', 'sit/7.avi'"
     ):
-        build_index(source(root, splits={"by": "list", "train": [train], "test": [test]}), NATIVE)
+        index(source(root, splits={"by": "list", "train": [train], "test": [test]}), NATIVE)
     with pytest.raises(UserError, match=r"expected no video of test.txt, found 'hop/0_x.avi'"):
-        build_index(source(root, splits={"by": "list", "train": [test], "test": [test]}), NATIVE)
+        index(source(root, splits={"by": "list", "train": [test], "test": [test]}), NATIVE)
     with pytest.raises(UserError, match=r"absent.txt: expected a list of videos, found no file"):
         absent = str(tmp_path / "absent.txt")
-        build_index(source(root, splits={"by": "list", "train": [absent], "test": [test]}), NATIVE)
+        index(source(root, splits={"by": "list", "train": [absent], "test": [test]}), NATIVE)
 
 
 @pytest.mark.parametrize(("person", "word"), [("ann", "test"), ("bob", "training")])
@@ -327,7 +340,7 @@ def test_a_class_that_loses_a_side_is_named(tmp_path, video, person, word):
         UserError,
         match=rf"{word} videos of class 'sit' in split 1.*1 cannot be used \('sit/{person}.avi'",
     ):
-        build_index(source(tmp_path, splits=splits), NATIVE)
+        index(source(tmp_path, splits=splits), NATIVE)
 
 
 def test_videos_that_are_too_short_are_left_out(tmp_path, video):
@@ -342,34 +355,33 @@ def test_videos_that_are_too_short_are_left_out(tmp_path, video):
         (10, 3, False),
         (30, 6, True),
     ):
-        table = build_index(pile, VideoSettings(rate=rate, min_frames=least))
+        table = index(pile, VideoSettings(rate=rate, min_frames=least))
         short = table.videos[1]
         assert (short.status == "ok") == ok, (rate, least, short)
         assert short.native_frames == 5
     assert short.frames == 6
-    table = build_index(pile, VideoSettings(rate=10, min_frames=3))
+    table = index(pile, VideoSettings(rate=10, min_frames=3))
     assert table.videos[1].status == "too short: 2 frames at 10 a second, at least 3 are needed"
 
 
 # The artifact -----------------------------------------------------------------------------------
 
 
-def test_the_script_writes_the_table(tmp_path, video, run_script):
+def test_the_scripts_write_the_table(tmp_path, video, run_script):
     root = tmp_path / "root"
     plant(root, {f"{a}/{a}_{p}.avi": video for a in ("run", "walk") for p in ("ann", "bob", "cid")})
-    plant(root, {"run/run_bad.avi": "bad"})
+    plant(root, {"run/run_bad.avi": "bad", "beside.avi": video})
     how = {
         "root": str(root),
         "splits": groups("_(?P<group>[a-z]+)", test=[["ann"], ["bob", "bad"]]),
     }
-    options = [
-        "--source",
-        json.dumps(how),
-        "--video",
-        '{"rate": 10, "min_frames": 3}',
-        "--threads",
-        2,
-    ]
+    options = ["--root", root, "--labelled", True, "--video", '{"rate": 10, "min_frames": 3}']
+    probed = [tmp_path / f"{shard}.h5" for shard in (0, 1)]
+    for shard, path in enumerate(probed):
+        own = ("--shard", shard, "--shards", 2, "--threads", 2, "--output", path)
+        run_script("probe_videos", *options, *own)
+    assert all(len(read_files([path]).files) for path in probed)
+    options = ["--source", json.dumps(how), "--probed", *probed]
     done = run_script("index_videos", *options, "--output", tmp_path / "a.h5")
     assert (
         "6 of 7 videos can be used (12 seconds, 2 classes); left out: 1 not a video" in done.stderr
@@ -377,8 +389,7 @@ def test_the_script_writes_the_table(tmp_path, video, run_script):
     run_script("index_videos", *options, "--output", tmp_path / "b.h5")
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
     table = read_videos(tmp_path / "a.h5")
-    again = build_index(VideoSource(**how), VideoSettings(rate=10, min_frames=3))
-    assert table == again
+    assert table == index(VideoSource(**how), VideoSettings(rate=10, min_frames=3))
     with h5py.File(tmp_path / "a.h5") as file:
         assert (file.attrs["root"], file.attrs["rate"]) == (str(root), 10)
         assert file["splits"].dtype == np.int8
@@ -393,16 +404,36 @@ def test_the_script_writes_the_table(tmp_path, video, run_script):
         ]
         assert file["frames"][()].tolist() == [20, 0, 20, 20, 20, 20, 20]
         assert file["native_frames"][()].tolist() == [50, 0, 50, 50, 50, 50, 50]
-    options = [
-        "--source",
-        json.dumps({"root": str(tmp_path / "no")}),
-        "--output",
-        tmp_path / "c.h5",
-    ]
-    done = run_script("index_videos", *options, check=False)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "no: expected the folder of a data set's videos" in done.stderr
-    assert not (tmp_path / "c.h5").exists()
+    for script, told, others in (
+        ("probe_videos", "no: expected the folder of a data set's videos", ("--root", root / "no")),
+        ("probe_videos", "--shard: expected 0 to 0 ", ("--root", root, "--shard", 1)),
+        ("index_videos", "found 'run/run_ann.avi' beside them", (*options[:3], probed[0])),
+        ("index_videos", "expected files below", (*options, tmp_path / "other.h5")),
+    ):
+        run_script("probe_videos", "--root", tmp_path, "--output", tmp_path / "other.h5")
+        done = run_script(script, *others, "--output", tmp_path / "c.h5", check=False)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert told in done.stderr
+        assert not (tmp_path / "c.h5").exists()
+
+
+def test_a_shard_has_another_fingerprint_when_one_of_its_files_has(tmp_path):
+    plant(tmp_path, {f"a/{n}.avi": "x" for n in range(8)} | {"a/.hidden": "", "notes.txt": ""})
+    before = fingerprints(tmp_path, 4)
+    assert fingerprints(tmp_path, 4) == before and len(set(before)) == 4
+    for path, content, told in (
+        ("a/3.avi", "xx", True), ("b/new.avi", "x", True), ("a/.hidden", "x", False),
+        ("notes.txt", "x", False),
+    ):  # fmt: skip
+        plant(tmp_path, {path: content})
+        after = fingerprints(tmp_path, 4)
+        changed = [shard for shard in range(4) if after[shard] != before[shard]]
+        assert changed == ([shard_of(path, 4)] if told else []), path
+        before = after
+    (tmp_path / "a/5.avi").unlink()
+    after = fingerprints(tmp_path, 4)
+    assert [a == b for a, b in zip(after, before, strict=True)].count(False) == 1
+    assert fingerprints(tmp_path / "nowhere", 2) == fingerprints(tmp_path / "nothing", 2)
 
 
 def test_a_transcoded_video_is_one_like_any_other(tmp_path, video, run_script):
@@ -411,37 +442,40 @@ def test_a_transcoded_video_is_one_like_any_other(tmp_path, video, run_script):
     changing = b"".join(part.read_bytes() for part in parts)
     plant(root, {"a.avi": video, "b.ts": changing, "c.ts": b"no video"})
     plant(copies, {".left.mp4.1.part": b"half", "old.mp4": b"of a video that is gone"})
-    options = ["--source", json.dumps({"kind": "unlabelled", "root": str(root)}), "--threads", 2]
-    out = tmp_path / "videos.h5"
+    options = ["--root", root, "--threads", 2]
+    out = tmp_path / "probed.h5"
     assert (
         "1 frame size changes at frame 25"
-        in run_script("index_videos", *options, "--output", out).stderr
+        in run_script("probe_videos", *options, "--output", out).stderr
     )
     identity = artifacts.identity(out)
     options += ["--transcoded", copies, "--output", out]
-    done = run_script("index_videos", *options)
+    done = run_script("probe_videos", *options)
     assert "2 of 3 videos can be used (4 seconds); 1 of them transcoded ('b.ts')" in done.stderr
-    table = read_videos(out)
-    copy = table.file(1)
-    assert list(copies.iterdir()) == [copy] and table.file(0) == root / "a.avi"
-    assert table.videos[1].sha256 == hashlib.sha256(changing).hexdigest()
+    how = json.dumps({"kind": "unlabelled", "root": str(root)})
+    rest = ("--transcoded", copies, "--output", tmp_path / "videos.h5")
+    run_script("index_videos", "--source", how, "--probed", out, *rest)
+    table = read_files([out])
+    copy = table.place(table.files[1])
+    assert list(copies.iterdir()) == [copy] and table.place(table.files[0]) == root / "a.avi"
+    assert table.files[1].sha256 == hashlib.sha256(changing).hexdigest()
     assert artifacts.identity(out) != identity
     before = out.read_bytes()
-    run_script("index_videos", *options)
+    run_script("probe_videos", *options)
     assert out.read_bytes() == before
     # A stage that reads frames reads those of the copy.
     clips = tmp_path / "clips.h5"
-    run_script("sample_clips", "--videos", out, "--output", clips)
-    _, pieces = read_shard(out, clips)
-    assert [piece.path for piece in pieces] == [root / "a.avi", copy]
-    assert len(read_frames(copy, 0, pieces[1].frames, rate=30)) == 60
+    run_script("sample_clips", "--probed", out, "--output", clips)
+    read = read_clips([clips])
+    assert [clip.path for clip in read] == [root / "a.avi", copy]
+    assert len(read_frames(copy, 0, read[1].frames, rate=30)) == 60
 
 
 def test_weizmann(real_data):
     root = real_data("weizmann")
     splits = groups("^(?P<group>[a-z]+)_", test=3, count=3)
-    table = build_index(source(root, splits=splits), VideoSettings(rate=None), seed=1)
-    assert (len(table.usable), len(table.classes)) == (90, 10)
+    table = index(source(root, splits=splits), VideoSettings(rate=None), seed=1)
+    assert (len(usable(table)), len(table.classes)) == (90, 10)
     assert {(v.width, v.height, round(v.rate, 3)) for v in table.videos} == {(180, 144, 25.0)}
     for split in range(3):
         people = {v.group for v in table.videos if v.splits[split] == 2}

@@ -18,7 +18,6 @@ from video_lstm.sequences.read_ahead import ReadAhead
 from video_lstm.settings import PatchSettings
 from video_lstm.video.clips import Clip, write_clips
 from video_lstm.video.decode import read_frames
-from video_lstm.video.index import Video, VideoTable, write_videos
 
 HEIGHT, WIDTH, FRAMES = 24, 40, 4
 SETTINGS = PatchSettings(
@@ -32,25 +31,14 @@ SETTINGS = PatchSettings(
 PROVENANCE = artifacts.Provenance("test", {}, "")
 
 
-def video(number, group=""):
-    """A video of 40 frames at 25 a second, as an index tells it."""
-    return Video(f"{number}.avi", "", -1, group, (), 40, 40, WIDTH, HEIGHT, 25, 1.6, "ok", "")
-
-
-def listed(folder, videos):
-    """Index and clips of a pile; video 0 has two clips, those of video 5 are too short."""
-    paths = folder / "videos.h5", folder / "clips.h5"
-    with artifacts.create(paths[0], "videos", PROVENANCE) as file:
-        write_videos(file, VideoTable(str(folder), 25.0, [], videos, []))
-    spans = [(0, 2, 9), (0, 20, 12), (1, 0, 30), (2, 5, 4), (3, 0, 10), (4, 1, 8), (5, 0, 3)]
-    with artifacts.create(paths[1], "clips", PROVENANCE) as file:
-        write_clips(file, [Clip(*span, -1) for span in spans], 25.0)
-    return paths
-
-
 @pytest.fixture
 def pile(tmp_path):
-    return listed(tmp_path, [video(number) for number in range(6)])
+    """Clips of videos of 40 frames: video 0 has two, that of video 5 is too short."""
+    spans = [(0, 2, 9), (0, 20, 12), (1, 0, 30), (2, 5, 4), (3, 0, 10), (4, 1, 8), (5, 0, 3)]
+    return [
+        Clip(f"{number}.avi", first, frames, 40, 25.0, tmp_path / f"{number}.avi")
+        for number, first, frames in spans
+    ]
 
 
 @pytest.fixture
@@ -72,7 +60,7 @@ def recorded(monkeypatch):
 
 
 def write(path, pile, threads=1, settings=SETTINGS, seed=0):
-    cuts = plan(*pile, settings, FRAMES, seed)
+    cuts = plan(pile, settings, FRAMES, seed)
     with artifacts.create(path, "patches", PROVENANCE) as file:
         cut(file, cuts, settings, FRAMES, threads)
     return path
@@ -98,19 +86,9 @@ def test_a_patch_is_one_place_through_consecutive_frames_of_one_clip(pile, recor
     assert seen["train"] | seen["test"] <= {0, 1, 2, 3, 4}
 
 
-def test_videos_of_a_group_are_on_one_side(tmp_path):
-    groups = ["beach", "", "beach", "", "beach", ""]
-    pile = listed(tmp_path, [video(*pair) for pair in enumerate(groups)])
-    for seed in range(10):
-        cuts = plan(*pile, SETTINGS, FRAMES, seed)
-        train, test = ({int(c.path.stem) for c in cuts[name]} for name in ("train", "test"))
-        assert not train & test
-        assert train >= {0, 2, 4} or test >= {0, 2, 4}
-
-
 def test_times_and_places_are_uniform(pile):
     many = SETTINGS.model_copy(update={"train_sequences": 20_000})
-    cuts = plan(*pile, many, FRAMES, seed=1)["train"]
+    cuts = plan(pile, many, FRAMES, seed=1)["train"]
     # Every first frame that leaves room for a sequence is as likely as any other.
     counts = np.concatenate([np.bincount(c.start) for c in cuts])
     assert counts.sum() == 20_000
@@ -184,12 +162,13 @@ def test_batches_follow_from_seed_and_step_and_leave_out_what_validates(pile, re
 
 def test_a_pile_with_too_few_videos_is_an_error(pile):
     with pytest.raises(UserError, match=r"expected clips of at least 20 frames .* found 1"):
-        plan(*pile, SETTINGS, 20, seed=0)
+        plan(pile, SETTINGS, 20, seed=0)
 
 
 def test_the_script_cuts_real_videos(pile, run_script, tmp_path):
     rng = np.random.default_rng(0)
-    videos, clips = pile
+    with artifacts.create(tmp_path / "clips.h5", "clips", PROVENANCE) as file:
+        write_clips(file, pile, 25.0)
     for number in range(6):
         base = rng.integers(256, size=(HEIGHT + 40, WIDTH, 3), dtype=np.uint8)
         with av.open(str(tmp_path / f"{number}.avi"), "w") as container:
@@ -200,17 +179,17 @@ def test_the_script_cuts_real_videos(pile, run_script, tmp_path):
                 container.mux(stream.encode(shown))
             container.mux(stream.encode())
     run_script(
-        *("cut_patches", "--videos", videos, "--clips", clips, "--output", tmp_path / "p.h5"),
+        *("cut_patches", "--clips", tmp_path / "clips.h5", "--output", tmp_path / "p.h5"),
         *("--frames", FRAMES, "--patches", SETTINGS.model_dump_json(), "--threads", 2),
     )
-    cuts = plan(videos, clips, SETTINGS, FRAMES, seed=0)
+    cuts = plan(pile, SETTINGS, FRAMES, seed=0)
     with h5py.File(tmp_path / "p.h5") as file:
         for name in ("train", "test"):
             rows = iter(file[name][()])
-            for clip in cuts[name]:
-                whole = read_frames(clip.path, 0, 40, rate=25.0)
-                for start, (row, column) in zip(clip.start, clip.corner, strict=True):
-                    begin = clip.first + start
+            for of in cuts[name]:
+                whole = read_frames(of.clip.path, 0, 40, rate=25.0)
+                for start, (row, column) in zip(of.start, of.corner, strict=True):
+                    begin = of.clip.first + start
                     window = whole[begin : begin + FRAMES, row : row + 8, column : column + 8]
                     np.testing.assert_array_equal(next(rows), window)
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -35,9 +36,7 @@ from video_lstm.percepts.weights import load_weights, read_weights
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows, block_starts, hold_out
 from video_lstm.sequences.read_ahead import ReadAhead
 from video_lstm.settings import PerceptSettings
-from video_lstm.video.clips import Clip, write_clips
-from video_lstm.video.index import Video, VideoTable, write_videos
-from video_lstm.video.pieces import read_shard
+from video_lstm.video.clips import Clip, ClipName, read_clips, write_clips, write_names
 
 NOTHING = artifacts.Provenance("test", {}, "0")
 SMALL = {"height": 48, "width": 64, "crop": 32, "batch": 7}
@@ -72,7 +71,7 @@ def frames():
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory, frames):
-    """Two short videos and the artifacts that tell of their clips: all of one, the end of one."""
+    """Two short videos and the artifact that tells of their clips: all of one, the end of one."""
     folder = tmp_path_factory.mktemp("corpus")
     (folder / "root").mkdir()
     for name, count in (("one.mp4", 20), ("two.mp4", 30)):
@@ -84,14 +83,13 @@ def corpus(tmp_path_factory, frames):
                 frame = av.VideoFrame.from_ndarray(image, "rgb24")
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
-    videos = [
-        Video(name, "", -1, "", (), count, count, 96, 64, 30.0, count / 30, "ok", "")
-        for name, count in (("one.mp4", 20), ("two.mp4", 30))
+    clips = [
+        Clip(name, first, count - first, count, 30.0, folder / "root" / name)
+        for name, first, count in (("one.mp4", 0, 20), ("two.mp4", 9, 30))
     ]
-    with artifacts.create(folder / "videos.h5", "videos", NOTHING) as file:
-        write_videos(file, VideoTable(str(folder / "root"), 30.0, [], videos, []))
-    with artifacts.create(folder / "clips.h5", "clips", NOTHING) as file:
-        write_clips(file, [Clip(0, 0, 20, -1), Clip(1, 9, 21, -1)], 30.0)
+    for name, some in (("clips.h5", clips), ("clips0.h5", clips[:1]), ("clips1.h5", clips[1:])):
+        with artifacts.create(folder / name, "clips", NOTHING) as file:
+            write_clips(file, some, 30.0)
     return folder
 
 
@@ -275,15 +273,16 @@ def torch_backend(network):
     return Backend(network.dim, compute)
 
 
-def extract_to(path, corpus, backend, partial, **shard):
+def extract_to(path, corpus, backend, partial, clips="clips.h5"):
     settings = PerceptSettings(**SMALL)
-    rows, clips = read_shard(corpus / "videos.h5", corpus / "clips.h5", **shard)
+    clips = read_clips([corpus / clips])
     total = sum(clip.frames for clip in clips)
     done = PartialRows(partial, "ab", cut_batches(total, settings.batch), backend.dim)
     before = done.done
     extract(clips, backend, settings, done, threads=2)
     with artifacts.create(path, "percepts", NOTHING) as file:
-        write_percepts(file, rows, [clip.frames for clip in clips], done, backend.dim)
+        lengths = [clip.frames for clip in clips]
+        write_percepts(file, [clip.name for clip in clips], lengths, done, backend.dim)
     done.remove()
     return before
 
@@ -294,7 +293,8 @@ def test_extraction_equals_the_network_frame_by_frame(tmp_path, corpus, monkeypa
     extract_to(tmp_path / "p.h5", corpus, torch_backend(network), tmp_path / "partial")
     found = read(tmp_path / "p.h5")
     assert found["percepts"].dtype == np.float16 and found["percepts"].shape == (41, 10)
-    assert found["clip"].tolist() == [0, 1] and found["clip_offsets"].tolist() == [0, 20, 41]
+    assert found["video"].tolist() == [b"one.mp4", b"two.mp4"]
+    assert found["first"].tolist() == [0, 9] and found["clip_offsets"].tolist() == [0, 20, 41]
     place = 0
     for name, first, count in (("one.mp4", 0, 20), ("two.mp4", 9, 21)):
         path = corpus / "root" / name
@@ -306,10 +306,10 @@ def test_extraction_equals_the_network_frame_by_frame(tmp_path, corpus, monkeypa
     for shard in (0, 1):  # shards hold the same, cut at a clip
         extract_to(
             tmp_path / f"{shard}.h5", corpus, torch_backend(network), tmp_path / "partial",
-            shard=shard, shards=2,
+            f"clips{shard}.h5",
         )  # fmt: skip
     store = PerceptStore([tmp_path / "1.h5", tmp_path / "0.h5"])
-    assert store.rows.tolist() == [0, 1] and store.dim == 10
+    assert store.names == [("one.mp4", 0), ("two.mp4", 9)] and store.dim == 10
     for row, part in ((0, slice(0, 20)), (1, slice(20, 41))):
         np.testing.assert_allclose(store.clip(row), found["percepts"][part], rtol=2e-3, atol=1e-4)
 
@@ -358,22 +358,20 @@ def test_percepts_beyond_float16_and_lost_videos_are_errors(tmp_path, corpus):
     huge = Backend(2, lambda frames: np.full((len(frames), 2), np.inf, np.float16))
     with pytest.raises(UserError, match="expected values below 65504"):
         extract_to(tmp_path / "p.h5", corpus, huge, tmp_path / "a")
-    _, [clip, _] = read_shard(corpus / "videos.h5", corpus / "clips.h5")
+    clip, _ = read_clips([corpus / "clips.h5"])
     settings = PerceptSettings(**SMALL)
     for wrong in ({"frames": 25}, {"path": Path("/nowhere/x.mp4")}):
-        lost = extraction.Piece(**(vars(clip) | wrong))
+        lost = replace(clip, **wrong)
         done = PartialRows(tmp_path / "b", "ab", cut_batches(lost.frames, 7), 2)
         backend = Backend(2, lambda frames: np.zeros((len(frames), 2), np.float16))
         with pytest.raises(UserError, match=r"\.mp4: expected frames 0 to .* index the videos"):
             extract([lost], backend, settings, done)
-    with pytest.raises(UserError, match="expected 0 to 1"):
-        read_shard(corpus / "videos.h5", corpus / "clips.h5", 2, 2)
 
 
 def test_the_script_goes_on_after_kill_9(tmp_path, corpus, cache, run_script):
     def options(output):
         return [
-            "--videos", corpus / "videos.h5", "--clips", corpus / "clips.h5", "--output", output,
+            "--clips", corpus / "clips.h5", "--output", output,
             "--cache", cache, "--threads", "2", "--device", "cpu", "--percepts.batch", "1",
             "--percepts", '{"height": 64, "width": 96, "crop": 64}',
         ]  # fmt: skip
@@ -419,19 +417,19 @@ def store(tmp_path):
         ]
         with artifacts.create(tmp_path / name, "percepts", NOTHING) as file:
             file["percepts"] = np.concatenate(parts).astype(np.float16)
-            file["clip"] = np.array(rows, np.int32)
+            write_names(file, [ClipName(f"{c}.avi", 0) for c in rows])
             file["clip_offsets"] = np.cumsum([0, *map(len, parts)])
     return PerceptStore([tmp_path / "a.h5", tmp_path / "b.h5"])
 
 
 def test_the_store_maps_clips_of_all_shards(store, tmp_path):
-    assert store.rows.tolist() == [0, 1, 2, 3, 4] and store.dim == 3
-    assert [store.length(row) for row in store.rows] == [5, 16, 24, 25, 17]
-    for row in store.rows:
+    assert [name.video[0] for name in store.names] == list("01234") and store.dim == 3
+    assert [store.length(row) for row in range(5)] == [5, 16, 24, 25, 17]
+    for row in range(5):
         clip = store.clip(row)
         assert clip.dtype == np.float16 and not clip.flags.writeable
         assert clip[:, 0].tolist() == list(range(100 * row, 100 * row + store.length(row)))
-    with pytest.raises(UserError, match="found clip 0 again"):
+    with pytest.raises(UserError, match=r"a\.h5: expected each shard once"):
         PerceptStore([tmp_path / "a.h5", tmp_path / "a.h5"])
 
 
@@ -451,16 +449,16 @@ def test_windows_are_slices_of_clips(store):
 
 
 def test_a_step_follows_from_seed_and_number_alone(store):
-    first, again = (PerceptWindows(store, store.rows, 4, seed=1) for _ in range(2))
+    first, again = (PerceptWindows(store, range(5), 4, seed=1) for _ in range(2))
     wanted = first.batch(7, 20)
     again.batch(3, 20)
     assert torch.equal(again.batch(7, 20), wanted)
     assert not torch.equal(first.batch(8, 20), wanted)
-    assert not torch.equal(PerceptWindows(store, store.rows, 4, seed=2).batch(7, 20), wanted)
+    assert not torch.equal(PerceptWindows(store, range(5), 4, seed=2).batch(7, 20), wanted)
 
 
 def test_windows_kept_on_the_device_or_read_ahead_are_the_same(store):
-    wanted, kept, ahead = (PerceptWindows(store, store.rows, 16, seed=1) for _ in range(3))
+    wanted, kept, ahead = (PerceptWindows(store, range(5), 16, seed=1) for _ in range(3))
     kept._keep()  # what a GPU with room does, and what one without does
     ahead._read = ReadAhead(ahead._gather)
     for step, size in ((0, 30), (1, 30), (2, 9), (1, 30)):

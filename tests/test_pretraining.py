@@ -16,7 +16,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import pretrain
 from command_line import parse
-from video_lstm.artifacts import SCHEMAS, Provenance, create, open_artifact, read_arrays
+from video_lstm.artifacts import (
+    SCHEMAS,
+    Provenance,
+    create,
+    open_artifact,
+    read_arrays,
+    write_strings,
+)
 from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import VARIANTS, EncoderDecoder, activate
 from video_lstm.models.products import Linear
@@ -29,6 +36,7 @@ from video_lstm.training.corpora import percept_corpus
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.training.pretraining import fed_its_own, model_arguments, sequence_operations
 from video_lstm.training.pretraining import pretrain as train_encoder_decoder
+from video_lstm.video.clips import ClipName, write_names
 
 DIM = 12
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -52,20 +60,17 @@ def write_pile(folder, name, lengths, splits=None, seed=0, spoil=()):
     for video in spoil:
         clips[video] = clips[video] * 100 + 7
     folder.mkdir(exist_ok=True)
-    with create(folder / f"{name}_clips.h5", "clips", PROVENANCE) as file:
-        file["video"], file["frames"] = np.arange(count, dtype=np.int32), np.int32(lengths)
-        file["first"] = file["label"] = np.zeros(count, np.int32)
     if splits is not None:
         with create(folder / f"{name}_videos.h5", "videos", PROVENANCE) as file:
-            file["splits"] = np.int8(splits)
+            file["splits"], file.attrs["rate"] = np.int8(splits), 10.0
             for needed in SCHEMAS["videos"][1] - {"splits"}:
-                file[needed] = np.zeros(count, np.int32)
+                write_strings(file, needed, [f"{row}.avi" for row in range(count)])
     shards = []
     for shard, rows in enumerate(np.array_split(np.arange(count), 2)):
         shards.append(folder / f"{name}_{shard}.h5")
         with create(shards[-1], "percepts", PROVENANCE) as file:
             file["percepts"] = np.float16(np.concatenate([clips[row] for row in rows]))
-            file["clip"] = np.int32(rows)
+            write_names(file, [ClipName(f"{row}.avi", 0) for row in rows])
             file["clip_offsets"] = np.cumsum([0, *(lengths[row] for row in rows)])
     return shards
 
@@ -84,8 +89,7 @@ def pretrain_options(folder, output, variant="composite", spoil=(), training=Non
     model = TINY | {"training": TINY["training"] | (training or {})}
     return [
         "pretrain", "--variant", variant, "--source", "percepts", "--model", json.dumps(model),
-        "--unlabelled-percepts", *pile, "--unlabelled-clips", folder / "pile_clips.h5",
-        "--labelled-percepts", *labelled, "--clips", folder / "set_clips.h5",
+        "--unlabelled-percepts", *pile, "--labelled-percepts", *labelled,
         "--videos", folder / "set_videos.h5", "--split", 1, "--seed", 3, "--device", "cpu",
         "--checkpoints", folder / "checkpoints", "--output", output,
     ]  # fmt: skip

@@ -18,6 +18,7 @@ from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings import FinetuneSettings
 from video_lstm.training.finetuning import finetune, from_pretrained
 from video_lstm.training.pretrained import save_pretrained
+from video_lstm.video.clips import ClipName, write_names
 
 labels_of_videos = st.lists(st.integers(0, 4), min_size=1, max_size=40).map(np.array)
 
@@ -66,6 +67,7 @@ def test_validation_never_takes_the_last_videos_of_a_class():
 
 # A small data set ---------------------------------------------------------------------------
 
+TEXTS = ("path", "classes", "group")
 LENGTHS = (15, 16, 17, 24, 25)
 CLASSES, TRAINING, DIM = 3, 6, 12
 
@@ -90,21 +92,20 @@ def data_set(folder, seed=0, labels=None, test_percepts=0.0):
         label[split == 2] = labels
     nothing, count = Provenance("test", {}, "0"), len(label)
     with create(folder / "videos.h5", "videos", nothing) as file:
-        for name in artifacts.SCHEMAS["videos"][1] - {"splits", "classes", "group"}:
+        for name in artifacts.SCHEMAS["videos"][1] - {"splits", "label", *TEXTS}:
             file[name] = np.zeros(count)
-        file["splits"] = split[:, None]
-        write_strings(file, "classes", ["a", "b", "c"])
-        write_strings(file, "group", [f"g{row % TRAINING}" for row in range(count)])
-    # Clips in another order than videos: no row number may be taken for the other.
-    order = generator.permutation(count)
-    with create(folder / "clips.h5", "clips", nothing) as file:
         file.attrs["rate"] = 10.0
-        file["video"], file["label"] = order.astype(np.int32), label[order]
-        file["first"], file["frames"] = np.zeros(count, np.int32), frames[order]
-    for shard, clips in enumerate(np.array_split(np.arange(count), 2)):
-        parts = [percepts[order[clip]].astype(np.float16) for clip in clips]
+        file["splits"], file["label"] = split[:, None], label
+        # Clips come in another order than videos: no row number may be taken for the other.
+        names = [f"{place:02}.avi" for place in generator.permutation(count)]
+        groups = [f"g{row % TRAINING}" for row in range(count)]
+        for name, values in zip(TEXTS, (names, ["a", "b", "c"], groups), strict=True):
+            write_strings(file, name, values)
+    for shard, rows in enumerate(np.array_split(generator.permutation(count), 2)):
+        parts = [percepts[row].astype(np.float16) for row in rows]
         with create(folder / f"percepts{shard}.h5", "percepts", nothing) as file:
-            file["percepts"], file["clip"] = np.concatenate(parts), clips.astype(np.int32)
+            file["percepts"] = np.concatenate(parts)
+            write_names(file, [ClipName(names[row], 0) for row in rows])
             file["clip_offsets"] = np.cumsum([0, *map(len, parts)])
     return folder
 
@@ -123,7 +124,6 @@ def finetuned(folder, variant="lstm_baseline", labels="all", options=(), **finet
     finetune_classifier.main(
         finetune_classifier.Arguments(
             videos=folder / "videos.h5",
-            clips=folder / "clips.h5",
             percepts=[folder / "percepts0.h5", folder / "percepts1.h5"],
             pretrained=pretrained if pretrained.exists() else None,
             output=output,
@@ -165,7 +165,7 @@ def test_videos_are_averaged_over_steps_and_blocks(tmp_path):
     clips = [generator.uniform(0.1, 0.9, (n, 2)).astype(np.float16) for n in lengths]
     with create(tmp_path / "p.h5", "percepts", Provenance("test", {}, "0")) as file:
         file["percepts"] = np.concatenate(clips)
-        file["clip"] = np.arange(len(clips), dtype=np.int32)
+        write_names(file, [ClipName(f"{n}.avi", 0) for n in range(len(clips))])
         file["clip_offsets"] = np.cumsum([0, *lengths])
     chosen = np.array([6, 0, 3, 2, 5, 4, 1, 6])
     scores = score_videos(Probe(), PerceptStore([tmp_path / "p.h5"]), chosen, 16, 8)
@@ -289,7 +289,7 @@ def test_a_frozen_encoder_is_the_pretrained_one_all_layers_and_its_scale(tmp_pat
         folder / "composite.h5", "composite", DIM, CLASSES, FinetuneSettings(freeze_encoder=True)
     )
     store = PerceptStore([folder / "percepts0.h5", folder / "percepts1.h5"])
-    train, _, _ = read_split(folder / "videos.h5", folder / "clips.h5", 1)
+    train, _, _ = read_split(folder / "videos.h5", 1, store)
     settings = FinetuneSettings(freeze_encoder=True, training={"steps": 3, "batch": 4})
     trained, _ = finetune(
         build, store, train.clips, train.labels, settings,

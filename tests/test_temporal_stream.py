@@ -1,6 +1,7 @@
 """The temporal stream: shapes, sign of mirrored flow, batches, and what it learns and hands on."""
 
 import json
+from itertools import pairwise
 
 import h5py
 import numpy as np
@@ -17,7 +18,7 @@ from video_lstm.percepts import flow_percepts, temporal_stream
 from video_lstm.percepts.temporal_stream import TemporalStream, stack_indices
 from video_lstm.settings import FlowConvnetSettings
 from video_lstm.training.flow_stacks import FlowStacks
-from video_lstm.video.clips import whole_clips, write_clips
+from video_lstm.video.clips import read_names
 from video_lstm.video.index import Video, VideoTable, write_videos
 from video_lstm.video.splits import TEST, TRAIN
 
@@ -100,14 +101,15 @@ def moving(tmp_path_factory):
     table = VideoTable(str(folder), None, ["across", "down", "aslant"], [], [])
     for row, (clip, label) in enumerate(zip(clips, labels.tolist(), strict=True)):
         side = (TRAIN if row < 12 else TEST,)
-        name, frames = f"{row}.avi", len(clip) + 1
+        name, frames = f"{row:02}.avi", len(clip) + 1
         table.videos.append(
-            Video(name, "", label, "", side, frames, frames, SIZE, SIZE, 25.0, 1.0, "ok", "")
-        )
+            Video(
+                name, frames, frames, SIZE, SIZE, 25.0, 1.0, "ok", "",
+                class_name="", label=label, group="", splits=side,
+            )
+        )  # fmt: skip
     with artifacts.create(folder / "videos.h5", "videos", PROVENANCE) as file:
         write_videos(file, table)
-    with artifacts.create(folder / "clips.h5", "clips", PROVENANCE) as file:
-        write_clips(file, whole_clips(table), None)
     return folder, clips, labels
 
 
@@ -157,7 +159,7 @@ def trained(moving, run_script):
     made = folder / "convnet.h5"
     settings = {**TRAINED.model_dump(mode="json"), "training": SCHEDULE}
     run_script(
-        "train_flow_convnet", "--videos", folder / "videos.h5", "--clips", folder / "clips.h5",
+        "train_flow_convnet", "--videos", folder / "videos.h5",
         "--flow", folder / "0.h5", folder / "1.h5", "--split", 1, "--stream", "flow1",
         "--flow-convnet", json.dumps(settings), "--checkpoints", folder / "checkpoints",
         "--device", "cpu", "--output", made,
@@ -193,7 +195,7 @@ def test_training_does_not_look_at_other_videos(moving, trained, tmp_path):
     flow = write_flow(tmp_path / "all.h5", changed)
     train_flow_convnet.main(
         train_flow_convnet.Arguments(
-            videos=folder / "videos.h5", clips=folder / "clips.h5", flow=[flow], split=1,
+            videos=folder / "videos.h5", flow=[flow], split=1,
             stream="flow1", device="cpu", checkpoints=tmp_path, output=tmp_path / "convnet.h5",
             flow_convnet={**TRAINED.model_dump(), "training": SCHEDULE},
         )
@@ -212,11 +214,11 @@ def test_percepts_are_fc6_of_each_flow_in_order(moving, trained, run_script, tmp
     net = read(trained)
     with artifacts.open_artifact(made, "percepts") as file:
         percepts, offsets = file["percepts"][()], file["clip_offsets"][()]
-        assert file["clip"][()].tolist() == list(range(10, 18))
+        assert read_names(file) == [(f"{row}.avi", 0) for row in range(10, 18)]
         assert file["percepts"].chunks is None and percepts.dtype == np.float16
     assert np.diff(offsets).tolist() == [len(clip) for clip in clips[10:]]
     store = FlowStore([folder / "1.h5"])
-    for row, first, end in zip(store.rows, offsets[:-1], offsets[1:], strict=True):
+    for row, (first, end) in enumerate(pairwise(offsets)):
         pixels = torch.from_numpy(store.flow(row, 0, int(end - first)))
         stacks = (pixels - pixels.mean(dim=(-2, -1), keepdim=True))[:, :, 4:28, 4:28]
         with torch.inference_mode():

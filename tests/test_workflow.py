@@ -29,7 +29,8 @@ from video_lstm.sequences.fixed import as_pixels, normalised
 from video_lstm.sequences.tiles import read_tiled
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.decode import read_frames
-from video_lstm.video.pieces import whole_video
+from video_lstm.video.sampling import whole_video
+from video_lstm.video.scan import shard_of
 
 ROWS = ["single_frame", "lstm_baseline", "conditional_future_predictor", "composite"]
 YARDSTICKS = ["copy_last_frame", "mean_frame"]
@@ -245,23 +246,36 @@ def test_what_is_forced_or_deleted_is_made_again_the_same(project):
     assert [read(path) for path in artifacts] == before
 
 
-def test_with_a_video_and_a_class_more_the_bytes_are_those_of_a_clean_run(
+def test_a_video_more_makes_its_own_shard_and_a_class_more_the_bytes_of_a_clean_run(
     checkout, finished, tmp_path
 ):
-    targets = [f"results/percepts/tiny/rgb/{shard}.h5" for shard in (0, 1)]
-    pile = "results/percepts/unlabelled/rgb/0.h5"
+    shards = [f"results/percepts/tiny/rgb/{shard}.h5" for shard in (0, 1)]
+    targets = [*shards, "results/videos/tiny.h5", "results/percepts/unlabelled/rgb/0.h5"]
     options = ["--config", "datasets={tiny: {root: videos}}"]
     grown, clean = (copy(checkout, tmp_path / name) for name in ("grown", "clean"))
     for folder in (grown, clean):
         copy(finished / "results/demo", folder / "results/demo")
         copy(finished / "results/demo/labelled", folder / "videos")
-    snakemake(grown, *targets, pile, *options)
+    snakemake(grown, *targets, *options)
+    before = [(grown / shard).read_bytes() for shard in shards]
+    name = "walk/one_g1_more.mp4"
     for folder in (grown, clean):
-        walking = folder / "videos/walk"
-        shutil.copy2(min(walking.iterdir()), walking / "one_g1_more.mp4")
-        copy(walking, folder / "videos/new")
-    told = snakemake(grown, *targets, pile, *options).stdout
-    assert counts(told) == {"index_videos": 1, "sample_clips": 1, "extract_percepts": 2}
+        shutil.copy2(min((folder / "videos/walk").iterdir()), folder / "videos" / name)
+    told = snakemake(grown, *targets, *options).stdout
+    assert counts(told) == {
+        "probe_videos": 1, "index_videos": 1, "sample_clips": 1, "extract_percepts": 1,
+    }  # fmt: skip
+    kept = 1 - shard_of(name, 2)
+    assert (grown / shards[kept]).read_bytes() == before[kept]
+    assert (grown / shards[1 - kept]).read_bytes() != before[1 - kept]
+    for folder in (grown, clean):
+        copy(folder / "videos/walk", folder / "videos/new")
+    touched = len({shard_of(f"new/{path.name}", 2) for path in (grown / "videos/new").iterdir()})
+    told = snakemake(grown, *targets, *options).stdout
+    assert counts(told) == {
+        "probe_videos": touched, "index_videos": 1, "sample_clips": touched,
+        "extract_percepts": touched,
+    }  # fmt: skip
     snakemake(clean, *targets, *options)
     for target in targets:
         assert (grown / target).read_bytes() == (clean / target).read_bytes()

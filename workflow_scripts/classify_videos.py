@@ -40,7 +40,8 @@ from video_lstm.percepts.partial import PartialRows
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings import FlowSettings, PerceptSettings
 from video_lstm.training.finetuning import TrainedClassifier, load_classifier
-from video_lstm.video.pieces import Piece, whole_video
+from video_lstm.video.clips import Clip, ClipName
+from video_lstm.video.sampling import whole_video
 from video_lstm.video.source import UnreadableVideoError
 
 logger = logging.getLogger("video_lstm")
@@ -73,14 +74,16 @@ def main(arguments: Arguments) -> None:
     classifier = load_classifier(arguments.classifier)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pieces, reasons = readable(arguments.videos, classifier.rate, folder)
+        clips, reasons = readable(arguments.videos, classifier.rate, folder)
         make = rgb_percepts if classifier.stream == "rgb" else flow_percepts
-        made, rows = folder / "percepts.h5", np.arange(len(pieces), dtype=np.int32)
+        made = folder / "percepts.h5"
         with artifacts.create(made, "percepts", arguments.provenance({})) as file:
-            write_percepts(file, rows, *make(arguments, classifier, pieces, folder, device))
+            write_percepts(file, *make(arguments, classifier, clips, folder, device))
         store = PerceptStore([made])
+        rows = {name: row for row, name in enumerate(store.names)}
         scores = score_videos(
-            classifier.model.to(device), store, rows, classifier.frames, classifier.stride,
+            classifier.model.to(device), store, np.array([rows[clip.name] for clip in clips]),
+            classifier.frames, classifier.stride,
         )  # fmt: skip
     lines = iter(scores)
     table = pd.DataFrame(
@@ -93,39 +96,39 @@ def main(arguments: Arguments) -> None:
         columns=["video", "class", "score", *(f"p({name})" for name in classifier.classes)],
     )
     write_csv(table, arguments.output, decimals=4)
-    logger.info("%d of %d videos: %s", len(pieces), len(table), arguments.output)
+    logger.info("%d of %d videos: %s", len(clips), len(table), arguments.output)
 
 
 def readable(
     paths: Sequence[Path], rate: float | None, folder: Path
-) -> tuple[list[Piece], list[str]]:
+) -> tuple[list[Clip], list[str]]:
     """The videos that can be read, and of every path why not; empty where it can.
 
     Raises:
         UserError: there is none.
     """
-    pieces, reasons = [], []
+    clips, reasons = [], []
     for path in paths:
         try:
-            pieces.append(whole_video(path, rate, folder / "transcoded"))
+            clips.append(whole_video(path, rate, folder / "transcoded"))
             reasons.append("")
         except UnreadableVideoError as error:
             reasons.append(str(error))
             logger.warning("%s: left out: %s", path, error)
-    if not pieces:
+    if not clips:
         raise UserError(f"--videos: expected videos, found none that can be read: {reasons[0]}")
-    return pieces, reasons
+    return clips, reasons
 
 
 def rgb_percepts(
     arguments: Arguments,
     classifier: TrainedClassifier,
-    pieces: Sequence[Piece],
+    clips: Sequence[Clip],
     folder: Path,
     device: torch.device,
-) -> tuple[list[int], PartialRows, int]:
-    """Percepts of the convnet that the classifier's were made by: each video's number, all of them,
-    their length.
+) -> tuple[list[ClipName], list[int], PartialRows, int]:
+    """Percepts of the convnet that the classifier's were made by: the clips, how many each has, all
+    of them, their length.
     """
     settings = PerceptSettings.model_validate(classifier.percepts["percepts"])
     if arguments.weights is not None:
@@ -138,19 +141,19 @@ def rgb_percepts(
             f"SHA-256 {str(told)[:12]}..., found {found[:12]}...; name them with --weights"
         )
     backend = open_backend(settings, device, max(arguments.threads, 1), arguments.cache / "onnx")
-    lengths = [piece.frames for piece in pieces]
+    lengths = [clip.frames for clip in clips]
     done = PartialRows(folder, "rgb", cut_batches(sum(lengths), settings.batch), backend.dim)
-    extract(pieces, backend, settings, done, max(arguments.threads, 1))
-    return lengths, done, backend.dim
+    extract(clips, backend, settings, done, max(arguments.threads, 1))
+    return [clip.name for clip in clips], lengths, done, backend.dim
 
 
 def flow_percepts(
     arguments: Arguments,
     classifier: TrainedClassifier,
-    pieces: Sequence[Piece],
+    clips: Sequence[Clip],
     folder: Path,
     device: torch.device,
-) -> tuple[list[int], PartialRows, int]:
+) -> tuple[list[ClipName], list[int], PartialRows, int]:
     """The same of the videos' flow."""
     convnet = arguments.flow_convnet
     if convnet is None:
@@ -166,16 +169,16 @@ def flow_percepts(
             "of, found another; name that of the same data set, split and stream"
         )
     partial, flow = PartialFlow(folder / "partial", "flow"), folder / "flow.h5"
-    extract_flow(pieces, settings, device, partial, max(arguments.threads, 1))
+    extract_flow(clips, settings, device, partial, max(arguments.threads, 1))
     with artifacts.create(flow, "flow", arguments.provenance({})) as file:
-        partial.finish(file, np.arange(len(pieces), dtype=np.int32))
+        partial.finish(file, [clip.name for clip in clips])
         file.attrs.update(settings.model_dump(include={"height", "width", "bound"}))
     partial.close(remove=True)
     store = FlowStore([flow])
     percepts = FlowPercepts(store, read_convnet(convnet, store, flow).to(device))
     done = PartialRows(folder, "flow", percepts.sizes, percepts.dim)
     percepts.extract(done, max(arguments.threads, 1))
-    return percepts.lengths, done, percepts.dim
+    return store.names, percepts.lengths, done, percepts.dim
 
 
 if __name__ == "__main__":

@@ -12,15 +12,14 @@ from command_line import CommandLine, run
 from video_lstm import artifacts
 from video_lstm.sequences.cutting import cut, plan
 from video_lstm.settings import PatchSettings
+from video_lstm.video.clips import read_clips
 
 
 class Arguments(CommandLine):
     """What to cut from."""
 
-    videos: Path
-    """Index of the pile."""
-    clips: Path
-    """Clips of the pile."""
+    clips: list[Path]
+    """Clips of the pile, all shards."""
     output: Path
     """Artifact to write, such as results/patches.h5."""
     seed: int = 0
@@ -33,10 +32,9 @@ class Arguments(CommandLine):
 
 def main(arguments: Arguments) -> None:
     """Decode every clip once and write its patches."""
-    provenance = arguments.provenance({"videos": arguments.videos, "clips": arguments.clips})
-    cuts = plan(
-        arguments.videos, arguments.clips, arguments.patches, arguments.frames, arguments.seed
-    )
+    inputs = {f"clips_{shard}": path for shard, path in enumerate(arguments.clips)}
+    provenance = arguments.provenance(inputs)
+    cuts = plan(read_clips(arguments.clips), arguments.patches, arguments.frames, arguments.seed)
     with artifacts.create(arguments.output, "patches", provenance) as file:
         cut(file, cuts, arguments.patches, arguments.frames, arguments.threads)
 

@@ -18,7 +18,8 @@ from video_lstm.evaluation.pages import page, table_html
 from video_lstm.progress import clock
 from video_lstm.settings import Settings
 from video_lstm.video.clips import read_clips
-from video_lstm.video.index import OK, read_videos
+from video_lstm.video.files import OK
+from video_lstm.video.index import read_videos
 
 
 class Arguments(CommandLine):
@@ -27,7 +28,7 @@ class Arguments(CommandLine):
     videos: list[Path]
     """Indices of the data sets."""
     clips: list[Path]
-    """Their clips, in the same order."""
+    """Clips of all of them; a shard lies in the folder of its data set."""
     benchmarks: Path
     """Folder of Snakemake's benchmark files, results/benchmarks."""
     settings: Settings
@@ -38,11 +39,14 @@ class Arguments(CommandLine):
 
 def main(arguments: Arguments) -> None:
     """Read, render and write."""
-    pairs = list(zip(arguments.videos, arguments.clips, strict=True))
+    sets = [
+        data_set(path, [clips for clips in arguments.clips if clips.parent.name == path.stem])
+        for path in arguments.videos
+    ]
     text = page(
         "The run",
         "<h2>Videos</h2>",
-        table_html(pd.DataFrame([data_set(*pair) for pair in pairs])),
+        table_html(pd.DataFrame(sets)),
         left_out(arguments.videos),
         "<h2>Time</h2>",
         table_html(times(arguments.benchmarks)),
@@ -53,10 +57,10 @@ def main(arguments: Arguments) -> None:
         temporary.write_text(text)
 
 
-def data_set(videos: Path, clips: Path) -> dict[str, object]:
+def data_set(videos: Path, clips: list[Path]) -> dict[str, object]:
     """A data set in numbers."""
-    table, (cut, _) = read_videos(videos), read_clips(clips)
-    usable = [table.videos[row] for row in table.usable]
+    table, cut = read_videos(videos), read_clips(clips)
+    usable = [video for video in table.videos if video.status == OK]
     return {
         "data set": videos.stem,
         "files": len(table.videos),

@@ -1,7 +1,7 @@
 """Compute optical flow between the consecutive frames of clips.
 
-Reads clips and the videos they are cut from; writes a shard of flow, quantised to 8 bits. A killed
-run, called again, goes on from the clips it has (kept in a hidden file beside the output).
+Reads a shard of clips; writes their flow, quantised to 8 bits. A killed run, called again, goes on
+from the clips it has (kept in a hidden file beside the output).
 """
 
 from pathlib import Path
@@ -16,26 +16,20 @@ from video_lstm.device import pick_device
 from video_lstm.flow.extract import extract_flow
 from video_lstm.flow.storage import PartialFlow
 from video_lstm.settings import FlowSettings
-from video_lstm.video.pieces import read_shard
+from video_lstm.video.clips import read_clips
 
 
 class Arguments(CommandLine):
     """Command line."""
 
-    videos: Path
-    """Index of the videos."""
     clips: Path
-    """Clips of them."""
-    shard: int = 0
-    """Which part of the clips, from 0."""
-    shards: int = 1
-    """Parts in all."""
+    """Clips (sample_clips)."""
     flow: FlowSettings = FlowSettings()
     """Method, size of the frames, and how flow is stored."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where `brox` runs; the other methods run on the CPU."""
     output: Path
-    """Artifact to write: encoded flows, with the clips' offsets."""
+    """Artifact to write: encoded flows, with the clips' names and offsets."""
 
 
 def main(arguments: Arguments) -> None:
@@ -44,14 +38,13 @@ def main(arguments: Arguments) -> None:
     torch.set_num_threads(1)
     settings, output = arguments.flow, arguments.output
     device, device_name = pick_device(arguments.device if settings.method == "brox" else "cpu")
-    inputs = {"videos": arguments.videos, "clips": arguments.clips}
-    provenance = arguments.provenance(inputs, device_name)
-    rows, clips = read_shard(arguments.videos, arguments.clips, arguments.shard, arguments.shards)
+    provenance = arguments.provenance({"clips": arguments.clips}, device_name)
+    clips = read_clips([arguments.clips])
     identity = provenance.attributes("flow")["identity"]
     partial = PartialFlow(output.with_name(f".{output.name}.partial"), identity)
     extract_flow(clips, settings, device, partial, arguments.threads)
     with artifacts.create(output, "flow", provenance) as file:
-        partial.finish(file, rows)
+        partial.finish(file, [clip.name for clip in clips])
         told = settings.model_dump(include={"height", "width", "bound", "codec"})
         file.attrs.update(told)
     partial.close(remove=True)

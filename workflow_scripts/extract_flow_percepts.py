@@ -8,7 +8,6 @@ flows has one percept, its last flow repeated. A killed job goes on from the bat
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 
 from command_line import CommandLine, run
@@ -32,7 +31,7 @@ class Arguments(CommandLine):
     cache: Path = Path("results/checkpoints")
     """Folder for what killed jobs have done."""
     output: Path
-    """Artifact to write: percepts float16 (stacks, fc6), with the clips' offsets."""
+    """Artifact to write: percepts float16 (stacks, fc6), with the clips' names and offsets."""
 
 
 def main(arguments: Arguments) -> None:
@@ -49,7 +48,7 @@ def main(arguments: Arguments) -> None:
     done = PartialRows(arguments.cache / "partial", key, percepts.sizes, percepts.dim)
     percepts.extract(done, arguments.threads)
     with artifacts.create(arguments.output, "percepts", provenance) as file:
-        write_percepts(file, store.rows.astype(np.int32), percepts.lengths, done, percepts.dim)
+        write_percepts(file, store.names, percepts.lengths, done, percepts.dim)
     done.remove()
 
 

@@ -1,6 +1,6 @@
 """Extract the RGB percepts of clips.
 
-Reads the frames of one shard of the clips of a data set, feeds them to a convnet that was trained
+Reads the frames of a shard of clips, feeds them to a convnet that was trained
 on ImageNet, and writes one vector per frame: a layer of the convnet (paper, section 3.1). A job
 that was killed goes on from the frames it has.
 """
@@ -24,7 +24,7 @@ from video_lstm.percepts.extract import (
 from video_lstm.percepts.networks import weights_path
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.settings import PerceptSettings
-from video_lstm.video.pieces import read_shard
+from video_lstm.video.clips import read_clips
 
 logger = logging.getLogger("video_lstm")
 
@@ -32,16 +32,10 @@ logger = logging.getLogger("video_lstm")
 class Arguments(CommandLine):
     """What to extract, from what."""
 
-    videos: Path
-    """Index of the data set (index_videos)."""
     clips: Path
-    """Clips of the data set (sample_clips)."""
+    """Clips (sample_clips)."""
     output: Path
-    """HDF5 file to write: percepts float16 (frames, D), with the clips' offsets."""
-    shard: int = 0
-    """Which part of the clips, from 0."""
-    shards: int = 1
-    """How many parts there are."""
+    """HDF5 file to write: percepts float16 (frames, D), with the clips' names and offsets."""
     percepts: PerceptSettings = PerceptSettings()
     """The convnet and its layer."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -56,10 +50,10 @@ def main(arguments: Arguments) -> None:
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)  # videos are decoded in threads of their own
     device, device_name = pick_device(arguments.device)
-    rows, clips = read_shard(arguments.videos, arguments.clips, arguments.shard, arguments.shards)
+    clips = read_clips([arguments.clips])
     backend = open_backend(settings, device, threads, arguments.cache / "onnx")
 
-    inputs = {"videos": arguments.videos, "clips": arguments.clips}
+    inputs = {"clips": arguments.clips}
     if weights := weights_path(settings):
         inputs["weights"] = weights
     provenance = arguments.provenance(inputs, device_name)
@@ -71,7 +65,8 @@ def main(arguments: Arguments) -> None:
         logger.info("going on from frame %d of %d", done.done, total)
     extract(clips, backend, settings, done, threads)
     with artifacts.create(arguments.output, "percepts", provenance) as file:
-        write_percepts(file, rows, [clip.frames for clip in clips], done, backend.dim)
+        names, lengths = [clip.name for clip in clips], [clip.frames for clip in clips]
+        write_percepts(file, names, lengths, done, backend.dim)
     done.remove()
     logger.info("%d percepts of %d values from %d clips", total, backend.dim, len(clips))
 

@@ -39,7 +39,6 @@ from video_lstm.training.finetuning import (
     save_classifier,
 )
 from video_lstm.training.tensorboard import log_folder
-from video_lstm.video.clips import read_clips
 
 logger = logging.getLogger("video_lstm")
 _WEIGHTS = "weights."
@@ -50,8 +49,6 @@ class Arguments(CommandLine):
 
     videos: Path
     """Index of the labelled set."""
-    clips: Path
-    """Its clips: whole videos."""
     percepts: list[Path]
     """Their percepts, all shards."""
     pretrained: Path | None = None
@@ -103,20 +100,19 @@ def main(arguments: Arguments) -> None:
         with artifacts.open_artifact(best, "finetuned") as file:
             settings = FinetuneSettings.model_validate_json(file.attrs["finetuning"])
         logger.info("settings chosen by validation: %s", best)
-    train, test, classes = read_split(arguments.videos, arguments.clips, arguments.split)
+    train, test, data_set = read_split(arguments.videos, arguments.split, store)
     measure = "accuracy"
     if arguments.validation is not None:
         measure = "validation_accuracy"
         train, test = cut_validation(train, arguments.validation, arguments.seed)
-    check_percepts(store, train, test, arguments)
-    fewest = np.bincount(train.labels, minlength=len(classes))
+    fewest = np.bincount(train.labels, minlength=len(data_set.classes))
     if arguments.labels != "all" and fewest.min() < arguments.labels:
         logger.warning(
             "finetuning.labels: %d per class are more than there are: class '%s' has %d training "
             "videos, and gives all of them",
-            arguments.labels, classes[fewest.argmin()], fewest.min(),
+            arguments.labels, data_set.classes[fewest.argmin()], fewest.min(),
         )  # fmt: skip
-    build = builder(arguments, settings, store, train, len(classes))
+    build = builder(arguments, settings, store, train, len(data_set.classes))
     logs = log_folder(arguments.tensorboard, arguments.output)
 
     scores, curves, weights, kept = [], {}, {}, []
@@ -157,28 +153,17 @@ def main(arguments: Arguments) -> None:
         file["accuracy"] = accuracy
         artifacts.write_arrays(file, "curves", curves)
         if weights:
-            _, rate = read_clips(arguments.clips)
-            save_classifier(file, weights, classes, rate, store.made)
+            save_classifier(file, weights, data_set.classes, data_set.rate, store.made)
     for path in kept:
         path.unlink()
 
 
 def inputs(arguments: Arguments) -> dict[str, Path]:
     """The files that the scores follow from, by role."""
-    roles = {"videos": arguments.videos, "clips": arguments.clips}
+    roles = {"videos": arguments.videos}
     roles |= {f"percepts_{shard}": path for shard, path in enumerate(arguments.percepts)}
     roles |= {f"validated_{choice}": path for choice, path in enumerate(arguments.validated)}
     return roles | ({"pretrained": arguments.pretrained} if arguments.pretrained else {})
-
-
-def check_percepts(store: PerceptStore, train: Videos, test: Videos, arguments: Arguments) -> None:
-    """Raise a UserError if a video has no percepts."""
-    lacking = np.setdiff1d(np.concatenate((train.clips, test.clips)), store.rows)
-    if len(lacking):
-        raise UserError(
-            f"{arguments.percepts[0]}: expected percepts of every clip of {arguments.clips}, found "
-            f"none of {len(lacking)}, clip {lacking[0]} the first; name all shards"
-        )
 
 
 def builder(

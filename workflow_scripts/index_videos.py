@@ -1,7 +1,7 @@
 """Index the videos of a data set.
 
-Reads every video once, in parallel, and makes the table of them: path, class, splits, frames, rate,
-size, and status. A file that is broken, empty or too short stays in the table with the reason.
+Reads what probing found in every shard, and makes the table of all videos: what they are, their
+classes, and their parts in every split. A file that is left out stays in it with the reason.
 """
 
 import logging
@@ -9,9 +9,10 @@ from pathlib import Path
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
-from video_lstm.progress import Progress
-from video_lstm.settings import VideoSettings, VideoSource
-from video_lstm.video.index import build_index, contents, summarise, write_videos
+from video_lstm.settings import VideoSource
+from video_lstm.video.files import read_files, remove_copies, summarise
+from video_lstm.video.index import build_index, write_videos
+from video_lstm.video.layouts import list_files
 
 logger = logging.getLogger("video_lstm")
 
@@ -21,38 +22,28 @@ class Arguments(CommandLine):
 
     source: VideoSource
     """Where the videos are, and how splits are cut."""
+    probed: list[Path]
+    """Tables of the files, all shards."""
     output: Path
     """The table to make (HDF5)."""
-    video: VideoSettings = VideoSettings()
-    """How files become frames."""
     seed: int = 0
     """Of splits that are drawn."""
     transcoded: Path | None = None
-    """Folder for copies of sound videos that the reader refuses; without it they are left out."""
+    """Folder of copies that stand for files; those of files that are gone are removed."""
 
 
 def main(arguments: Arguments) -> None:
-    """Find, probe, check, write."""
-    progress: Progress | None = None
-
-    def tell(done: int, total: int) -> None:
-        nonlocal progress
-        progress = progress or Progress(total, "videos")
-        progress.update(done - progress.done)
-
-    table = build_index(
-        arguments.source,
-        arguments.video,
-        arguments.seed,
-        max(1, arguments.threads),
-        tell,
-        arguments.transcoded,
-    )
+    """Read, sort into classes and splits, write."""
+    files = read_files(arguments.probed)
+    table = build_index(arguments.source, files, arguments.seed)
     for note in table.notes:
         logger.warning("%s: %s", table.root, note)
-    logger.info("%s: %s", table.root, summarise(table))
-    provenance = arguments.provenance({"videos": contents(table)})
-    with artifacts.create(arguments.output, "videos", provenance) as file:
+    logger.info("%s: %s", table.root, summarise(table.videos, len(table.classes)))
+    if arguments.transcoded is not None:
+        remove_copies(arguments.transcoded, files)
+    inputs = {f"probed_{shard}": path for shard, path in enumerate(arguments.probed)}
+    inputs |= {f"list_{n}": path for n, path in enumerate(list_files(arguments.source))}
+    with artifacts.create(arguments.output, "videos", arguments.provenance(inputs)) as file:
         write_videos(file, table)
 
 

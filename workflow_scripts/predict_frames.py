@@ -28,7 +28,7 @@ from video_lstm.sequences.pixels import Pixels
 from video_lstm.sequences.tiles import cut_tiles, join_tiles, read_tiled
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.encode import write_film
-from video_lstm.video.pieces import whole_video
+from video_lstm.video.sampling import whole_video
 from video_lstm.video.source import UnreadableVideoError
 
 logger = logging.getLogger("video_lstm")

@@ -45,12 +45,8 @@ class Arguments(CommandLine):
     """Of the weights and the batches."""
     unlabelled_percepts: list[Path] = Field(default_factory=list)
     """`percepts`: those of the pile, all shards."""
-    unlabelled_clips: Path | None = None
-    """Clips of the pile."""
     labelled_percepts: list[Path] = Field(default_factory=list)
     """`percepts`: those of a labelled set, all shards."""
-    clips: Path | None = None
-    """Clips of the labelled set."""
     videos: Path | None = None
     """Index of the labelled set."""
     split: int = 1
@@ -127,7 +123,6 @@ def inputs(arguments: Arguments) -> dict[str, Path]:
     for pile in piles(arguments):
         name = "labelled" if pile.videos else "unlabelled"
         roles |= {f"{name}_percepts_{shard}": path for shard, path in enumerate(pile.percepts)}
-        roles[f"{name}_clips"] = pile.clips
         roles |= {"videos": pile.videos} if pile.videos else {}
     return roles
 
@@ -157,10 +152,10 @@ def piles(arguments: Arguments) -> list[Pile]:
     """What percepts there are to learn from."""
     found = []
     if arguments.unlabelled_percepts:
-        found.append(Pile(arguments.unlabelled_percepts, given(arguments, "unlabelled_clips")))
+        found.append(Pile(arguments.unlabelled_percepts))
     if arguments.labelled_percepts:
-        clips, videos = (given(arguments, name) for name in ("clips", "videos"))
-        found.append(Pile(arguments.labelled_percepts, clips, videos, arguments.split))
+        videos = given(arguments, "videos")
+        found.append(Pile(arguments.labelled_percepts, videos, arguments.split))
     if not found:
         raise UserError(
             "--unlabelled-percepts, --labelled-percepts: expected one of them for source "

@@ -1,7 +1,7 @@
 """Train the temporal-stream convnet on the flow of one split's training videos.
 
-Reads flow, clips and videos; writes the convnet's weights and its learning curves. Videos outside
-the split's training set are not looked at.
+Reads flow and the index of the videos; writes the convnet's weights and its learning curves. Videos
+outside the split's training set are not looked at.
 """
 
 from pathlib import Path
@@ -23,8 +23,7 @@ from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.flow_stacks import FlowStacks
 from video_lstm.training.loop import train
 from video_lstm.training.tensorboard import log_folder
-from video_lstm.video.clips import read_clips
-from video_lstm.video.index import read_videos
+from video_lstm.video.labelled import read_labelled
 from video_lstm.video.splits import TRAIN
 
 
@@ -33,10 +32,8 @@ class Arguments(CommandLine):
 
     videos: Path
     """Index of the labelled videos."""
-    clips: Path
-    """Their clips."""
     flow: list[Path]
-    """Flow of the clips, all shards."""
+    """Flow of their clips, all shards."""
     split: int
     """Which split, from 1."""
     stream: Literal["flow1", "flow10"]
@@ -62,21 +59,20 @@ def main(arguments: Arguments) -> None:
     settings, stack = arguments.flow_convnet, STACKS[arguments.stream]
     torch.set_num_threads(arguments.threads)
     device, device_name = pick_device(arguments.device)
-    inputs = {"videos": arguments.videos, "clips": arguments.clips}
-    inputs |= {f"flow{shard}": path for shard, path in enumerate(arguments.flow)}
-    provenance = arguments.provenance(inputs, device_name)
+    inputs = {f"flow{shard}": path for shard, path in enumerate(arguments.flow)}
+    provenance = arguments.provenance({"videos": arguments.videos} | inputs, device_name)
 
-    table, (clips, _) = read_videos(arguments.videos), read_clips(arguments.clips)
-    sides = [table.videos[clip.video].splits[arguments.split - 1] for clip in clips]
-    rows = np.flatnonzero(np.array(sides) == TRAIN)
-    labels = np.array([clip.label for clip in clips])[rows]
-    store = FlowStore(arguments.flow)
+    videos, store = read_labelled(arguments.videos, arguments.split), FlowStore(arguments.flow)
+    training = videos.sides == TRAIN
+    label = dict(zip(videos.names[training], videos.labels[training], strict=True))
+    rows = np.array([n for n, name in enumerate(store.names) if name.video in label], np.int64)
+    labels = np.array([label[store.names[row].video] for row in rows])
     source = FlowStacks(
         store, rows, labels, stack=stack, crop=settings.crop,
         seed=arguments.seed, device=device, threads=arguments.threads,
     )  # fmt: skip
     generator = torch.Generator().manual_seed(arguments.seed)
-    network = TemporalStream(stack, len(table.classes), settings, generator)
+    network = TemporalStream(stack, len(videos.classes), settings, generator)
     network.scale.fill_(source.spread())
     network.to(device)
 

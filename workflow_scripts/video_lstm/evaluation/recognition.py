@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from video_lstm.artifacts import open_artifact, read_strings
+from video_lstm.artifacts import open_artifact
 from video_lstm.errors import UserError
 from video_lstm.evaluation.subsets import validation_cut
 from video_lstm.models.classifier import predict_blocks
 from video_lstm.sequences.percepts import PerceptStore
+from video_lstm.video.labelled import Labelled, read_labelled
 from video_lstm.video.splits import TEST, TRAIN
 
 _BLOCKS = 256
@@ -25,7 +26,7 @@ class Videos:
 
     Attributes:
         rows: (n,) int32, rows of the artifact `videos`.
-        clips: (n,) int32, rows of the artifact `clips`.
+        clips: (n,) int64, rows of a `PerceptStore`.
         labels: (n,) int32, their classes.
         groups: of each; empty where it has none.
     """
@@ -44,30 +45,40 @@ class Videos:
         return len(self.rows)
 
 
-def read_split(videos: Path, clips: Path, split: int) -> tuple[Videos, Videos, list[str]]:
-    """The training and the test videos of a split, and the names of the classes.
+def read_split(path: Path, split: int, store: PerceptStore) -> tuple[Videos, Videos, Labelled]:
+    """The training and the test videos of a split, and the data set that they are of.
+
+    Args:
+        path: artifact of schema `videos`.
+        split: from 1.
+        store: percepts of all of them.
 
     Raises:
-        UserError: there is no such split, or it has no training or no test videos.
+        UserError: there is no such split, it has no training or no test videos, or one of them has
+            no percepts.
     """
-    with open_artifact(videos, "videos") as file:
-        splits, classes = file["splits"][()], read_strings(file, "classes")
-        groups = np.array(read_strings(file, "group"), dtype=object)
-    if not 1 <= split <= splits.shape[1]:
-        raise UserError(
-            f"{videos}: expected split {split}, found {splits.shape[1]} splits; index with more"
-        )
-    with open_artifact(clips, "clips") as file:
-        rows, labels = file["video"][()], file["label"][()]
-    sides = splits[rows, split - 1]
-    every = Videos(rows, np.arange(len(rows), dtype=np.int32), labels, list(groups[rows]))
-    train, test = every[sides == TRAIN], every[sides == TEST]
+    every = read_labelled(path, split)
+    clips = {name.video: row for row, name in enumerate(store.names)}
+
+    def side(part: int) -> Videos:
+        rows = np.flatnonzero(every.sides == part).astype(np.int32)
+        names = every.names[rows]
+        lacking = [name for name in names if name not in clips]
+        if lacking:
+            raise UserError(
+                f"--percepts: expected those of every video of {path}, found none of "
+                f"{len(lacking)}, '{lacking[0]}' the first; name all shards"
+            )
+        places = np.array([clips[name] for name in names], np.int64)
+        return Videos(rows, places, every.labels[rows], list(every.groups[rows]))
+
+    train, test = side(TRAIN), side(TEST)
     if not len(train) or not len(test):
         raise UserError(
-            f"{clips}: expected training and test videos of split {split}, found {len(train)} and "
+            f"{path}: expected training and test videos of split {split}, found {len(train)} and "
             f"{len(test)}; look at the index"
         )
-    return train, test, classes
+    return train, test, every
 
 
 def cut_validation(train: Videos, share: float, seed: int) -> tuple[Videos, Videos]:

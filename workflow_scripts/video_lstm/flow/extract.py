@@ -13,8 +13,8 @@ from video_lstm.flow.storage import PartialFlow, encode
 from video_lstm.parallel import ordered_map
 from video_lstm.progress import Progress
 from video_lstm.settings import FlowSettings
+from video_lstm.video.clips import Clip
 from video_lstm.video.decode import iter_frames
-from video_lstm.video.pieces import Piece
 from video_lstm.video.source import UnreadableVideoError
 
 SEGMENT = 256
@@ -22,7 +22,7 @@ SEGMENT = 256
 
 
 def extract_flow(
-    clips: Sequence[Piece],
+    clips: Sequence[Clip],
     settings: FlowSettings,
     device: torch.device,
     partial: PartialFlow,
@@ -56,7 +56,7 @@ def extract_flow(
         progress.update(len(images))
 
 
-def _segment(segment: Piece, settings: FlowSettings, device: torch.device) -> list[bytes]:
+def _segment(segment: Clip, settings: FlowSettings, device: torch.device) -> list[bytes]:
     """Encoded flows between a segment's frames; of a single frame, one flow of zero."""
     size = settings.height, settings.width
     if segment.frames == 1:

@@ -16,7 +16,7 @@ import logging
 import os
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,6 +27,7 @@ import numpy as np
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.settings import FlowSettings
+from video_lstm.video.clips import ClipName, number_clips, read_names, write_names
 
 logger = logging.getLogger("video_lstm")
 
@@ -129,20 +130,20 @@ class PartialFlow:
         self.lengths.append(self._open_clip)
         self._open_clip, self._checksum = [], 0
 
-    def finish(self, file: h5py.File, rows: np.ndarray) -> None:
-        """Copy all into an artifact: `encoded`, `offsets`, `clip` and `clip_offsets`.
+    def finish(self, file: h5py.File, names: Sequence[ClipName]) -> None:
+        """Copy all into an artifact: `encoded`, `offsets`, `clip_offsets`, and the clips' names.
 
         Args:
             file: where to.
-            rows: the clips' rows of the clips file, as many as there are whole clips.
+            names: as many as there are whole clips.
         """
-        if len(rows) != self.clips:
-            raise ValueError(f"{self.clips} clips were written, not {len(rows)}")
+        if len(names) != self.clips:
+            raise ValueError(f"{self.clips} clips were written, not {len(names)}")
         sizes = np.array([size for clip in self.lengths for size in clip], np.int64)
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         pairs = np.array([len(clip) for clip in self.lengths], np.int64)
         file["offsets"] = offsets
-        file["clip"] = np.asarray(rows, np.int32)
+        write_names(file, names)
         file["clip_offsets"] = np.concatenate([[0], np.cumsum(pairs)]).astype(np.int64)
         # Contiguous, so that readers can map it.
         encoded = file.create_dataset("encoded", (int(offsets[-1]),), np.uint8)
@@ -219,22 +220,22 @@ class FlowStore:
     it is asked for. Safe to use from several threads at once.
 
     Args:
-        paths: artifacts of schema `flow`, made with the same settings.
+        paths: artifacts of schema `flow`, made with the same settings, each once.
 
     Raises:
-        UserError: they are of different sizes or bounds, or two hold the same clip.
+        UserError: they are of different sizes or bounds, or one is given twice.
     """
 
     def __init__(self, paths: list[Path]) -> None:
         self._encoded: list[np.ndarray] = []
         self._offsets: list[np.ndarray] = []
-        self._where: dict[int, tuple[int, int, int]] = {}
+        shards: list[tuple[list[ClipName], np.ndarray]] = []
         geometry: tuple[int, int, float] | None = None
-        for shard, path in enumerate(paths):
+        for path in paths:
             with artifacts.open_artifact(path, "flow") as file:
                 own = tuple(file.attrs[name].item() for name in ("height", "width", "bound"))
                 told = json.loads(file.attrs["settings"]).get("flow", {})
-                rows, clip_offsets = file["clip"][()], file["clip_offsets"][()]
+                shards.append((read_names(file), file["clip_offsets"][()]))
                 self._offsets.append(file["offsets"][()])
             if geometry not in (None, own):
                 raise UserError(
@@ -243,10 +244,6 @@ class FlowStore:
                 )
             geometry = own
             self._encoded.append(artifacts.map_dataset(path, "encoded"))
-            for row, first, end in zip(rows, clip_offsets[:-1], clip_offsets[1:], strict=True):
-                if int(row) in self._where:
-                    raise UserError(f"{path}: clip {row} is in another shard too; name each once")
-                self._where[int(row)] = shard, int(first), int(end)
         if geometry is None:
             raise UserError("flow: expected at least one artifact, found none")
         self.settings = json.dumps(told)
@@ -254,13 +251,13 @@ class FlowStore:
         self.height, self.width, self.bound = geometry
         self.step = self.bound / _LEVELS
         """Pixels of one level of quantisation."""
-        self.rows = np.array(sorted(self._where), np.int64)
-        """Rows of the clips file whose flow is here, in order."""
+        self.names, self._where = number_clips(paths, shards)
+        """The clips, by video and first frame; everywhere else a clip goes by its row here."""
 
     def pairs(self, row: int) -> int:
         """Flows of a clip: its frames less one, at least 1."""
-        _, first, end = self._where[int(row)]
-        return end - first
+        _, first, end = self._where[row]
+        return int(end - first)
 
     def quantised(self, row: int, first: int, count: int) -> np.ndarray:
         """Flows first .. first + count - 1 of a clip, (count, 2, H, W) uint8 (see `quantise`).
@@ -269,7 +266,7 @@ class FlowStore:
             IndexError: the clip has fewer.
             UserError: an image does not decode.
         """
-        shard, start, end = self._where[int(row)]
+        shard, start, end = self._where[row]
         if first < 0 or count < 0 or start + first + count > end:
             raise IndexError(f"clip {row} has {end - start} flows, not {first} to {first + count}")
         images = np.empty((count, 2 * self.height, self.width), np.uint8)
@@ -279,8 +276,8 @@ class FlowStore:
             image = cv2.imdecode(encoded[offsets[pair] : offsets[pair + 1]], cv2.IMREAD_GRAYSCALE)
             if image is None or image.shape != images.shape[1:]:
                 raise UserError(
-                    f"flow of clip {row}: image {first + index} does not decode; the file is "
-                    "damaged; delete it and run its stage again"
+                    f"flow of {self.names[row].video}: image {first + index} does not decode; the "
+                    "file is damaged; delete it and run its stage again"
                 )
             images[index] = image
         return images.reshape(count, 2, self.height, self.width)

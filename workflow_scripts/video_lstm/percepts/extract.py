@@ -15,8 +15,8 @@ from video_lstm.percepts.networks import build_network
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.progress import Progress
 from video_lstm.settings import PerceptSettings
+from video_lstm.video.clips import Clip, ClipName, write_names
 from video_lstm.video.decode import read_frames
-from video_lstm.video.pieces import Piece
 from video_lstm.video.source import UnreadableVideoError
 
 # Frames that a thread decodes in one go: bounds the memory whatever the length of a clip.
@@ -86,7 +86,7 @@ def cut_batches(total: int, batch: int) -> list[int]:
 
 
 def extract(
-    clips: Sequence[Piece],
+    clips: Sequence[Clip],
     backend: Backend,
     settings: PerceptSettings,
     rows: PartialRows,
@@ -120,19 +120,20 @@ def extract(
 
 
 def write_percepts(
-    file: h5py.File, clip_rows: np.ndarray, lengths: Sequence[int], rows: PartialRows, dim: int
+    file: h5py.File, names: Sequence[ClipName], lengths: Sequence[int], rows: PartialRows, dim: int
 ) -> None:
     """Write the data sets of schema `percepts`.
 
     Args:
         file: the artifact.
-        clip_rows: (C,) rows of the clips artifact.
-        lengths: percepts of each of the C clips.
+        names: the clips.
+        lengths: percepts of each of them.
         rows: all percepts.
         dim: length of a percept.
     """
     offsets = np.cumsum([0, *lengths], dtype=np.int64)
-    file["clip"], file["clip_offsets"] = clip_rows, offsets
+    write_names(file, names)
+    file["clip_offsets"] = offsets
     # Contiguous and uncompressed, so that a reader can map it into memory.
     percepts = file.create_dataset("percepts", (offsets[-1], dim), np.float16)
     first = 0
@@ -143,7 +144,7 @@ def write_percepts(
 
 
 def _batches(
-    clips: Sequence[Piece], settings: PerceptSettings, skip: int, threads: int
+    clips: Sequence[Clip], settings: PerceptSettings, skip: int, threads: int
 ) -> Iterator[np.ndarray]:
     """Frames of clips back to back, without the first `skip`, `settings.batch` at a time."""
     crop, size = settings.crop, settings.batch
@@ -163,7 +164,7 @@ def _batches(
         yield batch[:filled]
 
 
-def _pieces(clips: Sequence[Piece], skip: int) -> Iterator[Piece]:
+def _pieces(clips: Sequence[Clip], skip: int) -> Iterator[Clip]:
     """All frames of clips but the first `skip`, in pieces that are decoded in one go."""
     for clip in clips:
         begin = min(skip, clip.frames)
@@ -172,7 +173,7 @@ def _pieces(clips: Sequence[Piece], skip: int) -> Iterator[Piece]:
             yield replace(clip, first=clip.first + at, frames=min(_PIECE, clip.frames - at))
 
 
-def _decode(piece: Piece, settings: PerceptSettings) -> np.ndarray:
+def _decode(piece: Clip, settings: PerceptSettings) -> np.ndarray:
     try:
         return read_frames(
             piece.path,

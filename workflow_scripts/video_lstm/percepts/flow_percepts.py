@@ -58,14 +58,15 @@ class FlowPercepts:
     def __init__(self, store: FlowStore, network: TemporalStream) -> None:
         self.store, self.network = store, network
         self.dim = network.fc6.out_features
-        stacks = [stack_indices(store.pairs(row), network.stack) for row in store.rows]
+        rows = range(len(store.names))
+        stacks = [stack_indices(store.pairs(row), network.stack) for row in rows]
         self.lengths = [len(indices) for indices in stacks]
         """Percepts of each clip."""
         self.sizes = [size for length in self.lengths for size in cut_batches(length, BATCH)]
         """Percepts of each batch."""
         self._batches = [
-            (int(row), indices[first : first + BATCH])
-            for row, indices in zip(store.rows, stacks, strict=True)
+            (row, indices[first : first + BATCH])
+            for row, indices in zip(rows, stacks, strict=True)
             for first in range(0, len(indices), BATCH)
         ]
 

@@ -2,10 +2,9 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,9 +13,8 @@ from video_lstm.errors import UserError
 from video_lstm.progress import Progress
 from video_lstm.sequences import draws
 from video_lstm.settings import PatchSettings
-from video_lstm.video.clips import read_clips
+from video_lstm.video.clips import Clip
 from video_lstm.video.decode import read_frames
-from video_lstm.video.index import read_videos
 
 
 @dataclass(frozen=True)
@@ -24,34 +22,27 @@ class ClipCuts:
     """The patches of one clip.
 
     Attributes:
-        path: the video's file.
-        native_frames: frames in the file.
-        first: the clip's first frame.
-        rate: the clip's frames per second; None for the file's own frames.
+        clip: it.
         start: (n,) int64, first frames of the patches, counted from the clip's, ascending.
         corner: (n, 2) int64, rows and columns of their upper left corners.
     """
 
-    path: Path
-    native_frames: int
-    first: int
-    rate: float | None
+    clip: Clip
     start: np.ndarray
     corner: np.ndarray
 
 
 def plan(
-    videos: Path, clips: Path, settings: PatchSettings, frames: int, seed: int
+    clips: Sequence[Clip], settings: PatchSettings, frames: int, seed: int
 ) -> dict[str, list[ClipCuts]]:
     """Draw where the patches are cut.
 
     All times at which a sequence fits into a clip are as likely, and so are all places in a frame:
     patches without movement or texture are as common as they are in the videos. The patches of a
-    video, and of those of its group, are either all for training or all for testing.
+    video are either all for training or all for testing.
 
     Args:
-        videos: index of the pile.
-        clips: clips of the pile.
+        clips: those of the pile.
         settings: how many, how large, and how many videos are for testing.
         frames: frames of a sequence.
         seed: every draw follows from it; the test patches do not depend on how many train.
@@ -62,22 +53,19 @@ def plan(
     Raises:
         UserError: fewer than two videos have a clip that is long enough.
     """
-    table = read_videos(videos)
-    listed, rate = read_clips(clips)
-    # Videos of one group show the same scene, or are parts of one: they stay together.
-    unit = np.array([table.videos[clip.video].group or str(clip.video) for clip in listed])
-    fits = np.array([clip.frames for clip in listed], np.int64) - frames + 1
-    usable = np.unique(unit[fits > 0])
+    video = np.array([clip.video for clip in clips], str)
+    fits = np.array([clip.frames for clip in clips], np.int64) - frames + 1
+    usable = np.unique(video[fits > 0])
     if len(usable) < 2:
         raise UserError(
-            f"{clips}: expected clips of at least {frames} frames from two videos or more, found "
+            f"--clips: expected clips of at least {frames} frames from two videos or more, found "
             f"{len(usable)}; add videos to the pile or make its clips longer"
         )
     order = draws.generator(seed, draws.TEST).permutation(usable)
     testing = min(max(1, round(settings.test_videos * len(usable))), len(usable) - 1)
 
     def side(chosen: np.ndarray, count: int, rng: np.random.Generator) -> list[ClipCuts]:
-        rows = np.concatenate([np.flatnonzero((unit == u) & (fits > 0)) for u in chosen])
+        rows = np.concatenate([np.flatnonzero((video == name) & (fits > 0)) for name in chosen])
         ends = np.cumsum(fits[rows])
         # Sorted: a clip's patches come together, so that it is decoded once.
         drawn = np.sort(rng.integers(ends[-1], size=count))
@@ -85,21 +73,10 @@ def plan(
         corner = rng.integers(free, size=(count, 2))
         which = np.searchsorted(ends, drawn, side="right")
         start = drawn - (ends - fits[rows])[which]
-        cuts = []
-        for place in np.unique(which):
-            clip, mine = listed[rows[place]], which == place
-            video = table.videos[clip.video]
-            cuts.append(
-                ClipCuts(
-                    path=table.file(clip.video),
-                    native_frames=video.native_frames,
-                    first=clip.first,
-                    rate=rate,
-                    start=start[mine],
-                    corner=corner[mine],
-                )
-            )
-        return cuts
+        return [
+            ClipCuts(clips[rows[place]], start[which == place], corner[which == place])
+            for place in np.unique(which)
+        ]
 
     return {
         "train": side(
@@ -152,7 +129,7 @@ def cut(
     # Models are fed (pixel - mean) / std; patches of one flat colour have no spread to divide by.
     file.attrs.update(mean=mean, std=std if std > 0 else 1.0, frames=frames)
     told = settings.model_dump(include={"size", "colour", "height", "width"})
-    rate = cuts["train"][0].rate
+    rate = cuts["train"][0].clip.rate
     file.attrs.update(told, rate=math.nan if rate is None else rate)
 
 
@@ -167,12 +144,12 @@ def _decoded(
             yield from pool.map(lambda clip: _patches(clip, settings, frames), some)
 
 
-def _patches(clip: ClipCuts, settings: PatchSettings, frames: int) -> np.ndarray:
-    size, begin = settings.size, int(clip.start[0])
+def _patches(cuts: ClipCuts, settings: PatchSettings, frames: int) -> np.ndarray:
+    clip, size, begin = cuts.clip, settings.size, int(cuts.start[0])
     shown = read_frames(
         clip.path,
         clip.first + begin,
-        int(clip.start[-1]) - begin + frames,
+        int(cuts.start[-1]) - begin + frames,
         rate=clip.rate,
         size=(settings.height, settings.width),
         gray=not settings.colour,
@@ -181,6 +158,6 @@ def _patches(clip: ClipCuts, settings: PatchSettings, frames: int) -> np.ndarray
     return np.stack(
         [
             shown[start : start + frames, row : row + size, column : column + size]
-            for start, (row, column) in zip(clip.start - begin, clip.corner, strict=True)
+            for start, (row, column) in zip(cuts.start - begin, cuts.corner, strict=True)
         ]
     )

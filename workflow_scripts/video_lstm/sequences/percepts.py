@@ -13,6 +13,7 @@ from video_lstm.artifacts import map_dataset, open_artifact
 from video_lstm.errors import UserError
 from video_lstm.sequences.draws import TRAINING, VALIDATION, generator
 from video_lstm.sequences.read_ahead import ReadAhead
+from video_lstm.video.clips import ClipName, number_clips, read_names
 
 # Part of a GPU's free memory that percepts may take; the rest is the model's.
 _GPU_SHARE = 0.5
@@ -22,58 +23,51 @@ class PerceptStore:
     """The percepts of a data set's clips, mapped into memory from all of its shards.
 
     Args:
-        paths: artifacts of schema `percepts`; together they hold each clip at most once.
+        paths: artifacts of schema `percepts`, each once.
 
     Attributes:
         dim: length of a percept.
-        rows: rows of the clips artifact that are here, int64, ascending.
+        names: the clips, by video and first frame; everywhere else a clip goes by its row here.
         made: how they were made: `percepts` (settings of the convnet) and the SHA-256 of its
             `weights`; or the identity of the `convnet` that read flow.
 
     Raises:
-        UserError: no artifact, artifacts of different percepts, or a clip that is in two of them.
+        UserError: no artifact, one that is given twice, or artifacts of different percepts.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         if not paths:
             raise UserError("percepts: expected at least one file, found none; extract them first")
-        self._places: dict[int, tuple[np.ndarray, int, int]] = {}
-        self.dim, self.made = 0, {}
+        shards: list[tuple[list[ClipName], np.ndarray]] = []
         for path in paths:
             with open_artifact(path, "percepts") as file:
-                clips, offsets = file["clip"][()], file["clip_offsets"][()]
                 dim, made = int(file["percepts"].shape[1]), _made(file)
-            if self._places and dim != self.dim:
+                names, offsets = read_names(file), file["clip_offsets"][()]
+            if not shards:
+                self.dim, self.made = dim, made
+            if dim != self.dim:
                 raise UserError(
                     f"{path}: expected percepts of {self.dim} values as in {paths[0]}, found "
                     f"{dim}; give files of one extraction"
                 )
-            if self._places and made != self.made:
+            if made != self.made:
                 raise UserError(
                     f"{path}: expected percepts made as in {paths[0]}, by {self.made}, found "
                     f"{made}; give files of one extraction"
                 )
-            self.dim, self.made = dim, made
-            percepts = map_dataset(path, "percepts")
-            twice = [int(clip) for clip in clips if int(clip) in self._places]
-            if twice:
-                raise UserError(
-                    f"{path}: expected clips that no other file has, found clip {twice[0]} again; "
-                    "give each shard once"
-                )
-            for clip, start, stop in zip(clips, offsets[:-1], offsets[1:], strict=True):
-                self._places[int(clip)] = (percepts, int(start), int(stop))
-        self.rows = np.array(sorted(self._places), dtype=np.int64)
+            shards.append((names, offsets))
+        self.names, self._places = number_clips(paths, shards)
+        self._percepts = [map_dataset(path, "percepts") for path in paths]
 
     def length(self, row: int) -> int:
-        """Frames of a clip, by its row in the clips artifact."""
-        _, start, stop = self._places[int(row)]
-        return stop - start
+        """Frames of a clip."""
+        _, start, stop = self._places[row]
+        return int(stop - start)
 
     def clip(self, row: int) -> np.ndarray:
         """Percepts of a clip: a read-only view (T, D) float16 into the file."""
-        percepts, start, stop = self._places[int(row)]
-        return percepts[start:stop]
+        shard, start, stop = self._places[row]
+        return self._percepts[shard][start:stop]
 
     def blocks(self, row: int, frames: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
         """A clip cut into blocks of the length that a classifier reads (paper, section 3.3).

@@ -3,11 +3,11 @@
 import numpy as np
 
 from video_lstm.sequences.pixels import Pixels
+from video_lstm.video.clips import Clip
 from video_lstm.video.decode import read_frames
-from video_lstm.video.pieces import Piece
 
 
-def read_tiled(video: Piece, pixels: Pixels) -> np.ndarray:
+def read_tiled(video: Clip, pixels: Pixels) -> np.ndarray:
     """The middle of a video's frames, as much as whole tiles fill: (T, height, width[, 3]) uint8.
 
     Raises:

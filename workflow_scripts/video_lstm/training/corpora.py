@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from video_lstm.artifacts import open_artifact
-from video_lstm.errors import UserError
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows, hold_out
+from video_lstm.video.labelled import read_labelled
 from video_lstm.video.splits import TRAIN
 
 
@@ -20,34 +19,25 @@ class Pile:
 
     Attributes:
         percepts: all shards.
-        clips: their clips.
         videos: the index of a labelled set; None: every clip may be learned from.
         split: of the labelled set, from 1.
     """
 
     percepts: Sequence[Path]
-    clips: Path
     videos: Path | None = None
     split: int = 1
 
-    def rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of the clips that may be learned from, and the video of each, (N,) int64 both.
+    def rows(self, store: PerceptStore) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of a store's clips that may be learned from, and the names of their videos, (N,).
 
         Raises:
             UserError: there is no such split.
         """
-        with open_artifact(self.clips, "clips") as file:
-            videos = file["video"][()].astype(np.int64)
+        videos = np.array([name.video for name in store.names], str)
         rows = np.arange(len(videos))
         if self.videos is not None:
-            with open_artifact(self.videos, "videos") as file:
-                splits = file["splits"][()]
-            if not 1 <= self.split <= splits.shape[1]:
-                raise UserError(
-                    f"{self.videos}: expected split {self.split}, found {splits.shape[1]} splits; "
-                    "index with more"
-                )
-            rows = np.flatnonzero(splits[videos, self.split - 1] == TRAIN)
+            labelled = read_labelled(self.videos, self.split)
+            rows = np.flatnonzero(np.isin(videos, labelled.names[labelled.sides == TRAIN]))
         return rows, videos[rows]
 
 
@@ -72,12 +62,9 @@ def percept_corpus(
     stores, learned, held_out = [], [], []
     for pile in piles:
         store = PerceptStore(list(pile.percepts))
-        rows, videos = pile.rows()
-        here = np.isin(rows, store.rows)
-        for chosen, part in zip(
-            (learned, held_out), hold_out(rows[here], videos[here], validation, seed), strict=True
-        ):
-            chosen.append(part)
+        trained, kept = hold_out(*pile.rows(store), validation, seed)
+        learned.append(trained)
+        held_out.append(kept)
         stores.append(store)
     windows = PerceptWindows(stores, learned, frames, seed, device, held_out)
     pairs = zip(stores, learned, strict=True)

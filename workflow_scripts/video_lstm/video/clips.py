@@ -1,120 +1,117 @@
-"""Clips: the pieces of videos that everything after is computed on."""
+"""Clips: the pieces of videos that everything after is computed on, and how they are kept."""
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 
-from video_lstm.artifacts import open_artifact
+from video_lstm.artifacts import open_artifact, read_strings, write_strings
 from video_lstm.errors import UserError
-from video_lstm.video.index import VideoTable
 
 
-class Clip(NamedTuple):
-    """Consecutive frames of a video, counted at the table's target rate."""
+class ClipName(NamedTuple):
+    """Which clip it is, whatever other videos its data set has."""
 
-    video: int
-    """Row of the table of videos."""
+    video: str
+    """Path of the video in the data set."""
+    first: int
+    """Number of the first frame, at the target rate."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Consecutive frames of a video: a clip, or a part of one.
+
+    Attributes:
+        video: path of the video in the data set.
+        first: number of the first frame, at the rate.
+        frames: how many.
+        native_frames: frames of the whole file.
+        rate: frames per second that are picked by time stamp; None for the video's own frames.
+        path: the file to read.
+    """
+
+    video: str
     first: int
     frames: int
-    label: int
-    """The video's; -1 without classes."""
+    native_frames: int
+    rate: float | None
+    path: Path
 
-
-def whole_clips(table: VideoTable) -> list[Clip]:
-    """Every usable video from beginning to end, in the table's order."""
-    videos = table.videos
-    return [Clip(row, 0, videos[row].frames, videos[row].label) for row in table.usable]
-
-
-def random_clips(table: VideoTable, clip_seconds: float, hours: float, seed: int) -> list[Clip]:
-    """Clips of one length from random places of a pile (paper, section 3.1).
-
-    A video is drawn with a probability proportional to how long it lasts, then the first frame
-    uniformly among those that leave room for a clip, whatever the frames show: no look at motion,
-    no look at shot boundaries. Clips may overlap. A video that is no longer than a clip gives
-    itself, whole, and once. Draws go on until the clips together last ``hours``, or as long as the
-    pile if that is shorter.
-
-    Args:
-        table: the pile.
-        clip_seconds: length of a clip.
-        hours: how much is drawn in all.
-        seed: of the draws.
-
-    Returns:
-        Clips sorted by video and place, so that extraction reads each file in one go.
-
-    Raises:
-        UserError: a clip is shorter than one frame.
-    """
-    rows = table.usable
-    videos = [table.videos[row] for row in rows]
-    rates = [table.rate or video.rate for video in videos]
-    lengths = [math.floor(clip_seconds * rate + 0.5) for rate in rates]
-    if min(lengths) < 1:
-        raise UserError(
-            f"clip_seconds: expected at least one frame of 1/{min(rates):g} s, found "
-            f"{clip_seconds:g} s; raise it"
-        )
-    weights = np.array([v.frames / rate for v, rate in zip(videos, rates, strict=True)])
-    # Half a frame: sums of floats must not ask for a clip too many.
-    missing = min(3600 * hours, weights.sum()) - 0.5 / max(rates)
-    random = np.random.default_rng(seed)
-    clips = []
-    while missing > 0 and weights.any():
-        number = math.ceil(missing / clip_seconds)
-        for pick in random.choice(len(videos), number, p=weights / weights.sum()).tolist():
-            room = videos[pick].frames - lengths[pick]
-            if room <= 0 and weights[pick] == 0:
-                continue
-            first = int(random.integers(room + 1)) if room > 0 else 0
-            frames = min(lengths[pick], videos[pick].frames)
-            clips.append(Clip(rows[pick], first, frames, videos[pick].label))
-            missing -= frames / rates[pick]
-            if room <= 0:
-                weights[pick] = 0
-            if missing <= 0:
-                break
-    return sorted(clips)
-
-
-def cut_shards(frame_counts: Sequence[int] | np.ndarray, shards: int) -> list[tuple[int, int]]:
-    """Cut clips into contiguous ranges of even work.
-
-    Args:
-        frame_counts: frames of every clip.
-        shards: how many ranges; some are empty where there are fewer clips.
-
-    Returns:
-        (start, stop) rows of each range; together they are all rows, in order. Each boundary lies
-        where the frames before it are nearest to its even share.
-    """
-    done = np.concatenate([[0], np.cumsum(np.asarray(frame_counts, np.int64))])
-    shares = done[-1] * np.arange(1, shards) / shards
-    after = np.searchsorted(done, shares)
-    before = np.maximum(after - 1, 0)
-    nearer = np.where(shares - done[before] <= done[after] - shares, before, after)
-    edges = [0, *nearer.tolist(), len(done) - 1]
-    return list(pairwise(edges))
+    @property
+    def name(self) -> ClipName:
+        """What the artifacts that are made of it call it."""
+        return ClipName(self.video, self.first)
 
 
 def write_clips(file: h5py.File, clips: Sequence[Clip], rate: float | None) -> None:
     """Write clips into an open artifact of schema `clips`."""
     file.attrs["rate"] = math.nan if rate is None else rate
-    columns = np.array(clips, np.int32).reshape(len(clips), 4)
-    for column, name in enumerate(Clip._fields):
-        file[name] = columns[:, column]
+    write_names(file, [clip.name for clip in clips])
+    write_strings(file, "path", [str(clip.path) for clip in clips])
+    for name in ("frames", "native_frames"):
+        file[name] = np.array([getattr(clip, name) for clip in clips], np.int32)
 
 
-def read_clips(path: Path) -> tuple[list[Clip], float | None]:
-    """Read back what :func:`write_clips` wrote: the clips and the target rate."""
-    with open_artifact(path, "clips") as file:
-        rate = float(file.attrs["rate"])
-        columns = [file[name][()].tolist() for name in Clip._fields]
-        clips = [Clip(*values) for values in zip(*columns, strict=True)]
-        return clips, None if math.isnan(rate) else rate
+def read_clips(paths: Sequence[Path]) -> list[Clip]:
+    """Read back what :func:`write_clips` wrote, of several artifacts one after the other."""
+    clips: list[Clip] = []
+    for path in paths:
+        with open_artifact(path, "clips") as file:
+            value = float(file.attrs["rate"])
+            rate = None if math.isnan(value) else value
+            counts = (file[name][()].tolist() for name in ("frames", "native_frames"))
+            columns = zip(read_names(file), *counts, read_strings(file, "path"), strict=True)
+            clips += [
+                Clip(*name, frames, native, rate, Path(place))
+                for name, frames, native, place in columns
+            ]
+    return clips
+
+
+# What is made of clips ---------------------------------------------------------------------------
+
+
+def write_names(file: h5py.File, names: Sequence[ClipName]) -> None:
+    """Write which clips the rows of an artifact are made of."""
+    write_strings(file, "video", [name.video for name in names])
+    file["first"] = np.array([name.first for name in names], np.int32)
+
+
+def read_names(file: h5py.File) -> list[ClipName]:
+    """Read back what `write_names` wrote."""
+    columns = zip(read_strings(file, "video"), file["first"][()].tolist(), strict=True)
+    return [ClipName(*values) for values in columns]
+
+
+def number_clips(
+    paths: Sequence[Path], shards: Sequence[tuple[Sequence[ClipName], np.ndarray]]
+) -> tuple[list[ClipName], np.ndarray]:
+    """Number the clips of several artifacts, by video and first frame.
+
+    Args:
+        paths: the artifacts.
+        shards: of each, the clips, and where its rows of each begin and end, (clips + 1,).
+
+    Returns:
+        The clips; and of each the number of its artifact, its first row there, and the row after
+        its last, (clips, 3) int64.
+
+    Raises:
+        UserError: an artifact that is given twice.
+    """
+    again = [path for n, path in enumerate(paths) if path in paths[:n]]
+    if again:
+        raise UserError(f"{again[0]}: expected each shard once, found it again; name it once")
+    places = [
+        (name, shard, int(start), int(stop))
+        for shard, (names, offsets) in enumerate(shards)
+        for name, start, stop in zip(names, offsets[:-1], offsets[1:], strict=True)
+    ]
+    places.sort()
+    rows = np.array([place[1:] for place in places], np.int64).reshape(-1, 3)
+    return [place[0] for place in places], rows

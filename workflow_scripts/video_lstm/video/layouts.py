@@ -1,32 +1,14 @@
 """Find the files of a data set: what lies where in `folders`, `ucf101`, `hmdb51`, `unlabelled`."""
 
-import os
 import re
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from video_lstm.errors import UserError
 from video_lstm.settings import VideoSource
 from video_lstm.video import splits
-
-# Notes and lists that lie among videos. Everything else is taken for a video until it is opened.
-_TEXT = {".txt", ".csv", ".tsv", ".json", ".md", ".yaml", ".yml", ".html", ".pdf"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file that may be a video."""
-
-    path: str
-    """Relative to the root, with forward slashes; bytes that are not UTF-8 are escaped."""
-    class_name: str = ""
-    """The first folder of the path; empty without classes."""
-    group: str = ""
-    """Videos of one group show one subject or were cut from one film; empty: of its own."""
-    refusal: str = ""
-    """Why it is not even opened."""
+from video_lstm.video.scan import Entry, find_files
 
 
 @dataclass(frozen=True)
@@ -78,13 +60,26 @@ def find_videos(source: VideoSource, seed: int) -> Layout:
     return layout
 
 
+def list_files(source: VideoSource) -> list[Path]:
+    """The lists that classes and splits of a data set are read from.
+
+    Raises:
+        UserError: there should be official lists, and are none.
+    """
+    if source.kind in _OFFICIAL_LISTS:
+        return sorted(_lists_folder(source).glob("*.txt"))
+    if source.kind == "folders" and source.splits.by == "list":
+        return [Path(name) for name in (*source.splits.train, *source.splits.test)]
+    return []
+
+
 def _unlabelled(source: VideoSource, root: Path, seed: int) -> Layout:
-    entries = _scan(root)
+    entries = find_files(root, labelled=False)
     return Layout(entries, [], [() for _ in entries])
 
 
 def _folders(source: VideoSource, root: Path, seed: int) -> Layout:
-    entries = _labelled(root)
+    entries = find_files(root, labelled=True)
     how = source.splits
     if how.by == "group":
         entries = [
@@ -103,11 +98,11 @@ def _folders(source: VideoSource, root: Path, seed: int) -> Layout:
 
 
 def _ucf101(source: VideoSource, root: Path, seed: int) -> Layout:
-    lists = _lists_folder(source, root, "ucfTrainTestlist", "classInd.txt")
+    lists = _lists_folder(source)
     entries = [
         # `v_Archery_g07_c02`: the clips of one number in a class were cut from the same film.
         Entry(e.path, e.class_name, _film(e, r"_(g\d+)_c\d+", f"{e.class_name}/"), e.refusal)
-        for e in _labelled(root)
+        for e in find_files(root, labelled=True)
     ]
     classes = splits.ucf101_classes(lists)
     marks, notes = splits.ucf101([e.path for e in entries], classes, lists)
@@ -115,11 +110,11 @@ def _ucf101(source: VideoSource, root: Path, seed: int) -> Layout:
 
 
 def _hmdb51(source: VideoSource, root: Path, seed: int) -> Layout:
-    lists = _lists_folder(source, root, "testTrainMulti_7030_splits", "*_test_split1.txt")
+    lists = _lists_folder(source)
     entries = [
         # `FILM_CLASS_f_cm_np1_...`: what stands before the class is the film.
         Entry(e.path, e.class_name, _film(e, rf"^(.*)_{re.escape(e.class_name)}_"), e.refusal)
-        for e in _labelled(root)
+        for e in find_files(root, labelled=True)
     ]
     classes = splits.hmdb51_classes(lists)
     marks, notes = splits.hmdb51([e.path for e in entries], classes, lists)
@@ -148,8 +143,16 @@ def _official(
     )
 
 
-def _lists_folder(source: VideoSource, root: Path, usual: str, sample: str) -> Path:
+_OFFICIAL_LISTS = {
+    "ucf101": ("ucfTrainTestlist", "classInd.txt"),
+    "hmdb51": ("testTrainMulti_7030_splits", "*_test_split1.txt"),
+}
+"""The folder that a download unpacks to, and a file that is in it."""
+
+
+def _lists_folder(source: VideoSource) -> Path:
     """Where the official lists are: as set, or where the download unpacks."""
+    root, (usual, sample) = Path(source.root), _OFFICIAL_LISTS[source.kind]
     if source.lists is not None:
         places = [Path(source.lists)]
     else:
@@ -161,55 +164,6 @@ def _lists_folder(source: VideoSource, root: Path, usual: str, sample: str) -> P
         f"{places[0]}: expected the official lists of {source.kind} ({sample}, ...), found none; "
         "unpack them there or set 'lists' to their folder"
     )
-
-
-def _labelled(root: Path) -> list[Entry]:
-    """Files below class folders; a file that lies beside them has no class and is left out."""
-    return [
-        Entry(e.path, e.path.split("/")[0], refusal=e.refusal)
-        for e in _scan(root)
-        if "/" in e.path or e.refusal == _LINKED_FOLDER
-    ]
-
-
-_LINKED_FOLDER = "a symbolic link to a folder: not followed"
-
-
-def _scan(root: Path) -> list[Entry]:
-    """Every file below a folder that is not hidden and no text, sorted by path.
-
-    Nothing outside the root is read: links that lead out of it, and links to folders, are entries
-    with a refusal.
-    """
-    inside = root.resolve()
-    entries = []
-    for folder, folders, files in os.walk(root, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in [*folders, *files]:
-            path = Path(folder, name)
-            if name.startswith(".") or path.suffix.lower() in _TEXT:
-                continue
-            refusal = _refusal(path, inside)
-            if refusal is not None:
-                relative = PurePosixPath(path.relative_to(root)).as_posix()
-                shown = os.fsencode(relative).decode("utf-8", "backslashreplace")
-                if shown != relative:
-                    refusal = "its name is not valid UTF-8"
-                entries.append(Entry(shown, refusal=refusal))
-    return sorted(entries, key=lambda entry: entry.path)
-
-
-def _refusal(path: Path, inside: Path) -> str | None:
-    """Why a file is not opened; empty: it is; None: it is a plain folder."""
-    mode = path.lstat().st_mode
-    if stat.S_ISDIR(mode):
-        return None
-    if stat.S_ISLNK(mode):
-        if path.is_dir():
-            return _LINKED_FOLDER
-        if not path.resolve().is_relative_to(inside):
-            return "a symbolic link out of the data set's folder: not followed"
-    return ""
 
 
 def _named_group(path: str, pattern: str) -> str:

@@ -151,8 +151,8 @@ class LabelledSet(VideoSource):
     """Labelled videos per class of the small set of table 3; by default the paper's 10 of UCF-101
     and 4 of HMDB-51, and 10 of any other."""
     shards: Positive = 1
-    """How many jobs probing and extraction are cut into. Which of them a video is in follows from its
-    name: with a video more, only its shard is made again."""
+    """How many jobs probing and extraction are cut into. Which of them a video is in follows from
+    its name: with a video more, only its shard is made again."""
 
     @property
     def small_labels(self) -> int:
@@ -188,8 +188,8 @@ class UnlabelledSet(Section):
     hours: Annotated[float, Field(gt=0)] = 300.0
     """How much is drawn in all, at most what the pile holds (paper, section 3.1)."""
     shards: Positive = 1
-    """How many jobs probing and extraction are cut into. Clips are drawn over the whole pile: with a
-    video more, all are made again."""
+    """How many jobs probing and extraction are cut into. Clips are drawn over the whole pile: with
+    a video more, all are made again."""
 
 
 class DemoSettings(Section):

@@ -53,6 +53,9 @@ lock: $(READY)  ## newest versions that fit requirements.in; torch brings its ow
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate \
 	--no-header envs/requirements.in | grep -vE '^(nvidia-|cuda-|triton=)'; } > envs/requirements.new
 	mv envs/requirements.new envs/requirements.txt
+	{ echo "# Made by 'make lock': requirements.txt, for environments of conda (snakemake --sdm conda)."; \
+	echo "python -m pip install --quiet --disable-pip-version-check -r /dev/stdin <<'END'"; \
+	grep -v '^#' envs/requirements.txt; echo END; } > envs/video_lstm.post-deploy.sh
 
 clean:  ## what a run has made
 	find results -mindepth 1 ! -name README.md -delete

@@ -108,9 +108,9 @@ def probe_files(
             progress(done, len(opened))
 
     infos = probe_all([root / path for path in opened], workers, tell, transcoded=transcoded)
-    probed = dict(zip(opened, infos, strict=True))
-    refused = {e.path: VideoInfo(0, 0, 0, 0.0, 0.0, "", e.refusal) for e in entries if e.refusal}
-    files = [_file(entry.path, (probed | refused)[entry.path], video) for entry in entries]
+    found = {e.path: VideoInfo(0, 0, 0, 0.0, 0.0, "", e.refusal) for e in entries if e.refusal}
+    found |= zip(opened, infos, strict=True)
+    files = [_file(entry.path, found[entry.path], video) for entry in entries]
     return FileTable(str(root), video.rate, files)
 
 

@@ -11,7 +11,8 @@ from video_lstm import artifacts
 from video_lstm.artifacts import Provenance, create, open_artifact, write_strings
 from video_lstm.errors import UserError
 from video_lstm.evaluation.recognition import read_split, score_videos
-from video_lstm.evaluation.subsets import labelled_subset, validation_cut
+from video_lstm.evaluation.subsets import labelled_subset
+from video_lstm.evaluation.validation import validation_cut
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.percepts import PerceptStore

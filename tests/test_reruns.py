@@ -159,6 +159,7 @@ MODULES = {
     **dict.fromkeys(("training.comparison", "training.corpora", "training.pretraining"),
                     PRETRAINING),
     "training.pretrained": PRETRAINING | CLASSIFIERS,
+    "training.course": PRETRAINING | CLASSIFIERS,
     "training.finetuning": CLASSIFIERS,
     "training.flow_stacks": {"train_flow_convnet"},
     **dict.fromkeys(("evaluation.recognition", "evaluation.subsets"), CLASSIFIERS),
@@ -167,6 +168,8 @@ MODULES = {
     "evaluation.frames": FRAMES,
     "evaluation.frame_tables": {"tabulate_frame_errors", "compare_models", "draw_errors",
                                 "draw_samples"},
+    "evaluation.validation": {"fuse_streams", *CLASSIFIERS},
+    "evaluation.yardsticks": {"make_paper_table", *FRAMES},
     "evaluation.fusion": {"fuse_streams"},
     "evaluation.tables": TABLES,
     "evaluation.pages": NOTHING,  # of the report, which is not among the targets

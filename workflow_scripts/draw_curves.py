@@ -7,7 +7,7 @@ from pathlib import Path
 
 from command_line import CommandLine, run
 from video_lstm import plots
-from video_lstm.training.pretrained import load_pretrained, read_curves
+from video_lstm.training.course import read_curves
 
 
 class Arguments(CommandLine):
@@ -23,9 +23,9 @@ def main(arguments: Arguments) -> None:
     """Draw the losses of training and validation."""
     courses, unit = {}, ""
     for path in arguments.pretrained:
-        model, info = load_pretrained(path)
-        courses[info.arguments["variant"]] = read_curves(path)
-        unit = plots.UNITS["cross_entropy" if model.output == "logits" else "squared_error"]
+        model, curves = read_curves(path)
+        courses[model["variant"]] = curves
+        unit = plots.UNITS["cross_entropy" if model["output"] == "logits" else "squared_error"]
     plots.save(plots.curves(courses, unit), arguments.output)
 
 

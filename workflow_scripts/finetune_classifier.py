@@ -22,12 +22,12 @@ from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.evaluation.recognition import (
     Videos,
-    best_validated,
     cut_validation,
     read_split,
     score_videos,
 )
 from video_lstm.evaluation.subsets import labelled_subset
+from video_lstm.evaluation.validation import best_validated
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings import FinetuneSettings, Fraction, Labels, Positive, Stream, Variant
 from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint

@@ -25,7 +25,8 @@ from video_lstm.training import processes
 from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.comparison import equal_steps, equal_units
 from video_lstm.training.corpora import Pile, percept_corpus
-from video_lstm.training.pretrained import save_pretrained, training_course
+from video_lstm.training.course import training_course
+from video_lstm.training.pretrained import save_pretrained
 from video_lstm.training.pretraining import Sequences, model_arguments, pretrain
 from video_lstm.training.tensorboard import log_folder
 

@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from video_lstm.artifacts import open_artifact, read_arrays
-from video_lstm.evaluation.frames import CONSTANT, COPY
-from video_lstm.training.pretrained import Course, training_course
+from video_lstm.evaluation.yardsticks import YARDSTICKS
+from video_lstm.training.course import Course, training_course
 
 MEASURES = ["cross_entropy", "squared_error", "mse", "ssim"]
 """nats/frame, squared error per frame, squared error per value, structural similarity."""
 BRANCHES = ["reconstruction", "future"]
-YARDSTICKS = {"copy_last_frame": COPY, "mean_frame": CONSTANT}
 
 LAB_REPORT_MSE = {500: 0.027440, 1500: 0.025928, 2500: 0.019883}
 """Published reconstruction errors by units (lab report, table 1)."""
@@ -36,7 +35,8 @@ def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
         with open_artifact(path, "predictions") as file:
             errors = read_arrays(file, "errors")
             test, variant = str(file.attrs["test"]), str(file.attrs["variant"])
-        for model, prefix in {variant: "", **YARDSTICKS}.items():
+        for model in (variant, *YARDSTICKS):
+            prefix = f"{model}_" if model in YARDSTICKS else ""
             for branch in BRANCHES:
                 found = _of(errors, f"{prefix}{branch}_")
                 if not found:
@@ -51,7 +51,7 @@ def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
     table = pd.DataFrame(lines, columns=["test", "model", "branch", "step", *MEASURES])
     # Every model's artifact has the yardsticks of its branches: the same numbers.
     table = table.drop_duplicates(["test", "model", "branch", "step"], ignore_index=True)
-    last = table["model"].isin(list(YARDSTICKS))
+    last = table["model"].isin(YARDSTICKS)
     return pd.concat([table[~last], table[last]], ignore_index=True)
 
 
@@ -74,8 +74,8 @@ def models_table(pretrained: Sequence[Path], predictions: Sequence[Path]) -> pd.
             errors = {name: float(v.mean()) for name, v in read_arrays(file, "errors").items()}
         told = {name: getattr(course, name) for name in ("units", "parameters", "steps", "seconds")}
         rows.append({"model": Path(path).stem} | told | dict(_columns(errors, "")))
-        for name, prefix in YARDSTICKS.items():
-            yardsticks[name] |= dict(_columns(errors, prefix))
+        for name in YARDSTICKS:
+            yardsticks[name] |= dict(_columns(errors, f"{name}_"))
     table = pd.DataFrame([*rows, *yardsticks.values()])
     # Whole numbers stay whole beside the yardsticks' empty cells.
     return table.astype(dict.fromkeys(("units", "parameters", "steps"), "Int64"))

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from video_lstm.evaluation.yardsticks import YARDSTICKS
 from video_lstm.models.encoder_decoder import EncoderDecoder, Output, activate
 
-COPY, CONSTANT = "copy_last_frame_", "mean_frame_"
-"""The yardsticks, as they begin the names of their errors."""
+COPY, MEAN = YARDSTICKS
 
 CERTAINTY = 0.95
 """The probability that the copy of a frame gives to a pixel that is full on or off: about what
@@ -172,7 +172,7 @@ def evaluate(
                 if raw is None:
                     continue
                 own = (raw, activate(raw, output))
-                for who, images in (("", own), (COPY, copy), (CONSTANT, constant)):
+                for who, images in (("", own), (f"{COPY}_", copy), (f"{MEAN}_", constant)):
                     shown = [image.expand_as(target).float() for image in images]
                     for name, error in measures(*shown, target, output, pictures).items():
                         key = f"{who}{branch}_{name}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from video_lstm.artifacts import open_artifact
 from video_lstm.errors import UserError
-from video_lstm.evaluation.recognition import best_validated
+from video_lstm.evaluation.validation import best_validated
 
 _WEIGHTS = np.arange(21) / 20
 

@@ -1,6 +1,6 @@
 """Which class a video is of, by a classifier: mean over its blocks (paper, section 3.4)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from video_lstm.artifacts import open_artifact
 from video_lstm.errors import UserError
-from video_lstm.evaluation.subsets import validation_cut
+from video_lstm.evaluation.validation import validation_cut
 from video_lstm.models.classifier import predict_blocks
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.video.labelled import Labelled, read_labelled
@@ -89,26 +88,6 @@ def cut_validation(train: Videos, share: float, seed: int) -> tuple[Videos, Vide
     """
     held = validation_cut(train.labels, train.groups, share, seed)
     return train[~held], train[held]
-
-
-def best_validated(paths: Sequence[Path]) -> Path:
-    """The artifact of schema `finetuned` with the best accuracy on validation videos.
-
-    The mean over draws counts; the first of equals is taken.
-
-    Raises:
-        UserError: one of them was scored on test videos, which nothing may be chosen by.
-    """
-    accuracies = []
-    for path in paths:
-        with open_artifact(path, "finetuned") as file:
-            if (measure := file.attrs["measure"]) != "validation_accuracy":
-                raise UserError(
-                    f"{path}: expected scores of validation videos to choose by, found "
-                    f"'{measure}'; name what was made with --validation"
-                )
-            accuracies.append(file["accuracy"][()].mean())
-    return paths[int(np.argmax(accuracies))]
 
 
 def score_videos(

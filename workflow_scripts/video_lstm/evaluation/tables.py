@@ -9,14 +9,13 @@ import pandas as pd
 
 from video_lstm.artifacts import open_artifact, whole
 from video_lstm.errors import UserError
+from video_lstm.evaluation.yardsticks import YARDSTICKS
 from video_lstm.settings import Stream, Variant
 
 IDENTIFIED_BY = ["measure", "corpus", "split", "stream", "variant", "labels", "draw"]
 """What tells one number of `scores.csv` from another; empty where it does not apply."""
 ROWS = ["single_frame", "lstm_baseline", *get_args(Variant)]
 """The models, in the order of the tables."""
-YARDSTICKS = ["copy_last_frame", "mean_frame"]
-"""What predicted frames are measured against, the last rows of the tables."""
 
 _UNITS = {
     "accuracy": "percent",

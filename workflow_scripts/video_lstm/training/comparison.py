@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from video_lstm.models.encoder_decoder import EncoderDecoder
-from video_lstm.training.pretrained import training_course
+from video_lstm.training.course import training_course
 
 
 def parameters_of(arguments: Mapping[str, Any]) -> int:

@@ -15,8 +15,9 @@ from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.pixels import Pixels
+from video_lstm.training.course import MODEL
 
-_MODEL, _STANDARDIZE = "model.", "standardize."
+_STANDARDIZE = "standardize."
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def save_pretrained(
     if pixels is not None:
         told["pixels"] = asdict(pixels)
     file.attrs["model"] = json.dumps(told)
-    weights = {_MODEL + name: value for name, value in model.state_dict().items()}
+    weights = {MODEL + name: value for name, value in model.state_dict().items()}
     if standardize is not None:
         weights |= {_STANDARDIZE + name: v for name, v in standardize.state_dict().items()}
     write_arrays(file, "weights", {name: v.cpu().numpy() for name, v in weights.items()})
@@ -79,7 +80,7 @@ def load_pretrained(path: Path) -> tuple[EncoderDecoder, PretrainedInfo]:
         weights = {k: torch.from_numpy(v) for k, v in read_arrays(file, "weights").items()}
     model = EncoderDecoder(**told["arguments"])
     try:
-        model.load_state_dict(_under(_MODEL, weights))
+        model.load_state_dict(_under(MODEL, weights))
         standardize = None
         if normaliser := _under(_STANDARDIZE, weights):
             standardize = Standardize(**{k: v.numpy() for k, v in normaliser.items()})
@@ -91,54 +92,6 @@ def load_pretrained(path: Path) -> tuple[EncoderDecoder, PretrainedInfo]:
         ) from error
     pixels = Pixels(**told["pixels"]) if "pixels" in told else None
     return model.eval(), PretrainedInfo(told["source"], told["arguments"], standardize, pixels)
-
-
-@dataclass(frozen=True)
-class Course:
-    """How large a pretrained model is and what its training took.
-
-    Attributes:
-        units: of a layer; channels of a ConvLSTM's.
-        parameters: of the model.
-        steps: updates.
-        seconds: of these, validation and checkpoints left out, on the machine it was trained on.
-    """
-
-    units: int
-    parameters: int
-    steps: int
-    seconds: float
-
-
-def training_course(path: Path) -> Course:
-    """Read a pretrained model's course of training.
-
-    Raises:
-        UserError: the file is no such artifact.
-    """
-    with open_artifact(path, "pretrained") as file:
-        arguments = json.loads(file.attrs["model"])["arguments"]
-        batch = json.loads(file.attrs["settings"])["model"]["training"]["batch"]
-        curves = read_arrays(file, "curves")
-        weights = file["weights"].items()
-        parameters = sum(value.size for name, value in weights if name.startswith(_MODEL))
-    steps = np.diff(curves["step"], prepend=0)
-    return Course(
-        units=int(arguments["hidden_size"]),
-        parameters=parameters,
-        steps=int(curves["step"][-1]),
-        seconds=float((steps * batch / curves["throughput"]).sum()),
-    )
-
-
-def read_curves(path: Path) -> dict[str, np.ndarray]:
-    """Read a pretrained model's curves, see `loop.train`.
-
-    Raises:
-        UserError: the file is no such artifact.
-    """
-    with open_artifact(path, "pretrained") as file:
-        return read_arrays(file, "curves")
 
 
 def _under(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -1,5 +1,6 @@
 """Shared by all tests: where real data lies, and the scripts as a person would call them."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from projects import ROOT, copy_code
+from projects import ROOT, copy, copy_code, snakemake
 
 DATA = Path(os.environ.get("VIDEO_LSTM_DATA", ROOT.parent / "shared" / "data"))
 
@@ -54,6 +55,26 @@ def run_script():
 def checkout(tmp_path_factory):
     """The project's files, without anything made."""
     return copy_code(tmp_path_factory.mktemp("checkout") / "project")
+
+
+@pytest.fixture(scope="session")
+def finished(checkout, tmp_path_factory):
+    """The project after one run, made once for all workers. To change it, take `project`."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with (folder / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "finished").exists():
+            snakemake(copy(checkout, folder / "unfinished"))  # no target: all tables
+            (folder / "unfinished").rename(folder / "finished")
+    return folder / "finished"
+
+
+@pytest.fixture
+def project(finished, tmp_path):
+    """A copy of the finished project, to change."""
+    return copy(finished, tmp_path / "project")
 
 
 @pytest.fixture

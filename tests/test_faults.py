@@ -1,6 +1,6 @@
 """A full disk, a read-only folder, too little memory, being told to stop: one line, and then on.
 
-Kills at random moments are in test_workflow.py, of scripts also in test_percepts.py and
+Kills at random moments are in test_kills.py, of scripts also in test_percepts.py and
 test_pretraining.py.
 """
 

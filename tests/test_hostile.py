@@ -1,6 +1,6 @@
 """Input that is meant to do harm does none: nothing else is read, fetched or run, and each is told.
 
-Damaged videos, names and links are in test_decode.py and test_index.py, code in pickles is in
+Damaged videos, names and links are in test_bad_files.py and test_index.py, code in pickles is in
 test_percepts.py, damaged artifacts are in test_artifacts.py.
 """
 

@@ -1,0 +1,215 @@
+"""Files that are broken or refused are told, never fatal; sound ones are read by way of a copy."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from made_videos import X264, ffmpeg, make, make_kind, program_frames
+
+from video_lstm.errors import UserError
+from video_lstm.video import probe as probing
+from video_lstm.video.decode import read_frames
+from video_lstm.video.probe import probe, probe_all
+from video_lstm.video.program import transcode
+from video_lstm.video.source import UnreadableVideoError
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    return tmp_path_factory.mktemp("videos")
+
+
+def test_files_that_are_no_videos_say_why(tmp_path, videos):
+    good = make_kind(videos, "plain.mp4")
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.avi").write_text("not a video\n" * 100)
+    (tmp_path / "list.m3u8").write_text(f"#EXTM3U\n#EXTINF:2,\n{good}\n#EXT-X-ENDLIST\n")
+    (tmp_path / "list.mp4").write_text(f"#EXTM3U\n#EXTINF:2,\n{good}\n#EXT-X-ENDLIST\n")
+    (tmp_path / "script.avi").write_text(f"ffconcat version 1.0\nfile '{good}'\n")
+    (tmp_path / "folder.mp4").mkdir()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=1", tmp_path / "sound.mp4")
+    ffmpeg("-i", good, "-frames:v", 1, tmp_path / "still.png")
+    ffmpeg("-i", good, *["-map", "0:v"] * 80, "-c", "copy", tmp_path / "streams.mkv")
+    ffmpeg("-display_rotation", 30, "-i", good, "-c", "copy", tmp_path / "slanted.mp4")
+    expected = {
+        "empty.mp4": "empty file",
+        "text.avi": "not a video",
+        "list.m3u8": "not a video",
+        "list.mp4": "not a video",
+        "script.avi": "not a video",
+        "folder.mp4": "not a regular file",
+        "pipe.mp4": "not a regular file",
+        "sound.mp4": "no video stream",
+        "still.png": "not a video",
+        "streams.mkv": "",
+        "slanted.mp4": "turned by an angle",
+        "absent.mp4": "cannot be opened",
+    }
+    for name, words in expected.items():
+        info = probe(tmp_path / name)
+        assert info.status.startswith(words), (name, info.status)
+        assert info.frames == 0 and info.status != "ok"
+        if name != "streams.mkv":  # It gives a frame before it fails.
+            with pytest.raises(UserError):
+                read_frames(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("-i.mp4", "a b.mp4", 'it\'s "x".mp4', "new\nline.mp4", "%03d.mp4", "ünï.mp4"),
+        *("concat:a|b.mp4", "http:x.mp4", "no ending"),
+    ],
+)
+def test_any_name_is_only_a_name(tmp_path, videos, monkeypatch, name):
+    path = tmp_path / name
+    path.write_bytes(make_kind(videos, "plain.mp4").read_bytes())
+    assert probe(path).status == "ok"
+    monkeypatch.chdir(tmp_path)
+    assert len(read_frames(Path(name), 3, 2)) == 2
+
+
+def test_cut_files_are_told_from_whole_ones(tmp_path, videos):
+    for name in ("plain.mp4", "b_frames.avi", "xvid.avi", "odd_size.mkv"):
+        content = make_kind(videos, name).read_bytes()
+        for share in (0.02, 0.3, 0.7):
+            path = tmp_path / f"{share}_{name}"
+            path.write_bytes(content[: int(share * len(content))])
+            assert probe(path).status != "ok", path.name
+
+
+@pytest.fixture
+def changing(tmp_path):
+    """A video whose frame size changes after a second."""
+    parts = [make(tmp_path / f"{size}.ts", X264, 1, size) for size in ("160x120", "96x80")]
+    path = tmp_path / "changing it's.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def test_a_sound_video_that_the_reader_refuses_is_transcoded_once(tmp_path, changing, videos):
+    refused = probe(changing)
+    assert refused.status == "frame size changes at frame 25: 160x120 to 96x80"
+    copies = tmp_path / "copies"
+    info = probe(changing, transcoded=copies)
+    assert (info.status, info.frames, info.width, info.height) == ("ok", 50, 160, 120)
+    assert info.sha256 == refused.sha256
+    assert list(copies.iterdir()) == [info.transcoded]
+    found = read_frames(info.transcoded, frames=50)
+    assert abs(found.astype(int) - program_frames(changing, 120, 160)).mean() < 3
+    made = info.transcoded.stat()
+    assert probe(changing, transcoded=copies) == info
+    assert info.transcoded.stat() == made
+    # Other bytes are another video, and what needs no copy gets none.
+    changing.write_bytes(changing.read_bytes() * 2)
+    again = probe(changing, transcoded=copies)
+    assert (again.status, again.frames) == ("ok", 100) and again.transcoded != info.transcoded
+    assert probe(make_kind(videos, "plain.mp4"), transcoded=copies).transcoded is None
+    slanted = tmp_path / "slanted.mp4"
+    plain = make_kind(videos, "plain.mp4")
+    ffmpeg("-display_rotation", 30, "-i", plain, "-c", "copy", slanted)
+    assert (probe(slanted, transcoded=copies).frames, len(list(copies.iterdir()))) == (50, 3)
+
+
+def test_what_is_broken_is_not_transcoded(tmp_path, changing, videos):
+    slanted, plain = tmp_path / "slanted.mp4", make_kind(videos, "plain.mp4")
+    copy = ("-c", "copy", "-movflags", "faststart")
+    ffmpeg("-display_rotation", 30, "-i", plain, *copy, slanted)
+    content = slanted.read_bytes()
+    files = {
+        # Refused at its first frame, for another reason than what it lacks at the end.
+        "slanted_and_cut.mp4": content[: int(0.6 * len(content))],
+        "cut.mp4": plain.read_bytes()[:9000],
+        "list.ts": f"ffconcat version 1.0\nfile '{changing}'\n".encode(),
+        "empty.ts": b"",
+    }
+    for name, held in files.items():
+        (tmp_path / name).write_bytes(held)
+        info = probe(tmp_path / name, transcoded=tmp_path / "copies")
+        assert info.status != "ok" and info.transcoded is None, (name, info)
+    slow = probe(changing, time_limit=0.05, transcoded=tmp_path / "copies")
+    assert "takes more than" in slow.status
+    with pytest.raises(UnreadableVideoError, match="the ffmpeg program fails on it"):
+        transcode(tmp_path / "list.ts", tmp_path / "copies" / "never.mp4", 60)
+    assert not list((tmp_path / "copies").glob(".*"))
+
+
+def test_declared_sizes_beyond_the_limit_are_not_decoded(tmp_path, videos):
+    content = make(tmp_path / "small.avi", "-c:v mjpeg -pix_fmt yuvj420p").read_bytes()
+    size = (160).to_bytes(4, "little") + (120).to_bytes(4, "little")
+    huge = (60000).to_bytes(4, "little") + (60000).to_bytes(4, "little")
+    assert content.count(size)
+    (tmp_path / "huge.avi").write_bytes(content.replace(size, huge))
+    # The pictures inside are small: either the header is refused or their own size wins.
+    info = probe(tmp_path / "huge.avi")
+    assert "beyond the limit" in info.status or (info.width, info.height) == (160, 120)
+
+
+def test_hundreds_of_damaged_files_neither_crash_nor_hang(tmp_path, videos):
+    rng = random.Random(4)
+    paths = []
+    for number in range(240):
+        name = rng.choice(
+            [
+                *("plain.mp4", "xvid.avi", "mpeg.mpg", "vp9.webm"),
+                *("ten_bits.mp4", "b_frames.avi", "variable.mkv"),
+            ]
+        )
+        content = bytearray(make_kind(videos, name).read_bytes())
+        if number % 3 == 0:
+            content = content[: rng.randrange(1, len(content))]
+        for _ in range(rng.choice([1, 10, 100]) if number % 3 else 0):
+            where = rng.randrange(len(content) if number % 3 == 1 else 2000)
+            content[where] = rng.randrange(256)
+        paths.append(tmp_path / f"{number}_{name}")
+        paths[-1].write_bytes(content)
+    begin = time.monotonic()
+    for path, info in zip(paths, probe_all(paths, 2), strict=True):
+        assert "crash" not in info.status and "hang" not in info.status, path
+        if info.status == "ok":
+            # What the probe counted can be read.
+            assert len(read_frames(path, 0, info.frames, size=(16, 16), gray=True)) == info.frames
+    assert time.monotonic() - begin < 300
+
+
+def serve_badly(pipe):
+    """A worker that a file can kill or hold for ever."""
+    pipe.send(None)
+    while True:
+        path, *_ = pipe.recv()
+        if "killer" in path.name:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if "holder" in path.name:
+            time.sleep(1000)
+        pipe.send(probe(path))
+
+
+def test_a_file_that_kills_or_holds_its_worker_is_told_and_the_rest_goes_on(
+    tmp_path, videos, monkeypatch
+):
+    good = make_kind(videos, "plain.mp4")
+    names = ["a.mp4", "killer.mp4", "b.mp4", "holder.mp4", "killer2.mp4", "c.mp4"]
+    for name in names:
+        (tmp_path / name).write_bytes(good.read_bytes())
+    monkeypatch.setattr(probing, "_serve", serve_badly)
+    monkeypatch.setattr(probing, "_GRACE", 1.0)
+    done = []
+    infos = probe_all([tmp_path / name for name in names], 2, done.append, time_limit=2.0)
+    assert [info.status for info in infos] == [
+        "ok",
+        "decoding it crashes (exit -11)",
+        "ok",
+        "decoding it hangs",
+        "decoding it crashes (exit -11)",
+        "ok",
+    ]
+    assert done == [1, 2, 3, 4, 5, 6]
+    assert len({info.sha256 for info in infos}) == 1
+
+
+def test_decoding_minds_its_time_limit(videos):
+    assert probe(make_kind(videos, "plain.mp4"), time_limit=-1).status.startswith("decoding takes")

@@ -1,0 +1,127 @@
+"""Only what depends on a change is made again, and what is made again is the same."""
+
+import re
+import shutil
+
+import h5py
+import pytest
+from projects import copy, counts, planned, snakemake
+
+from video_lstm.video.scan import shard_of
+
+FINETUNE = {"finetune_classifier": 16, "collect_scores": 1, "make_table2": 1}
+PIXELS = {"measure_predictions": 2, "collect_scores": 1, "make_table2": 1}
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("finetuning={dropout: 0.1}", FINETUNE),
+        ("finetuning={labels: [1, 2, all]}", FINETUNE | {"finetune_classifier": 8}),
+        (
+            "pretraining={mnist: {forget_bias: 1.0}}",
+            PIXELS | {"pretrain": 2},
+        ),
+        (
+            "pretraining={variants: [composite, conditional_future_predictor, autoencoder]}",
+            {"pretrain": 4,
+             "measure_predictions": 2, "finetune_classifier": 4, "collect_scores": 1,
+             "make_table2": 1},
+        ),
+        (
+            "patches={test_videos: 0.5}",
+            PIXELS | {"cut_patches": 1, "pretrain": 2},
+        ),
+        (
+            "flow_convnet={fc6: 9}",
+            {"train_flow_convnet": 1, "extract_flow_percepts": 3, "pretrain": 2,
+             "finetune_classifier": 8, "collect_scores": 1, "make_table2": 1},
+        ),
+    ],
+)  # fmt: skip
+def test_a_changed_setting_makes_only_what_depends_on_it(finished, setting, expected):
+    assert planned(finished, "--config", setting) == expected
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("evaluation/tables.py", {"collect_scores": 1, "make_table2": 1}),
+        ("models/classifier.py", FINETUNE),
+        (
+            "models/lstm.py",
+            {"pretrain": 8,
+             "measure_predictions": 4} | FINETUNE,
+        ),
+        (
+            "flow/methods.py",
+            {"extract_flow": 3, "train_flow_convnet": 1, "extract_flow_percepts": 3,
+             "pretrain": 2, "finetune_classifier": 8, "collect_scores": 1,
+             "make_table2": 1},
+        ),
+    ],
+)  # fmt: skip
+def test_a_changed_module_makes_only_what_imports_it(project, module, expected):
+    path = project / "workflow_scripts/video_lstm" / module
+    path.write_text(path.read_text() + "\nCHANGED = True\n")
+    assert planned(project) == expected
+    path.write_text(path.read_text().replace("CHANGED = True", "# only a comment"))
+    assert planned(project) == {}
+
+
+def test_what_is_forced_or_deleted_is_made_again_the_same(project):
+    def read(path):
+        """All but how fast it was."""
+        speed = re.compile("throughput|matrix_product_share")
+        told = {}
+        with h5py.File(path) as file:
+            told["identity"] = file.attrs["identity"]
+            file.visititems(lambda name, item: told.update({name: item[()].tobytes()})
+                            if isinstance(item, h5py.Dataset) and not speed.search(name)
+                            else None)  # fmt: skip
+        return told
+
+    artifacts = [project / f"results/{name}.h5" for name in (
+        "pretrain/tiny_split1/rgb/composite", "finetune/tiny/split1/rgb/composite/1")]  # fmt: skip
+    before = [read(path) for path in artifacts]
+    artifacts[0].unlink()
+    assert planned(project) == {}  # the table is there, and nothing that it needs has changed
+    target = str(artifacts[1].relative_to(project))
+    told = snakemake(project, target, "--forcerun", "pretrain").stdout
+    assert counts(told) == {"pretrain": 1, "finetune_classifier": 1}
+    assert [read(path) for path in artifacts] == before
+
+
+def test_a_video_more_makes_its_own_shard_and_a_class_more_the_bytes_of_a_clean_run(
+    checkout, finished, tmp_path
+):
+    shards = [f"results/percepts/tiny/rgb/{shard}.h5" for shard in (0, 1)]
+    targets = [*shards, "results/videos/tiny.h5", "results/percepts/unlabelled/rgb/0.h5"]
+    options = ["--config", "datasets={tiny: {root: videos}}"]
+    grown, clean = (copy(checkout, tmp_path / name) for name in ("grown", "clean"))
+    for folder in (grown, clean):
+        copy(finished / "results/demo", folder / "results/demo")
+        copy(finished / "results/demo/labelled", folder / "videos")
+    snakemake(grown, *targets, *options)
+    before = [(grown / shard).read_bytes() for shard in shards]
+    name = "walk/one_g1_more.mp4"
+    for folder in (grown, clean):
+        shutil.copy2(min((folder / "videos/walk").iterdir()), folder / "videos" / name)
+    told = snakemake(grown, *targets, *options).stdout
+    assert counts(told) == {
+        "probe_videos": 1, "index_videos": 1, "sample_clips": 1, "extract_percepts": 1,
+    }  # fmt: skip
+    kept = 1 - shard_of(name, 2)
+    assert (grown / shards[kept]).read_bytes() == before[kept]
+    assert (grown / shards[1 - kept]).read_bytes() != before[1 - kept]
+    for folder in (grown, clean):
+        copy(folder / "videos/walk", folder / "videos/new")
+    touched = len({shard_of(f"new/{path.name}", 2) for path in (grown / "videos/new").iterdir()})
+    told = snakemake(grown, *targets, *options).stdout
+    assert counts(told) == {
+        "probe_videos": touched, "index_videos": 1, "sample_clips": touched,
+        "extract_percepts": touched,
+    }  # fmt: skip
+    snakemake(clean, *targets, *options)
+    for target in targets:
+        assert (grown / target).read_bytes() == (clean / target).read_bytes()

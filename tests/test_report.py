@@ -1,0 +1,71 @@
+"""The report: one file, offline, with all that it should show."""
+
+import base64
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from projects import copy, snakemake
+
+
+@pytest.fixture(scope="module")
+def report(finished, tmp_path_factory):
+    """A report of some tables, a film and the run, as the browser gets it."""
+    folder = copy(finished, tmp_path_factory.mktemp("report") / "project")
+    wanted = [f"results/report/{page}.html" for page in ("table1", "table2", "run")]
+    wanted.append("results/figures/preview_patches.gif")
+    snakemake(folder, *wanted)
+    snakemake(folder, *wanted, "--report", "results/report.html")
+    return folder / "results/report.html"
+
+
+def embedded(report):
+    """The files in a report, by name."""
+    found = re.findall(
+        r'"(results/[^"]+)": \{"name": .*?"data_uri": "data:[^,]*;base64,([^"]+)"',
+        report.read_text(),
+    )
+    return {Path(name).name: base64.b64decode(data) for name, data in found}
+
+
+def test_the_report_holds_its_tables_films_and_the_run_offline(report):
+    text, files = report.read_text(), embedded(report)
+    pictures = {"preview_patches.gif", "samples_patches.png"}  # one rule draws both
+    assert set(files) == {"table1.html", "table2.html", "run.html"} | pictures
+    assert files["preview_patches.gif"].startswith(b"GIF8")
+    table = pd.read_csv(report.parent / "table2.csv").set_index("variant")
+    page = files["table2.html"].decode()
+    best = table["tiny_rgb_all_mean"].max()
+    assert re.search(rf'class="best">{best:.1f} ± ', page)
+    least = table["mnist_cross_entropy"].min()
+    assert f'class="best">{least:.1f}<' in page
+    run = files["run.html"].decode()
+    assert "No file was left out." in run and "optimizer: sgd" in run
+    for rule, jobs in (("extract flow", 3), ("finetune", 16)):
+        assert f'<td class="text">{rule}</td><td class="">{jobs}</td>' in run
+    assert "A computer watches videos" in text and "Each row is a model." in text
+    assert not re.search(r'<(script|link|img)[^>]+(src|href)="https?://', text)
+
+
+def test_a_browser_shows_the_report_without_an_error(report, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium here")
+    pages = {"report.html": report}
+    for name, data in embedded(report).items():
+        if name.endswith(".html"):
+            pages[name] = tmp_path / name
+            pages[name].write_bytes(data)
+    for name, path in pages.items():
+        done = subprocess.run(
+            [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+             "--virtual-time-budget=5000", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
+             f"file://{path}"],
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert not re.search(r"Uncaught|CONSOLE.*[Ee]rror", done.stderr), (name, done.stderr)
+        shown = "1. Tables" if name == "report.html" else "<td"
+        assert shown in done.stdout, name

@@ -18,14 +18,13 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
 import pandas as pd
 import torch
 
-from command_line import CommandLine, run
+from command_line import DeviceCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
@@ -47,7 +46,7 @@ from video_lstm.video.source import UnreadableVideoError
 logger = logging.getLogger("video_lstm")
 
 
-class Arguments(CommandLine):
+class Arguments(DeviceCommandLine):
     """What to classify with what."""
 
     videos: list[Path]
@@ -60,8 +59,6 @@ class Arguments(CommandLine):
     """`rgb`: the convnet's weights, where they are no longer where training found them."""
     flow_convnet: Path | None = None
     """Streams of flow: the convnet, such as results/flow_convnet/demo/split1/flow1.h5."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes a GPU where there is one."""
     cache: Path = Path("results/checkpoints")
     """Folder for conversions to ONNX."""
 

@@ -16,10 +16,10 @@ import textwrap
 from collections.abc import Callable, Mapping
 from inspect import cleandoc
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_origin
+from typing import Any, ClassVar, Literal, TypeVar, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
 
 from video_lstm import artifacts
 from video_lstm.code import code_hash
@@ -66,6 +66,24 @@ class CommandLine(BaseModel):
             },
             device=device,
         )
+
+
+class DeviceCommandLine(CommandLine):
+    """Arguments of a script that uses a GPU."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
+
+
+class TrainingCommandLine(DeviceCommandLine):
+    """Arguments of a script that trains."""
+
+    checkpoints: Path
+    """Folder of what a killed job goes on from."""
+    checkpoint_seconds: PositiveFloat = 60.0
+    """Seconds between two checkpoints."""
+    tensorboard: Path | None = None
+    """Folder below which the curves are written for TensorBoard, as they grow."""
 
 
 Arguments = TypeVar("Arguments", bound=CommandLine)

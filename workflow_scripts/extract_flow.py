@@ -1,16 +1,16 @@
 """Compute optical flow between the consecutive frames of clips.
 
 Reads a shard of clips; writes their flow, quantised to 8 bits. A killed run, called again, goes on
-from the clips it has (kept in a hidden file beside the output).
+from the clips it has (kept in a hidden file beside the output). The method brox runs on the device,
+the others on the CPU.
 """
 
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import torch
 
-from command_line import CommandLine, run
+from command_line import DeviceCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.flow.extract import extract_flow
@@ -19,15 +19,13 @@ from video_lstm.settings import FlowSettings
 from video_lstm.video.clips import read_clips
 
 
-class Arguments(CommandLine):
+class Arguments(DeviceCommandLine):
     """Command line."""
 
     clips: Path
     """Clips (sample_clips)."""
     flow: FlowSettings = FlowSettings()
     """Method, size of the frames, and how flow is stored."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where `brox` runs; the other methods run on the CPU."""
     output: Path
     """Artifact to write: encoded flows, with the clips' names and offsets."""
 

@@ -6,11 +6,10 @@ flows has one percept, its last flow repeated. A killed job goes on from the bat
 """
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from command_line import CommandLine, run
+from command_line import DeviceCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.flow.storage import FlowStore
@@ -19,15 +18,13 @@ from video_lstm.percepts.flow_percepts import FlowPercepts, read_convnet
 from video_lstm.percepts.partial import PartialRows
 
 
-class Arguments(CommandLine):
+class Arguments(DeviceCommandLine):
     """Command line."""
 
     flow: Path
     """A shard of flow."""
     convnet: Path
     """The trained temporal-stream convnet."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes a GPU where there is one."""
     cache: Path = Path("results/checkpoints")
     """Folder for what killed jobs have done."""
     output: Path

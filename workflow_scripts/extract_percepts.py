@@ -7,12 +7,11 @@ that was killed goes on from the frames it has.
 
 import logging
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import torch
 
-from command_line import CommandLine, run
+from command_line import DeviceCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.percepts.extract import (
@@ -29,7 +28,7 @@ from video_lstm.video.clips import read_clips
 logger = logging.getLogger("video_lstm")
 
 
-class Arguments(CommandLine):
+class Arguments(DeviceCommandLine):
     """What to extract, from what."""
 
     clips: Path
@@ -38,8 +37,6 @@ class Arguments(CommandLine):
     """HDF5 file to write: percepts float16 (frames, D), with the clips' names and offsets."""
     percepts: PerceptSettings = PerceptSettings()
     """The convnet and its layer."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes a GPU where there is one."""
     cache: Path = Path("results/checkpoints")
     """Folder for conversions to ONNX, and for what killed jobs have done."""
 

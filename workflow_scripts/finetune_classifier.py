@@ -14,9 +14,9 @@ from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
-from command_line import CommandLine, run
+from command_line import TrainingCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
@@ -44,7 +44,7 @@ logger = logging.getLogger("video_lstm")
 _WEIGHTS = "weights."
 
 
-class Arguments(CommandLine):
+class Arguments(TrainingCommandLine):
     """Which classifier, from what."""
 
     videos: Path
@@ -78,14 +78,6 @@ class Arguments(CommandLine):
     place of --finetuning."""
     seed: int = 0
     """Of the subsets, the weights and the batches."""
-    checkpoints: Path
-    """Folder of what a killed job goes on from."""
-    checkpoint_seconds: PositiveFloat = 60.0
-    """Seconds between two checkpoints."""
-    tensorboard: Path | None = None
-    """Folder below which the curves are written for TensorBoard, as they grow."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes a GPU where there is one."""
 
 
 def main(arguments: Arguments) -> None:

@@ -8,11 +8,10 @@ future).
 """
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from command_line import CommandLine, run
+from command_line import DeviceCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
@@ -24,7 +23,7 @@ from video_lstm.training.pretrained import PretrainedInfo, load_pretrained
 _SAMPLES = 12
 
 
-class Arguments(CommandLine):
+class Arguments(DeviceCommandLine):
     """What to measure on what."""
 
     pretrained: Path
@@ -35,8 +34,6 @@ class Arguments(CommandLine):
     """Artifact to write, such as results/predict/mnist/composite.h5."""
     batch: int = 100
     """Sequences at a time."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the model runs; auto takes a GPU if there is one."""
 
 
 def main(arguments: Arguments) -> None:

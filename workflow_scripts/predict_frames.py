@@ -13,12 +13,11 @@ works on whole frames, tile by tile; a model of digits on the central square.
 import logging
 import tempfile
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 
-from command_line import CommandLine, run
+from command_line import DeviceCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import EncoderDecoder, activate
@@ -36,7 +35,7 @@ _RATE = 10.0
 """Frames per second of the film of a model that knows no rate."""
 
 
-class Arguments(CommandLine):
+class Arguments(DeviceCommandLine):
     """What to predict with what."""
 
     video: Path
@@ -45,8 +44,6 @@ class Arguments(CommandLine):
     """The model, such as results/pretrain/patches/pixels/composite.h5."""
     output: Path
     """The film to write, .mp4 or .gif."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the model runs; `auto` takes a GPU where there is one."""
 
 
 def main(arguments: Arguments) -> None:

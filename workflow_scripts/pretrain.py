@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
-from command_line import CommandLine, run
+from command_line import TrainingCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
@@ -31,7 +31,7 @@ from video_lstm.training.pretraining import Sequences, model_arguments, pretrain
 from video_lstm.training.tensorboard import log_folder
 
 
-class Arguments(CommandLine):
+class Arguments(TrainingCommandLine):
     """What to learn, from what."""
 
     variant: Variant
@@ -62,14 +62,6 @@ class Arguments(CommandLine):
     """A pretrained model: this one is trained for as long as that was, ..."""
     as_fast_as: Path | None = None
     """... as told by the speed of this pretrained model, which is built as this one is."""
-    checkpoints: Path
-    """Folder of what a killed job goes on from."""
-    checkpoint_seconds: PositiveFloat = 60.0
-    """Seconds between two checkpoints."""
-    tensorboard: Path | None = None
-    """Folder below which the curves are written for TensorBoard, as they grow."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes a GPU where there is one."""
 
 
 def main(arguments: Arguments) -> None:

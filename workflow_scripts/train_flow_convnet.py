@@ -10,10 +10,9 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import PositiveFloat
 from torch import Tensor
 
-from command_line import CommandLine, run
+from command_line import TrainingCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.flow.storage import FlowStore
@@ -27,7 +26,7 @@ from video_lstm.video.labelled import read_labelled
 from video_lstm.video.splits import TRAIN
 
 
-class Arguments(CommandLine):
+class Arguments(TrainingCommandLine):
     """Command line."""
 
     videos: Path
@@ -42,14 +41,6 @@ class Arguments(CommandLine):
     """Of the weights and the batches."""
     flow_convnet: FlowConvnetSettings = FlowConvnetSettings()
     """Layers of the convnet, crops, and its training."""
-    checkpoints: Path
-    """Folder of what a killed run goes on from."""
-    checkpoint_seconds: PositiveFloat = 60.0
-    """Seconds between two checkpoints."""
-    tensorboard: Path | None = None
-    """Folder below which the curves are written for TensorBoard, as they grow."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes a GPU where there is one."""
     output: Path
     """Artifact to write: weights and curves, and the settings of the flow."""
 

@@ -435,3 +435,7 @@ def test_every_way_to_cut_splits_does(tmp_path, monkeypatch, kind):
             config = edited(project.base, setting)
             planned, _ = project.plan(config=config, targets=target)
             assert planned == {("index_videos", "tiny")}, setting
+    if kind == "list":
+        with (project.folder / "config.yaml").open("a") as named:
+            named.write("# a list that has changed\n")
+        assert project.plan(targets=target)[0] == {("index_videos", "tiny")}

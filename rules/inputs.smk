@@ -20,7 +20,7 @@ def source(dataset):
 
 
 def shards(dataset):
-    """How many jobs the extraction of a data set is cut into."""
+    """How many jobs the probing and the extraction of a data set are cut into."""
     is_pile = dataset == UNLABELLED
     return (settings.unlabelled if is_pile else settings.datasets[dataset]).shards
 

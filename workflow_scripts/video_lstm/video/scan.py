@@ -1,5 +1,6 @@
 """Files below the folder of a data set: which of them may be videos, and which job reads which."""
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -65,10 +66,11 @@ def fingerprints(root: Path, shards: int) -> list[str]:
     """
     digests = [hashlib.sha256() for _ in range(shards)]
     for path in _walk(root):
-        status = os.lstat(f"{root}/{path}")
-        if not stat.S_ISDIR(status.st_mode):
-            line = (path, status.st_size, status.st_mtime_ns)
-            digests[shard_of(_shown(path), shards)].update(repr(line).encode())
+        with contextlib.suppress(FileNotFoundError):  # removed this moment
+            status = os.lstat(f"{root}/{path}")
+            if not stat.S_ISDIR(status.st_mode):
+                line = (path, status.st_size, status.st_mtime_ns)
+                digests[shard_of(_shown(path), shards)].update(repr(line).encode())
     return [digest.hexdigest() for digest in digests]
 
 

@@ -4,69 +4,9 @@ import re
 import shutil
 
 import h5py
-import pytest
 from projects import copy, counts, planned, snakemake
 
 from video_lstm.video.scan import shard_of
-
-FINETUNE = {"finetune_classifier": 16, "collect_scores": 1, "make_table2": 1}
-PIXELS = {"measure_predictions": 2, "collect_scores": 1, "make_table2": 1}
-
-
-@pytest.mark.parametrize(
-    ("setting", "expected"),
-    [
-        ("finetuning={dropout: 0.1}", FINETUNE),
-        ("finetuning={labels: [1, 2, all]}", FINETUNE | {"finetune_classifier": 8}),
-        (
-            "pretraining={mnist: {forget_bias: 1.0}}",
-            PIXELS | {"pretrain": 2},
-        ),
-        (
-            "pretraining={variants: [composite, conditional_future_predictor, autoencoder]}",
-            {"pretrain": 4,
-             "measure_predictions": 2, "finetune_classifier": 4, "collect_scores": 1,
-             "make_table2": 1},
-        ),
-        (
-            "patches={test_videos: 0.5}",
-            PIXELS | {"cut_patches": 1, "pretrain": 2},
-        ),
-        (
-            "flow_convnet={fc6: 9}",
-            {"train_flow_convnet": 1, "extract_flow_percepts": 3, "pretrain": 2,
-             "finetune_classifier": 8, "collect_scores": 1, "make_table2": 1},
-        ),
-    ],
-)  # fmt: skip
-def test_a_changed_setting_makes_only_what_depends_on_it(finished, setting, expected):
-    assert planned(finished, "--config", setting) == expected
-
-
-@pytest.mark.parametrize(
-    ("module", "expected"),
-    [
-        ("evaluation/tables.py", {"collect_scores": 1, "make_table2": 1}),
-        ("models/classifier.py", FINETUNE),
-        (
-            "models/lstm.py",
-            {"pretrain": 8,
-             "measure_predictions": 4} | FINETUNE,
-        ),
-        (
-            "flow/methods.py",
-            {"extract_flow": 3, "train_flow_convnet": 1, "extract_flow_percepts": 3,
-             "pretrain": 2, "finetune_classifier": 8, "collect_scores": 1,
-             "make_table2": 1},
-        ),
-    ],
-)  # fmt: skip
-def test_a_changed_module_makes_only_what_imports_it(project, module, expected):
-    path = project / "workflow_scripts/video_lstm" / module
-    path.write_text(path.read_text() + "\nCHANGED = True\n")
-    assert planned(project) == expected
-    path.write_text(path.read_text().replace("CHANGED = True", "# only a comment"))
-    assert planned(project) == {}
 
 
 def test_what_is_forced_or_deleted_is_made_again_the_same(project):

@@ -55,14 +55,6 @@ def clip_shards(dataset):
     return [f"results/clips/{dataset}/{shard}.h5" for shard in range(shards(dataset))]
 
 
-def sampling(wildcards):
-    """What clips are sampled by: the pile's are drawn, a labelled set's are whole videos."""
-    if wildcards.dataset != UNLABELLED:
-        return {}
-    drawn = settings.unlabelled.model_dump(include={"clip_seconds", "hours", "shards"})
-    return {"seed": settings.seed, "shard": wildcards.shard, **drawn}
-
-
 def flow_shards(dataset):
     """The flow artifacts of a data set."""
     return [f"results/flow/{dataset}/{shard}.h5" for shard in range(shards(dataset))]

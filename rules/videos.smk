@@ -94,19 +94,15 @@ rule index_videos:
 
 
 rule sample_clips:
-    """The whole videos of a labelled set's shard; a part of the random clips of the pile."""
+    """The whole videos of a labelled set's shard."""
     input:
-        lambda wildcards: (
-            probed_shards(UNLABELLED)
-            if wildcards.dataset == UNLABELLED
-            else "results/probed/{dataset}/{shard}.h5"
-        ),
+        "results/probed/{labelled}/{shard}.h5",
     output:
-        "results/clips/{dataset}/{shard}.h5",
+        "results/clips/{labelled}/{shard}.h5",
     log:
-        "results/logs/sample_clips/{dataset}_{shard}.log",
+        "results/logs/sample_clips/{labelled}_{shard}.log",
     benchmark:
-        "results/benchmarks/sample_clips/{dataset}_{shard}.tsv"
+        "results/benchmarks/sample_clips/{labelled}_{shard}.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -114,8 +110,29 @@ rule sample_clips:
         runtime=30,
     params:
         code=code("sample_clips"),
-        command=lambda wildcards: command("sample_clips", **sampling(wildcards)),
+        command=command("sample_clips"),
     message:
-        "Sampling the clips of {wildcards.dataset}, shard {wildcards.shard}"
+        "Sampling the clips of {wildcards.labelled}, shard {wildcards.shard}"
     shell:
         "python {params.command} --probed {input} --output {output} --log {log}"
+
+
+use rule sample_clips as sample_unlabelled_clips with:
+    """Random clips of the pile, over all of its shards."""
+    input:
+        probed_shards(UNLABELLED),
+    output:
+        clip_shards(UNLABELLED),
+    log:
+        f"results/logs/sample_clips/{UNLABELLED}.log",
+    benchmark:
+        f"results/benchmarks/sample_clips/{UNLABELLED}.tsv"
+    params:
+        code=code("sample_clips"),
+        command=command(
+            "sample_clips",
+            seed=settings.seed,
+            **settings.unlabelled.model_dump(include={"clip_seconds", "hours"}),
+        ),
+    message:
+        "Sampling the clips of the unlabelled videos"

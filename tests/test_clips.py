@@ -140,18 +140,21 @@ def test_the_script_takes_whole_videos_or_draws_clips(tmp_path, run_script, rate
         with artifacts.create(path, "probed", nothing) as file:
             write_files(file, table.root, rate, files)
 
-    def made(name, *options):
-        run_script("sample_clips", "--output", tmp_path / name, *options)
-        return read_clips([tmp_path / name])
+    def made(*options, names=("made.h5",)):
+        outputs = [tmp_path / name for name in names]
+        run_script("sample_clips", "--output", *outputs, *options)
+        return [clip for output in outputs for clip in read_clips([output])]
 
-    both = made("first.h5", "--probed", probed[0]) + made("second.h5", "--probed", probed[1])
+    both = [clip for path in probed for clip in made("--probed", path)]
     assert sorted(both, key=lambda clip: clip.name) == whole_clips(table)
     draw = ["--probed", *probed, "--clip-seconds", 4, "--hours", 0.01, "--seed", 3]
-    parts = [made(f"{n}.part", *draw, "--shards", 2, "--shard", n) for n in (0, 1)]
-    assert parts[0] and parts[1]
-    assert parts[0] + parts[1] == made("a.h5", *draw) == random_clips(table, 4, 0.01, 3)
-    made("b.h5", *draw)
-    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    names = ("a.h5", "b.h5")
+    assert made(*draw, names=names) == made(*draw) == random_clips(table, 4, 0.01, 3)
+    assert all(read_clips([tmp_path / name]) for name in names)
+    before = [(tmp_path / name).read_bytes() for name in names]
+    made(*draw, names=names)
+    assert [(tmp_path / name).read_bytes() for name in names] == before
+    assert len({artifacts.identity(tmp_path / name) for name in names}) == 2
     options = ("--probed", probed[0], "--output", tmp_path / "c.h5", "--hours", 1)
     done = run_script("sample_clips", *options, check=False)
     assert done.returncode == 1 and "both --clip-seconds and --hours or neither" in done.stderr

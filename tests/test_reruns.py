@@ -61,7 +61,7 @@ STAGES = {
                               "collect_scores", "make_paper_table"},
     "datasets.*.small": {"finetune_classifier:2", "make_paper_table:3"},
     "datasets.*.shards": {"probe_videos:tiny"},
-    "unlabelled": {"sample_clips:unlabelled"},
+    "unlabelled": {"sample_unlabelled_clips"},
     "unlabelled.root": {"probe_videos:unlabelled", "index_videos:unlabelled"},
     "unlabelled.shards": {"probe_videos:unlabelled"},
     "streams": {"collect_scores", "make_paper_table:1", "make_paper_table:4"},
@@ -110,6 +110,7 @@ STAGES = {
 """Which jobs a setting is for: those of the longest beginning of its name that is here, by rule or
 by rule and the value of a wildcard."""
 
+SAMPLING = {"sample_clips", "sample_unlabelled_clips"}
 CLIPS = {"extract_flow", "extract_percepts", "cut_patches"}
 FIGURES = {f"draw_{what}" for what in ("accuracy", "activity", "curves", "errors", "features",
                                        "samples")}  # fmt: skip
@@ -138,9 +139,9 @@ MODULES = {
     "video.timing": FILMS,
     "video.decode": CLIPS,
     "video.seek": CLIPS,
-    "video.sampling": {"sample_clips"},
+    "video.sampling": SAMPLING,
     # Which clip a row is of.
-    "video.clips": {"sample_clips", *PRETRAINING, *CLASSIFIERS},
+    "video.clips": {*SAMPLING, *PRETRAINING, *CLASSIFIERS},
     "video.encode": FILMS,
     "video.splits": {"index_videos", *PRETRAINING, *CLASSIFIERS},
     "flow": {"extract_flow"},

@@ -1,8 +1,7 @@
-"""Sample the clips of a shard of a data set.
+"""Sample the clips of a data set.
 
-Reads tables of files that were probed and makes a table of clips: the whole videos of a shard; or,
-with a length and a number of hours, a part of the random clips that are drawn evenly over all that
-a pile's videos last.
+Reads tables of files that were probed and makes tables of clips: whole videos; or, with a length
+and a number of hours, random clips, drawn evenly over all that the videos last.
 """
 
 import logging
@@ -22,19 +21,15 @@ class Arguments(CommandLine):
     """Options of the script."""
 
     probed: list[Path]
-    """Tables of files: for whole videos a shard's, for random clips all of them."""
-    output: Path
-    """The table of clips to make (HDF5)."""
+    """Tables of files: for random clips those of all shards."""
+    output: list[Path]
+    """The table of clips to make (HDF5); or several, of even work, one after the other."""
     clip_seconds: float | None = None
     """Length of random clips; without it, every video is one clip."""
     hours: float | None = None
     """How much is drawn in all, at most what the videos last."""
     seed: int = 0
     """Of the draws."""
-    shard: int = 0
-    """Which part of the clips that are drawn, from 0."""
-    shards: int = 1
-    """How many parts there are, of even work."""
 
 
 def main(arguments: Arguments) -> None:
@@ -46,13 +41,14 @@ def main(arguments: Arguments) -> None:
     if length is None or hours is None:
         clips = whole_clips(table)
     else:
-        drawn = random_clips(table, length, hours, arguments.seed)
-        parts = cut_shards([clip.frames for clip in drawn], arguments.shards)
-        clips = drawn[slice(*parts[arguments.shard])]
+        clips = random_clips(table, length, hours, arguments.seed)
     logger.info("%d clips, %d frames", len(clips), sum(clip.frames for clip in clips))
     inputs = {f"probed_{shard}": path for shard, path in enumerate(arguments.probed)}
-    with artifacts.create(arguments.output, "clips", arguments.provenance(inputs)) as file:
-        write_clips(file, clips, table.rate)
+    parts = cut_shards([clip.frames for clip in clips], len(arguments.output))
+    for shard, (output, part) in enumerate(zip(arguments.output, parts, strict=True)):
+        which = {"shard": f"{shard} of {len(parts)}"}
+        with artifacts.create(output, "clips", arguments.provenance(inputs | which)) as file:
+            write_clips(file, clips[slice(*part)], table.rate)
 
 
 if __name__ == "__main__":

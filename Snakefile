@@ -41,4 +41,7 @@ rule tables:
     """All tables: what snakemake makes where no target is named."""
     default_target: True
     input:
-        expand("results/{table}.csv", table=["table1", "table2", "table3", "table4", "accuracy"]),
+        expand(
+            "results/{table}.csv",
+            table=["table1", "table2", "table3", "table4", "accuracy"],
+        ),

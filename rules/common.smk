@@ -27,7 +27,9 @@ ENVIRONMENT = os.path.join(workflow.basedir, "envs", "video_lstm.yaml")
 DEMO = "results/demo"
 
 # Jobs use the Python that runs snakemake, also where its environment is not activated.
-os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
+os.environ.update(
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()])
+)
 
 try:
     settings = load_settings(
@@ -142,7 +144,9 @@ def command(script, **values):
     words = [f"{SCRIPTS}/{script}.py"]
     processes = getattr(values.get("model"), "processes", 1)
     if processes > 1:
-        words.insert(0, f"-m torch.distributed.run --standalone --nproc-per-node {processes} --")
+        words.insert(
+            0, f"-m torch.distributed.run --standalone --nproc-per-node {processes} --"
+        )
     for name, value in values.items():
         if value is None:
             continue

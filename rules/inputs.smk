@@ -67,7 +67,10 @@ def features(dataset, split, stream):
 
 def percept_shards(dataset, features):
     """The percept artifacts of a data set."""
-    return [f"results/percepts/{dataset}/{features}/{shard}.h5" for shard in range(shards(dataset))]
+    return [
+        f"results/percepts/{dataset}/{features}/{shard}.h5"
+        for shard in range(shards(dataset))
+    ]
 
 
 def sequence_frames(corpus):
@@ -79,7 +82,11 @@ def sequence_frames(corpus):
 def digit_files():
     """The user's MNIST files, where the configuration names them."""
     source = settings.mnist.source
-    return [] if source == "sklearn" else sorted(map(str, Path(source).glob("*-idx?-ubyte*")))
+    return (
+        []
+        if source == "sklearn"
+        else sorted(map(str, Path(source).glob("*-idx?-ubyte*")))
+    )
 
 
 def corpus(dataset, split, stream):
@@ -192,7 +199,11 @@ def paper_table_files(number):
     composite = [name for name in CLASSIFIERS if name == "composite"]
     if number == "1":
         variants = ["single_frame", "lstm_baseline", *composite]
-        return [finetuned_file(*run, variant, "all") for run in runs() for variant in variants]
+        return [
+            finetuned_file(*run, variant, "all")
+            for run in runs()
+            for variant in variants
+        ]
     if number == "3":
         return [
             finetuned_file(dataset, split, stream, variant, labels)
@@ -207,12 +218,17 @@ def paper_table_files(number):
         if stream != settings.streams[0]
         for variant in composite
     ]
-    return [finetuned_file(*run, variant, "all") for run in runs() for variant in composite] + fused
+    return [
+        finetuned_file(*run, variant, "all") for run in runs() for variant in composite
+    ] + fused
 
 
 def predictions_of(test):
     """Every encoder-decoder of pixels on a set of test sequences."""
-    return [f"results/predict/{test}/{variant}.h5" for variant in settings.pretraining.variants]
+    return [
+        f"results/predict/{test}/{variant}.h5"
+        for variant in settings.pretraining.variants
+    ]
 
 
 def prediction_files():

@@ -202,7 +202,9 @@ rule make_paper_table:
         runtime=30,
     params:
         code=code("make_paper_table"),
-        command=lambda wildcards: command("make_paper_table", table=f"table{wildcards.number}"),
+        command=lambda wildcards: command(
+            "make_paper_table", table=f"table{wildcards.number}"
+        ),
     message:
         "Making table {wildcards.number}"
     shell:

@@ -78,7 +78,11 @@ rule figures:
     input:
         "results/figures/accuracy.png",
         "results/frame_errors.csv",
-        expand("results/figures/{figure}_{test}.png", figure=["samples", "errors"], test=TESTS),
+        expand(
+            "results/figures/{figure}_{test}.png",
+            figure=["samples", "errors"],
+            test=TESTS,
+        ),
         expand("results/figures/curves_{frames}.png", frames=["mnist", "patches"]),
         [
             f"results/figures/{figure}_{frames}_{watched(figure)}.png"

@@ -1,5 +1,6 @@
 """Trained models on new videos, with no Snakemake; and their weights, taken elsewhere."""
 
+import os
 import re
 import shutil
 
@@ -30,6 +31,9 @@ def test_new_videos_get_the_scores_that_the_pipeline_gives_them(
         names = file["path"].asstr()[()][rows]
         classes = file["classes"].asstr()[()]
     videos = [results / "demo/labelled" / name for name in names]
+    odd = tmp_path / os.fsdecode(b"odd\xff.mp4")  # a name that is no text
+    shutil.copy(videos[0], odd)
+    videos[0] = odd
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     whole = videos[0].read_bytes()
     third = len(whole) // 3  # its header is sound, its middle is not

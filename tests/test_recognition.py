@@ -1,5 +1,7 @@
 """Recognition: labelled subsets, blocks of test videos, and what a classifier may see."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -191,6 +193,16 @@ def test_scores_stand_beside_the_right_videos(tmp_path, variant):
     np.testing.assert_array_equal(found["label"], found["video"] // per_class)
     told = [found[name] for name in ("dataset", "stream", "split", "variant", "labels", "measure")]
     assert told == ["small", "rgb", 1, variant, "all", "accuracy"]
+
+
+def test_a_shard_that_lacks_or_comes_twice_is_told(tmp_path):
+    folder = data_set(tmp_path / "data")
+    with pytest.raises(UserError, match=r"videos\.h5: expected shards with all of its .* none of "):
+        read_split(folder / "videos.h5", 1, PerceptStore([folder / "percepts0.h5"]))
+    shutil.copy(folder / "percepts0.h5", folder / "again.h5")
+    shards = [folder / f"{name}.h5" for name in ("percepts0", "percepts1", "again")]
+    with pytest.raises(UserError, match=r"videos\.h5: expected each of its videos in one shard"):
+        read_split(folder / "videos.h5", 1, PerceptStore(shards))
 
 
 def test_fewer_labels_are_another_subset_and_draws_repeat(tmp_path):

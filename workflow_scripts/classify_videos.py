@@ -41,6 +41,7 @@ from video_lstm.settings import FlowSettings, PerceptSettings
 from video_lstm.training.finetuning import TrainedClassifier, load_classifier
 from video_lstm.video.clips import Clip, ClipName
 from video_lstm.video.sampling import whole_video
+from video_lstm.video.scan import shown
 from video_lstm.video.source import UnreadableVideoError
 
 logger = logging.getLogger("video_lstm")
@@ -82,13 +83,18 @@ def main(arguments: Arguments) -> None:
             classifier.model.to(device), store, np.array([rows[clip.name] for clip in clips]),
             classifier.frames, classifier.stride,
         )  # fmt: skip
-    lines = iter(scores)
+    lines, paths = iter(scores), [shown(str(path)) for path in arguments.videos]
     table = pd.DataFrame(
         [
             [path, f"not classified: {reason}", np.nan, *[np.nan] * scores.shape[1]]
             if reason
-            else [path, classifier.classes[(row := next(lines)).argmax()], row.max(), *row]
-            for path, reason in zip(arguments.videos, reasons, strict=True)
+            else [
+                shown(str(path)),
+                classifier.classes[(row := next(lines)).argmax()],
+                row.max(),
+                *row,
+            ]
+            for path, reason in zip(paths, reasons, strict=True)
         ],
         columns=["video", "class", "score", *(f"p({name})" for name in classifier.classes)],
     )

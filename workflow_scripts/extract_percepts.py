@@ -1,8 +1,8 @@
 """Extract the RGB percepts of clips.
 
-Reads the frames of a shard of clips, feeds them to a convnet that was trained
-on ImageNet, and writes one vector per frame: a layer of the convnet (paper, section 3.1). A job
-that was killed goes on from the frames it has.
+Reads the frames of a shard of clips, feeds them to a convnet that was trained on ImageNet, and
+writes one vector per frame: a layer of the convnet (paper, section 3.1). A job that was killed goes
+on from the frames it has.
 """
 
 import logging

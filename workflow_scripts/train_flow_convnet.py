@@ -7,7 +7,6 @@ outside the split's training set are not looked at.
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -54,12 +53,9 @@ def main(arguments: Arguments) -> None:
     provenance = arguments.provenance({"videos": arguments.videos} | inputs, device_name)
 
     videos, store = read_labelled(arguments.videos, arguments.split), FlowStore(arguments.flow)
-    training = videos.sides == TRAIN
-    label = dict(zip(videos.names[training], videos.labels[training], strict=True))
-    rows = np.array([n for n, name in enumerate(store.names) if name.video in label], np.int64)
-    labels = np.array([label[store.names[row].video] for row in rows])
+    training, rows = videos.clips(TRAIN, store.names)
     source = FlowStacks(
-        store, rows, labels, stack=stack, crop=settings.crop,
+        store, rows, videos.labels[training], stack=stack, crop=settings.crop,
         seed=arguments.seed, device=device, threads=arguments.threads,
     )  # fmt: skip
     generator = torch.Generator().manual_seed(arguments.seed)

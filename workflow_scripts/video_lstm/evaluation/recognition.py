@@ -57,19 +57,10 @@ def read_split(path: Path, split: int, store: PerceptStore) -> tuple[Videos, Vid
             no percepts.
     """
     every = read_labelled(path, split)
-    clips = {name.video: row for row, name in enumerate(store.names)}
 
     def side(part: int) -> Videos:
-        rows = np.flatnonzero(every.sides == part).astype(np.int32)
-        names = every.names[rows]
-        lacking = [name for name in names if name not in clips]
-        if lacking:
-            raise UserError(
-                f"--percepts: expected those of every video of {path}, found none of "
-                f"{len(lacking)}, '{lacking[0]}' the first; name all shards"
-            )
-        places = np.array([clips[name] for name in names], np.int64)
-        return Videos(rows, places, every.labels[rows], list(every.groups[rows]))
+        rows, clips = every.clips(part, store.names)
+        return Videos(rows.astype(np.int32), clips, every.labels[rows], list(every.groups[rows]))
 
     train, test = side(TRAIN), side(TEST)
     if not len(train) or not len(test):

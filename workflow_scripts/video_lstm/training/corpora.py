@@ -31,13 +31,12 @@ class Pile:
         """Rows of a store's clips that may be learned from, and the names of their videos, (N,).
 
         Raises:
-            UserError: there is no such split.
+            UserError: there is no such split, or a training video has no percepts.
         """
         videos = np.array([name.video for name in store.names], str)
         rows = np.arange(len(videos))
         if self.videos is not None:
-            labelled = read_labelled(self.videos, self.split)
-            rows = np.flatnonzero(np.isin(videos, labelled.names[labelled.sides == TRAIN]))
+            _, rows = read_labelled(self.videos, self.split).clips(TRAIN, store.names)
         return rows, videos[rows]
 
 

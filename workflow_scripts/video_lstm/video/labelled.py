@@ -1,6 +1,7 @@
 """A labelled set as the stages that learn from it see it: which video, which class, which side."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from video_lstm.artifacts import open_artifact, read_strings
 from video_lstm.errors import UserError
+from video_lstm.video.clips import ClipName
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,7 @@ class Labelled:
     """The videos of an index, with their parts in one split.
 
     Attributes:
+        path: of the index.
         names: (n,) str, paths in the data set.
         sides: (n,) int8: `UNUSED`, `TRAIN` or `TEST`.
         labels: (n,) int32, numbers of the classes.
@@ -23,12 +26,39 @@ class Labelled:
         rate: frames per second of the clips; None for each file's own.
     """
 
+    path: Path
     names: np.ndarray
     sides: np.ndarray
     labels: np.ndarray
     groups: np.ndarray
     classes: list[str]
     rate: float | None
+
+    def clips(self, part: int, names: Sequence[ClipName]) -> tuple[np.ndarray, np.ndarray]:
+        """The videos of a part of the split, and where their clips are among the names.
+
+        Returns:
+            (n,) int64, rows of the index; (n,) int64, rows of the names.
+
+        Raises:
+            UserError: a video is not among them, or more than once.
+        """
+        found = {name.video: row for row, name in enumerate(names)}
+        if len(found) < len(names):
+            videos = [name.video for name in names]
+            twice = next(video for video in videos if videos.count(video) > 1)
+            raise UserError(
+                f"{self.path}: expected each of its videos in one shard, found '{twice}' in two; "
+                "name shards of one run"
+            )
+        rows = np.flatnonzero(self.sides == part)
+        lacking = [name for name in self.names[rows] if name not in found]
+        if lacking:
+            raise UserError(
+                f"{self.path}: expected shards with all of its videos, found none of "
+                f"{len(lacking)}, '{lacking[0]}' the first; name all shards"
+            )
+        return rows, np.array([found[name] for name in self.names[rows]], np.int64)
 
 
 def read_labelled(path: Path, split: int) -> Labelled:
@@ -49,5 +79,5 @@ def read_labelled(path: Path, split: int) -> Labelled:
         raise UserError(
             f"{path}: expected split {split}, found {splits.shape[1]} splits; index with more"
         )
-    own = math.isnan(rate)
-    return Labelled(names, splits[:, split - 1], labels, groups, classes, None if own else rate)
+    side = splits[:, split - 1]
+    return Labelled(path, names, side, labels, groups, classes, None if math.isnan(rate) else rate)

@@ -11,6 +11,7 @@ from video_lstm.errors import UserError
 from video_lstm.video.clips import Clip
 from video_lstm.video.files import OK, FileTable, VideoFile, summarise
 from video_lstm.video.probe import probe
+from video_lstm.video.scan import shown
 from video_lstm.video.source import UnreadableVideoError
 from video_lstm.video.timing import target_frames
 
@@ -108,7 +109,7 @@ def whole_video(path: Path, rate: float | None, transcoded: Path) -> Clip:
     if info.status != OK:
         raise UnreadableVideoError(info.status)
     frames = target_frames(info.frames, info.duration, rate)
-    return Clip(str(path), 0, frames, info.frames, rate, info.transcoded or path)
+    return Clip(shown(str(path)), 0, frames, info.frames, rate, info.transcoded or path)
 
 
 def _clip(table: FileTable, file: VideoFile, first: int, frames: int) -> Clip:

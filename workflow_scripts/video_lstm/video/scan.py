@@ -45,10 +45,10 @@ def find_files(root: Path, labelled: bool) -> list[Entry]:
         refusal = _refusal(root / path, inside)
         if refusal is None or (labelled and "/" not in path and refusal != _LINKED_FOLDER):
             continue
-        shown = _shown(path)
-        if shown != path:
+        name = shown(path)
+        if name != path:
             refusal = "its name is not valid UTF-8"
-        entries.append(Entry(shown, shown.split("/")[0] if labelled else "", refusal=refusal))
+        entries.append(Entry(name, name.split("/")[0] if labelled else "", refusal=refusal))
     return sorted(entries, key=lambda entry: entry.path)
 
 
@@ -70,7 +70,7 @@ def fingerprints(root: Path, shards: int) -> list[str]:
             status = os.lstat(f"{root}/{path}")
             if not stat.S_ISDIR(status.st_mode):
                 line = (path, status.st_size, status.st_mtime_ns)
-                digests[shard_of(_shown(path), shards)].update(repr(line).encode())
+                digests[shard_of(shown(path), shards)].update(repr(line).encode())
     return [digest.hexdigest() for digest in digests]
 
 
@@ -84,7 +84,8 @@ def _walk(root: Path) -> Iterator[str]:
                 yield name if place == "." else f"{place}/{name}"
 
 
-def _shown(path: str) -> str:
+def shown(path: str) -> str:
+    """A path as text: bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

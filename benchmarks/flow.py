@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts")
 
 from video_lstm.flow.brox import brox_flow
 from video_lstm.flow.methods import compute_flow
-from video_lstm.settings import BroxSettings, FlowSettings
+from video_lstm.settings.percepts import BroxSettings, FlowSettings
 from video_lstm.video.decode import read_frames
 from video_lstm.video.probe import probe
 

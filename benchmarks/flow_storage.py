@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts")
 from video_lstm import artifacts
 from video_lstm.flow.methods import compute_flow
 from video_lstm.flow.storage import FlowStore, PartialFlow, encode
-from video_lstm.settings import FlowSettings
+from video_lstm.settings.percepts import FlowSettings
 from video_lstm.video.clips import ClipName
 from video_lstm.video.decode import read_frames
 from video_lstm.video.probe import probe

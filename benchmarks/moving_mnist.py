@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts")
 
 from video_lstm.sequences.digits import load_digits
 from video_lstm.sequences.moving_mnist import MovingMNIST, corners
-from video_lstm.settings import MNISTSettings
+from video_lstm.settings.sequences import MNISTSettings
 
 FRAMES = 20
 

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts")
 from video_lstm import artifacts
 from video_lstm.percepts.extract import open_backend
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows
-from video_lstm.settings import PerceptSettings
+from video_lstm.settings.percepts import PerceptSettings
 from video_lstm.video.clips import ClipName, write_names
 
 WINDOW, DIM, BATCH = 16, 1280, 128

@@ -18,7 +18,9 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 from video_lstm.code import code_hashes
 from video_lstm.errors import UserError
 from video_lstm.configuration import load_settings
-from video_lstm.settings import UNLABELLED, MovingDigits, Section, VideoSource
+from video_lstm.settings.section import Section
+from video_lstm.settings.sequences import MovingDigits
+from video_lstm.settings.videos import UNLABELLED, VideoSource
 from video_lstm.training.tensorboard import require_tensorboard
 
 # Relative, so that a checkout that moves is not a changed command.

@@ -1,6 +1,6 @@
 """Classifiers, their scores and the tables."""
 
-from video_lstm.settings import FinetuneSettings
+from video_lstm.settings.training import FinetuneSettings
 
 
 rule finetune_classifier:

@@ -1,6 +1,6 @@
 """Videos and the clips that are cut from them."""
 
-from video_lstm.settings import VideoSource
+from video_lstm.settings.videos import VideoSource
 
 
 rule render_demo:

@@ -9,7 +9,7 @@ from sklearn.datasets import load_sample_images
 
 from video_lstm.flow.brox import brox_flow
 from video_lstm.flow.methods import compute_flow
-from video_lstm.settings import BroxSettings, FlowSettings
+from video_lstm.settings.percepts import BroxSettings, FlowSettings
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,6 +8,7 @@ import pytest
 import video_lstm.code
 from video_lstm.code import code_hash, code_hashes
 
+IMPORT = "from video_lstm.settings.training import DEFAULT\n"
 SCRIPT = """\"\"\"Docs.\"\"\"
 from video_lstm.models import cell
 import numpy
@@ -21,9 +22,10 @@ def library(tmp_path, monkeypatch):
     (root / "models").mkdir(parents=True)
     (root / "__init__.py").touch()
     (root / "models" / "__init__.py").touch()
-    (root / "settings.py").write_text("DEFAULT = 1\n")
+    (root / "settings").mkdir()
+    (root / "settings" / "training.py").write_text("DEFAULT = 1\n")
     (root / "models" / "cell.py").write_text("from video_lstm.models.gate import f\n")
-    gate = '"""Docs."""\nfrom video_lstm import settings\nf = 1\n'
+    gate = f'"""Docs."""\n{IMPORT}f = 1\n'
     (root / "models" / "gate.py").write_text(gate)
     (root / "models" / "unrelated.py").write_text("f = 2\n")
     (tmp_path / "script.py").write_text(SCRIPT)
@@ -33,20 +35,19 @@ def library(tmp_path, monkeypatch):
 
 def test_modules_are_found_through_other_modules(library):
     assert set(code_hashes(library / "script.py")) == {
-        "script.py", "video_lstm", "video_lstm.models", "video_lstm.models.cell",
-        "video_lstm.models.gate",
+        "script.py", "video_lstm.models", "video_lstm.models.cell", "video_lstm.models.gate",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("file", "text", "changes"),
     [
-        ("video_lstm/models/gate.py", "from video_lstm import settings\nf = 2\n", True),
+        ("video_lstm/models/gate.py", IMPORT + "f = 2\n", True),
         ("script.py", SCRIPT + "x = 1\n", True),
-        ("video_lstm/models/gate.py", "from video_lstm import settings\n\nf = 1  # why\n", False),
+        ("video_lstm/models/gate.py", IMPORT + "\nf = 1  # why\n", False),
         ("script.py", SCRIPT.replace("Docs", "Other words"), False),
         ("video_lstm/models/unrelated.py", "f = 3\n", False),
-        ("video_lstm/settings.py", "DEFAULT = 2\n", False),
+        ("video_lstm/settings/training.py", "DEFAULT = 2\n", False),
     ],
 )
 def test_only_code_that_the_script_runs_is_part_of_its_identity(library, file, text, changes):

@@ -20,7 +20,7 @@ sys.path.insert(0, %r)
 from pathlib import Path
 from command_line import CommandLine, run
 from video_lstm.errors import UserError
-from video_lstm.settings import FlowSettings
+from video_lstm.settings.percepts import FlowSettings
 
 class Arguments(CommandLine):
     clips: list[Path]

@@ -20,7 +20,7 @@ from video_lstm.demo.skeleton import (
     stack_channels,
 )
 from video_lstm.errors import UserError
-from video_lstm.settings import Action
+from video_lstm.settings.videos import Action
 
 SEEDS = range(5)
 

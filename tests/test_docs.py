@@ -147,7 +147,7 @@ def test_a_flow_method_is_added_as_documented(patched):
 import sys; sys.path.insert(0, "workflow_scripts")
 import cv2, numpy as np
 from video_lstm.flow.methods import compute_flow
-from video_lstm.settings import FlowSettings
+from video_lstm.settings.percepts import FlowSettings
 noise = np.random.default_rng(0).integers(0, 256, (96, 128), np.uint8)
 still = cv2.GaussianBlur(noise, (0, 0), 3)
 flow = compute_flow(np.stack([still, np.roll(still, 3, 1)]), FlowSettings(method="pca"))

@@ -19,7 +19,7 @@ from made_videos import X264, make
 from projects import CONFIG, ROOT, copy, snakemake
 
 import command_line
-from video_lstm.settings import TrainingSettings
+from video_lstm.settings.training import TrainingSettings
 
 SMALL = (
     '{"videos_per_class": 2, "seconds": 1.2, "pile_videos": 2, "pile_seconds": 2,'

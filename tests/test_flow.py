@@ -12,7 +12,7 @@ from video_lstm.errors import UserError
 from video_lstm.flow import storage
 from video_lstm.flow.methods import METHODS, compute_flow
 from video_lstm.flow.storage import FlowStore, PartialFlow
-from video_lstm.settings import FlowSettings
+from video_lstm.settings.percepts import FlowSettings
 from video_lstm.video.clips import Clip, ClipName, write_clips
 
 PROVENANCE = artifacts.Provenance("extract_flow", {}, "code")

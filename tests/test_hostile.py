@@ -20,7 +20,8 @@ from video_lstm import artifacts
 from video_lstm.configuration import load_settings
 from video_lstm.errors import UserError
 from video_lstm.percepts.weights import read_weights
-from video_lstm.settings import Settings, VideoSource
+from video_lstm.settings.pipeline import Settings
+from video_lstm.settings.videos import VideoSource
 from video_lstm.video.clips import Clip, write_clips
 from video_lstm.video.files import FileTable, VideoFile, read_files
 from video_lstm.video.layouts import find_videos

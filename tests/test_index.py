@@ -14,7 +14,7 @@ from made_videos import make, make_kind
 
 from video_lstm import artifacts
 from video_lstm.errors import UserError
-from video_lstm.settings import VideoSettings, VideoSource
+from video_lstm.settings.videos import VideoSettings, VideoSource
 from video_lstm.video import files as probing
 from video_lstm.video.clips import read_clips
 from video_lstm.video.decode import read_frames

@@ -20,7 +20,7 @@ from video_lstm.sequences.moving_mnist import (
     mean_frame,
     standard_sequences,
 )
-from video_lstm.settings import MNISTSettings
+from video_lstm.settings.sequences import MNISTSettings
 
 # A huge frame, so that corners in whole pixels tell positions almost exactly.
 FINE = MNISTSettings(size=10**9 + 28, digit_size=28, digits=2, speed=(0.1, 0.1))

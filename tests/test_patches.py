@@ -15,7 +15,7 @@ from video_lstm.sequences.cutting import cut, plan
 from video_lstm.sequences.fixed import open_test_set
 from video_lstm.sequences.patches import Patches
 from video_lstm.sequences.read_ahead import ReadAhead
-from video_lstm.settings import PatchSettings
+from video_lstm.settings.sequences import PatchSettings
 from video_lstm.video.clips import Clip, write_clips
 from video_lstm.video.decode import read_frames
 

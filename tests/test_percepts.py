@@ -34,7 +34,7 @@ from video_lstm.percepts.networks import VGG16, build_network
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.percepts.weights import load_weights, read_weights
 from video_lstm.sequences.percepts import PerceptStore
-from video_lstm.settings import PerceptSettings
+from video_lstm.settings.percepts import PerceptSettings
 from video_lstm.video.clips import Clip, read_clips, write_clips
 
 NOTHING = artifacts.Provenance("test", {}, "0")

@@ -30,7 +30,8 @@ from video_lstm.models.products import Linear
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.digits import SKLEARN, load_digits
 from video_lstm.sequences.moving_mnist import MovingMNIST
-from video_lstm.settings import MovingDigits, PerceptPretraining
+from video_lstm.settings.sequences import MovingDigits
+from video_lstm.settings.training import PerceptPretraining
 from video_lstm.training import capture
 from video_lstm.training.corpora import percept_corpus
 from video_lstm.training.pretrained import load_pretrained

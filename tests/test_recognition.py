@@ -18,7 +18,7 @@ from video_lstm.evaluation.validation import validation_cut
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.percepts import PerceptStore
-from video_lstm.settings import FinetuneSettings
+from video_lstm.settings.training import FinetuneSettings
 from video_lstm.training.finetuning import finetune, from_pretrained
 from video_lstm.training.pretrained import save_pretrained
 from video_lstm.video.clips import ClipName, write_names

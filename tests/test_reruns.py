@@ -22,7 +22,8 @@ import yaml
 from projects import CONFIG, ROOT, copy_code, counts
 from projects import snakemake as run_snakemake
 
-from video_lstm.settings import Section, Settings
+from video_lstm.settings.pipeline import Settings
+from video_lstm.settings.section import Section
 
 PYTHON = sys.executable
 TARGETS = ("tables", "figures", "capacity", "convlstm")

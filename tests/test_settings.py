@@ -7,7 +7,9 @@ import yaml
 
 from video_lstm.configuration import load_settings
 from video_lstm.errors import UserError
-from video_lstm.settings import FlowSettings, Section, Settings
+from video_lstm.settings.percepts import FlowSettings
+from video_lstm.settings.pipeline import Settings
+from video_lstm.settings.section import Section
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"}}

@@ -16,7 +16,7 @@ from video_lstm.errors import UserError
 from video_lstm.flow.storage import FlowStore
 from video_lstm.percepts import flow_percepts, temporal_stream
 from video_lstm.percepts.temporal_stream import TemporalStream, stack_indices
-from video_lstm.settings import FlowConvnetSettings
+from video_lstm.settings.percepts import FlowConvnetSettings
 from video_lstm.training.flow_stacks import FlowStacks
 from video_lstm.video.clips import read_names
 from video_lstm.video.index import Video, VideoTable, write_videos

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from video_lstm.errors import UserError
-from video_lstm.settings import TrainingSettings
+from video_lstm.settings.training import TrainingSettings
 from video_lstm.training import capture
 from video_lstm.training.checkpoints import Checkpoint
 from video_lstm.training.loop import train

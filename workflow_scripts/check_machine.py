@@ -26,7 +26,8 @@ from video_lstm.errors import UserError
 from video_lstm.percepts.networks import weights_path
 from video_lstm.progress import clock
 from video_lstm.sequences.digits import mnist_files
-from video_lstm.settings import UNLABELLED, Settings
+from video_lstm.settings.pipeline import Settings
+from video_lstm.settings.videos import UNLABELLED
 from video_lstm.training.tensorboard import require_tensorboard
 from video_lstm.video.program import ffmpeg_program
 

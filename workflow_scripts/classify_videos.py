@@ -37,7 +37,7 @@ from video_lstm.percepts.flow_percepts import FlowPercepts, read_convnet
 from video_lstm.percepts.networks import weights_path
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.sequences.percepts import PerceptStore
-from video_lstm.settings import FlowSettings, PerceptSettings
+from video_lstm.settings.percepts import FlowSettings, PerceptSettings
 from video_lstm.training.finetuning import TrainedClassifier, load_classifier
 from video_lstm.video.clips import Clip, ClipName
 from video_lstm.video.sampling import whole_video

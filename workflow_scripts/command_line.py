@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
 from video_lstm import artifacts
 from video_lstm.code import code_hash
 from video_lstm.errors import UserError
-from video_lstm.settings import Section
+from video_lstm.settings.section import Section
 
 logger = logging.getLogger("video_lstm")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from command_line import CommandLine, run
 from video_lstm import artifacts
 from video_lstm.sequences.cutting import cut, plan
-from video_lstm.settings import PatchSettings
+from video_lstm.settings.sequences import PatchSettings
 from video_lstm.video.clips import read_clips
 
 

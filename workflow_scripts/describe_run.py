@@ -16,7 +16,7 @@ from command_line import CommandLine, run
 from video_lstm.artifacts import whole
 from video_lstm.evaluation.pages import page, table_html
 from video_lstm.progress import clock
-from video_lstm.settings import Settings
+from video_lstm.settings.pipeline import Settings
 from video_lstm.video.clips import read_clips
 from video_lstm.video.files import OK
 from video_lstm.video.index import read_videos

@@ -1,6 +1,6 @@
 """Write the reference of all settings, docs/settings.md, from the model that checks them.
 
-A test keeps the file in step: run this after a change in video_lstm/settings.py.
+A test keeps the file in step: run this after a change in video_lstm/settings.
 """
 
 import json
@@ -13,11 +13,12 @@ import annotated_types
 from pydantic.fields import FieldInfo
 
 from command_line import CommandLine, run
-from video_lstm.settings import Section, Settings
+from video_lstm.settings.pipeline import Settings
+from video_lstm.settings.section import Section
 
 _HEAD = """# Settings
 
-Made from `workflow_scripts/video_lstm/settings.py` by
+Made from `workflow_scripts/video_lstm/settings/` by
 `python workflow_scripts/document_settings.py`. A configuration says what differs from these
 defaults; a key that is not here is refused, with the nearest one that is.
 

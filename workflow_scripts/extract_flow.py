@@ -15,7 +15,7 @@ from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.flow.extract import extract_flow
 from video_lstm.flow.storage import PartialFlow
-from video_lstm.settings import FlowSettings
+from video_lstm.settings.percepts import FlowSettings
 from video_lstm.video.clips import read_clips
 
 

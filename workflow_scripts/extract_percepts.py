@@ -22,7 +22,7 @@ from video_lstm.percepts.extract import (
 )
 from video_lstm.percepts.networks import weights_path
 from video_lstm.percepts.partial import PartialRows
-from video_lstm.settings import PerceptSettings
+from video_lstm.settings.percepts import PerceptSettings
 from video_lstm.video.clips import read_clips
 
 logger = logging.getLogger("video_lstm")

@@ -29,7 +29,9 @@ from video_lstm.evaluation.recognition import (
 from video_lstm.evaluation.subsets import labelled_subset
 from video_lstm.evaluation.validation import best_validated
 from video_lstm.sequences.percepts import PerceptStore
-from video_lstm.settings import FinetuneSettings, Fraction, Labels, Positive, Stream, Variant
+from video_lstm.settings.percepts import Stream
+from video_lstm.settings.section import Fraction, Positive
+from video_lstm.settings.training import FinetuneSettings, Labels, Variant
 from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.finetuning import (
     Build,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
-from video_lstm.settings import VideoSource
+from video_lstm.settings.videos import VideoSource
 from video_lstm.video.files import read_files, remove_copies, summarise
 from video_lstm.video.index import build_index, write_videos
 from video_lstm.video.layouts import list_files

@@ -20,7 +20,8 @@ from video_lstm.sequences.digits import load_digits, mnist_files
 from video_lstm.sequences.moving_mnist import MovingMNIST
 from video_lstm.sequences.patches import Patches
 from video_lstm.sequences.pixels import Pixels, digit_pixels
-from video_lstm.settings import MovingDigits, PerceptPretraining, Variant
+from video_lstm.settings.sequences import MovingDigits
+from video_lstm.settings.training import PerceptPretraining, Variant
 from video_lstm.training import processes
 from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.comparison import equal_steps, equal_units

@@ -10,7 +10,7 @@ from pathlib import Path
 from command_line import CommandLine, run
 from video_lstm import artifacts
 from video_lstm.progress import Progress
-from video_lstm.settings import VideoSettings
+from video_lstm.settings.videos import VideoSettings
 from video_lstm.video.files import contents, probe_files, summarise, write_files
 
 logger = logging.getLogger("video_lstm")

@@ -16,7 +16,7 @@ from video_lstm.demo.actions import ACTIONS
 from video_lstm.demo.videos import render_labelled, render_pile
 from video_lstm.errors import UserError
 from video_lstm.progress import Progress
-from video_lstm.settings import DemoSettings
+from video_lstm.settings.videos import DemoSettings
 
 
 class Arguments(CommandLine):

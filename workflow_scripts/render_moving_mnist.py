@@ -20,7 +20,7 @@ from video_lstm.sequences.moving_mnist import (
     mean_frame,
     standard_sequences,
 )
-from video_lstm.settings import MNISTSettings
+from video_lstm.settings.sequences import MNISTSettings
 
 
 class Arguments(CommandLine):

@@ -16,7 +16,7 @@ from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.flow.storage import FlowStore
 from video_lstm.percepts.temporal_stream import STACKS, TemporalStream, write_network
-from video_lstm.settings import FlowConvnetSettings
+from video_lstm.settings.percepts import FlowConvnetSettings
 from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.flow_stacks import FlowStacks
 from video_lstm.training.loop import train

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from video_lstm.errors import UserError
-from video_lstm.settings import Settings
+from video_lstm.settings.pipeline import Settings
 
 
 def load_settings(config: Mapping[str, Any], source: str = "config") -> Settings:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from video_lstm.artifacts import whole
-from video_lstm.settings import Variant
+from video_lstm.settings.training import Variant
 from video_lstm.video.encode import write_film
 
 _TONES = ("#1b6ca8", "#6db3e0", "#b5541c", "#f0a35e", "#2d7d46", "#8cc86f")

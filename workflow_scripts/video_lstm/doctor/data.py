@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from video_lstm.demo.actions import ACTIONS
-from video_lstm.settings import UNLABELLED, Settings, VideoSource
+from video_lstm.settings.pipeline import Settings
+from video_lstm.settings.videos import UNLABELLED, VideoSource
 from video_lstm.video.layouts import find_videos
 from video_lstm.video.source import UnreadableVideoError, declared_seconds, open_video
 

@@ -13,7 +13,8 @@ from video_lstm.flow.storage import encode
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.percepts.extract import open_backend
 from video_lstm.percepts.temporal_stream import STACKS, TemporalStream
-from video_lstm.settings import FlowConvnetSettings, FlowSettings, PerceptSettings, PretrainSettings
+from video_lstm.settings.percepts import FlowConvnetSettings, FlowSettings, PerceptSettings
+from video_lstm.settings.training import PretrainSettings
 from video_lstm.training.pretraining import model_arguments
 from video_lstm.video.decode import iter_frames
 

@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from video_lstm.flow import brox_cpu
-from video_lstm.settings import BroxSettings
+from video_lstm.settings.percepts import BroxSettings
 
 PRESMOOTHING = 0.8
 """Standard deviation, in pixels, of the Gaussian that frames are smoothed with."""

@@ -12,7 +12,7 @@ from video_lstm.flow.methods import compute_flow
 from video_lstm.flow.storage import PartialFlow, encode
 from video_lstm.parallel import ordered_map
 from video_lstm.progress import Progress
-from video_lstm.settings import FlowSettings
+from video_lstm.settings.percepts import FlowSettings
 from video_lstm.video.clips import Clip
 from video_lstm.video.decode import iter_frames
 from video_lstm.video.source import UnreadableVideoError

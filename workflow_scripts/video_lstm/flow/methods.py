@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from video_lstm.flow.brox import brox_flow
-from video_lstm.settings import FlowSettings
+from video_lstm.settings.percepts import FlowSettings
 
 CPU = torch.device("cpu")
 _DEVICE = Lock()  # threads decode and encode side by side, but share the GPU's memory in turns

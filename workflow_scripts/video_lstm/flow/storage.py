@@ -26,7 +26,7 @@ import numpy as np
 
 from video_lstm import artifacts
 from video_lstm.errors import UserError
-from video_lstm.settings import FlowSettings
+from video_lstm.settings.percepts import FlowSettings
 from video_lstm.video.clips import ClipName, number_clips, read_names, write_names
 
 logger = logging.getLogger("video_lstm")

@@ -15,7 +15,7 @@ from video_lstm.artifacts import beside, identity, writing
 from video_lstm.code import code_hash
 from video_lstm.percepts.layer import PerceptNetwork
 from video_lstm.percepts.networks import build_network, weights_path
-from video_lstm.settings import PerceptSettings
+from video_lstm.settings.percepts import PerceptSettings
 
 logger = logging.getLogger("video_lstm")
 

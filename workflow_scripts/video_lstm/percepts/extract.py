@@ -14,7 +14,7 @@ from video_lstm.percepts.conversion import open_session
 from video_lstm.percepts.networks import build_network
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.progress import Progress
-from video_lstm.settings import PerceptSettings
+from video_lstm.settings.percepts import PerceptSettings
 from video_lstm.video.clips import Clip, ClipName, write_names
 from video_lstm.video.decode import read_frames
 from video_lstm.video.source import UnreadableVideoError

@@ -13,7 +13,7 @@ from torch import nn
 from video_lstm.errors import UserError
 from video_lstm.percepts.layer import PerceptNetwork
 from video_lstm.percepts.weights import load_weights, read_weights
-from video_lstm.settings import PerceptSettings
+from video_lstm.settings.percepts import PerceptSettings
 
 VGG16_WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 """Channels of the convolutions of VGG-16, configuration D (Simonyan & Zisserman 2015, table 1)."""

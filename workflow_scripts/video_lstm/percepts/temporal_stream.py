@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from video_lstm import artifacts
-from video_lstm.settings import FlowConvnetSettings
+from video_lstm.settings.percepts import FlowConvnetSettings
 
 STACKS = {"flow1": 1, "flow10": 10}
 """Flows in the input of the convnet, by stream."""

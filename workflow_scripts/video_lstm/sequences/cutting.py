@@ -12,7 +12,7 @@ import numpy as np
 from video_lstm.errors import UserError
 from video_lstm.progress import Progress
 from video_lstm.sequences import draws
-from video_lstm.settings import PatchSettings
+from video_lstm.settings.sequences import PatchSettings
 from video_lstm.video.clips import Clip
 from video_lstm.video.decode import read_frames
 

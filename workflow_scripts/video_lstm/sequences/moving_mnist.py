@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from video_lstm.errors import UserError
 from video_lstm.sequences import draws
-from video_lstm.settings import MNISTSettings, MovingDigits
+from video_lstm.settings.sequences import MNISTSettings, MovingDigits
 
 _HELD_OUT = 20  # one training digit in so many is kept for validation
 _VALIDATION_BATCHES = 4

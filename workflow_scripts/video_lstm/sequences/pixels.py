@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from video_lstm.settings import MovingDigits
+from video_lstm.settings.sequences import MovingDigits
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from video_lstm.artifacts import beside, whole
-from video_lstm.settings import TrainingSettings
+from video_lstm.settings.training import TrainingSettings
 from video_lstm.training.optimizers import Optimizer
 
 logger = logging.getLogger("video_lstm")

@@ -16,7 +16,7 @@ from video_lstm.errors import UserError
 from video_lstm.models.classifier import LSTMClassifier, SingleFrameClassifier, classifier_loss
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows
-from video_lstm.settings import FinetuneSettings
+from video_lstm.settings.training import FinetuneSettings
 from video_lstm.training.checkpoints import Checkpoint
 from video_lstm.training.loop import train
 from video_lstm.training.pretrained import load_pretrained

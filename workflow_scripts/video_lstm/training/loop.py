@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from video_lstm.errors import UserError
 from video_lstm.interruption import deferred_signals
 from video_lstm.progress import Progress
-from video_lstm.settings import TrainingSettings
+from video_lstm.settings.training import TrainingSettings
 from video_lstm.training import processes
 from video_lstm.training.capture import CapturedStep
 from video_lstm.training.checkpoints import (

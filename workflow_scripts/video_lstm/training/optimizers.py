@@ -8,7 +8,7 @@ from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
-from video_lstm.settings import TrainingSettings
+from video_lstm.settings.training import TrainingSettings
 
 _UNDECAYED = ("bias", "peephole")
 _MOMENTS = {

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from video_lstm.models.encoder_decoder import EncoderDecoder, Losses
 from video_lstm.models.lstm import LSTMStack
 from video_lstm.models.standardize import Standardize
-from video_lstm.settings import PretrainSettings
+from video_lstm.settings.training import PretrainSettings
 from video_lstm.training import processes
 from video_lstm.training.checkpoints import Checkpoint
 from video_lstm.training.loop import train

@@ -14,7 +14,7 @@ import numpy as np
 
 from video_lstm.artifacts import open_artifact, read_strings, write_strings
 from video_lstm.errors import UserError
-from video_lstm.settings import VideoSettings
+from video_lstm.settings.videos import VideoSettings
 from video_lstm.video.probe import VideoInfo, probe_all
 from video_lstm.video.scan import find_files, shard_of
 from video_lstm.video.timing import target_frames

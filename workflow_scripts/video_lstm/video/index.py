@@ -10,7 +10,7 @@ import numpy as np
 
 from video_lstm.artifacts import open_artifact, read_strings, write_strings
 from video_lstm.errors import UserError
-from video_lstm.settings import VideoSource
+from video_lstm.settings.videos import VideoSource
 from video_lstm.video.files import (
     OK,
     FileTable,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from video_lstm.errors import UserError
-from video_lstm.settings import VideoSource
+from video_lstm.settings.videos import VideoSource
 from video_lstm.video import splits
 from video_lstm.video.scan import Entry, find_files
 

@@ -1,0 +1,81 @@
+"""The whole configuration."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from video_lstm.settings.percepts import FlowConvnetSettings, FlowSettings, PerceptSettings, Stream
+from video_lstm.settings.section import Section
+from video_lstm.settings.sequences import MNISTSettings, PatchSettings
+from video_lstm.settings.training import (
+    CapacitySettings,
+    ConvLSTMSettings,
+    FinetuningSettings,
+    PretrainingSettings,
+)
+from video_lstm.settings.videos import (
+    UNLABELLED,
+    DemoSettings,
+    LabelledSet,
+    UnlabelledSet,
+    VideoSettings,
+)
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Every draw follows from it."""
+    datasets: dict[str, LabelledSet] = Field(min_length=1)
+    """The labelled sets, by a name of yours (small letters, digits)."""
+    unlabelled: UnlabelledSet
+    """The pile that is learned from without labels."""
+    streams: list[Stream] = ["rgb", "flow1"]
+    """Which percepts: `rgb`, `flow1` (single-frame flow), `flow10` (stacks of 10)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` uses a GPU where there is one; `cuda` asks for one (on a cluster, say)."""
+    # Of no stage: where these change, nothing runs again.
+    checkpoint_seconds: PositiveFloat = Field(default=60.0, exclude=True)
+    """Seconds between the checkpoints of a training; a killed job goes on from its last."""
+    tensorboard: bool = Field(default=False, exclude=True)
+    """Trainings write their curves to results/tensorboard as they grow; needs the package
+    tensorboard (`pip install tensorboard`), which is not locked."""
+    demo: DemoSettings | None = None
+    """Render the demo videos into results/demo; null where the videos are your own."""
+    video: VideoSettings = VideoSettings()
+    flow: FlowSettings = FlowSettings()
+    percepts: PerceptSettings = PerceptSettings()
+    flow_convnet: FlowConvnetSettings = FlowConvnetSettings()
+    mnist: MNISTSettings = MNISTSettings()
+    patches: PatchSettings = PatchSettings()
+    pretraining: PretrainingSettings = PretrainingSettings()
+    capacity: CapacitySettings = CapacitySettings()
+    convlstm: ConvLSTMSettings = ConvLSTMSettings()
+    finetuning: FinetuningSettings = FinetuningSettings()
+
+    @model_validator(mode="after")
+    def _digits_fit(self) -> Self:
+        if self.pretraining.mnist.centre:
+            raise ValueError("pretraining.mnist.centre: digits are black and white, not centred")
+        if self.mnist.size % self.convlstm.map_patch:
+            raise ValueError(
+                f"convlstm.map_patch: patches of {self.convlstm.map_patch} pixels do not fill "
+                f"frames of {self.mnist.size}, mnist.size"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        for name in self.datasets:
+            if not re.fullmatch(r"[a-z][a-z0-9]*", name) or name in (
+                UNLABELLED,
+                "mnist",
+                "patches",
+            ):
+                raise ValueError(
+                    f"datasets.{name}: a data set's name is small letters and digits, and none of "
+                    f"'{UNLABELLED}', 'mnist', 'patches'"
+                )
+        return self

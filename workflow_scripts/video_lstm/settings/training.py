@@ -1,0 +1,192 @@
+"""Models and how they are trained: optimisers, encoder-decoders, classifiers."""
+
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from video_lstm.settings.section import Fraction, Positive, Probability, Section, merged
+
+Variant = Literal[
+    "autoencoder",
+    "conditional_autoencoder",
+    "future_predictor",
+    "conditional_future_predictor",
+    "composite",
+    "composite_conditional_future",
+]
+Labels = Annotated[int, Field(ge=1)] | Literal["all"]
+
+
+class TrainingSettings(Section):
+    """The optimiser and its schedule."""
+
+    steps: Positive = 10_000
+    """Parameter updates."""
+    batch: Positive = 128
+    """Sequences per update."""
+    optimizer: Literal["sgd", "rmsprop", "adam", "adamw"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    momentum: Probability = 0.9
+    """Of `sgd` and `rmsprop`."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """On weight matrices; never on biases or peepholes."""
+    schedule: Literal["constant", "step", "cosine"] = "cosine"
+    warmup_steps: Annotated[int, Field(ge=0)] = 100
+    """Linear rise of the learning rate."""
+    decay_every: Positive = 10_000
+    """Steps between the decays of schedule `step`."""
+    decay_factor: Fraction = 0.9
+    """Factor of a decay of schedule `step`."""
+    clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """Bound of the global norm of the gradient of the mean loss per sequence and frame value."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Of weights' products on a GPU; cell states and sums stay float32."""
+    validate_every: Positive = 500
+    """Steps between looks at the validation sequences."""
+    patience: Positive | None = None
+    """Training ends after so many looks in a row without an improvement; null trains to the end."""
+
+
+class PretrainSettings(Section):
+    """An encoder-decoder and how it is trained (paper, section 2)."""
+
+    units: Positive = 2048
+    """LSTM units of a layer, or channels of a ConvLSTM's."""
+    layers: Positive = 1
+    input_frames: Positive = 16
+    """Frames that the encoder reads."""
+    future_frames: Positive = 13
+    """Frames that are predicted."""
+    forget_bias: float = 0.0
+    """Start of the forget gates' biases (paper: 0)."""
+    output_bias: Literal["zero", "mean_frame"] = "mean_frame"
+    """Start of the outputs' biases: 0 (paper), or the mean training frame, from which small models
+    and short trainings get much further."""
+    centre: bool = False
+    """Read and put out each sequence around the mean of what is seen of it, so that the brightness
+    of a patch takes no learning; for patches and percepts."""
+    map_patch: Positive | None = None
+    """Makes the layers ConvLSTMs (Shi et al. 2015), which read grey square frames as maps with a
+    channel for every pixel of a patch of this side; null: LSTMs (paper)."""
+    kernel: Positive = 5
+    """Side of a ConvLSTM's kernels, odd."""
+    readout_first: bool = False
+    """The first output is read from the copied state, with no step before it (the authors' first
+    code)."""
+    sampling: Probability = 0.0
+    """Scheduled sampling: how often a conditional decoder is fed its own output in
+    training instead of the true frame."""
+    sampling_rise: Probability = 0.0
+    """Share of training in which `sampling` rises linearly from 0; at 0 it is there from the first
+    step."""
+    processes: Positive = 1
+    """Processes that share each batch, every one on a GPU of its own where there are GPUs."""
+    training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="after")
+    def _batch_is_shared_evenly(self) -> Self:
+        if self.training.batch % self.processes:
+            raise ValueError(
+                f"training.batch {self.training.batch} is no multiple of processes {self.processes}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _kernel_has_a_middle(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} has no middle; kernels are odd")
+        return self
+
+
+class PerceptPretraining(PretrainSettings):
+    """Encoder-decoders of percepts."""
+
+    videos: list[Literal["unlabelled", "training"]] = ["unlabelled", "training"]
+    """What they learn from: the unlabelled pile, the labelled sets' training videos (without their
+    labels), or both. Test videos are never used."""
+    validation: Fraction = 0.05
+    """Share of the videos that is kept for the validation curve."""
+
+
+class CapacitySettings(Section):
+    """Autoencoders of Moving MNIST of several sizes (lab report, section 3.2).
+
+    What is not said here is as in `pretraining.mnist`.
+    """
+
+    units: list[Positive] = [500, 1500, 2500]
+    """LSTM units of a layer, a model each."""
+    layers: Positive = 1
+    training: TrainingSettings = TrainingSettings(
+        optimizer="rmsprop", momentum=0.0, learning_rate=1e-4
+    )
+
+
+class ConvLSTMSettings(Section):
+    """A ConvLSTM composite of Moving MNIST, and the LSTMs that it is compared with, which have as
+    many parameters, or as much time to train (lab report, section 3.3).
+
+    What is not said here is as in `pretraining.mnist`.
+    """
+
+    channels: Positive = 64
+    """Of a layer of the ConvLSTM."""
+    layers: Positive = 2
+    """Of both kinds of models."""
+    kernel: Positive = 5
+    """Side of the kernels, odd."""
+    map_patch: Positive = 4
+    """Frames are read as maps with a channel for every pixel of a patch of this side."""
+    training: TrainingSettings = TrainingSettings()
+    """Of both kinds of models, but for the steps of the one that is given equal time."""
+
+
+class PretrainingSettings(Section):
+    """Unsupervised learning: which variants, on what, and how (paper, section 2)."""
+
+    variants: list[Variant] = list(get_args(Variant))
+    percepts: PerceptPretraining = PerceptPretraining()
+    mnist: PretrainSettings = PretrainSettings(input_frames=10, future_frames=10, layers=2)
+    patches: PretrainSettings = PretrainSettings(layers=2)
+
+
+class FinetuneSettings(Section):
+    """A classifier and how it is trained (paper, section 3.3)."""
+
+    draws: Positive = 5
+    """How often the labelled subsets are drawn and the classifiers trained."""
+    frames: Positive = 16
+    """Frames of a block."""
+    stride: Positive = 8
+    """Between the blocks of a test video."""
+    freeze_encoder: bool = False
+    """Train the softmax only."""
+    dropout: Probability = 0.5
+    """Between layers, never in time (Zaremba et al. 2014)."""
+    training: TrainingSettings = TrainingSettings(steps=600, batch=64, weight_decay=1e-4)
+
+
+class FinetuningSettings(FinetuneSettings):
+    """Supervised learning from few and many labels (paper, section 3.3)."""
+
+    labels: list[Labels] = [1, 10, "all"]
+    """Labelled training videos per class."""
+    choices: list[dict[str, Any]] = []
+    """Settings to choose between, each as what it changes of these (`{training: {steps: 200}}`).
+    Every classifier is first trained with each of them on a part of the training videos, and takes
+    the one that does best on the rest. None: nothing is chosen."""
+    validation: Fraction = 0.2
+    """Share of the training videos, in whole groups, that choices are made on: of settings, and of
+    the weights by which streams are fused."""
+
+    def choice(self, number: int) -> FinetuneSettings:
+        """The settings that one of the choices stands for; without choices, 0 is the only one."""
+        shared = self.model_dump(include=set(FinetuneSettings.model_fields))
+        changed = self.choices[number] if self.choices else {}
+        return FinetuneSettings.model_validate(merged(shared, changed))
+
+    @model_validator(mode="after")
+    def _choices_are_settings(self) -> Self:
+        for number in range(len(self.choices)):
+            self.choice(number)
+        return self

@@ -28,7 +28,7 @@ rule render_moving_mnist:
     message:
         "Rendering the test set of Moving MNIST"
     shell:
-        "python {params.command} --output {output}" " --threads {threads} --log {log}"
+        "python {params.command} --output {output} --threads {threads} --log {log}"
 
 
 use rule render_moving_mnist as render_other_digits with:

@@ -23,7 +23,7 @@ rule render_demo:
     message:
         "Rendering the demo's videos"
     shell:
-        "python {params.command} --output {output}" " --threads {threads} --log {log}"
+        "python {params.command} --output {output} --threads {threads} --log {log}"
 
 
 rule probe_videos:
@@ -45,6 +45,7 @@ rule probe_videos:
     params:
         code=code("probe_videos"),
         files=lambda wildcards: fingerprint(wildcards.dataset, wildcards.shard),
+        # `transcoded`, like checkpoints, is no output: Snakemake would delete it before the job.
         command=lambda wildcards: command(
             "probe_videos",
             root=source(wildcards.dataset).root,
@@ -52,13 +53,12 @@ rule probe_videos:
             shard=wildcards.shard,
             shards=shards(wildcards.dataset),
             video=settings.video,
-            # Like checkpoints, not an output: Snakemake would delete it before the job.
             transcoded=f"results/transcoded/{wildcards.dataset}",
         ),
     message:
         "Probing the videos of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --output {output}" " --threads {threads} --log {log}"
+        "python {params.command} --output {output} --threads {threads} --log {log}"
 
 
 rule index_videos:

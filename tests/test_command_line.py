@@ -57,8 +57,10 @@ def script(tmp_path):
 
 
 def test_sections_are_json_and_dotted_options_override_them(script):
-    done = script("--flow", '{"method": "farneback", "bound": 8}', "--flow.bound", "4")
-    assert done.stdout.splitlines()[0] == "['a b.h5', 'c,d.h5'] farneback 4.0"
+    section, key = ["--flow", '{"method": "farneback", "bound": 8}'], ["--flow.bound", "4"]
+    for options in (section + key, key + section):
+        told = script(*options).stdout.splitlines()[0]
+        assert told == "['a b.h5', 'c,d.h5'] farneback 4.0"
 
 
 def test_paths_logs_and_threads_are_no_part_of_the_provenance(script, tmp_path):
@@ -73,6 +75,11 @@ def test_paths_logs_and_threads_are_no_part_of_the_provenance(script, tmp_path):
     [
         (["--flow", '{"metod": 1}'], "flow.metod: Extra inputs are not permitted"),
         (["--flow", "{"], "not JSON"),
+        (["--flow.bound", "["], "flow.bound: expected a number, a word or a list, found ["),
+        (
+            ["--flow", '{"brox": "fast"}', "--flow.brox.alpha", "1"],
+            "flow.brox.alpha: its section is given as 'fast'",
+        ),
         (["--flow.bound", "-3"], "flow.bound: Input should be greater than 0"),
         (["--clip", "x"], "unrecognized arguments: --clip"),
     ],

@@ -178,12 +178,15 @@ def parse(model: type[Arguments], argv: list[str] | None = None) -> Arguments:
     given = vars(parser.parse_args(argv))
     try:
         values: dict[str, Any] = {}
-        for name, value in given.items():
+        # Sections before their keys, which stand over them in whatever order they are given.
+        for name, value in sorted(given.items(), key=lambda option: "." in option[0]):
             top, *path = name.split(".")
             if path:
                 target = values.setdefault(top, {})
                 for part in path[:-1]:
-                    target = target.setdefault(part, {})
+                    target = target.setdefault(part, {}) if isinstance(target, dict) else target
+                if not isinstance(target, dict):
+                    parser.error(f"{name}: its section is given as {target!r}, not by keys")
                 target[path[-1]] = yaml.safe_load(value)
             else:
                 section = _section(model.model_fields[name].annotation)
@@ -191,6 +194,8 @@ def parse(model: type[Arguments], argv: list[str] | None = None) -> Arguments:
         return model.model_validate(values)
     except json.JSONDecodeError as error:
         parser.error(f"not JSON: {error}")
+    except yaml.YAMLError:
+        parser.error(f"{name}: expected a number, a word or a list, found {value}")
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
         parser.error("; ".join(problems))

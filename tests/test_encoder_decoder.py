@@ -1,6 +1,7 @@
 """The six encoder-decoders: orders, what each decoder sees, gradients, losses, and learning."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -109,6 +110,13 @@ def test_evaluation_never_sees_the_truth(variant: str) -> None:
     built.eval()
     runs = [built(inputs, f).future for f in (future, 1 - future, None)]
     assert torch.equal(runs[0], runs[1]) and torch.equal(runs[0], runs[2])
+
+
+def test_what_reads_the_previous_frame_is_what_conditional_variants_have_more() -> None:
+    for name, variant in VARIANTS.items():
+        plain = replace(variant, conditional_reconstruction=False, conditional_future=False)
+        both = (dict(model(v).named_parameters()).keys() for v in (name, plain))
+        assert set(model(name).feedback_weights()) == set.difference(*map(set, both))
 
 
 def test_a_conditional_autoencoder_is_fed_its_own_frames_in_evaluation() -> None:

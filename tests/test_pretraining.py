@@ -82,12 +82,12 @@ TINY = {
 }  # fmt: skip
 
 
-def pretrain_options(folder, output, variant="composite", spoil=(), training=None):
+def pretrain_options(folder, output, variant="composite", spoil=(), training=None, **model):
     lengths = [9, 20, 5, 12, 8, 30, 11, 7]
     pile = write_pile(folder, "pile", lengths)
     splits = [[1, 2], [2, 1], [1, 1], [1, 2], [2, 1], [1, 1], [1, 2], [0, 1]]
     labelled = write_pile(folder, "set", lengths, splits, seed=1, spoil=spoil)
-    model = TINY | {"training": TINY["training"] | (training or {})}
+    model = TINY | model | {"training": TINY["training"] | (training or {})}
     return [
         "pretrain", "--variant", variant, "--source", "percepts", "--model", json.dumps(model),
         "--unlabelled-percepts", *pile, "--labelled-percepts", *labelled,
@@ -197,6 +197,15 @@ def test_scheduled_sampling_rises_to_what_is_set(sampling, rise, expected):
         drawn = fed_its_own(settings, 3, step, torch.device("cpu"))
         assert torch.equal(drawn, fed_its_own(settings, 3, step, torch.device("cpu")))
         assert drawn.float().mean().item() == pytest.approx(share, abs=0.02)
+
+
+def test_the_weights_that_read_the_previous_frame_learn_at_a_rate_of_their_own(pretrained):
+    variant = "composite_conditional_future"
+    model, info = load_pretrained(pretrained(variant=variant, feedback_rate=0.0))
+    start = EncoderDecoder(**info.arguments, generator=torch.Generator().manual_seed(3))
+    before, after = start.state_dict(), model.state_dict()
+    kept = [name for name, value in after.items() if torch.equal(value, before[name])]
+    assert kept == model.feedback_weights() == ["predictor.stack.layers.0.weight_x"]
 
 
 def test_two_processes_train_what_one_does(tmp_path, pretrained):

@@ -125,12 +125,15 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_are_torchs_without_decay_on_biases_and_peepholes(name):
+    """And with a share of the learning rate for what is named."""
     ours, theirs = Toy().eval(), Toy().eval()
-    others = (theirs.bias, theirs.peepholes, theirs.bias_of_several)
+    groups = {1.0: [theirs.bias, theirs.bias_of_several], 0.25: [theirs.peepholes]}
     reference = OPTIMIZERS[name](
-        [{"params": [theirs.weight], "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
+        [{"params": [theirs.weight], "weight_decay": 0.1, "share": 0.5}]
+        + [{"params": p, "weight_decay": 0.0, "share": share} for share, p in groups.items()]
     )
-    optimizer = Optimizer(ours, TrainingSettings(optimizer=name, weight_decay=0.1, momentum=0.8))
+    settings = TrainingSettings(optimizer=name, weight_decay=0.1, momentum=0.8)
+    optimizer = Optimizer(ours, settings, {"weight": 0.5, "peepholes": 0.25})
     for step in range(20):
         rate = 0.01 / (step + 1)
         x, y = batch(step)
@@ -138,7 +141,7 @@ def test_optimizers_are_torchs_without_decay_on_biases_and_peepholes(name):
             module.zero_grad()
             (module(x) - y).square().mean().backward()
         for group in reference.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         reference.step()
         optimizer.step(rate)
     for (key, found), expected in zip(ours.named_parameters(), theirs.parameters(), strict=True):

@@ -351,6 +351,14 @@ class EncoderDecoder(nn.Module):
             if decoder is not None:
                 decoder.readout.bias.copy_(frame)
 
+    def feedback_weights(self) -> list[str]:
+        """Names of the parameters by which conditional decoders read the previous frame."""
+        return [
+            f"{name}.stack.layers.0.weight_x"
+            for name in ("reconstructor", "predictor")
+            if (decoder := getattr(self, name)) is not None and decoder.conditional
+        ]
+
     def loss(self, prediction: Prediction, inputs: Tensor, future: Tensor | None) -> Losses:
         """The errors of what `forward` returned.
 

@@ -50,6 +50,7 @@ def train(
     unit: str = "sequences",
     operations: int = 0,
     loss_scale: float = 1.0,
+    shares: Mapping[str, float] | None = None,
     tensorboard: Path | None = None,
 ) -> dict[str, np.ndarray]:
     """Train a module in place.
@@ -75,6 +76,7 @@ def train(
         unit: what a batch is made of, for progress lines.
         operations: floating-point operations of a step's matrix products per unit, where known.
         loss_scale: what `loss` is multiplied by where it is told: in curves and in lines.
+        shares: see Optimizer.
         tensorboard: folder that the curves are written to as they grow, too.
 
     Returns:
@@ -94,7 +96,7 @@ def train(
     if keep_best and validate is None:
         raise ValueError("keep_best needs validate")
     device = next(module.parameters()).device
-    optimizer = Optimizer(module, settings)
+    optimizer = Optimizer(module, settings, shares)
     state = checkpoint and load_checkpoint(checkpoint.path, module, optimizer, settings)
     if state:
         logger.info("going on from step %d of %d (%s)", state.step, settings.steps, checkpoint.path)

@@ -1,6 +1,8 @@
 """Optimisers, their parameter groups and the learning rate's course, all from the settings."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -29,16 +31,22 @@ class Optimizer:
     Args:
         module: on its device already.
         settings: of the optimiser.
+        shares: of the learning rate, by the names of parameters that do not learn at all of it.
 
     Attributes:
         parameters: that are trained.
         state: what the optimiser remembers, "parameter/moment"; changed in place by `step`.
     """
 
-    def __init__(self, module: nn.Module, settings: TrainingSettings) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        settings: TrainingSettings,
+        shares: Mapping[str, float] | None = None,
+    ) -> None:
         self._settings = settings
-        self._groups = parameter_groups(module, settings.weight_decay)
-        named = {name: p for group, _ in self._groups for name, p in group.items()}
+        self._groups = parameter_groups(module, settings.weight_decay, shares or {})
+        named = {name: p for group in self._groups for name, p in group.parameters.items()}
         self.parameters: list[nn.Parameter] = list(named.values())
         self.state: dict[str, Tensor] = {
             f"{name}/{moment}": parameter.new_zeros(() if moment == "steps" else parameter.shape)
@@ -54,10 +62,10 @@ class Optimizer:
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """Update the parameters that have a gradient, at a learning rate."""
-        for group, decay in self._groups:
-            named = [(name, p) for name, p in group.items() if p.grad is not None]
+        for group in self._groups:
+            named = [(name, p) for name, p in group.parameters.items() if p.grad is not None]
             if named:
-                self._update(named, rate, decay)
+                self._update(named, rate * group.share, group.decay)
 
     def _update(self, named: list[tuple[str, nn.Parameter]], rate: float, decay: float) -> None:
         kind, momentum = self._settings.optimizer, self._settings.momentum
@@ -87,22 +95,32 @@ class Optimizer:
             )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Trainable parameters by name that decay alike and learn at the same share of the rate."""
+
+    parameters: dict[str, nn.Parameter]
+    decay: float
+    share: float
+
+
 def parameter_groups(
-    module: nn.Module, weight_decay: float
-) -> list[tuple[dict[str, nn.Parameter], float]]:
-    """Trainable parameters by name, those that decay and those that do not, with their decay.
+    module: nn.Module, weight_decay: float, shares: Mapping[str, float]
+) -> list[ParameterGroup]:
+    """A module's trainable parameters, in groups; `shares` as in Optimizer.
 
     Biases and peepholes do not decay. They are told by their own name (`bias...`, `peephole...`),
     since those of several models trained side by side, or of a convolutional cell, have more than
     one dimension; other vectors (the gains of a normalisation) do not decay either.
     """
-    decayed, others = {}, {}
+    groups: dict[tuple[float, float], dict[str, nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             own = name.rpartition(".")[2]
             weight = parameter.dim() > 1 and not own.startswith(_UNDECAYED)
-            (decayed if weight else others)[name] = parameter
-    return [(decayed, weight_decay), (others, 0.0)]
+            key = weight_decay if weight else 0.0, shares.get(name, 1.0)
+            groups.setdefault(key, {})[name] = parameter
+    return [ParameterGroup(named, *key) for key, named in groups.items()]
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:

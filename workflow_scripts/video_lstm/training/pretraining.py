@@ -133,6 +133,7 @@ def pretrain(
         checkpoint=checkpoint,
         operations=sequence_operations(model),
         loss_scale=sequences.frame_size,
+        shares=dict.fromkeys(model.feedback_weights(), settings.feedback_rate),
         tensorboard=tensorboard,
     )
     return model, curves

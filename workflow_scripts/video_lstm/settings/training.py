@@ -80,8 +80,8 @@ class PretrainSettings(Section):
     """Share of training in which `sampling` rises linearly from 0; at 0 it is there from the first
     step."""
     feedback_rate: Probability = 1.0
-    """Share of the learning rate at which the weights learn by which a conditional decoder reads
-    the previous frame; a small one helps where frames have many values (docs/reproduction.md)."""
+    """What share of the learning rate a conditional decoder's weights for the previous frame have;
+    a small one helps where frames have many values (docs/reproduction.md)."""
     processes: Positive = 1
     """Processes that share each batch, every one on a GPU of its own where there are GPUs."""
     training: TrainingSettings = TrainingSettings()

@@ -31,7 +31,7 @@ class Optimizer:
     Args:
         module: on its device already.
         settings: of the optimiser.
-        shares: of the learning rate, by the names of parameters that do not learn at all of it.
+        shares: of the learning rate, by the names of the parameters that have less than all of it.
 
     Attributes:
         parameters: that are trained.

@@ -49,7 +49,10 @@ rule encoders:
                 for folder in (
                     "mnist/pixels",
                     "patches/pixels",
-                    *(f"{corpus(*run)}/{run[2]}" for run in runs()),
+                    *(
+                        f"{corpus(dataset, split, stream)}/{stream}"
+                        for dataset, split, stream in runs()
+                    ),
                 )
             }
         ),

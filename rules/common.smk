@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import get_args
 
 import psutil
 from snakemake.exceptions import WorkflowError
@@ -18,8 +19,9 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 from video_lstm.code import code_hashes
 from video_lstm.errors import UserError
 from video_lstm.configuration import load_settings
-from video_lstm.settings.section import Section
+from video_lstm.settings.section import Section, Stream
 from video_lstm.settings.sequences import MovingDigits
+from video_lstm.settings.training import PretrainSettings
 from video_lstm.settings.videos import UNLABELLED, VideoSource
 from video_lstm.training.tensorboard import require_tensorboard
 
@@ -60,6 +62,7 @@ GPU = int(
     or (settings.device == "auto" and shutil.which("nvidia-smi") is not None)
 )
 DATASETS = [*settings.datasets, UNLABELLED]
+STREAM = "|".join(get_args(Stream))
 
 
 wildcard_constraints:
@@ -67,7 +70,8 @@ wildcard_constraints:
     labelled="|".join(settings.datasets),
     split=r"\d+",
     shard=r"\d+",
-    stream="rgb|flow1|flow10",
+    stream=STREAM,
+    streams=rf"({STREAM})(\+({STREAM}))+",
     features=r"rgb|flow(1|10)_[a-z0-9]+_split\d+",
     flow_features=r"flow(1|10)_[a-z0-9]+_split\d+",
     corpus=rf"mnist|patches|{UNLABELLED}|({'|'.join(settings.datasets)})_split\d+",
@@ -80,7 +84,6 @@ wildcard_constraints:
     model=r"[a-z_0-9]+",
     variant="|".join(["single_frame", "lstm_baseline", *settings.pretraining.variants]),
     labels=r"\d+|all",
-    other="rgb|flow1|flow10",
     choice=r"\d+",
 
 

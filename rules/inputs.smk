@@ -61,8 +61,8 @@ def flow_shards(dataset):
 
 
 def features(dataset, split, stream):
-    """Which percepts a stream of a split has: those of flow come from a convnet of that split."""
-    return stream if stream == "rgb" else f"{stream}_{dataset}_split{split}"
+    """Which percepts a stream of a split reads: those of flow come from a convnet of that split."""
+    return "rgb" if stream in ("rgb", "motion") else f"{stream}_{dataset}_split{split}"
 
 
 def percept_shards(dataset, features):
@@ -94,17 +94,22 @@ def corpus(dataset, split, stream):
 
     One corpus serves every split only where neither it nor its percepts know of one.
     """
-    alone = settings.pretraining.percepts.videos == ["unlabelled"] and stream == "rgb"
-    return UNLABELLED if alone else f"{dataset}_split{split}"
+    alone = settings.pretraining.percepts.videos == ["unlabelled"]
+    if alone and features(dataset, split, stream) == "rgb":
+        return UNLABELLED
+    return f"{dataset}_split{split}"
 
 
 def pretraining(wildcards):
     """The source of a corpus's sequences and the section of its models, as the script's options."""
     source = {"mnist": "mnist", "patches": "patches"}.get(wildcards.corpus, "percepts")
-    options = {"source": source, "model": getattr(settings.pretraining, source)}
+    section = getattr(settings.pretraining, source)
+    options = {"source": source, "model": narrow(section, PretrainSettings)}
     if source == "mnist":
-        options["mnist"] = narrow(settings.mnist, MovingDigits)
-    return options
+        return options | {"mnist": narrow(settings.mnist, MovingDigits)}
+    if source == "patches":
+        return options | {"centre": section.centre}
+    return options | {"stream": wildcards.stream, "validation": section.validation}
 
 
 def pretraining_inputs(wildcards):
@@ -115,7 +120,7 @@ def pretraining_inputs(wildcards):
         return {"patches": "results/sequences/patches.h5"}
     if wildcards.corpus == UNLABELLED:
         return {
-            "unlabelled_percepts": percept_shards(UNLABELLED, wildcards.stream),
+            "unlabelled_percepts": percept_shards(UNLABELLED, "rgb"),
         }
     dataset, split = wildcards.corpus.split("_split")
     kind = features(dataset, split, wildcards.stream)
@@ -155,8 +160,9 @@ def classifier_inputs(wildcards):
     }
 
 
-def classifier_command(wildcards, **values):
-    """The command line of a classifier, but for its files."""
+def classifier_command(wildcards, choice=None, **values):
+    """The command line of a classifier, with one of the choices of settings, but for its files."""
+    labels = wildcards.labels if wildcards.labels == "all" else int(wildcards.labels)
     return command(
         "finetune_classifier",
         device=settings.device,
@@ -165,6 +171,9 @@ def classifier_command(wildcards, **values):
         stream=wildcards.stream,
         variant=wildcards.variant,
         labels=wildcards.labels,
+        finetuning=settings.finetuning.classifier(
+            wildcards.variant, wildcards.stream, labels, choice
+        ),
         units=settings.pretraining.percepts.units,
         layers=settings.pretraining.percepts.layers,
         seed=settings.seed,
@@ -187,11 +196,16 @@ def finetuned_files():
     ]
 
 
-def validated_files(labelled, split, stream, variant, labels, **others):
+def validated_files(labelled, split, stream, variant, labels):
     """A classifier on validation videos, with each choice of settings."""
     choices = range(max(len(settings.finetuning.choices), 1))
     folder = f"results/validate/{labelled}/split{split}/{stream}/{variant}/{labels}"
     return [f"{folder}/{choice}.h5" for choice in choices]
+
+
+def fused_classifiers(labelled, split, streams, variant, labels):
+    """The classifiers of one variant whose scores are fused, one a stream."""
+    return [(labelled, split, stream, variant, labels) for stream in streams.split("+")]
 
 
 def paper_table_files(number):
@@ -213,14 +227,21 @@ def paper_table_files(number):
             for labels in (settings.datasets[dataset].small_labels, "all")
         ]
     fused = [
-        f"results/fuse/{dataset}/split{split}/{settings.streams[0]}+{stream}/{variant}/all.h5"
-        for dataset, split, stream in runs()
-        if stream != settings.streams[0]
+        f"results/fuse/{dataset}/split{split}/{'+'.join(streams)}/{variant}/all.h5"
+        for dataset, labelled in settings.datasets.items()
+        for split in labelled.use_splits
+        for streams in fused_streams()
         for variant in composite
     ]
     return [
         finetuned_file(*run, variant, "all") for run in runs() for variant in composite
     ] + fused
+
+
+def fused_streams():
+    """The streams that are fused: the first with each of the others, and all together."""
+    first, *others = settings.streams
+    return [[first, other] for other in others] + [settings.streams] * (len(others) > 1)
 
 
 def predictions_of(test):

@@ -12,7 +12,7 @@ rule pretrain:
     benchmark:
         "results/benchmarks/pretrain/{corpus}_{stream}_{variant}.tsv"
     wildcard_constraints:
-        stream="rgb|flow1|flow10|pixels",
+        stream=rf"{STREAM}|pixels",
     conda:
         ENVIRONMENT
     resources:

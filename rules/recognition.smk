@@ -1,7 +1,5 @@
 """Classifiers, their scores and the tables."""
 
-from video_lstm.settings.training import FinetuneSettings
-
 
 rule finetune_classifier:
     """Classifiers from 1, 10 or all labelled videos per class, over several draws of them."""
@@ -25,10 +23,7 @@ rule finetune_classifier:
     params:
         code=code("finetune_classifier"),
         files=lambda wildcards, input: options(input, "pretrained", "validated"),
-        command=lambda wildcards: classifier_command(
-            wildcards,
-            finetuning=narrow(settings.finetuning, FinetuneSettings),
-        ),
+        command=lambda wildcards: classifier_command(wildcards),
     message:
         "Fine-tuning {wildcards.variant} on {wildcards.labels} labelled videos per class of"
         " {wildcards.labelled}, split {wildcards.split}, {wildcards.stream}"
@@ -59,7 +54,7 @@ rule validate_classifier:
         files=lambda wildcards, input: options(input, "pretrained"),
         command=lambda wildcards: classifier_command(
             wildcards,
-            finetuning=settings.finetuning.choice(int(wildcards.choice)),
+            choice=int(wildcards.choice),
             validation=settings.finetuning.validation,
         ),
     message:
@@ -73,20 +68,23 @@ rule validate_classifier:
 
 
 rule fuse_streams:
-    """Two streams' class probabilities, averaged with a weight that validation videos chose."""
+    """Streams' class probabilities, averaged with weights that validation videos chose."""
     input:
-        first="results/finetune/{labelled}/split{split}/{stream}/{variant}/{labels}.h5",
-        second="results/finetune/{labelled}/split{split}/{other}/{variant}/{labels}.h5",
-        first_validated=lambda wildcards: validated_files(**wildcards),
-        second_validated=lambda wildcards: validated_files(
-            **{**wildcards, "stream": wildcards.other}
-        ),
+        finetuned=lambda wildcards: [
+            finetuned_file(*classifier)
+            for classifier in fused_classifiers(**wildcards)
+        ],
+        validated=lambda wildcards: [
+            file
+            for classifier in fused_classifiers(**wildcards)
+            for file in validated_files(*classifier)
+        ],
     output:
-        "results/fuse/{labelled}/split{split}/{stream}+{other}/{variant}/{labels}.h5",
+        "results/fuse/{labelled}/split{split}/{streams}/{variant}/{labels}.h5",
     log:
-        "results/logs/fuse/{labelled}_split{split}_{stream}+{other}_{variant}_{labels}.log",
+        "results/logs/fuse/{labelled}_split{split}_{streams}_{variant}_{labels}.log",
     benchmark:
-        "results/benchmarks/fuse/{labelled}_split{split}_{stream}+{other}_{variant}_{labels}.tsv"
+        "results/benchmarks/fuse/{labelled}_split{split}_{streams}_{variant}_{labels}.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -94,13 +92,11 @@ rule fuse_streams:
         runtime=30,
     params:
         code=code("fuse_streams"),
-        files=lambda wildcards, input: options(
-            input, "first", "second", "first_validated", "second_validated"
-        ),
+        files=lambda wildcards, input: options(input, "finetuned", "validated"),
         command=command("fuse_streams"),
     message:
-        "Fusing {wildcards.stream} and {wildcards.other} of {wildcards.labelled}, split"
-        " {wildcards.split}, {wildcards.variant}"
+        "Fusing {wildcards.streams} of {wildcards.labelled}, split {wildcards.split},"
+        " {wildcards.variant}"
     shell:
         "python {params.command} {params.files} --output {output} --log {log}"
 

@@ -28,7 +28,6 @@ from command_line import DeviceCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
-from video_lstm.evaluation.recognition import score_videos
 from video_lstm.evaluation.tables import write_csv
 from video_lstm.flow.extract import extract_flow
 from video_lstm.flow.storage import FlowStore, PartialFlow
@@ -38,7 +37,7 @@ from video_lstm.percepts.networks import weights_path
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings.percepts import FlowSettings, PerceptSettings
-from video_lstm.training.finetuning import TrainedClassifier, load_classifier
+from video_lstm.training.finetuning import TrainedClassifier, load_classifier, score_videos
 from video_lstm.video.clips import Clip, ClipName
 from video_lstm.video.sampling import whole_video
 from video_lstm.video.scan import shown
@@ -72,8 +71,8 @@ def main(arguments: Arguments) -> None:
     classifier = load_classifier(arguments.classifier)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clips, reasons = readable(arguments.videos, classifier.rate, folder)
-        make = rgb_percepts if classifier.stream == "rgb" else flow_percepts
+        clips, reasons = readable(arguments.videos, classifier.percepts.get("rate"), folder)
+        make = flow_percepts if classifier.stream.startswith("flow") else rgb_percepts
         made = folder / "percepts.h5"
         with artifacts.create(made, "percepts", arguments.provenance({})) as file:
             write_percepts(file, *make(arguments, classifier, clips, folder, device))

@@ -16,7 +16,7 @@ from video_lstm.device import pick_device
 from video_lstm.flow.extract import extract_flow
 from video_lstm.flow.storage import PartialFlow
 from video_lstm.settings.percepts import FlowSettings
-from video_lstm.video.clips import read_clips
+from video_lstm.video.clips import clip_rate, read_clips, write_rate
 
 
 class Arguments(DeviceCommandLine):
@@ -43,6 +43,7 @@ def main(arguments: Arguments) -> None:
     extract_flow(clips, settings, device, partial, arguments.threads)
     with artifacts.create(output, "flow", provenance) as file:
         partial.finish(file, [clip.name for clip in clips])
+        write_rate(file, clip_rate(arguments.clips))
         told = settings.model_dump(include={"height", "width", "bound", "codec"})
         file.attrs.update(told)
     partial.close(remove=True)

@@ -45,7 +45,7 @@ def main(arguments: Arguments) -> None:
     done = PartialRows(arguments.cache / "partial", key, percepts.sizes, percepts.dim)
     percepts.extract(done, arguments.threads)
     with artifacts.create(arguments.output, "percepts", provenance) as file:
-        write_percepts(file, store.names, percepts.lengths, done, percepts.dim)
+        write_percepts(file, store.names, percepts.lengths, done, percepts.dim, store.rate)
     done.remove()
 
 

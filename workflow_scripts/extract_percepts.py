@@ -23,7 +23,7 @@ from video_lstm.percepts.extract import (
 from video_lstm.percepts.networks import weights_path
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.settings.percepts import PerceptSettings
-from video_lstm.video.clips import read_clips
+from video_lstm.video.clips import clip_rate, read_clips
 
 logger = logging.getLogger("video_lstm")
 
@@ -63,7 +63,7 @@ def main(arguments: Arguments) -> None:
     extract(clips, backend, settings, done, threads)
     with artifacts.create(arguments.output, "percepts", provenance) as file:
         names, lengths = [clip.name for clip in clips], [clip.frames for clip in clips]
-        write_percepts(file, names, lengths, done, backend.dim)
+        write_percepts(file, names, lengths, done, backend.dim, clip_rate(arguments.clips))
     done.remove()
     logger.info("%d percepts of %d values from %d clips", total, backend.dim, len(clips))
 

@@ -10,7 +10,6 @@ part: so settings are chosen. A job that was killed goes on from its checkpoint.
 
 import logging
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -24,14 +23,12 @@ from video_lstm.evaluation.recognition import (
     Videos,
     cut_validation,
     read_split,
-    score_videos,
 )
 from video_lstm.evaluation.subsets import labelled_subset
 from video_lstm.evaluation.validation import best_validated
 from video_lstm.sequences.percepts import PerceptStore
-from video_lstm.settings.percepts import Stream
-from video_lstm.settings.section import Fraction, Positive
-from video_lstm.settings.training import FinetuneSettings, Labels, Variant
+from video_lstm.settings.section import Fraction, Positive, Stream
+from video_lstm.settings.training import Classifier, FinetuneSettings, Labels
 from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.finetuning import (
     Build,
@@ -39,6 +36,7 @@ from video_lstm.training.finetuning import (
     from_pretrained,
     from_scratch,
     save_classifier,
+    score_videos,
 )
 from video_lstm.training.tensorboard import log_folder
 
@@ -63,13 +61,13 @@ class Arguments(TrainingCommandLine):
     """Which percepts these are."""
     split: Positive = 1
     """Split of the labelled set."""
-    variant: Literal["single_frame", "lstm_baseline"] | Variant
+    variant: Classifier
     """The classifier: what its encoder was pretrained as, or one of two without pretraining."""
     labels: Labels
     """Labelled videos per class, or all."""
     units: Positive = 2048
     """LSTM units of a layer of `lstm_baseline`."""
-    layers: Positive = 1
+    layers: Positive = 2
     """Layers of `lstm_baseline`."""
     finetuning: FinetuneSettings = FinetuneSettings()
     """Draws, blocks, dropout and training of the classifiers."""
@@ -119,8 +117,8 @@ def main(arguments: Arguments) -> None:
                 arguments.checkpoint_seconds,
             )
             model, told = finetune(
-                build, store, chosen.clips, chosen.labels, settings, seed=arguments.seed,
-                draw=draw, device=device, checkpoint=checkpoint,
+                build, store, chosen.clips, chosen.labels, train.clips, settings,
+                seed=arguments.seed, draw=draw, device=device, checkpoint=checkpoint,
                 tensorboard=logs and logs / f"draw{draw}",
             )  # fmt: skip
             scored = score_videos(model, store, test.clips, settings.frames, settings.stride)
@@ -141,13 +139,13 @@ def main(arguments: Arguments) -> None:
     with artifacts.create(arguments.output, "finetuned", provenance) as file:
         told = arguments.model_dump(include={"dataset", "stream", "split", "variant"})
         file.attrs.update(told | {"labels": str(arguments.labels), "measure": measure})
-        file.attrs["finetuning"] = settings.model_dump_json()
+        file.attrs.update(finetuning=settings.model_dump_json(), head=settings.head)
         file["scores"] = np.stack(scores)
         file["video"], file["label"] = test.rows, test.labels
         file["accuracy"] = accuracy
         artifacts.write_arrays(file, "curves", curves)
         if weights:
-            save_classifier(file, weights, data_set.classes, data_set.rate, store.made)
+            save_classifier(file, weights, data_set.classes, store.made)
     for path in kept:
         path.unlink()
 
@@ -174,11 +172,11 @@ def builder(
         raise UserError(f"--pretrained: expected {needs} for {arguments.variant}, found {found}")
     if arguments.pretrained:
         return from_pretrained(
-            arguments.pretrained, arguments.variant, store.dim, classes, settings
+            arguments.pretrained, arguments.variant, arguments.stream, store.dim, classes, settings
         )
     return from_scratch(
-        arguments.variant, (store, train.clips), classes, arguments.units, arguments.layers,
-        settings,
+        arguments.variant, arguments.stream, (store, train.clips), classes, arguments.units,
+        arguments.layers, settings,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""Fuse two streams: average the class probabilities of their classifiers, with a weight.
+"""Fuse streams: average the class probabilities of their classifiers, with weights.
 
-The weight is chosen on validation videos, which were scored by classifiers that had not seen them;
-the test videos are then fused with it.
+The weights are chosen on validation videos, which were scored by classifiers that had not seen
+them; the test videos are then fused with them.
 """
 
 import logging
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
-from video_lstm.evaluation.fusion import choose_weight, fuse, fused_accuracy
+from video_lstm.evaluation.fusion import accuracies, choose_weights, fuse, read_streams
 
 logger = logging.getLogger("video_lstm")
 
@@ -17,34 +17,35 @@ logger = logging.getLogger("video_lstm")
 class Arguments(CommandLine):
     """What is fused."""
 
-    first: Path
-    """Scores of the test videos, by one stream (finetune_classifier)."""
-    second: Path
-    """By the other."""
-    first_validated: list[Path]
-    """Scores of the validation videos, one file per choice of settings."""
-    second_validated: list[Path]
-    """Of the other stream."""
+    finetuned: list[Path]
+    """Scores of the test videos (finetune_classifier), one file a stream."""
+    validated: list[Path]
+    """Scores of the validation videos, for every stream one file per choice of settings."""
     output: Path
     """Artifact to write, of the same kind: scores (draws, videos, classes), accuracy (draws)."""
 
 
 def main(arguments: Arguments) -> None:
-    """Choose the weight, fuse and write."""
-    inputs = {"first": arguments.first, "second": arguments.second}
-    for role in ("first_validated", "second_validated"):
-        inputs |= {f"{role}_{n}": path for n, path in enumerate(getattr(arguments, role))}
-    weight = choose_weight(arguments.first_validated, arguments.second_validated)
-    first, second = fuse(arguments.first, arguments.second)
-    accuracy = fused_accuracy(first.scores, second.scores, first.labels, weight)
-    stream = f"{first.stream}+{second.stream}"
-    logger.info("%s, weight %.2f: %.1f%%", stream, weight, 100 * accuracy.mean())
+    """Choose the weights, fuse and write."""
+    inputs = {
+        f"{role}_{number}": path
+        for role in ("finetuned", "validated")
+        for number, path in enumerate(getattr(arguments, role))
+    }
+    streams = read_streams(arguments.finetuned)
+    names = [scored.stream for scored in streams]
+    weights = choose_weights(names, arguments.validated)
+    scores, first = fuse(streams, weights), streams[0]
+    accuracy = accuracies(scores, first.labels)
+    shares = ", ".join(f"{n} {w:.2f}" for n, w in zip(names, weights, strict=True))
+    logger.info("weights %s: %.1f%%", shares, 100 * accuracy.mean())
     with artifacts.create(arguments.output, "finetuned", arguments.provenance(inputs)) as file:
-        names = ("dataset", "split", "variant", "labels")
-        file.attrs.update(dict(zip(names, first.about, strict=True)))
-        file.attrs.update(stream=stream, measure="accuracy", weight=weight)
-        file["scores"] = weight * first.scores + (1 - weight) * second.scores
-        file["video"], file["label"], file["accuracy"] = first.videos, first.labels, accuracy
+        about = dict(zip(("dataset", "split", "variant", "labels"), first.about, strict=True))
+        file.attrs.update(about | {"stream": "+".join(names), "measure": "accuracy"})
+        file.attrs["head"] = "/".join(dict.fromkeys(scored.head for scored in streams))
+        file.attrs["weights"] = weights
+        file["scores"], file["accuracy"] = scores, accuracy
+        file["video"], file["label"] = first.videos, first.labels
         artifacts.write_arrays(file, "curves", {})
 
 

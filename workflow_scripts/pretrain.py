@@ -19,9 +19,11 @@ from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.digits import load_digits, mnist_files
 from video_lstm.sequences.moving_mnist import MovingMNIST
 from video_lstm.sequences.patches import Patches
+from video_lstm.sequences.percepts import PerceptWindows
 from video_lstm.sequences.pixels import Pixels, digit_pixels
+from video_lstm.settings.section import Fraction, Stream
 from video_lstm.settings.sequences import MovingDigits
-from video_lstm.settings.training import PerceptPretraining, Variant
+from video_lstm.settings.training import PretrainSettings, Variant
 from video_lstm.training import processes
 from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.comparison import equal_steps, equal_units
@@ -41,7 +43,7 @@ class Arguments(TrainingCommandLine):
     """What it learns from."""
     output: Path
     """Artifact to write: weights and curves."""
-    model: PerceptPretraining = PerceptPretraining()
+    model: PretrainSettings = PretrainSettings()
     """Size of the encoder-decoder, what it sees and predicts, and its training."""
     seed: int = 0
     """Of the weights and the batches."""
@@ -53,10 +55,16 @@ class Arguments(TrainingCommandLine):
     """Index of the labelled set."""
     split: int = 1
     """Split of the labelled set; only its training videos are learned from."""
+    stream: Stream = "rgb"
+    """`percepts`: which they are; those of `motion` are RGB percepts, read as movement."""
+    validation: Fraction = 0.1
+    """`percepts`: share of the videos that is kept for validation."""
     mnist: MovingDigits = MovingDigits()
     """`mnist`: the digits, and how they move."""
     patches: Path | None = None
     """`patches`: what cut_patches has cut."""
+    centre: bool = False
+    """`patches`: read each sequence around the mean of the frames that are seen of it."""
     as_large_as: Path | None = None
     """A pretrained model: this one has as many parameters, whatever model.units says."""
     as_long_as: Path | None = None
@@ -84,7 +92,9 @@ def main(arguments: Arguments) -> None:
     with processes.processes(device) as device:
         sequences, standardize, pixels = source(arguments, device)
         output = "logits" if arguments.source == "mnist" else "linear"
-        built = model_arguments(arguments.variant, sequences.frame_size, output, settings)
+        built = model_arguments(
+            arguments.variant, sequences.frame_size, output, settings, centre=arguments.centre
+        )
         if arguments.as_large_as:
             parameters = training_course(arguments.as_large_as).parameters
             built["hidden_size"] = equal_units(built, parameters)
@@ -99,10 +109,12 @@ def main(arguments: Arguments) -> None:
         )  # fmt: skip
         if processes.rank():
             return
+    of_percepts = isinstance(sequences, PerceptWindows)
     with artifacts.create(arguments.output, "pretrained", provenance) as file:
         save_pretrained(
             file, model, source=arguments.source, arguments=built, standardize=standardize,
-            pixels=pixels, curves=curves,
+            pixels=pixels, stream=arguments.stream if of_percepts else None,
+            percepts=sequences.made if of_percepts else None, curves=curves,
         )  # fmt: skip
     remove_checkpoint(checkpoint.path)
 
@@ -131,8 +143,11 @@ def source(
         digits_in_motion = MovingMNIST(digits, arguments.mnist, frames, seed, device)
         return digits_in_motion, None, digit_pixels(arguments.mnist)
     if arguments.source == "percepts":
-        share = arguments.model.validation
-        return *percept_corpus(piles(arguments), frames, share, seed, device), None
+        seen = arguments.model.input_frames if arguments.stream == "motion" else None
+        corpus = percept_corpus(
+            piles(arguments), frames, arguments.validation, seed, device, motion_seen=seen
+        )
+        return *corpus, None
     patches = Patches(given(arguments, "patches"), "train", seed, device)
     if patches.frames != frames:
         raise UserError(

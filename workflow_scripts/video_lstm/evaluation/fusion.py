@@ -1,5 +1,6 @@
-"""Late fusion: two streams' class probabilities, averaged with a weight (paper, section 3.5)."""
+"""Late fusion: streams' class probabilities, averaged with weights (paper, section 3.5)."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,18 @@ from video_lstm.artifacts import open_artifact
 from video_lstm.errors import UserError
 from video_lstm.evaluation.validation import best_validated
 
-_WEIGHTS = np.arange(21) / 20
+_STEPS = 20
+"""Weights are multiples of one part in so many."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a stream's classifiers say of some videos.
+    """Scores of some videos by a stream's classifiers.
 
     Attributes:
         about: data set, split, variant, labels: what must be the same for a fusion.
         stream: whose percepts were classified.
+        head: what the classifiers' softmax started from.
         scores: (draws, videos, K), class probabilities.
         videos: (videos,) rows of the index.
         labels: (videos,) int.
@@ -27,6 +30,7 @@ class Scored:
 
     about: tuple[str, ...]
     stream: str
+    head: str
     scores: np.ndarray
     videos: np.ndarray
     labels: np.ndarray
@@ -37,57 +41,65 @@ def read_scored(path: Path) -> Scored:
     with open_artifact(path, "finetuned") as file:
         about = tuple(str(file.attrs[name]) for name in ("dataset", "split", "variant", "labels"))
         arrays = (file[name][()] for name in ("scores", "video", "label"))
-        return Scored(about, str(file.attrs["stream"]), *arrays)
+        return Scored(about, str(file.attrs["stream"]), str(file.attrs["head"]), *arrays)
 
 
-def fuse(first: Path, second: Path) -> tuple[Scored, Scored]:
-    """Two streams' classifiers of the same videos.
+def read_streams(paths: Sequence[Path]) -> list[Scored]:
+    """Several streams' scores of the same videos.
 
     Raises:
         UserError: they are not of the same data set, split, variant, labels, draws and videos.
     """
-    streams = read_scored(first), read_scored(second)
-    one, other = ((s.about, s.scores.shape, s.videos.tolist()) for s in streams)
-    if one != other:
-        raise UserError(
-            f"{second}: expected scores of {one[0]}, {one[1]} (draws, videos, classes) as in "
-            f"{first}, found {other[0]}, {other[1]}; fuse what was trained on the same videos"
-        )
+    streams = [read_scored(path) for path in paths]
+    first, *others = ((s.about, s.scores.shape, s.videos.tolist()) for s in streams)
+    for path, other in zip(paths[1:], others, strict=True):
+        if other != first:
+            raise UserError(
+                f"{path}: expected scores of {first[0]}, {first[1]} (draws, videos, classes) as in "
+                f"{paths[0]}, found {other[0]}, {other[1]}; fuse what was trained on the same "
+                "videos"
+            )
     return streams
 
 
-def fused_accuracy(
-    first: np.ndarray, second: np.ndarray, labels: np.ndarray, weight: float
-) -> np.ndarray:
-    """Share of the videos that the weighted mean of two streams' scores gets right.
+def fuse(streams: Sequence[Scored], weights: np.ndarray) -> np.ndarray:
+    """The weighted mean of several streams' scores, (draws, videos, K) float64."""
+    return sum(weight * s.scores for weight, s in zip(weights, streams, strict=True))
+
+
+def accuracies(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Share of the videos that scores (draws, videos, K) get right, (draws,) float64."""
+    return (scores.argmax(2) == labels).mean(1)
+
+
+def choose_weights(streams: Sequence[str], validated: Sequence[Path]) -> np.ndarray:
+    """The weights that do best on validation videos.
+
+    Of each stream the settings count that were chosen on the same videos. Weights are multiples of
+    0.05 that sum to 1; among equals those nearest to equal weights are taken.
 
     Args:
-        first: (draws, videos, K).
-        second: likewise.
-        labels: (videos,) int.
-        weight: of the first, from 0 to 1.
+        streams: their names.
+        validated: artifacts of schema `finetuned` with scores of validation videos, of each stream
+            one per choice of settings.
 
     Returns:
-        (draws,) float64.
-    """
-    return ((weight * first + (1 - weight) * second).argmax(2) == labels).mean(1)
-
-
-def choose_weight(first: Sequence[Path], second: Sequence[Path]) -> float:
-    """The weight of the first stream that does best on validation videos.
-
-    Of each stream the settings count that were chosen on the same videos. Steps of 0.05; among
-    equals the nearest to one half is taken.
-
-    Args:
-        first: artifacts of schema `finetuned` with scores of validation videos, one per choice of
-            settings.
-        second: those of the other stream.
+        (streams,) float64.
 
     Raises:
-        UserError: they cannot be fused, or are scores of test videos.
+        UserError: a stream has none, they cannot be fused, or are scores of test videos.
     """
-    one, other = fuse(best_validated(first), best_validated(second))
-    found = [fused_accuracy(one.scores, other.scores, one.labels, w).mean() for w in _WEIGHTS]
-    best = _WEIGHTS[np.isclose(found, max(found))]
-    return float(best[np.abs(best - 0.5).argmin()])
+    by_stream: dict[str, list[Path]] = {}
+    for path in validated:
+        by_stream.setdefault(read_scored(path).stream, []).append(path)
+    if missing := set(streams) - by_stream.keys():
+        raise UserError(
+            f"--validated: expected scores of validation videos of {', '.join(streams)}, found "
+            f"none of {', '.join(sorted(missing))}; add them"
+        )
+    scored = read_streams([best_validated(by_stream[stream]) for stream in streams])
+    parts = itertools.product(range(_STEPS + 1), repeat=len(streams))
+    weights = np.array([part for part in parts if sum(part) == _STEPS]) / _STEPS
+    means = np.array([accuracies(fuse(scored, w), scored[0].labels).mean() for w in weights])
+    best = weights[np.isclose(means, means.max())]
+    return best[np.square(best - 1 / len(streams)).sum(1).argmin()]

@@ -10,7 +10,7 @@ import pandas as pd
 from video_lstm.artifacts import open_artifact, whole
 from video_lstm.errors import UserError
 from video_lstm.evaluation.yardsticks import YARDSTICKS
-from video_lstm.settings.percepts import Stream
+from video_lstm.settings.section import Stream
 from video_lstm.settings.training import Variant
 
 IDENTIFIED_BY = ["measure", "corpus", "split", "stream", "variant", "labels", "draw"]

@@ -27,7 +27,7 @@ import numpy as np
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.settings.percepts import FlowSettings
-from video_lstm.video.clips import ClipName, number_clips, read_names, write_names
+from video_lstm.video.clips import ClipName, number_clips, read_names, read_rate, write_names
 
 logger = logging.getLogger("video_lstm")
 
@@ -235,6 +235,8 @@ class FlowStore:
             with artifacts.open_artifact(path, "flow") as file:
                 own = tuple(file.attrs[name].item() for name in ("height", "width", "bound"))
                 told = json.loads(file.attrs["settings"]).get("flow", {})
+                self.rate = read_rate(file)
+                """Frames per second of the clips; None for each file's own."""
                 shards.append((read_names(file), file["clip_offsets"][()]))
                 self._offsets.append(file["offsets"][()])
             if geometry not in (None, own):

@@ -60,6 +60,10 @@ class LSTMClassifier(nn.Module):
         """
         self.encoder.load_state_dict(model.encoder.state_dict())
 
+    def features(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """What the softmax reads of percepts (T, B, D): the top layer's h, (T, B, H)."""
+        return self.encoder(x, generator=generator)[0]
+
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Classifies at every step.
 
@@ -70,7 +74,7 @@ class LSTMClassifier(nn.Module):
         Returns:
             Logits (T, B, K).
         """
-        hidden, _ = self.encoder(x, generator=generator)
+        hidden = self.features(x, generator)
         return self.softmax(dropout(hidden, self.dropout, self.training, generator))
 
 
@@ -95,6 +99,10 @@ class SingleFrameClassifier(nn.Module):
         super().__init__()
         self.dropout = dropout
         self.softmax = Linear(frame_size, classes, generator=generator)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the softmax reads of percepts (T, B, D): themselves."""
+        return x
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Logits (T, B, K) of percepts (T, B, D), each on its own."""

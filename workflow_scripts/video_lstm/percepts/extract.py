@@ -15,7 +15,7 @@ from video_lstm.percepts.networks import build_network
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.progress import Progress
 from video_lstm.settings.percepts import PerceptSettings
-from video_lstm.video.clips import Clip, ClipName, write_names
+from video_lstm.video.clips import Clip, ClipName, write_names, write_rate
 from video_lstm.video.decode import read_frames
 from video_lstm.video.source import UnreadableVideoError
 
@@ -120,7 +120,12 @@ def extract(
 
 
 def write_percepts(
-    file: h5py.File, names: Sequence[ClipName], lengths: Sequence[int], rows: PartialRows, dim: int
+    file: h5py.File,
+    names: Sequence[ClipName],
+    lengths: Sequence[int],
+    rows: PartialRows,
+    dim: int,
+    rate: float | None,
 ) -> None:
     """Write the data sets of schema `percepts`.
 
@@ -130,7 +135,9 @@ def write_percepts(
         lengths: percepts of each of them.
         rows: all percepts.
         dim: length of a percept.
+        rate: frames per second of the clips; None for each file's own.
     """
+    write_rate(file, rate)
     offsets = np.cumsum([0, *lengths], dtype=np.int64)
     write_names(file, names)
     file["clip_offsets"] = offsets

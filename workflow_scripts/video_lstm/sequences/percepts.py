@@ -1,7 +1,7 @@
 """Windows and blocks of percepts: what encoder-decoders and classifiers of video are fed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from video_lstm.artifacts import map_dataset, open_artifact
 from video_lstm.errors import UserError
 from video_lstm.sequences.draws import TRAINING, VALIDATION, generator
 from video_lstm.sequences.read_ahead import ReadAhead
-from video_lstm.video.clips import ClipName, number_clips, read_names
+from video_lstm.video.clips import ClipName, number_clips, read_names, read_rate
 
 # Part of a GPU's free memory that percepts may take; the rest is the model's.
 _GPU_SHARE = 0.5
+# Blocks that a model reads at a time.
+_BLOCKS = 256
 
 
 class PerceptStore:
@@ -29,7 +31,8 @@ class PerceptStore:
         dim: length of a percept.
         names: the clips, by video and first frame; everywhere else a clip goes by its row here.
         made: how they were made: `percepts` (settings of the convnet) and the SHA-256 of its
-            `weights`; or the identity of the `convnet` that read flow.
+            `weights`; or the identity of the `convnet` that read flow; and `rate`, the frames per
+            second of the clips, where it is not each file's own.
 
     Raises:
         UserError: no artifact, one that is given twice, or artifacts of different percepts.
@@ -85,6 +88,58 @@ class PerceptStore:
         places = np.asarray(starts)[:, None] + np.arange(frames)
         return percepts[np.minimum(places, length - 1)], places < length
 
+    def block_batches(
+        self, clips: Sequence[int] | np.ndarray, frames: int, stride: int
+    ) -> Iterator[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
+        """Blocks of several clips, some hundred at a time; see `blocks`.
+
+        Yields:
+            Which of `clips` each block is of, (B,) int; percepts (frames, B, D) float16; a mask
+            (frames, B) bool that is False in padding.
+        """
+        waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        for index, clip in enumerate(clips):
+            percepts, mask = self.blocks(clip, frames, stride)
+            waiting.append((np.full(len(mask), index), percepts, mask))
+            enough = sum(len(owners) for owners, _, _ in waiting) >= _BLOCKS
+            if enough or index == len(clips) - 1:
+                owners, percepts, mask = map(np.concatenate, zip(*waiting, strict=True))
+                for first in range(0, len(owners), _BLOCKS):
+                    here = slice(first, first + _BLOCKS)
+                    values, counts = map(torch.from_numpy, (percepts[here], mask[here]))
+                    yield owners[here], values.transpose(0, 1), counts.t()
+                waiting.clear()
+
+    def mean_over_blocks(
+        self,
+        read: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        clips: Sequence[int] | np.ndarray,
+        frames: int,
+        stride: int,
+        device: torch.device | str = "cpu",
+    ) -> np.ndarray:
+        """What a model makes of every block of a clip, averaged over the clip's blocks.
+
+        Args:
+            read: percepts (frames, B, D) float32 and a mask (frames, B), on the device, to (B, K).
+            clips: (n,), rows of the clips.
+            frames: of a block.
+            stride: between the first frames of blocks.
+            device: where to read.
+
+        Returns:
+            (n, K) float64.
+        """
+        total, counts = np.zeros((len(clips), 0)), np.zeros(len(clips))
+        with torch.inference_mode():
+            for owners, percepts, mask in self.block_batches(clips, frames, stride):
+                values = read(percepts.to(device).float(), mask.to(device)).double().cpu().numpy()
+                if not total.shape[1]:
+                    total = np.zeros((len(clips), values.shape[1]))
+                np.add.at(total, owners, values)
+                np.add.at(counts, owners, 1)
+        return total / counts[:, None]
+
 
 def block_starts(length: int, frames: int, stride: int) -> list[int]:
     """First frames of the blocks of a clip of `length` frames; see `PerceptStore.blocks`."""
@@ -107,9 +162,10 @@ class PerceptWindows:
 
     Attributes:
         frame_size: values of a percept.
+        made: see `PerceptStore`.
 
     Raises:
-        UserError: no clip at all, or stores of different dims.
+        UserError: no clip at all, or stores of different percepts.
     """
 
     def __init__(
@@ -125,11 +181,14 @@ class PerceptWindows:
             stores, rows = [stores], [rows]  # type: ignore[list-item]
             held_out = None if held_out is None else [held_out]  # type: ignore[list-item]
         self.frame_size = stores[0].dim
-        if any(store.dim != self.frame_size for store in stores):
-            raise UserError(
-                f"percepts: expected vectors of one length, found {[s.dim for s in stores]}; "
-                "give percepts of one network"
-            )
+        for store in stores[1:]:
+            if (store.dim, store.made) != (self.frame_size, stores[0].made):
+                raise UserError(
+                    f"percepts: expected vectors of {self.frame_size} values, made by "
+                    f"{stores[0].made}, found {store.dim}, by {store.made}; give percepts of one "
+                    "network, at one rate"
+                )
+        self.made = stores[0].made
         self._clips = _clips_of(stores, rows)
         self._held_out = _clips_of(stores, held_out or [[] for _ in stores])
         if not self._clips:
@@ -213,7 +272,7 @@ class PerceptWindows:
 def _made(file: h5py.File) -> dict[str, Any]:
     settings, inputs = (json.loads(file.attrs[name]) for name in ("settings", "inputs"))
     told = {"percepts": settings.get("percepts")}
-    told |= {name: inputs.get(name) for name in ("weights", "convnet")}
+    told |= {name: inputs.get(name) for name in ("weights", "convnet")} | {"rate": read_rate(file)}
     return {name: value for name, value in told.items() if value is not None}
 
 

@@ -7,8 +7,6 @@ from pydantic import Field, model_validator
 from video_lstm.settings.section import Positive, Section
 from video_lstm.settings.training import TrainingSettings
 
-Stream = Literal["rgb", "flow1", "flow10"]
-
 
 class BroxSettings(Section):
     """Brox flow, by the names and defaults of OpenCV's CUDA version.

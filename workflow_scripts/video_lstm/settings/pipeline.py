@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from video_lstm.settings.percepts import FlowConvnetSettings, FlowSettings, PerceptSettings, Stream
-from video_lstm.settings.section import Section
+from video_lstm.settings.percepts import FlowConvnetSettings, FlowSettings, PerceptSettings
+from video_lstm.settings.section import Section, Stream
 from video_lstm.settings.sequences import MNISTSettings, PatchSettings
 from video_lstm.settings.training import (
     CapacitySettings,
@@ -57,8 +57,6 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _digits_fit(self) -> Self:
-        if self.pretraining.mnist.centre:
-            raise ValueError("pretraining.mnist.centre: digits are black and white, not centred")
         if self.mnist.size % self.convlstm.map_patch:
             raise ValueError(
                 f"convlstm.map_patch: patches of {self.convlstm.map_patch} pixels do not fill "

@@ -1,13 +1,15 @@
-"""What a part of the configuration is, and the numbers that several parts use."""
+"""What a part of the configuration is, and the types that several parts use."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Stream = Literal["rgb", "motion", "flow1", "flow10"]
+"""Percepts of frames; the same, read as movement; of single flows; of stacks of 10 flows."""
 
 
 class Section(BaseModel):

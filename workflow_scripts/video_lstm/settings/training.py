@@ -4,7 +4,14 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from video_lstm.settings.section import Fraction, Positive, Probability, Section, merged
+from video_lstm.settings.section import (
+    Fraction,
+    Positive,
+    Probability,
+    Section,
+    Stream,
+    merged,
+)
 
 Variant = Literal[
     "autoencoder",
@@ -14,6 +21,7 @@ Variant = Literal[
     "composite",
     "composite_conditional_future",
 ]
+Classifier = Literal["single_frame", "lstm_baseline"] | Variant
 Labels = Annotated[int, Field(ge=1)] | Literal["all"]
 
 
@@ -41,10 +49,11 @@ class TrainingSettings(Section):
     """Bound of the global norm of the gradient of the mean loss per sequence and frame value."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Of weights' products on a GPU; cell states and sums stay float32."""
-    validate_every: Positive = 500
-    """Steps between looks at the validation sequences."""
-    patience: Positive | None = None
-    """Training ends after so many looks in a row without an improvement; null trains to the end."""
+    validate_every: Positive | None = None
+    """Steps between looks at the validation sequences; null looks twenty times in a training."""
+    patience: Positive | None = 5
+    """Early stopping: training ends after so many looks in a row without an improvement; null
+    trains to the end. The weights of the best look are kept in any case."""
 
 
 class PretrainSettings(Section):
@@ -62,9 +71,6 @@ class PretrainSettings(Section):
     output_bias: Literal["zero", "mean_frame"] = "mean_frame"
     """Start of the outputs' biases: 0 (paper), or the mean training frame, from which small models
     and short trainings get much further."""
-    centre: bool = False
-    """Read and put out each sequence around the mean of what is seen of it, so that the brightness
-    of a patch takes no learning; for patches and percepts."""
     map_patch: Positive | None = None
     """Makes the layers ConvLSTMs (Shi et al. 2015), which read grey square frames as maps with a
     channel for every pixel of a patch of this side; null: LSTMs (paper)."""
@@ -101,14 +107,26 @@ class PretrainSettings(Section):
         return self
 
 
+class PatchPretraining(PretrainSettings):
+    """Encoder-decoders of image patches."""
+
+    layers: Positive = 2
+    centre: bool = False
+    """Read each sequence, and predict it, around the mean of the frames that are seen of it, so
+    that the brightness of a patch takes no learning."""
+
+
 class PerceptPretraining(PretrainSettings):
     """Encoder-decoders of percepts."""
 
+    layers: Positive = 2
+    """The paper's recognition models have two (section 3.4)."""
     videos: list[Literal["unlabelled", "training"]] = ["unlabelled", "training"]
     """What they learn from: the unlabelled pile, the labelled sets' training videos (without their
     labels), or both. Test videos are never used."""
-    validation: Fraction = 0.05
-    """Share of the videos that is kept for the validation curve."""
+    validation: Fraction = 0.1
+    """Share of the videos, of the unlabelled and of the training videos each, that is kept for
+    validation: training stops by it, and keeps the best weights."""
 
 
 class CapacitySettings(Section):
@@ -150,7 +168,7 @@ class PretrainingSettings(Section):
     variants: list[Variant] = list(get_args(Variant))
     percepts: PerceptPretraining = PerceptPretraining()
     mnist: PretrainSettings = PretrainSettings(input_frames=10, future_frames=10, layers=2)
-    patches: PretrainSettings = PretrainSettings(layers=2)
+    patches: PatchPretraining = PatchPretraining()
 
 
 class FinetuneSettings(Section):
@@ -162,11 +180,35 @@ class FinetuneSettings(Section):
     """Frames of a block."""
     stride: Positive = 8
     """Between the blocks of a test video."""
-    freeze_encoder: bool = False
-    """Train the softmax only."""
+    head: Literal["logistic_regression", "random"] = "logistic_regression"
+    """What the softmax starts from: a logistic regression on the encoder's mean output of the
+    labelled videos, so that fine-tuning keeps what the encoder has learned (Kumar et al. 2022); or
+    random weights (the paper, the released code)."""
+    logistic_regression_c: Annotated[float, Field(gt=0)] = 0.1
+    """Inverse strength of that regression's L2 regularisation."""
+    encoder_rate: Annotated[float, Field(ge=0)] = 1.0
+    """The encoder's learning rate as a factor of the softmax's; 0 freezes the encoder."""
     dropout: Probability = 0.5
     """Between layers, never in time (Zaremba et al. 2014)."""
     training: TrainingSettings = TrainingSettings(steps=600, batch=64, weight_decay=1e-4)
+
+
+class Override(Section):
+    """Settings of some of the classifiers."""
+
+    variants: list[Classifier] | None = None
+    """Which classifiers; null: all."""
+    streams: list[Stream] | None = None
+    """Of which streams; null: all."""
+    labels: list[Labels] | None = None
+    """Trained on how many labelled videos per class; null: any number."""
+    settings: dict[str, Any]
+    """What changes for them, such as `{training: {learning_rate: 0.003}}`."""
+
+    def applies(self, variant: str, stream: str, labels: int | str) -> bool:
+        """Whether a classifier is one of these."""
+        pairs = ((self.variants, variant), (self.streams, stream), (self.labels, labels))
+        return all(chosen is None or value in chosen for chosen, value in pairs)
 
 
 class FinetuningSettings(FinetuneSettings):
@@ -174,22 +216,40 @@ class FinetuningSettings(FinetuneSettings):
 
     labels: list[Labels] = [1, 10, "all"]
     """Labelled training videos per class."""
+    overrides: list[Override] = []
+    """Settings that differ between classifiers: a learning rate for each number of labels, say.
+    Where several apply, the later one counts."""
     choices: list[dict[str, Any]] = []
     """Settings to choose between, each as what it changes of these (`{training: {steps: 200}}`).
     Every classifier is first trained with each of them on a part of the training videos, and takes
-    the one that does best on the rest. None: nothing is chosen."""
+    the one that does best on the rest; `snakemake choices` shows how well each does. None: nothing
+    is chosen."""
     validation: Fraction = 0.2
     """Share of the training videos, in whole groups, that choices are made on: of settings, and of
     the weights by which streams are fused."""
 
-    def choice(self, number: int) -> FinetuneSettings:
-        """The settings that one of the choices stands for; without choices, 0 is the only one."""
-        shared = self.model_dump(include=set(FinetuneSettings.model_fields))
-        changed = self.choices[number] if self.choices else {}
-        return FinetuneSettings.model_validate(merged(shared, changed))
+    def classifier(
+        self, variant: str, stream: str, labels: int | str, choice: int | None = None
+    ) -> FinetuneSettings:
+        """The settings of one classifier.
+
+        Args:
+            variant: which.
+            stream: of its percepts.
+            labels: labelled videos per class, or "all".
+            choice: number of one of the choices; without choices, 0 is the only one.
+        """
+        values = self.model_dump(include=set(FinetuneSettings.model_fields))
+        for override in self.overrides:
+            if override.applies(variant, stream, labels):
+                values = merged(values, override.settings)
+        if choice is not None and self.choices:
+            values = merged(values, self.choices[choice])
+        return FinetuneSettings.model_validate(values)
 
     @model_validator(mode="after")
-    def _choices_are_settings(self) -> Self:
-        for number in range(len(self.choices)):
-            self.choice(number)
+    def _changes_are_settings(self) -> Self:
+        values = self.model_dump(include=set(FinetuneSettings.model_fields))
+        for changes in (*(override.settings for override in self.overrides), *self.choices):
+            FinetuneSettings.model_validate(merged(values, changes))
         return self

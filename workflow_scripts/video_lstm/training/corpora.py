@@ -41,7 +41,13 @@ class Pile:
 
 
 def percept_corpus(
-    piles: Sequence[Pile], frames: int, validation: float, seed: int, device: torch.device
+    piles: Sequence[Pile],
+    frames: int,
+    validation: float,
+    seed: int,
+    device: torch.device,
+    *,
+    motion_seen: int | None = None,
 ) -> tuple[PerceptWindows, Standardize]:
     """Windows of the clips that may be learned from, and what they are read through.
 
@@ -51,6 +57,7 @@ def percept_corpus(
         validation: share of each pile's videos that is held out of training.
         seed: of the windows and of the share.
         device: where batches are wanted.
+        motion_seen: for the stream `motion`: how many frames of a window, the first, are seen.
 
     Returns:
         The windows, as they are stored; their standardisation, by the clips that are trained on.
@@ -67,4 +74,6 @@ def percept_corpus(
         stores.append(store)
     windows = PerceptWindows(stores, learned, frames, seed, device, held_out)
     pairs = zip(stores, learned, strict=True)
-    return windows, Standardize.fit(store.clip(row) for store, rows in pairs for row in rows)
+    clips = (store.clip(row) for store, rows in pairs for row in rows)
+    motion_window = None if motion_seen is None else (frames, motion_seen)
+    return windows, Standardize.fit(clips, motion_window=motion_window)

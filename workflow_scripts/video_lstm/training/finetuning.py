@@ -13,9 +13,16 @@ from torch import Tensor, nn
 
 from video_lstm.artifacts import open_artifact, read_arrays, write_arrays
 from video_lstm.errors import UserError
-from video_lstm.models.classifier import LSTMClassifier, SingleFrameClassifier, classifier_loss
+from video_lstm.models.classifier import (
+    LSTMClassifier,
+    SingleFrameClassifier,
+    classifier_loss,
+    predict_blocks,
+)
+from video_lstm.models.logistic_regression import fit_logistic_regression
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows
+from video_lstm.settings.section import Stream
 from video_lstm.settings.training import FinetuneSettings
 from video_lstm.training.checkpoints import Checkpoint
 from video_lstm.training.loop import train
@@ -24,6 +31,9 @@ from video_lstm.training.pretrained import load_pretrained
 WEIGHTS, WINDOWS, DROPOUT = range(3)
 """What is drawn at random in a training: each has a stream of its own."""
 
+_LEAST_DEVIATION = 1e-4
+"""What varies less among videos than this is rounding: the mean movement of a block is zero."""
+
 Build = Callable[[torch.Generator], "VideoClassifier"]
 
 
@@ -31,8 +41,8 @@ class VideoClassifier(nn.Module):
     """A classifier with what it reads percepts through.
 
     Args:
-        standardize: the percepts' common scale; not trained.
-        classifier: of standardised percepts.
+        standardize: the percepts' common scale, or their movement; not trained.
+        classifier: of percepts that are read so.
     """
 
     def __init__(
@@ -41,9 +51,38 @@ class VideoClassifier(nn.Module):
         super().__init__()
         self.standardize, self.classifier = standardize, classifier
 
-    def forward(self, percepts: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Logits (T, B, K) of percepts (T, B, D); the generator draws the dropout."""
-        return self.classifier(self.standardize(percepts), generator)
+    def forward(
+        self,
+        percepts: Tensor,
+        mask: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Classifies at every step of blocks.
+
+        Args:
+            percepts: (T, B, D).
+            mask: (T, B), true where a frame is of the video and not padding; None: everywhere.
+            generator: draws the dropout in training.
+
+        Returns:
+            Logits (T, B, K).
+        """
+        return self.classifier(self.standardize(percepts, mask=mask), generator)
+
+    def mean_features(self, percepts: Tensor, mask: Tensor) -> Tensor:
+        """What the softmax reads of blocks, (B, H): the mean over the steps that are no padding.
+
+        Args:
+            percepts: (T, B, D).
+            mask: (T, B), true where a frame is of the video.
+        """
+        features = self.classifier.features(self.standardize(percepts, mask=mask))
+        weights = mask.to(features).unsqueeze(2)
+        return (features * weights).sum(0) / weights.sum(0)
+
+    def block_scores(self, percepts: Tensor, mask: Tensor) -> Tensor:
+        """Class probabilities of blocks, (B, K); arguments as of `mean_features`."""
+        return predict_blocks(self(percepts, mask), mask)
 
 
 @dataclass(frozen=True)
@@ -53,7 +92,6 @@ class TrainedClassifier:
     Attributes:
         model: in evaluation mode, on the CPU.
         classes: their names.
-        rate: frames per second of the videos; None: each file's own.
         frames: of a block.
         stride: between blocks.
         stream: which percepts it reads.
@@ -62,7 +100,6 @@ class TrainedClassifier:
 
     model: VideoClassifier
     classes: list[str]
-    rate: float | None
     frames: int
     stride: int
     stream: str
@@ -73,11 +110,10 @@ def save_classifier(
     file: h5py.File,
     weights: Mapping[str, np.ndarray],
     classes: list[str],
-    rate: float | None,
     percepts: Mapping[str, Any],
 ) -> None:
     """Write a classifier into an open artifact of schema `finetuned`, for `load_classifier`."""
-    file.attrs["classifier"] = json.dumps({"classes": classes, "rate": rate, "percepts": percepts})
+    file.attrs["classifier"] = json.dumps({"classes": classes, "percepts": percepts})
     write_arrays(file, "weights", weights)
 
 
@@ -104,16 +140,17 @@ def load_classifier(path: Path) -> TrainedClassifier:
         layers = len({name.split(".")[3] for name in recurrent})
         inner = LSTMClassifier(size, units, layers, classes)
     blank = np.ones(size, np.float32)
-    model = VideoClassifier(Standardize(blank, blank), inner)
+    motion_scale = blank if "standardize.motion_scale" in weights else None
+    model = VideoClassifier(Standardize(blank, blank, motion_scale), inner)
     model.load_state_dict(weights)
     return TrainedClassifier(
-        model.eval(), told["classes"], told["rate"], settings.frames, settings.stride, stream,
-        told["percepts"],
+        model.eval(), told["classes"], settings.frames, settings.stride, stream, told["percepts"]
     )  # fmt: skip
 
 
 def from_scratch(
     variant: str,
+    stream: Stream,
     percepts: tuple[PerceptStore, np.ndarray],
     classes: int,
     units: int,
@@ -122,11 +159,13 @@ def from_scratch(
 ) -> Build:
     """How a classifier is built from random weights: `single_frame` or `lstm_baseline`.
 
-    Percepts are standardised by the mean and deviation over all training videos of the split. That
-    needs no labels, so that what is compared with a pretrained encoder lacks its weights only.
+    Percepts are standardised by the mean and deviation over all training videos of the split, and
+    those of `motion` by their movement in blocks. That needs no labels, so that what is compared
+    with a pretrained encoder lacks its weights only.
 
     Args:
         variant: which of the two.
+        stream: which percepts, and how they are read.
         percepts: the store, and the clips of all training videos.
         classes: K.
         units: LSTM units of a layer.
@@ -137,8 +176,10 @@ def from_scratch(
         A function from the generator of the weights to the classifier.
     """
     store, clips = percepts
-    dropout = settings.dropout
-    standardize = Standardize.fit(store.clip(clip) for clip in clips)
+    dropout, block = settings.dropout, (settings.frames, settings.frames)
+    standardize = Standardize.fit(
+        (store.clip(clip) for clip in clips), motion_window=block if stream == "motion" else None
+    )
 
     def build(generator: torch.Generator) -> VideoClassifier:
         if variant == "single_frame":
@@ -153,13 +194,19 @@ def from_scratch(
 
 
 def from_pretrained(
-    path: Path, variant: str, frame_size: int, classes: int, settings: FinetuneSettings
+    path: Path,
+    variant: str,
+    stream: Stream,
+    frame_size: int,
+    classes: int,
+    settings: FinetuneSettings,
 ) -> Build:
     """How a classifier is built on a pretrained encoder: all its layers, and its standardisation.
 
     Args:
         path: artifact of schema `pretrained`.
         variant: of the encoder-decoder.
+        stream: of its percepts.
         frame_size: D, of the percepts that will be classified.
         classes: K.
         settings: of the classifier.
@@ -171,11 +218,11 @@ def from_pretrained(
         UserError: the artifact is of another variant, or of other percepts.
     """
     model, told = load_pretrained(path)
-    found = (told.arguments["variant"], told.source, told.arguments["frame_size"])
-    if found != (variant, "percepts", frame_size) or told.standardize is None:
+    found = (told.arguments["variant"], told.stream, told.arguments["frame_size"])
+    if found != (variant, stream, frame_size) or told.standardize is None:
         raise UserError(
-            f"{path}: expected {variant} of percepts of {frame_size} values, found {found[0]} of "
-            f"{found[1]} of {found[2]}; pretrain on the percepts that are classified"
+            f"{path}: expected {variant} of {stream} percepts of {frame_size} values, found "
+            f"{found[0]} of {found[1]} of {found[2]}; pretrain on the percepts that are classified"
         )
     standardize, dropout = told.standardize, settings.dropout
 
@@ -189,7 +236,6 @@ def from_pretrained(
             generator=generator,
         )
         inner.load_encoder(model)
-        inner.encoder.requires_grad_(not settings.freeze_encoder)
         return VideoClassifier(standardize, inner)
 
     return build
@@ -200,6 +246,7 @@ def finetune(
     store: PerceptStore,
     clips: np.ndarray,
     labels: np.ndarray,
+    training_clips: np.ndarray,
     settings: FinetuneSettings,
     *,
     seed: int,
@@ -210,14 +257,17 @@ def finetune(
 ) -> tuple[VideoClassifier, dict[str, np.ndarray]]:
     """Train one classifier on one labelled subset.
 
-    The loss is the cross-entropy at every step of random blocks, over the frames that are no
-    padding. What is drawn (weights, blocks, dropout) follows from (seed, draw) alone.
+    The softmax starts from a logistic regression, or at random (`settings.head`); from a random one
+    the first gradients undo much of what the encoder has learned (Kumar et al. 2022). Then all is
+    trained. The loss is the cross-entropy at every step of random blocks, over the frames that are
+    no padding. What is drawn (weights, blocks, dropout) follows from (seed, draw) alone.
 
     Args:
         build: from the generator of the weights to the classifier.
         store: the percepts.
         clips: (n,), rows of the labelled videos' clips.
         labels: (n,) int, their classes.
+        training_clips: (m,), rows of all training videos' clips, these among them.
         settings: of the training.
         seed: of the run.
         draw: which of the subsets.
@@ -229,6 +279,8 @@ def finetune(
         The classifier in evaluation mode, and the curves of `loop.train`.
     """
     model = build(torch.Generator().manual_seed(_word(seed, draw, WEIGHTS))).to(device)
+    if settings.head == "logistic_regression":
+        _start_softmax(model, store, clips, labels, training_clips, settings, device)
     windows = PerceptWindows(
         store, clips, settings.frames, _word(seed, draw, WINDOWS), device=device
     )
@@ -241,14 +293,71 @@ def finetune(
         indices, starts = map(torch.from_numpy, windows.draw(step, batch))
         mask = (starts + places < lengths[indices]).to(device)
         generator = torch.Generator(device).manual_seed(_word(seed, draw, DROPOUT, step))
-        logits = model(windows.batch(step, batch), generator)
+        logits = model(windows.batch(step, batch), mask, generator)
         return classifier_loss(logits, classes[indices].to(device), mask)
 
+    encoder = [name for name, _ in model.named_parameters() if ".encoder." in name]
+    if settings.encoder_rate == 0:
+        model.classifier.encoder.requires_grad_(False)
     curves = train(
         model, loss, settings.training, checkpoint=checkpoint, unit="blocks",
-        tensorboard=tensorboard,
+        shares=dict.fromkeys(encoder, settings.encoder_rate), tensorboard=tensorboard,
     )  # fmt: skip
     return model, curves
+
+
+def _start_softmax(
+    model: VideoClassifier,
+    store: PerceptStore,
+    clips: np.ndarray,
+    labels: np.ndarray,
+    training_clips: np.ndarray,
+    settings: FinetuneSettings,
+    device: torch.device,
+) -> None:
+    """Set the softmax to a logistic regression on what it reads of the labelled videos.
+
+    That is the mean over the steps and blocks of a video, standardised over all training videos.
+    Folded into the weights, the regression is used at every step. Arguments as of `finetune`.
+    """
+    model.eval()
+    features = store.mean_over_blocks(
+        model.mean_features, training_clips, settings.frames, settings.stride, device
+    )
+    mean, deviation = features.mean(0), np.maximum(features.std(0), _LEAST_DEVIATION)
+    rows = {clip: row for row, clip in enumerate(training_clips)}
+    labelled = (features[[rows[clip] for clip in clips]] - mean) / deviation
+    softmax = model.classifier.softmax
+    weights, biases = fit_logistic_regression(
+        labelled, labels, softmax.out_features, settings.logistic_regression_c
+    )
+    weights = weights / deviation
+    with torch.no_grad():
+        softmax.weight.copy_(torch.from_numpy(weights))
+        softmax.bias.copy_(torch.from_numpy(biases - weights @ mean))
+
+
+def score_videos(
+    model: VideoClassifier, store: PerceptStore, clips: np.ndarray, frames: int, stride: int
+) -> np.ndarray:
+    """Class probabilities of videos (paper, section 3.4).
+
+    The softmax is averaged over the steps of a block, and over the blocks of a video. Padding, of
+    a video shorter than a block, counts for nothing.
+
+    Args:
+        model: put into evaluation mode.
+        store: the percepts.
+        clips: (n,), rows of the clips to score.
+        frames: of a block.
+        stride: between the first frames of blocks.
+
+    Returns:
+        (n, K) float32; rows sum to 1.
+    """
+    device = next(model.parameters()).device
+    scores = store.mean_over_blocks(model.eval().block_scores, clips, frames, stride, device)
+    return scores.astype(np.float32)
 
 
 def _word(*numbers: int) -> int:

@@ -32,6 +32,8 @@ logger = logging.getLogger("video_lstm")
 
 _POINTS = 1000
 """Curves have at most so many points."""
+_LOOKS = 20
+"""Times that a training is validated where `validate_every` says nothing."""
 _LAUNCH_AHEAD = 20
 """Steps that a GPU is given before their losses are read: each reading waits for the GPU."""
 
@@ -105,6 +107,7 @@ def train(
     record = _Record(state, settings, checkpoint and checkpoint.path, loss_scale)
     progress = Progress(settings.steps * settings.batch, unit, state.step * settings.batch)
     every = max(math.ceil(settings.steps / _POINTS), _LAUNCH_AHEAD if device.type != "cpu" else 1)
+    look_every = settings.validate_every or math.ceil(settings.steps / _LOOKS)
     saved = time.monotonic()
 
     def gradients(*given: Any) -> Tensor:
@@ -143,7 +146,7 @@ def train(
                 record.point(rate)
                 log()
                 record.restart()
-            if validate and (state.step % settings.validate_every == 0 or last):
+            if validate and (state.step % look_every == 0 or last):
                 record.settle()
                 _validate(module, validate, keep_best, state, settings)
                 log()

@@ -29,12 +29,16 @@ class PretrainedInfo:
         arguments: of EncoderDecoder, the variant's name among them.
         standardize: what its frames are read through; None where they are used as they are.
         pixels: the pictures it learned from; None for a model of percepts.
+        stream: which percepts it learned from; None for a model of pictures.
+        percepts: how these were made, see `PerceptStore.made`; None for a model of pictures.
     """
 
     source: str
     arguments: Mapping[str, Any]
     standardize: Standardize | None
     pixels: Pixels | None = None
+    stream: str | None = None
+    percepts: Mapping[str, Any] | None = None
 
 
 def save_pretrained(
@@ -45,6 +49,8 @@ def save_pretrained(
     arguments: Mapping[str, Any],
     standardize: Standardize | None = None,
     pixels: Pixels | None = None,
+    stream: str | None = None,
+    percepts: Mapping[str, Any] | None = None,
     curves: Mapping[str, np.ndarray],
 ) -> None:
     """Write a model into an open artifact of schema `pretrained`.
@@ -56,11 +62,15 @@ def save_pretrained(
         arguments: of EncoderDecoder, that build it again; JSON.
         standardize: what its frames are read through.
         pixels: the pictures it learned from.
+        stream: which percepts it learned from.
+        percepts: how these were made.
         curves: of its training, see `loop.train`.
     """
     told = {"source": source, "arguments": dict(arguments)}
     if pixels is not None:
         told["pixels"] = asdict(pixels)
+    if stream is not None:
+        told |= {"stream": stream, "percepts": percepts}
     file.attrs["model"] = json.dumps(told)
     weights = {MODEL + name: value for name, value in model.state_dict().items()}
     if standardize is not None:
@@ -91,7 +101,10 @@ def load_pretrained(path: Path) -> tuple[EncoderDecoder, PretrainedInfo]:
             "same command again"
         ) from error
     pixels = Pixels(**told["pixels"]) if "pixels" in told else None
-    return model.eval(), PretrainedInfo(told["source"], told["arguments"], standardize, pixels)
+    return model.eval(), PretrainedInfo(
+        told["source"], told["arguments"], standardize, pixels, told.get("stream"),
+        told.get("percepts"),
+    )  # fmt: skip
 
 
 def _under(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -35,7 +35,7 @@ class Sequences(Protocol):
 
 
 def model_arguments(
-    variant: str, frame_size: int, output: str, settings: PretrainSettings
+    variant: str, frame_size: int, output: str, settings: PretrainSettings, *, centre: bool = False
 ) -> dict[str, Any]:
     """Arguments of EncoderDecoder, but for the generator."""
     return {
@@ -48,7 +48,7 @@ def model_arguments(
         "output": output,
         "readout_first": settings.readout_first,
         "forget_bias": settings.forget_bias,
-        "centre": settings.centre,
+        "centre": centre,
         "map_patch": settings.map_patch,
         "kernel": settings.kernel,
     }
@@ -89,11 +89,15 @@ def pretrain(
         branches' sum, and `reconstruction` and `future` are the validation's parts.
     """
     model = EncoderDecoder(**arguments, generator=torch.Generator().manual_seed(seed)).to(device)
-    normalise = standardize.to(device) if standardize else nn.Identity()
     called = processes.shared(model)
     batch = settings.training.batch
     mine = processes.part(batch)
     held_out = sequences.validation(batch)
+    standardize = standardize and standardize.to(device)
+
+    def normalise(frames: Tensor) -> Tensor:
+        return standardize(frames, seen=settings.input_frames) if standardize else frames
+
     if settings.output_bias == "mean_frame":
         first = (sequences.batch(step, batch) for step in range(_MEAN_BATCHES))
         model.start_at(sum(normalise(frames).mean((0, 1)) for frames in first) / _MEAN_BATCHES)

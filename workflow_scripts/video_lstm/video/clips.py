@@ -50,7 +50,7 @@ class Clip:
 
 def write_clips(file: h5py.File, clips: Sequence[Clip], rate: float | None) -> None:
     """Write clips into an open artifact of schema `clips`."""
-    file.attrs["rate"] = math.nan if rate is None else rate
+    write_rate(file, rate)
     write_names(file, [clip.name for clip in clips])
     write_strings(file, "path", [str(clip.path) for clip in clips])
     for name in ("frames", "native_frames"):
@@ -62,8 +62,7 @@ def read_clips(paths: Sequence[Path]) -> list[Clip]:
     clips: list[Clip] = []
     for path in paths:
         with open_artifact(path, "clips") as file:
-            value = float(file.attrs["rate"])
-            rate = None if math.isnan(value) else value
+            rate = read_rate(file)
             counts = (file[name][()].tolist() for name in ("frames", "native_frames"))
             columns = zip(read_names(file), *counts, read_strings(file, "path"), strict=True)
             clips += [
@@ -71,6 +70,12 @@ def read_clips(paths: Sequence[Path]) -> list[Clip]:
                 for name, frames, native, place in columns
             ]
     return clips
+
+
+def clip_rate(path: Path) -> float | None:
+    """Frames per second of the clips of an artifact; None for each file's own."""
+    with open_artifact(path, "clips") as file:
+        return read_rate(file)
 
 
 # What is made of clips ---------------------------------------------------------------------------
@@ -86,6 +91,17 @@ def read_names(file: h5py.File) -> list[ClipName]:
     """Read back what `write_names` wrote."""
     columns = zip(read_strings(file, "video"), file["first"][()].tolist(), strict=True)
     return [ClipName(*values) for values in columns]
+
+
+def write_rate(file: h5py.File, rate: float | None) -> None:
+    """Write the frames per second of clips; None for each file's own."""
+    file.attrs["rate"] = math.nan if rate is None else rate
+
+
+def read_rate(file: h5py.File) -> float | None:
+    """Read back what `write_rate` wrote."""
+    rate = float(file.attrs["rate"])
+    return None if math.isnan(rate) else rate
 
 
 def number_clips(

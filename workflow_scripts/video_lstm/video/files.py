@@ -1,7 +1,6 @@
 """The files of a data set as they were found: what each is, and whether it can be used."""
 
 import hashlib
-import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from video_lstm.artifacts import open_artifact, read_strings, write_strings
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import VideoSettings
+from video_lstm.video.clips import read_rate, write_rate
 from video_lstm.video.probe import VideoInfo, probe_all
 from video_lstm.video.scan import find_files, shard_of
 from video_lstm.video.timing import target_frames
@@ -182,7 +182,7 @@ _MEASURES = ("rate", "duration")
 def write_files(file: h5py.File, root: str, rate: float | None, files: Sequence[VideoFile]) -> None:
     """Write the columns of files into an open artifact of schema `probed` or `videos`."""
     file.attrs["root"] = root
-    file.attrs["rate"] = math.nan if rate is None else rate
+    write_rate(file, rate)
     for name in _TEXTS:
         write_strings(file, name, [getattr(f, name) for f in files])
     for names, dtype in ((_COUNTS, np.int32), (_MEASURES, np.float64)):
@@ -192,13 +192,12 @@ def write_files(file: h5py.File, root: str, rate: float | None, files: Sequence[
 
 def read_columns(file: h5py.File) -> tuple[str, float | None, list[Mapping[str, Any]]]:
     """Read back what `write_files` wrote: the root, the rate, and a file's fields each."""
-    rate = float(file.attrs["rate"])
     columns = {name: read_strings(file, name) for name in _TEXTS}
     columns |= {name: file[name][()].tolist() for name in (*_COUNTS, *_MEASURES)}
     rows = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
-    return str(file.attrs["root"]), None if math.isnan(rate) else rate, rows
+    return str(file.attrs["root"]), read_rate(file), rows
 
 
 def read_files(paths: Sequence[Path]) -> FileTable:

@@ -1,6 +1,5 @@
 """A labelled set as the stages that learn from it see it: which video, which class, which side."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ class Labelled:
         labels: (n,) int32, numbers of the classes.
         groups: (n,) str; empty where a video has none.
         classes: names, by number.
-        rate: frames per second of the clips; None for each file's own.
     """
 
     path: Path
@@ -32,7 +30,6 @@ class Labelled:
     labels: np.ndarray
     groups: np.ndarray
     classes: list[str]
-    rate: float | None
 
     def clips(self, part: int, names: Sequence[ClipName]) -> tuple[np.ndarray, np.ndarray]:
         """The videos of a part of the split, and where their clips are among the names.
@@ -74,10 +71,10 @@ def read_labelled(path: Path, split: int) -> Labelled:
     with open_artifact(path, "videos") as file:
         names, groups = (np.array(read_strings(file, of), str) for of in ("path", "group"))
         splits, labels = file["splits"][()], file["label"][()]
-        classes, rate = read_strings(file, "classes"), float(file.attrs["rate"])
+        classes = read_strings(file, "classes")
     if not 1 <= split <= splits.shape[1]:
         raise UserError(
             f"{path}: expected split {split}, found {splits.shape[1]} splits; index with more"
         )
     side = splits[:, split - 1]
-    return Labelled(path, names, side, labels, groups, classes, None if math.isnan(rate) else rate)
+    return Labelled(path, names, side, labels, groups, classes)

@@ -83,6 +83,7 @@ wildcard_constraints:
     comparison="capacity|convlstm",
     model=r"[a-z_0-9]+",
     variant="|".join(["single_frame", "lstm_baseline", *settings.pretraining.variants]),
+    encoder="|".join(["percepts", "random", *settings.pretraining.variants]),
     labels=r"\d+|all",
     choice=r"\d+",
 

@@ -9,6 +9,7 @@ from video_lstm.video.scan import fingerprints
 OTHER_DIGITS = [digits for digits in (1, 2, 3) if digits != settings.mnist.digits]
 TESTS = ["mnist", *(f"mnist_{digits}" for digits in OTHER_DIGITS), "patches"]
 CONVLSTMS = ["convlstm", "lstm_equal_parameters", "lstm_equal_time"]
+UNTRAINED = ["percepts", "random"]  # what pretrained encoders are held against
 CLASSIFIERS = ["single_frame", "lstm_baseline", *settings.pretraining.variants]
 
 
@@ -158,6 +159,16 @@ def classifier_inputs(wildcards):
         ),
         "pretrained": pretrained(wildcards),
     }
+
+
+def encoder_inputs(wildcards):
+    """What is encoded, and by what; the training videos, where percepts are standardised by them."""
+    labelled, split, stream = wildcards.labelled, wildcards.split, wildcards.stream
+    inputs = {"percepts": percept_shards(labelled, features(labelled, split, stream))}
+    if wildcards.encoder in UNTRAINED:
+        return inputs | {"videos": f"results/videos/{labelled}.h5"}
+    folder = f"results/pretrain/{corpus(labelled, split, stream)}/{stream}"
+    return inputs | {"pretrained": f"{folder}/{wildcards.encoder}.h5"}
 
 
 def classifier_command(wildcards, choice=None, **values):

@@ -86,6 +86,18 @@ class TrainingCommandLine(DeviceCommandLine):
     """Folder below which the curves are written for TensorBoard, as they grow."""
 
 
+class NewVideosCommandLine(DeviceCommandLine):
+    """Arguments of a script that extracts percepts of videos that are in no data set."""
+
+    weights: Path | None = None
+    """Stream `rgb` or `motion`: the convnet's weights, where they are no longer where training
+    found them."""
+    flow_convnet: Path | None = None
+    """Streams of flow: the convnet, such as results/flow_convnet/demo/split1/flow1.h5."""
+    cache: Path = Path("results/checkpoints")
+    """Folder for conversions to ONNX."""
+
+
 Arguments = TypeVar("Arguments", bound=CommandLine)
 
 

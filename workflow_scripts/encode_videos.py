@@ -1,0 +1,168 @@
+r"""Represent videos by a frozen encoder.
+
+Of every block of 16 frames, the encoder's state after its last frame (`state`: h and c of every
+layer) and the mean of its top layer's output (`mean`); of every video, their means over its blocks.
+Reads the percepts of a data set, or video files and a pretrained encoder-decoder, whose percepts
+are then made as those that it was trained on. Writes an artifact (.h5) with the blocks and the
+videos, the same as arrays (.npz), or a table with a line per video (.csv).
+
+    python workflow_scripts/encode_videos.py --files new/*.mp4 --output new.npz \
+      --pretrained results/pretrain/demo_split1/motion/composite.h5
+"""
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field
+
+from command_line import NewVideosCommandLine, run
+from video_lstm import artifacts
+from video_lstm.device import pick_device
+from video_lstm.errors import UserError
+from video_lstm.evaluation.encoding import (
+    Representations,
+    encode,
+    pretrained_encoder,
+    untrained_encoder,
+    write_representations,
+)
+from video_lstm.evaluation.tables import write_csv
+from video_lstm.models.representations import BlockEncoder
+from video_lstm.percepts.new_videos import Extraction, extract_new_percepts, readable_videos
+from video_lstm.sequences.percepts import PerceptStore
+from video_lstm.settings.section import Positive, Stream
+from video_lstm.settings.training import Variant
+from video_lstm.training.pretrained import load_pretrained
+from video_lstm.video.labelled import read_labelled
+from video_lstm.video.scan import shown
+from video_lstm.video.splits import TRAIN
+
+logger = logging.getLogger("video_lstm")
+
+
+class Arguments(NewVideosCommandLine):
+    """What to encode with what."""
+
+    files: list[Path] = Field(default_factory=list)
+    """Video files; whatever FFmpeg reads."""
+    percepts: list[Path] = Field(default_factory=list)
+    """In place of files: percepts of a data set, all shards."""
+    pretrained: Path | None = None
+    """The encoder-decoder whose encoder is used."""
+    output: Path
+    """What to write: .h5, .npz or .csv."""
+    variant: Variant | Literal["percepts", "random"] | None = None
+    """With --percepts: the encoder-decoder; or `percepts` for the mean percept, `random` for an
+    encoder with random weights."""
+    videos: Path | None = None
+    """`percepts`, `random`: index of the data set, whose training videos percepts are standardised
+    by."""
+    dataset: str = ""
+    """With --percepts: name of the data set."""
+    split: Positive = 1
+    """Split of the data set."""
+    stream: Stream = "rgb"
+    """With --percepts: which they are."""
+    frames: Positive = 16
+    """Frames of a block."""
+    stride: Positive = 8
+    """Frames between the beginnings of blocks."""
+    units: Positive = 2048
+    """`random`: LSTM units of a layer."""
+    layers: Positive = 2
+    """`random`: LSTM layers."""
+    seed: int = 0
+    """`random`: seed of the weights."""
+
+
+def main(arguments: Arguments) -> None:
+    """Encode and write."""
+    torch.set_num_threads(max(arguments.threads, 1))
+    cv2.setNumThreads(1)
+    device, device_name = pick_device(arguments.device)
+    if bool(arguments.files) == bool(arguments.percepts):
+        raise UserError("expected either --files or --percepts; name video files, or shards")
+    if arguments.output.suffix not in (".h5", ".npz", ".csv"):
+        raise UserError(f"--output: expected a name in .h5, .npz or .csv, found {arguments.output}")
+    with tempfile.TemporaryDirectory() as folder:
+        shards = arguments.percepts or new_percepts(arguments, device, Path(folder))
+        store = PerceptStore(shards)
+        encoder = encoder_of(arguments, store)
+        found = encode(encoder, store, arguments.frames, arguments.stride, device)
+        inputs = {f"percepts_{n}": path for n, path in enumerate(arguments.percepts)}
+        roles = ("pretrained", "videos")
+        inputs |= {role: path for role in roles if (path := getattr(arguments, role))}
+        if arguments.output.suffix == ".h5":
+            provenance = arguments.provenance(inputs, device_name)
+            with artifacts.create(arguments.output, "representations", provenance) as file:
+                names = {"dataset", "split", "stream", "variant", "frames", "stride"}
+                facts = arguments.model_dump(include=names, exclude_none=True)
+                file.attrs.update(facts)
+                write_representations(file, store, found)
+        else:
+            export(arguments.output, store, found)
+    logger.info("%d videos, %d blocks: %s", len(store.names), found.offsets[-1], arguments.output)
+
+
+def new_percepts(arguments: Arguments, device: torch.device, folder: Path) -> list[Path]:
+    """Percepts of the files, made as those that the encoder-decoder was trained on."""
+    path = arguments.pretrained
+    if path is None:
+        raise UserError("--pretrained: expected a file, found none; --files need one")
+    percepts = load_pretrained(path)[1].percepts
+    if percepts is None:
+        raise UserError(f"{path}: expected a model of percepts, found one of pictures")
+    how = Extraction(
+        percepts, path, arguments.weights, arguments.flow_convnet, device,
+        max(arguments.threads, 1), arguments.cache / "onnx", arguments.provenance({}),
+    )  # fmt: skip
+    clips, _ = readable_videos(arguments.files, percepts.get("rate"), folder)
+    return [extract_new_percepts(clips, how, folder)]
+
+
+def encoder_of(arguments: Arguments, store: PerceptStore) -> BlockEncoder:
+    """The encoder that is asked for, after a check that it reads such percepts."""
+    if arguments.variant not in ("percepts", "random"):
+        path = arguments.pretrained
+        if path is None:
+            raise UserError(f"--pretrained: expected a file for {arguments.variant}, found none")
+        info = load_pretrained(path)[1]
+        expected = (arguments.variant, arguments.stream) if arguments.percepts else None
+        found = (info.arguments["variant"], info.stream)
+        if expected not in (None, found) or info.arguments["frame_size"] != store.dim:
+            raise UserError(
+                f"{path}: expected {expected} of {store.dim} values, found {found} of "
+                f"{info.arguments['frame_size']}; name the model of these percepts"
+            )
+        return pretrained_encoder(path)
+    if arguments.videos is None:
+        raise UserError(f"--videos: expected an index for {arguments.variant}, found none")
+    _, clips = read_labelled(arguments.videos, arguments.split).clips(TRAIN, store.names)
+    size = (arguments.units, arguments.layers) if arguments.variant == "random" else None
+    return untrained_encoder(arguments.stream, store, clips, arguments.frames, size, arguments.seed)
+
+
+def export(path: Path, store: PerceptStore, found: Representations) -> None:
+    """Write the representations as arrays or as a table."""
+    names = [shown(name.video) for name in store.names]
+    if path.suffix == ".npz":
+        arrays = {f"blocks_{part}": values for part, values in found.blocks.items()}
+        arrays |= {f"videos_{part}": values for part, values in found.videos.items()}
+        with artifacts.whole(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, video=np.array(names), block_offsets=found.offsets, **arrays)
+        return
+    columns = [
+        pd.DataFrame(values).rename(columns=lambda number, part=part: f"{part}_{number}")
+        for part, values in found.videos.items()
+    ]
+    write_csv(pd.concat([pd.Series(names, name="video"), *columns], axis=1), path, decimals=6)
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

@@ -1,0 +1,141 @@
+"""Percepts of videos that are in no data set, made as those that a model was trained on."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from video_lstm import artifacts
+from video_lstm.errors import UserError
+from video_lstm.flow.extract import extract_flow
+from video_lstm.flow.storage import FlowStore, PartialFlow
+from video_lstm.percepts.extract import cut_batches, extract, open_backend, write_percepts
+from video_lstm.percepts.flow_percepts import FlowPercepts, read_convnet
+from video_lstm.percepts.networks import weights_path
+from video_lstm.percepts.partial import PartialRows
+from video_lstm.settings.percepts import FlowSettings, PerceptSettings
+from video_lstm.video.clips import Clip, write_rate
+from video_lstm.video.sampling import whole_video
+from video_lstm.video.source import UnreadableVideoError
+
+logger = logging.getLogger("video_lstm")
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How percepts of new videos are extracted.
+
+    Attributes:
+        percepts: how the model's own were made, see `PerceptStore.made`.
+        model: its file, for messages.
+        weights: of the convnet of RGB, where they are no longer where training found them.
+        flow_convnet: the convnet of a stream of flow.
+        device: where to run.
+        threads: CPU threads.
+        onnx: folder for conversions to ONNX.
+        provenance: how what is written came about.
+    """
+
+    percepts: Mapping[str, Any]
+    model: Path
+    weights: Path | None
+    flow_convnet: Path | None
+    device: torch.device
+    threads: int
+    onnx: Path
+    provenance: artifacts.Provenance
+
+
+def readable_videos(
+    paths: Sequence[Path], rate: float | None, folder: Path
+) -> tuple[list[Clip], list[str]]:
+    """The videos that can be read, and of every path why not; empty where it can.
+
+    Args:
+        paths: the files.
+        rate: frames per second; None for each file's own.
+        folder: for copies of sound videos that the reader refuses.
+
+    Raises:
+        UserError: none can be read.
+    """
+    clips, reasons = [], []
+    for path in paths:
+        try:
+            clips.append(whole_video(path, rate, folder / "transcoded"))
+            reasons.append("")
+        except UnreadableVideoError as error:
+            reasons.append(str(error))
+            logger.warning("%s: left out: %s", path, error)
+    if not clips:
+        raise UserError(f"--videos: expected videos, found none that can be read: {reasons[0]}")
+    return clips, reasons
+
+
+def extract_new_percepts(clips: Sequence[Clip], how: Extraction, folder: Path) -> Path:
+    """Extract percepts of clips into an artifact in a folder, RGB or of flow as the model's are.
+
+    Raises:
+        UserError: the weights or the convnet are not those of the model's percepts.
+    """
+    path = folder / "percepts.h5"
+    rate = how.percepts.get("rate")
+    make = _flow_percepts if "convnet" in how.percepts else _rgb_percepts
+    with artifacts.create(path, "percepts", how.provenance) as file:
+        write_percepts(file, *make(clips, how, folder), rate)
+    return path
+
+
+def _rgb_percepts(
+    clips: Sequence[Clip], how: Extraction, folder: Path
+) -> tuple[list[Any], list[int], PartialRows, int]:
+    """The clips' names, how many percepts each has, all of them, their length."""
+    settings = PerceptSettings.model_validate(how.percepts["percepts"])
+    if how.weights is not None:
+        settings = settings.model_copy(update={"weights": str(how.weights)})
+    path, expected = weights_path(settings), how.percepts.get("weights")
+    if path is not None and (checksum := artifacts.identity(path)) != expected:
+        raise UserError(
+            f"{path}: expected the weights that {how.model} was trained on percepts of, SHA-256 "
+            f"{str(expected)[:12]}..., found {checksum[:12]}...; name them with --weights"
+        )
+    backend = open_backend(settings, how.device, how.threads, how.onnx)
+    lengths = [clip.frames for clip in clips]
+    rows = PartialRows(folder, "rgb", cut_batches(sum(lengths), settings.batch), backend.dim)
+    extract(clips, backend, settings, rows, how.threads)
+    return [clip.name for clip in clips], lengths, rows, backend.dim
+
+
+def _flow_percepts(
+    clips: Sequence[Clip], how: Extraction, folder: Path
+) -> tuple[list[Any], list[int], PartialRows, int]:
+    """The same of the clips' flow."""
+    convnet = how.flow_convnet
+    if convnet is None:
+        raise UserError(
+            f"--flow-convnet: expected a file, found none; {how.model} reads flow: name the "
+            "convnet of its data set, split and stream, below results/flow_convnet"
+        )
+    with artifacts.open_artifact(convnet, "flow_convnet") as file:
+        settings = FlowSettings.model_validate(json.loads(file.attrs["flow"]))
+    if artifacts.identity(convnet) != how.percepts["convnet"]:
+        raise UserError(
+            f"{convnet}: expected the convnet that {how.model} was trained on percepts of, found "
+            "another; name that of the same data set, split and stream"
+        )
+    partial, flow = PartialFlow(folder / "partial", "flow"), folder / "flow.h5"
+    extract_flow(clips, settings, how.device, partial, how.threads)
+    with artifacts.create(flow, "flow", how.provenance) as file:
+        partial.finish(file, [clip.name for clip in clips])
+        write_rate(file, how.percepts.get("rate"))
+        file.attrs.update(settings.model_dump(include={"height", "width", "bound"}))
+    partial.close(remove=True)
+    store = FlowStore([flow])
+    percepts = FlowPercepts(store, read_convnet(convnet, store, flow).to(how.device))
+    rows = PartialRows(folder, "flow", percepts.sizes, percepts.dim)
+    percepts.extract(rows, how.threads)
+    return store.names, percepts.lengths, rows, percepts.dim

@@ -214,6 +214,13 @@ def validated_files(labelled, split, stream, variant, labels):
     return [f"{folder}/{choice}.h5" for choice in choices]
 
 
+def chosen_by(wildcards):
+    """What the settings of a classifier are chosen by, where there are choices."""
+    names = ("labelled", "split", "stream", "variant", "labels")
+    classifier = {name: wildcards[name] for name in names}
+    return validated_files(**classifier) if settings.finetuning.choices else []
+
+
 def fused_classifiers(labelled, split, streams, variant, labels):
     """The classifiers of one variant whose scores are fused, one a stream."""
     return [(labelled, split, stream, variant, labels) for stream in streams.split("+")]

@@ -5,9 +5,7 @@ rule finetune_classifier:
     """Classifiers from 1, 10 or all labelled videos per class, over several draws of them."""
     input:
         unpack(classifier_inputs),
-        validated=lambda wildcards: (
-            validated_files(**wildcards) if settings.finetuning.choices else []
-        ),
+        validated=lambda wildcards: chosen_by(wildcards),
     output:
         "results/finetune/{labelled}/split{split}/{stream}/{variant}/{labels}.h5",
     log:

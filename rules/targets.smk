@@ -9,6 +9,7 @@ localrules:
     encoders,
     classifiers,
     capacity,
+    unlabelled_hours,
     convlstm,
     figures,
     pages,
@@ -70,6 +71,13 @@ rule capacity:
         "results/capacity.csv",
 
 
+rule unlabelled_hours:
+    """Accuracy against hours of unlabelled video."""
+    input:
+        "results/unlabelled_hours.csv",
+        "results/figures/unlabelled_hours.png",
+
+
 rule convlstm:
     """LSTM against ConvLSTM."""
     input:
@@ -81,6 +89,7 @@ rule figures:
     input:
         "results/figures/accuracy.png",
         "results/frame_errors.csv",
+        ["results/figures/unlabelled_hours.png"] if HOURS.hours else [],
         expand(
             "results/figures/{figure}_{test}.png",
             figure=["samples", "errors"],

@@ -5,8 +5,9 @@ moves itself, or patches; makes the weights of one variant of the paper's sectio
 of its training. A job that was killed goes on from its checkpoint.
 """
 
+import math
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -19,7 +20,7 @@ from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.digits import load_digits, mnist_files
 from video_lstm.sequences.moving_mnist import MovingMNIST
 from video_lstm.sequences.patches import Patches
-from video_lstm.sequences.percepts import PerceptWindows
+from video_lstm.sequences.percepts import PerceptStore, PerceptWindows
 from video_lstm.sequences.pixels import Pixels, digit_pixels
 from video_lstm.settings.section import Fraction, Stream
 from video_lstm.settings.sequences import MovingDigits
@@ -49,6 +50,9 @@ class Arguments(TrainingCommandLine):
     """Of the weights and the batches."""
     unlabelled_percepts: list[Path] = Field(default_factory=list)
     """`percepts`: those of the pile, all shards."""
+    unlabelled_hours: Annotated[float, Field(ge=0)] | None = None
+    """`percepts`: learn from so much of the pile only, in clips drawn at random; by default from
+    all of it."""
     labelled_percepts: list[Path] = Field(default_factory=list)
     """`percepts`: those of a labelled set, all shards."""
     videos: Path | None = None
@@ -116,6 +120,8 @@ def main(arguments: Arguments) -> None:
             pixels=pixels, stream=arguments.stream if of_percepts else None,
             percepts=sequences.made if of_percepts else None, curves=curves,
         )  # fmt: skip
+        if of_percepts:
+            file.attrs["unlabelled_hours"] = unlabelled_hours(arguments)
     remove_checkpoint(checkpoint.path)
 
 
@@ -161,7 +167,7 @@ def piles(arguments: Arguments) -> list[Pile]:
     """What percepts there are to learn from."""
     found = []
     if arguments.unlabelled_percepts:
-        found.append(Pile(arguments.unlabelled_percepts))
+        found.append(Pile(arguments.unlabelled_percepts, hours=arguments.unlabelled_hours))
     if arguments.labelled_percepts:
         videos = given(arguments, "videos")
         found.append(Pile(arguments.labelled_percepts, videos, arguments.split))
@@ -171,6 +177,16 @@ def piles(arguments: Arguments) -> list[Pile]:
             "'percepts', found neither; extract percepts and name the files"
         )
     return found
+
+
+def unlabelled_hours(arguments: Arguments) -> float:
+    """How much of the pile was learned from, validation included; NaN for clips of any rate."""
+    if not arguments.unlabelled_percepts or arguments.unlabelled_hours == 0:
+        return 0.0
+    store = PerceptStore(arguments.unlabelled_percepts)
+    rows, _ = piles(arguments)[0].rows(store, arguments.seed)
+    rate = store.made.get("rate", math.nan)
+    return sum(store.length(row) for row in rows) / rate / 3600
 
 
 def given(arguments: Arguments, name: str) -> Path:

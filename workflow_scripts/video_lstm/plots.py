@@ -280,6 +280,34 @@ def accuracy(summary: pd.DataFrame) -> Figure:
     return figure
 
 
+def unlabelled_hours(table: pd.DataFrame) -> Figure:
+    """Accuracy against hours of unlabelled video, and the baseline's, which learned from none.
+
+    Args:
+        table: as `evaluation.accuracy.hours_table` returns.
+    """
+    groups = list(table.groupby(["corpus", "stream", "labels"], sort=False))
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(0.6 + 2.9 * len(groups), 2.8), layout="constrained")
+        axes = figure.subplots(1, len(groups), squeeze=False)[0]
+        for ((corpus, stream, labels), rows), axis in zip(groups, axes, strict=True):
+            base, line = rows[rows["hours"].isna()].iloc[0], rows[rows["hours"].notna()]
+            color = _PLAIN["lstm_baseline"]
+            axis.axhspan(base["low"], base["high"], color=color, alpha=0.1, linewidth=0)
+            axis.axhline(base["mean"], color=color, linewidth=1, label=label("lstm_baseline"))
+            model = line["variant"].iloc[0]
+            bars = [line["mean"] - line["low"], line["high"] - line["mean"]]
+            axis.errorbar(
+                line["hours"], line["mean"], bars, label=label(model), color=COLOURS[model],
+                marker="o", markersize=3, linewidth=1, elinewidth=0.7,
+            )  # fmt: skip
+            axis.set_title(f"{corpus}, {stream}, labels per class: {labels}")
+            axis.set_xlabel("hours of unlabelled video")
+        axes[0].set_ylabel("accuracy (%)")
+        axes[0].legend()
+    return figure
+
+
 def mosaic(images: np.ndarray, columns: int) -> np.ndarray:
     """Images of weights in rows, each scaled to its own largest magnitude, grey for 0.
 

@@ -1,5 +1,6 @@
 """Accuracies with their uncertainty, against the baseline and beside published figures."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -43,7 +44,8 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per corpus, stream, labels and variant, with `n` draws over all splits; `mean`,
         `std` (of the sample), `low` and `high` (95% interval of the mean) of the accuracy in
-        percent; `gain`, `gain_low`, `gain_high` in points, NaN where there is no baseline.
+        percent; `gain`, `gain_low`, `gain_high` in points, NaN where there is no baseline; `head`,
+        what the classifiers' softmax started from.
     """
     accuracies = scores[scores["measure"] == "accuracy"]
     draw = [*_CELL, "split", "draw"]
@@ -58,9 +60,9 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
         if cell[-1] != "lstm_baseline":
             row["gain"] = gains.mean()
             row["gain_low"], row["gain_high"] = interval(gains.to_numpy())
-        rows.append(row)
+        rows.append(row | {"head": "/".join(sorted(set(group["head"])))})
     columns = [*_CELL, "variant", "n", "mean", "std", "low", "high"]
-    table = pd.DataFrame(rows, columns=[*columns, "gain", "gain_low", "gain_high"])
+    table = pd.DataFrame(rows, columns=[*columns, "gain", "gain_low", "gain_high", "head"])
     return table.sort_values([*_CELL, "variant"], key=rank, ignore_index=True)
 
 
@@ -94,12 +96,32 @@ def wide(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns `variant`, then for each data set, stream and labelled subset
-        `{dataset}_{stream}_{labels}_` and `mean`, `std`, `published`, `verified`.
+        `{dataset}_{stream}_{labels}_` and `mean`, `std`, `head`, `published`, `verified`.
     """
     columns = {}
     for cell, group in table.groupby(_CELL, sort=False):
         rows = group.set_index("variant")
-        for name in ("mean", "std", "published", "verified"):
+        for name in ("mean", "std", "head", "published", "verified"):
             columns["_".join((*cell, name))] = rows[name]
     models = [name for name in ROWS if name in set(table["variant"])]
     return pd.DataFrame(columns).reindex(pd.Index(models, name="variant")).reset_index()
+
+
+def hours_table(scores: Mapping[float, pd.DataFrame], baseline: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of a model against the hours of unlabelled video that it was pretrained on.
+
+    Args:
+        scores: by the hours, as `tables.collect_scores` returns.
+        baseline: the same of `lstm_baseline`, on the same draws.
+
+    Returns:
+        The rows of `summarise` with the column `hours`, rising for each data set, stream and number
+        of labels; the baseline's, which learned from no unlabelled video, has none there.
+    """
+    tables = [summarise(baseline)]
+    for hours, own in sorted(scores.items()):
+        table = summarise(pd.concat([own, baseline], ignore_index=True))
+        tables.append(table[table["variant"] != "lstm_baseline"].assign(hours=hours))
+    table = pd.concat(tables, ignore_index=True)
+    table.insert(len(_CELL), "hours", table.pop("hours"))
+    return table.sort_values(_CELL, key=rank, kind="stable", ignore_index=True)

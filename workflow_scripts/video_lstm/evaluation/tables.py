@@ -18,6 +18,8 @@ IDENTIFIED_BY = ["measure", "corpus", "split", "stream", "variant", "labels", "d
 ROWS = ["single_frame", "lstm_baseline", *get_args(Variant)]
 """The models, in the order of the tables."""
 
+_FACTS = ("split", "stream", "variant", "labels", "head")
+
 _UNITS = {
     "accuracy": "percent",
     "cross_entropy": "nats/frame",
@@ -35,15 +37,16 @@ def collect_scores(finetuned: Sequence[Path], predictions: Sequence[Path]) -> pd
         predictions: artifacts with frame errors; one line per measure: the mean over frames.
 
     Returns:
-        Columns measure, value, unit, corpus, split, stream, variant, labels, draw; all but `value`
-        are strings. Sorted, whatever the order of the files.
+        Columns measure, value, unit, corpus, split, stream, variant, labels, draw, head (what a
+        classifier's softmax started from); all but `value` are strings. Sorted, whatever the order
+        of the files.
 
     Raises:
         UserError: two files tell the same number.
     """
     lines = [line for path in finetuned for line in _accuracies(path)]
     lines += [line for path in predictions for line in _errors(path)]
-    scores = pd.DataFrame(lines, columns=["value", "unit", "path", *IDENTIFIED_BY])
+    scores = pd.DataFrame(lines, columns=["value", "unit", "path", *IDENTIFIED_BY, "head"])
     twice = scores[scores.duplicated(IDENTIFIED_BY, keep=False)]
     if len(twice):
         first, second = sorted(twice["path"].unique())[:2]
@@ -52,7 +55,7 @@ def collect_scores(finetuned: Sequence[Path], predictions: Sequence[Path]) -> pd
             "name one of the two"
         )
     scores = scores.sort_values(IDENTIFIED_BY, key=rank, ignore_index=True)
-    return scores[["measure", "value", "unit", *IDENTIFIED_BY[1:]]]
+    return scores[["measure", "value", "unit", *IDENTIFIED_BY[1:], "head"]]
 
 
 def table2(scores: pd.DataFrame) -> pd.DataFrame:
@@ -107,8 +110,10 @@ def read_scores(path: Path) -> pd.DataFrame:
     if not Path(path).is_file():
         raise UserError(f"{path}: expected the scores of a run, found no file; run collect_scores")
     # Labels are "1" and "all": strings, as are splits and draws.
-    scores = pd.read_csv(path, dtype=dict.fromkeys(IDENTIFIED_BY, str), keep_default_na=False)
-    missing = [name for name in ("value", *IDENTIFIED_BY) if name not in scores]
+    scores = pd.read_csv(
+        path, dtype=dict.fromkeys([*IDENTIFIED_BY, "head"], str), keep_default_na=False
+    )
+    missing = [name for name in ("value", *IDENTIFIED_BY, "head") if name not in scores]
     if missing:
         raise UserError(f"{path}: expected columns {missing}, which it lacks; run collect_scores")
     return scores
@@ -116,7 +121,7 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 def _accuracies(path: Path) -> list[dict[str, object]]:
     with open_artifact(path, "finetuned") as file:
-        told = {name: str(file.attrs[name]) for name in ("split", "stream", "variant", "labels")}
+        told = {name: str(file.attrs[name]) for name in _FACTS}
         told |= {"corpus": str(file.attrs["dataset"]), "measure": str(file.attrs["measure"])}
         accuracy = file["accuracy"][()]
     told |= {"path": str(path), "unit": _UNITS["accuracy"]}
@@ -126,7 +131,9 @@ def _accuracies(path: Path) -> list[dict[str, object]]:
 def _errors(path: Path) -> list[dict[str, object]]:
     with open_artifact(path, "predictions") as file:
         told = {name: str(file.attrs[name]) for name in ("variant", "corpus")}
-        told |= dict.fromkeys(("split", "stream", "labels", "draw"), "") | {"path": str(path)}
+        told |= dict.fromkeys(("split", "stream", "labels", "draw", "head"), "") | {
+            "path": str(path)
+        }
         return [
             told | {"measure": measure, "unit": _unit(measure), "value": float(steps[()].mean())}
             for measure, steps in file["errors"].items()

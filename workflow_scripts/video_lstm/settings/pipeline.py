@@ -13,6 +13,7 @@ from video_lstm.settings.training import (
     ConvLSTMSettings,
     FinetuningSettings,
     PretrainingSettings,
+    UnlabelledHoursSettings,
 )
 from video_lstm.settings.videos import (
     UNLABELLED,
@@ -33,7 +34,8 @@ class Settings(Section):
     unlabelled: UnlabelledSet
     """The pile that is learned from without labels."""
     streams: list[Stream] = ["rgb", "flow1"]
-    """Which percepts: `rgb`, `flow1` (single-frame flow), `flow10` (stacks of 10)."""
+    """Which percepts: `rgb`; `motion`, the same percepts read around the mean of what is seen, so
+    that they show what moves; `flow1` (single-frame flow), `flow10` (stacks of 10)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` uses a GPU where there is one; `cuda` asks for one (on a cluster, say)."""
     # Of no stage: where these change, nothing runs again.
@@ -53,6 +55,7 @@ class Settings(Section):
     pretraining: PretrainingSettings = PretrainingSettings()
     capacity: CapacitySettings = CapacitySettings()
     convlstm: ConvLSTMSettings = ConvLSTMSettings()
+    unlabelled_hours: UnlabelledHoursSettings = UnlabelledHoursSettings()
     finetuning: FinetuningSettings = FinetuningSettings()
 
     @model_validator(mode="after")
@@ -61,6 +64,28 @@ class Settings(Section):
             raise ValueError(
                 f"convlstm.map_patch: patches of {self.convlstm.map_patch} pixels do not fill "
                 f"frames of {self.mnist.size}, mnist.size"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _hours_compare_what_is_trained(self) -> Self:
+        compared = self.unlabelled_hours
+        if not compared.hours:
+            return self
+        if compared.variant not in self.pretraining.variants:
+            raise ValueError(
+                f"unlabelled_hours.variant: {compared.variant} is not among pretraining.variants"
+            )
+        if compared.stream not in (None, *self.streams):
+            raise ValueError(f"unlabelled_hours.stream: {compared.stream} is not among streams")
+        if "unlabelled" not in self.pretraining.percepts.videos:
+            raise ValueError(
+                "unlabelled_hours: pretraining.percepts.videos has no 'unlabelled' to compare"
+            )
+        if 0 in compared.hours and self.pretraining.percepts.videos == ["unlabelled"]:
+            raise ValueError(
+                "unlabelled_hours.hours: 0 leaves nothing to learn from, as "
+                "pretraining.percepts.videos has no 'training'"
             )
         return self
 

@@ -143,6 +143,22 @@ class CapacitySettings(Section):
     )
 
 
+class UnlabelledHoursSettings(Section):
+    """How much unlabelled video a model needs: accuracy against hours that it was pretrained on.
+
+    What is not said here is as in `pretraining.percepts` and `finetuning`.
+    """
+
+    hours: list[Annotated[float, Field(ge=0)]] = []
+    """Hours of the unlabelled videos, a model each, beside the one of all of them; 0 leaves the
+    training videos. None: nothing is compared."""
+    variant: Variant = "composite"
+    stream: Stream | None = None
+    """By default `motion` where it is among the streams, else the first of them."""
+    labels: list[Labels] = [1, 10]
+    """Labelled videos per class."""
+
+
 class ConvLSTMSettings(Section):
     """A ConvLSTM composite of Moving MNIST, and the LSTMs that it is compared with, which have as
     many parameters, or as much time to train (lab report, section 3.3).

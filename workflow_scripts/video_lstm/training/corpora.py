@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from video_lstm.errors import UserError
 from video_lstm.models.standardize import Standardize
+from video_lstm.sequences.draws import TRAINING, generator
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows, hold_out
 from video_lstm.video.labelled import read_labelled
 from video_lstm.video.splits import TRAIN
@@ -21,23 +23,42 @@ class Pile:
         percepts: all shards.
         videos: the index of a labelled set; None: every clip may be learned from.
         split: of the labelled set, from 1.
+        hours: how much of a pile is learned from, in clips drawn at random; None: all of it.
     """
 
     percepts: Sequence[Path]
     videos: Path | None = None
     split: int = 1
+    hours: float | None = None
 
-    def rows(self, store: PerceptStore) -> tuple[np.ndarray, np.ndarray]:
+    def rows(self, store: PerceptStore, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows of a store's clips that may be learned from, and the names of their videos, (N,).
 
         Raises:
-            UserError: there is no such split, or a training video has no percepts.
+            UserError: there is no such split, a training video has no percepts, or hours are asked
+                for of clips without a common rate.
         """
         videos = np.array([name.video for name in store.names], str)
         rows = np.arange(len(videos))
         if self.videos is not None:
             _, rows = read_labelled(self.videos, self.split).clips(TRAIN, store.names)
+        elif self.hours is not None:
+            rows = _draw_hours(store, self.hours, seed)
         return rows, videos[rows]
+
+
+def _draw_hours(store: PerceptStore, hours: float, seed: int) -> np.ndarray:
+    """Rows of clips that together last some hours, or all; fewer hours are inside of more."""
+    rate = store.made.get("rate")
+    if rate is None:
+        raise UserError(
+            "video.rate: expected a number, found null; hours of unlabelled video are counted in "
+            "frames of one rate"
+        )
+    order = generator(seed, TRAINING).permutation(len(store.names))
+    before = np.cumsum([0, *(store.length(row) for row in order)])[:-1]
+    # Half a frame: sums of floats must not ask for a clip too many.
+    return np.sort(order[before < hours * 3600 * rate - 0.5])
 
 
 def percept_corpus(
@@ -65,10 +86,11 @@ def percept_corpus(
     Raises:
         UserError: no clip that may be learned from.
     """
+    piles = [pile for pile in piles if pile.hours != 0]
     stores, learned, held_out = [], [], []
     for pile in piles:
         store = PerceptStore(list(pile.percepts))
-        trained, kept = hold_out(*pile.rows(store), validation, seed)
+        trained, kept = hold_out(*pile.rows(store, seed), validation, seed)
         learned.append(trained)
         held_out.append(kept)
         stores.append(store)

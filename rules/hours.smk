@@ -1,0 +1,152 @@
+"""How much unlabelled video a model needs: `unlabelled_hours`, a series of amounts."""
+
+HOURS = settings.unlabelled_hours
+
+
+wildcard_constraints:
+    hours=r"[0-9.]+",
+
+
+def hours_stream():
+    """The stream whose model is pretrained on several amounts of video."""
+    motion = "motion" if "motion" in settings.streams else settings.streams[0]
+    return HOURS.stream or motion
+
+
+def hours_runs():
+    """The data sets and splits of the series, with the stream."""
+    return [run for run in runs() if run[2] == hours_stream()]
+
+
+def pretrained_on_hours():
+    """The encoder-decoders of the series; the last is the one of all unlabelled video."""
+    series = [
+        f"results/unlabelled_hours/{dataset}_split{split}/{stream}/{hours:g}/{HOURS.variant}.h5"
+        for dataset, split, stream in hours_runs()
+        for hours in HOURS.hours
+    ]
+    whole = {
+        f"results/pretrain/{corpus(*run)}/{run[2]}/{HOURS.variant}.h5"
+        for run in hours_runs()
+    }
+    return series + sorted(whole)
+
+
+def finetuned_on_hours():
+    """The classifiers of the series."""
+    series = [
+        f"results/unlabelled_hours/{dataset}/split{split}/{stream}/{hours:g}"
+        f"/{HOURS.variant}/{labels}.h5"
+        for dataset, split, stream in hours_runs()
+        for hours in HOURS.hours
+        for labels in HOURS.labels
+    ]
+    return series + hours_classifiers(HOURS.variant)
+
+
+def hours_classifiers(variant):
+    """The classifiers of the whole run, on as many labels as the series has."""
+    return [
+        finetuned_file(*run, variant, labels)
+        for run in hours_runs()
+        for labels in HOURS.labels
+    ]
+
+
+use rule pretrain as pretrain_on_hours with:
+    output:
+        "results/unlabelled_hours/{corpus}/{stream}/{hours}/{variant}.h5",
+    log:
+        "results/logs/unlabelled_hours/pretrain_{corpus}_{stream}_{hours}_{variant}.log",
+    benchmark:
+        "results/benchmarks/unlabelled_hours/pretrain_{corpus}_{stream}_{hours}_{variant}.tsv"
+    params:
+        code=code("pretrain"),
+        files=pretraining_files,
+        command=lambda wildcards: command(
+            "pretrain",
+            device=settings.device,
+            variant=wildcards.variant,
+            seed=settings.seed,
+            unlabelled_hours=wildcards.hours,
+            **pretraining(wildcards),
+        ),
+    message:
+        "Pretraining {wildcards.variant} on {wildcards.hours} hours of unlabelled video,"
+        " {wildcards.stream} of {wildcards.corpus}"
+
+
+use rule finetune_classifier as finetune_on_hours with:
+    input:
+        videos="results/videos/{labelled}.h5",
+        percepts=lambda wildcards: classifier_inputs(wildcards)["percepts"],
+        pretrained="results/unlabelled_hours/{labelled}_split{split}/{stream}/{hours}/{variant}.h5",
+        validated=lambda wildcards: chosen_by(wildcards),
+    output:
+        "results/unlabelled_hours/{labelled}/split{split}/{stream}/{hours}/{variant}/{labels}.h5",
+    log:
+        "results/logs/unlabelled_hours/{labelled}_split{split}_{stream}_{hours}_{variant}_{labels}.log",
+    benchmark:
+        "results/benchmarks/unlabelled_hours/{labelled}_split{split}_{stream}_{hours}_{variant}_{labels}.tsv"
+    message:
+        "Fine-tuning {wildcards.variant} of {wildcards.hours} hours of unlabelled video on"
+        " {wildcards.labels} labelled videos per class of {wildcards.labelled}"
+
+
+rule compare_hours:
+    """Accuracy against hours of unlabelled video."""
+    input:
+        finetuned=finetuned_on_hours(),
+        pretrained=pretrained_on_hours(),
+        baseline=hours_classifiers("lstm_baseline"),
+    output:
+        "results/unlabelled_hours.csv",
+    log:
+        "results/logs/compare_hours.log",
+    benchmark:
+        "results/benchmarks/compare_hours.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        code=code("compare_hours"),
+        files=lambda wildcards, input: options(
+            input, "finetuned", "pretrained", "baseline"
+        ),
+        command=command("compare_hours"),
+    message:
+        "Tabulating accuracy against hours of unlabelled video"
+    shell:
+        "python {params.command} {params.files} --output {output} --log {log}"
+
+
+rule draw_hours:
+    """The same as a figure."""
+    input:
+        "results/unlabelled_hours.csv",
+    output:
+        report(
+            "results/figures/unlabelled_hours.png",
+            caption="../report/unlabelled_hours.rst",
+            category="2. Figures",
+            labels={"figure": "accuracy against unlabelled video", "of": "all"},
+        ),
+        "results/figures/unlabelled_hours.svg",
+    log:
+        "results/logs/draw_hours.log",
+    benchmark:
+        "results/benchmarks/draw_hours.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        code=code("draw_hours"),
+        command=command("draw_hours"),
+    message:
+        "Drawing accuracy against hours of unlabelled video"
+    shell:
+        "python {params.command} --hours {input} --output {output} --log {log}"

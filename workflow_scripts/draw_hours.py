@@ -1,0 +1,31 @@
+"""Draw accuracy against the hours of unlabelled video that a model was pretrained on.
+
+Reads the table that compare_hours wrote; a plot for each data set and number of labels, with 95%
+intervals, and `lstm_baseline`, which learned from none, as a line.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from command_line import CommandLine, run
+from video_lstm import plots
+
+
+class Arguments(CommandLine):
+    """What to draw."""
+
+    hours: Path
+    """The table of accuracies by hours."""
+    output: list[Path]
+    """Figures to write, each in the format of its suffix."""
+
+
+def main(arguments: Arguments) -> None:
+    """Read and draw."""
+    table = pd.read_csv(arguments.hours, dtype={"labels": str})
+    plots.save(plots.unlabelled_hours(table), arguments.output)
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

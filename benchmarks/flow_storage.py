@@ -25,7 +25,7 @@ from video_lstm import artifacts
 from video_lstm.flow.methods import compute_flow
 from video_lstm.flow.storage import FlowStore, PartialFlow, encode
 from video_lstm.settings.percepts import FlowSettings
-from video_lstm.video.clips import ClipName
+from video_lstm.video.clips import ClipName, write_rate
 from video_lstm.video.decode import read_frames
 from video_lstm.video.probe import probe
 
@@ -57,6 +57,7 @@ def measure(clips: list[np.ndarray], codec: str, folder: Path) -> dict[str, floa
     with artifacts.create(path, "flow", artifacts.Provenance("benchmark", {}, "")) as file:
         partial.finish(file, [ClipName(f"{clip:05}.avi", 0) for clip in range(len(clips))])
         file.attrs.update({"height": SIZE[0], "width": SIZE[1], "bound": settings.bound})
+        write_rate(file, 30.0)
         size = len(file["encoded"])
     partial.close(remove=True)
     store, count = FlowStore([path]), sum(map(len, clips))

@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
 from video_lstm.artifacts import SCHEMAS, Provenance, create, write_strings
-from video_lstm.video.clips import ClipName, write_names
+from video_lstm.video.clips import ClipName, write_names, write_rate
 
 VIDEOS, CLASSES, DIM, FRAMES, BATCH = 13_320, 101, 4096, 16, 128
 
@@ -46,6 +46,7 @@ def build(folder: Path, videos: int, frames: int) -> None:
     block = np.random.default_rng(0).normal(size=(8192, DIM)).astype(np.float16)
     with create(folder / "percepts.h5", "percepts", nothing) as file:
         write_names(file, [ClipName(name, 0) for name in names])
+        write_rate(file, 30.0)
         file["clip_offsets"] = ends
         percepts = file.create_dataset("percepts", (frames, DIM), np.float16)
         for first in range(0, frames, len(block)):

@@ -99,6 +99,36 @@ rule fuse_streams:
         "python {params.command} {params.files} --output {output} --log {log}"
 
 
+rule compare_choices:
+    """Accuracy on validation videos by the choice of settings."""
+    input:
+        [
+            file
+            for run in runs()
+            for variant in CLASSIFIERS
+            for labels in settings.finetuning.labels
+            for file in validated_files(*run, variant, labels)
+        ],
+    output:
+        "results/choices.csv",
+    log:
+        "results/logs/compare_choices.log",
+    benchmark:
+        "results/benchmarks/compare_choices.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        code=code("compare_choices"),
+        command=command("compare_choices"),
+    message:
+        "Tabulating the choices of settings"
+    shell:
+        "python {params.command} --validated {input} --output {output} --log {log}"
+
+
 rule collect_scores:
     """Every number that was measured, one per line, with all that identifies it."""
     input:

@@ -8,6 +8,7 @@ localrules:
     percepts,
     encoders,
     classifiers,
+    choices,
     capacity,
     unlabelled_hours,
     convlstm,
@@ -63,6 +64,12 @@ rule classifiers:
     """Every classifier."""
     input:
         finetuned_files(),
+
+
+rule choices:
+    """How well each choice of settings does on validation videos."""
+    input:
+        "results/choices.csv",
 
 
 rule capacity:

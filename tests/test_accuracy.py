@@ -6,10 +6,16 @@ import pytest
 
 from video_lstm.artifacts import Provenance, create, open_artifact, write_arrays
 from video_lstm.errors import UserError
-from video_lstm.evaluation.accuracy import beside_published, interval, summarise, wide
-from video_lstm.evaluation.fusion import choose_weight
+from video_lstm.evaluation.accuracy import (
+    beside_published,
+    hours_table,
+    interval,
+    summarise,
+    wide,
+)
+from video_lstm.evaluation.fusion import choose_weights, read_streams
 from video_lstm.evaluation.tables import collect_scores
-from video_lstm.plots import accuracy
+from video_lstm.plots import accuracy, unlabelled_hours
 
 
 def classified(path, scores, truth, measure="accuracy", **told):
@@ -17,7 +23,8 @@ def classified(path, scores, truth, measure="accuracy", **told):
     scores, truth = np.asarray(scores, np.float32), np.asarray(truth, np.int32)
     about = {"dataset": "ucf101", "split": 1, "stream": "rgb", "variant": "composite"}
     with create(path, "finetuned", Provenance("test", {}, "0")) as file:
-        file.attrs.update(about | {"labels": "all", "measure": measure} | told)
+        about |= {"labels": "all", "measure": measure, "head": "random"}
+        file.attrs.update(about | told)
         write_arrays(file, "curves", {})
         file["scores"], file["label"] = scores, truth
         file["video"] = np.arange(len(truth), dtype=np.int32)
@@ -69,6 +76,18 @@ def test_gains_are_paired_draw_by_draw(scores):
     assert table.gain.isna().tolist() == [True, True, False]
 
 
+def test_hours_of_video_stand_beside_the_baseline_on_the_same_draws(scores):
+    baseline = scores[scores.variant == "lstm_baseline"]
+    whole = scores[(scores.variant == "composite") & (scores.labels == "all")]
+    half = whole.assign(value=whole.value - 5)
+    table = hours_table({2.0: whole, 0.5: half}, baseline)
+    assert table.hours.tolist()[1:] == [0.5, 2.0] and np.isnan(table.hours[0])
+    assert table.variant.tolist() == ["lstm_baseline", "composite", "composite"]
+    assert table.gain.tolist()[1:] == pytest.approx([15, 20])
+    axes = unlabelled_hours(table).axes
+    assert [axis.get_title() for axis in axes] == ["ucf101, rgb, labels per class: all"]
+
+
 def test_published_figures_stand_beside_what_they_are_about(scores):
     table = beside_published(scores, "table3")
     told = table.set_index(["corpus", "stream", "labels", "variant"]).published
@@ -97,16 +116,16 @@ def test_fusion_weighs_by_validation_and_keeps_the_labels_of_both(tmp_path, run_
     sure, unsure = np.array([0.9, 0.1]), np.array([0.45, 0.55])
     flow = np.stack([sure if label == 0 else unsure[::-1] for label in truth])[None]
     rgb = np.stack([unsure if label == 0 else sure[::-1] for label in truth])[None]
-    files = {}
-    for role, measure in (("", "accuracy"), ("-validated", "validation_accuracy")):
-        for name, scored, stream in (("first", rgb, "rgb"), ("second", flow, "flow1")):
-            path = tmp_path / f"{name}{role}.h5"
-            files[f"--{name}{role}"] = classified(path, scored, truth, measure, stream=stream)
-    options = [word for pair in files.items() for word in pair]
+    options = []
+    for role, measure in (("finetuned", "accuracy"), ("validated", "validation_accuracy")):
+        options.append(f"--{role}")
+        for stream, scored in (("rgb", rgb), ("flow1", flow)):
+            path = tmp_path / f"{stream}_{role}.h5"
+            options.append(classified(path, scored, truth, measure, stream=stream))
     run_script("fuse_streams", *options, "--output", tmp_path / "fused.h5")
     with open_artifact(tmp_path / "fused.h5", "finetuned") as file:
-        assert file.attrs["weight"] == 0.5
-        assert file.attrs["stream"] == "rgb+flow1"
+        assert file.attrs["weights"].tolist() == [0.5, 0.5]
+        assert (file.attrs["stream"], file.attrs["head"]) == ("rgb+flow1", "random")
         assert file["accuracy"][()] == [1.0]
         np.testing.assert_allclose(file["scores"][()], (rgb + flow) / 2, atol=1e-6)
     fused = collect_scores([tmp_path / "fused.h5"], [])
@@ -117,26 +136,34 @@ def test_a_stream_that_is_worth_nothing_gets_no_weight(tmp_path):
     truth = np.arange(10) % 2
     good = np.stack([1 - truth, truth], -1)[None] * 0.2 + 0.4
     noise = np.stack([truth, 1 - truth], -1)[None] * 1.0
+    # A third stream that is right where the first is not sure, on one video.
+    rare = np.full_like(good, 0.5)
+    rare[0, 0] = [1, 0]
+    good[0, 0] = [0.4, 0.6]
     paths = [
-        [classified(tmp_path / f"{name}.h5", scored, truth, "validation_accuracy", stream=name)]
-        for name, scored in (("rgb", good), ("flow1", noise))
+        classified(tmp_path / f"{name}.h5", scored, truth, "validation_accuracy", stream=name)
+        for name, scored in (("rgb", good), ("flow1", noise), ("motion", rare))
     ]
-    assert choose_weight(*paths) > 0.8
-    assert choose_weight(*reversed(paths)) < 0.2
+    rgb, flow = choose_weights(["rgb", "flow1"], paths)
+    assert rgb > 0.8 and rgb + flow == 1
+    weights = choose_weights(["rgb", "flow1", "motion"], paths)
+    assert weights.sum() == pytest.approx(1) and weights[2] > 0.1 >= weights[1]
 
 
 def test_nothing_is_chosen_by_test_videos(tmp_path):
     scored = right(0.5)
     tested = classified(tmp_path / "test.h5", scored, np.zeros(20))
     with pytest.raises(UserError, match=r"test\.h5: expected scores of validation videos"):
-        choose_weight([tested], [tested])
+        choose_weights(["rgb"], [tested])
+    with pytest.raises(UserError, match=r"--validated: expected scores .* found none of motion"):
+        choose_weights(["rgb", "motion"], [tested])
 
 
 def test_what_does_not_belong_together_is_not_fused(tmp_path):
     one = classified(tmp_path / "a.h5", right(0.5), np.zeros(20), "validation_accuracy")
     two = classified(tmp_path / "b.h5", right(0.5), np.zeros(20), "validation_accuracy", split=2)
     with pytest.raises(UserError, match=r"b\.h5: expected scores of \('ucf101', '1'"):
-        choose_weight([one], [two])
+        read_streams([one, two])
 
 
 def test_the_figure_shows_every_model_and_the_gains_below(scores):

@@ -13,7 +13,7 @@ from video_lstm.flow import storage
 from video_lstm.flow.methods import METHODS, compute_flow
 from video_lstm.flow.storage import FlowStore, PartialFlow
 from video_lstm.settings.percepts import FlowSettings
-from video_lstm.video.clips import Clip, ClipName, write_clips
+from video_lstm.video.clips import Clip, ClipName, write_clips, write_rate
 
 PROVENANCE = artifacts.Provenance("extract_flow", {}, "code")
 
@@ -111,6 +111,7 @@ def write_flow(path, clips, settings=None, first_row=0):
     with artifacts.create(path, "flow", PROVENANCE) as file:
         partial.finish(file, [ClipName(f"{first_row + n:02}.avi", 0) for n in range(len(clips))])
         file.attrs.update(height=height, width=width, bound=settings.bound, codec=settings.codec)
+        write_rate(file, 10.0)
     partial.close(remove=True)
     return path
 

@@ -71,18 +71,21 @@ def write_pile(folder, name, lengths, splits=None, seed=0, spoil=()):
         shards.append(folder / f"{name}_{shard}.h5")
         with create(shards[-1], "percepts", PROVENANCE) as file:
             file["percepts"] = np.float16(np.concatenate([clips[row] for row in rows]))
+            file.attrs["rate"] = 10.0
             write_names(file, [ClipName(f"{row}.avi", 0) for row in rows])
             file["clip_offsets"] = np.cumsum([0, *(lengths[row] for row in rows)])
     return shards
 
 
 TINY = {
-    "units": 8, "input_frames": 4, "future_frames": 3, "sampling": 0.5, "validation": 0.3,
+    "units": 8, "input_frames": 4, "future_frames": 3, "sampling": 0.5, "layers": 2,
     "training": {"steps": 40, "batch": 4, "validate_every": 15, "warmup_steps": 5},
 }  # fmt: skip
 
 
-def pretrain_options(folder, output, variant="composite", spoil=(), training=None, **model):
+def pretrain_options(
+    folder, output, variant="composite", spoil=(), training=None, stream="rgb", **model
+):
     lengths = [9, 20, 5, 12, 8, 30, 11, 7]
     pile = write_pile(folder, "pile", lengths)
     splits = [[1, 2], [2, 1], [1, 1], [1, 2], [2, 1], [1, 1], [1, 2], [0, 1]]
@@ -92,6 +95,7 @@ def pretrain_options(folder, output, variant="composite", spoil=(), training=Non
         "pretrain", "--variant", variant, "--source", "percepts", "--model", json.dumps(model),
         "--unlabelled-percepts", *pile, "--labelled-percepts", *labelled,
         "--videos", folder / "set_videos.h5", "--split", 1, "--seed", 3, "--device", "cpu",
+        "--validation", 0.3, "--stream", stream,
         "--checkpoints", folder / "checkpoints", "--output", output,
     ]  # fmt: skip
 
@@ -119,7 +123,7 @@ def pretrained(tmp_path):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_an_artifact_builds_its_model_again(pretrained, variant):
-    path = pretrained(variant=variant)
+    path = pretrained(variant=variant, stream="motion")
     model, info = load_pretrained(path)
     assert (info.source, info.arguments["variant"]) == ("percepts", variant)
     with open_artifact(path, "pretrained") as file:
@@ -132,9 +136,11 @@ def test_an_artifact_builds_its_model_again(pretrained, variant):
     # The held-out error of the model as it is read back is the best of the curve, in the curve's
     # units: the sum over the values of a frame of its squared error.
     options = parse(pretrain.Arguments, list(map(str, pretrain_options(path.parent, path)[1:])))
-    windows, standardize = percept_corpus(pretrain.piles(options), 7, 0.3, 3, torch.device("cpu"))
-    assert torch.equal(standardize.mean, info.standardize.mean)
-    frames = info.standardize(torch.cat(windows.validation(100), 1))
+    windows, standardize = percept_corpus(
+        pretrain.piles(options), 7, 0.3, 3, torch.device("cpu"), motion_seen=4
+    )
+    assert torch.equal(standardize.motion_scale, info.standardize.motion_scale)
+    frames = info.standardize(torch.cat(windows.validation(100), 1), seen=4)
     with torch.no_grad():
         found = model(frames[:4])
     expected = 0.0

@@ -7,19 +7,27 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 import finetune_classifier
 from video_lstm import artifacts
 from video_lstm.artifacts import Provenance, create, open_artifact, write_strings
 from video_lstm.errors import UserError
-from video_lstm.evaluation.recognition import read_split, score_videos
+from video_lstm.evaluation.recognition import read_split
 from video_lstm.evaluation.subsets import labelled_subset
 from video_lstm.evaluation.validation import validation_cut
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings.training import FinetuneSettings
-from video_lstm.training.finetuning import finetune, from_pretrained
+from video_lstm.training.finetuning import (
+    VideoClassifier,
+    finetune,
+    from_pretrained,
+    load_classifier,
+    score_videos,
+)
 from video_lstm.training.pretrained import save_pretrained
 from video_lstm.video.clips import ClipName, write_names
 
@@ -108,6 +116,7 @@ def data_set(folder, seed=0, labels=None, test_percepts=0.0):
         parts = [percepts[row].astype(np.float16) for row in rows]
         with create(folder / f"percepts{shard}.h5", "percepts", nothing) as file:
             file["percepts"] = np.concatenate(parts)
+            file.attrs["rate"] = 10.0
             write_names(file, [ClipName(names[row], 0) for row in rows])
             file["clip_offsets"] = np.cumsum([0, *map(len, parts)])
     return folder
@@ -116,6 +125,7 @@ def data_set(folder, seed=0, labels=None, test_percepts=0.0):
 SETTINGS = {
     "draws": 2,
     "dropout": 0.3,
+    "head": "random",
     "training": {"steps": 40, "batch": 8, "learning_rate": 0.01, "warmup_steps": 5},
 }
 
@@ -131,12 +141,11 @@ def finetuned(folder, variant="lstm_baseline", labels="all", options=(), **finet
             pretrained=pretrained if pretrained.exists() else None,
             output=output,
             dataset="small",
-            stream="rgb",
             variant=variant,
             labels=labels,
             units=8,
             finetuning=SETTINGS | finetuning,
-            **dict(options),
+            **({"stream": "rgb"} | dict(options)),
             checkpoints=folder / "checkpoints",
             device="cpu",
         )
@@ -150,14 +159,13 @@ def finetuned(folder, variant="lstm_baseline", labels="all", options=(), **finet
 # Blocks, and what is made of them -----------------------------------------------------------
 
 
-class Probe(torch.nn.Module):
+class Probe(VideoClassifier):
     """Two classes; a percept's first value is the probability of the first of them."""
 
     def __init__(self):
-        super().__init__()
-        self.unused = torch.nn.Parameter(torch.zeros(1))
+        super().__init__(Standardize(np.zeros(2), np.ones(2)), torch.nn.Linear(1, 1))
 
-    def forward(self, percepts):
+    def forward(self, percepts, mask):
         probability = percepts[..., :1]
         return torch.cat([probability, 1 - probability], -1).log()
 
@@ -167,7 +175,7 @@ def test_videos_are_averaged_over_steps_and_blocks(tmp_path):
     generator = np.random.default_rng(0)
     clips = [generator.uniform(0.1, 0.9, (n, 2)).astype(np.float16) for n in lengths]
     with create(tmp_path / "p.h5", "percepts", Provenance("test", {}, "0")) as file:
-        file["percepts"] = np.concatenate(clips)
+        file["percepts"], file.attrs["rate"] = np.concatenate(clips), np.nan
         write_names(file, [ClipName(f"{n}.avi", 0) for n in range(len(clips))])
         file["clip_offsets"] = np.cumsum([0, *lengths])
     chosen = np.array([6, 0, 3, 2, 5, 4, 1, 6])
@@ -290,33 +298,101 @@ def pretrain(folder, variant="composite", dim=DIM, layers=2):
     standardize = Standardize(np.full(dim, 0.5), np.full(dim, 2.0))
     with create(folder / f"{variant}.h5", "pretrained", Provenance("pretrain", {}, "0")) as file:
         save_pretrained(
-            file, model, source="percepts", arguments=arguments, standardize=standardize, curves={}
-        )
+            file, model, source="percepts", arguments=arguments, standardize=standardize,
+            stream="rgb", percepts={}, curves={},
+        )  # fmt: skip
     return model, standardize
+
+
+BRIEF = {"training": {"steps": 3, "batch": 4}}
+
+
+def test_the_softmax_starts_from_a_regression_on_the_labelled_videos(tmp_path):
+    folder = data_set(tmp_path / "data")
+    model, standardize = pretrain(folder)
+    store = PerceptStore([folder / "percepts0.h5", folder / "percepts1.h5"])
+    train, _, _ = read_split(folder / "videos.h5", 1, store)
+    chosen = train[np.arange(0, len(train), 2)]
+    still = {"steps": 1, "learning_rate": 1e-12, "batch": 4}
+    settings = FinetuneSettings(stride=4, training=still, logistic_regression_c=0.5)
+    build = from_pretrained(folder / "composite.h5", "composite", "rgb", DIM, CLASSES, settings)
+    started, _ = finetune(
+        build, store, chosen.clips, chosen.labels, train.clips, settings,
+        seed=0, draw=0, device=torch.device("cpu"),
+    )  # fmt: skip
+    features = []
+    for clip in train.clips:  # 20 frames: two blocks of 16, four apart
+        frames = torch.from_numpy(np.array(store.clip(clip))).float()
+        blocks = standardize(torch.stack([frames[:16], frames[4:]], 1))
+        features.append(model.encoder(blocks)[0].mean((0, 1)).detach().double().numpy())
+    scaler = StandardScaler().fit(features)
+    peer = LogisticRegression(C=0.5, tol=1e-8, max_iter=1000)
+    peer.fit(scaler.transform(features)[::2], chosen.labels)
+    softmax = started.classifier.softmax
+    logits = np.array(features) @ softmax.weight.detach().double().numpy().T
+    logits += softmax.bias.detach().double().numpy()
+    expected = peer.decision_function(scaler.transform(features))
+    centred = [values - values.mean(1, keepdims=True) for values in (logits, expected)]
+    np.testing.assert_allclose(*centred, atol=2e-3)
+
+
+def test_movement_is_read_alike_by_encoder_decoder_and_classifier():
+    rng = np.random.default_rng(0)
+    clips = [rng.normal(size=(n, DIM)) * rng.uniform(1, 3, DIM) + 5 for n in (7, 20, 3)]
+    motion = Standardize.fit(clips, motion_window=(7, 4))
+    scale = np.concatenate(clips).std(0)
+    windows = [clip[start : start + 7] for clip in clips for start in range(0, len(clip), 7)]
+    moved = np.concatenate([(w - w[:4].mean(0)) / scale for w in windows])
+    np.testing.assert_allclose(motion.motion_scale, np.sqrt((moved**2).mean(0)), rtol=1e-5)
+    frames = torch.from_numpy(rng.normal(size=(7, 2, DIM))).float()
+    expected = (frames - motion.mean) / motion.scale
+    expected = (expected - expected[:4].mean(0)) / motion.motion_scale
+    torch.testing.assert_close(motion(frames, seen=4), expected)
+    # What is to be predicted has no part in the mean, and padding neither.
+    future = frames.clone()
+    future[4:] += 9
+    torch.testing.assert_close(motion(future, seen=4)[:4], expected[:4])
+    mask = torch.ones(7, 2, dtype=bool)
+    mask[5:, 1] = False
+    padded = motion(frames, mask=mask)
+    torch.testing.assert_close(padded[:, 0], motion(frames)[:, 0])
+    torch.testing.assert_close(padded[:5, 1], motion(frames[:5])[:, 1])
+    # Where something stands and how bright it is changes nothing.
+    torch.testing.assert_close(motion(frames + 3), motion(frames), atol=1e-5, rtol=1e-5)
+
+
+def test_a_classifier_of_movement_is_read_back_as_one(tmp_path):
+    folder = data_set(tmp_path / "data")
+    finetuned(folder, options={"stream": "motion"}, draws=1)
+    (path,) = folder.glob("lstm_baseline_all*")
+    trained = load_classifier(path)
+    assert (trained.stream, trained.percepts["rate"]) == ("motion", 10.0)
+    assert trained.model.standardize.motion_scale is not None
+    store = PerceptStore([folder / "percepts0.h5", folder / "percepts1.h5"])
+    _, test, _ = read_split(folder / "videos.h5", 1, store)
+    with open_artifact(path, "finetuned") as file:
+        scores = file["scores"][0]
+    again = score_videos(trained.model, store, test.clips, trained.frames, trained.stride)
+    np.testing.assert_allclose(again, scores, atol=1e-6)
 
 
 def test_a_frozen_encoder_is_the_pretrained_one_all_layers_and_its_scale(tmp_path):
     folder = data_set(tmp_path / "data")
     model, standardize = pretrain(folder)
-    build = from_pretrained(
-        folder / "composite.h5", "composite", DIM, CLASSES, FinetuneSettings(freeze_encoder=True)
-    )
+    path, settings = folder / "composite.h5", FinetuneSettings(encoder_rate=0, **BRIEF)
+    build = from_pretrained(path, "composite", "rgb", DIM, CLASSES, settings)
     store = PerceptStore([folder / "percepts0.h5", folder / "percepts1.h5"])
     train, _, _ = read_split(folder / "videos.h5", 1, store)
-    settings = FinetuneSettings(freeze_encoder=True, training={"steps": 3, "batch": 4})
-    trained, _ = finetune(
-        build, store, train.clips, train.labels, settings,
-        seed=0, draw=0, device=torch.device("cpu"),
-    )  # fmt: skip
+    data = (store, train.clips, train.labels, train.clips)
+    draw = {"seed": 0, "draw": 0, "device": torch.device("cpu")}
+    trained, _ = finetune(build, *data, settings, **draw)
     percepts = torch.randn(16, 2, DIM)
     hidden, _ = model.encoder(standardize(percepts))
     torch.testing.assert_close(trained(percepts), trained.classifier.softmax(hidden))
     # Trained, the encoder moves; and the softmax always does.
-    moved, _ = finetune(
-        from_pretrained(folder / "composite.h5", "composite", DIM, CLASSES, FinetuneSettings()),
-        store, train.clips, train.labels, settings.model_copy(update={"freeze_encoder": False}),
-        seed=0, draw=0, device=torch.device("cpu"),
-    )  # fmt: skip
+    settings = settings.model_copy(update={"encoder_rate": 1.0})
+    build = from_pretrained(path, "composite", "rgb", DIM, CLASSES, settings)
+    moved, _ = finetune(build, *data, settings, **draw)
     for (name, before), after in zip(
         model.encoder.named_parameters(), moved.classifier.encoder.parameters(), strict=True
     ):
@@ -328,7 +404,7 @@ def test_wrong_pretraining_is_refused_in_one_line(tmp_path):
     with pytest.raises(UserError, match="expected a file for composite"):
         finetuned(folder, "composite")
     pretrain(folder, dim=DIM + 1)
-    with pytest.raises(UserError, match="expected composite of percepts of 12 values"):
+    with pytest.raises(UserError, match="expected composite of rgb percepts of 12 values"):
         finetuned(folder, "composite")
     pretrain(folder, "autoencoder")
     (folder / "autoencoder.h5").rename(folder / "composite.h5")

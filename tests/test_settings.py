@@ -33,7 +33,11 @@ LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"
             "convlstm.map_patch: patches of 4 pixels do not fill frames of 30",
         ),
         ({"pretraining": {"patches": {"kernel": 4}}}, "kernel 4 has no middle"),
-        ({"pretraining": {"mnist": {"centre": True}}}, "pretraining.mnist.centre: digits are"),
+        (
+            {"unlabelled_hours": {"hours": [1], "stream": "motion"}},
+            "unlabelled_hours.stream: motion is not among streams",
+        ),
+        ({"finetuning": {"overrides": [{"settings": {"dropuot": 0.1}}]}}, "dropuot"),
         ({"flow": {"bound": -1}}, "'flow.bound': input should be greater than 0, found -1"),
         ({"datasets": {"root": "videos"}}, "'datasets.root': expected keys below it, such as"),
         ({"flow": "dis"}, "'flow': expected keys below it, such as 'method'"),

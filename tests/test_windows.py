@@ -25,6 +25,7 @@ def store(tmp_path):
         ]
         with artifacts.create(tmp_path / name, "percepts", NOTHING) as file:
             file["percepts"] = np.concatenate(parts).astype(np.float16)
+            file.attrs["rate"] = np.nan
             write_names(file, [ClipName(f"{c}.avi", 0) for c in rows])
             file["clip_offsets"] = np.cumsum([0, *map(len, parts)])
     return PerceptStore([tmp_path / "a.h5", tmp_path / "b.h5"])

@@ -153,6 +153,7 @@ class UnlabelledHoursSettings(Section):
     """Hours of the unlabelled videos, a model each, beside the one of all of them; 0 leaves the
     training videos. None: nothing is compared."""
     variant: Variant = "composite"
+    """The encoder-decoder that is pretrained."""
     stream: Stream | None = None
     """By default `motion` where it is among the streams, else the first of them."""
     labels: list[Labels] = [1, 10]

@@ -1,0 +1,29 @@
+"""Tabulate how well each choice of settings did on validation videos.
+
+Reads the classifiers that were scored on videos kept out of the training videos, and writes a CSV
+file with a row per classifier and choice. No test video has a part in it.
+"""
+
+from pathlib import Path
+
+from command_line import CommandLine, run
+from video_lstm.evaluation.tables import write_csv
+from video_lstm.evaluation.validation import choices_table
+
+
+class Arguments(CommandLine):
+    """What to compare."""
+
+    validated: list[Path]
+    """Classifiers scored on validation videos (finetune_classifier --validation)."""
+    output: Path
+    """The CSV file to write."""
+
+
+def main(arguments: Arguments) -> None:
+    """Read and write."""
+    write_csv(choices_table(arguments.validated), arguments.output, decimals=4)
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

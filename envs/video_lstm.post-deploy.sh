@@ -5,6 +5,7 @@ argparse-dataclass==2.0.0
 attrs==26.1.0
 av==18.1.0
 black==26.10.1
+bokeh==3.9.2
 certifi==2026.10.19.post1
 charset-normalizer==3.5.3
 click==8.5.1
@@ -115,11 +116,13 @@ throttler==1.2.3
 tifffile==2026.3.3 ; python_full_version < '3.12'
 tifffile==2026.11.8 ; python_full_version >= '3.12'
 torch==2.13.0
+tornado==6.6.1 ; sys_platform != 'emscripten'
 traitlets==5.16.1
 typing-extensions==4.16.0
 typing-inspection==0.4.5
 tzdata==2026.6
 urllib3==2.8.0
 wrapt==2.5.2
+xyzservices==2026.9.1
 yte==1.9.4
 END

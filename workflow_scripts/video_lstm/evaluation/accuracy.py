@@ -16,19 +16,24 @@ _CELL = ["corpus", "stream", "labels"]
 _PUBLISHED = Path(__file__).with_name("published.csv")
 
 
-def interval(values: np.ndarray) -> tuple[float, float]:
+def interval(values: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
     """95% confidence interval of the mean of independent numbers (Student's t).
 
     Args:
         values: (n,).
+        weights: (n,), how many videos each number is the mean of, where that differs: the mean is
+            then that of the videos, and the interval robust to their clusters. None: all alike.
 
     Returns:
         Its ends; NaN for fewer than two numbers.
     """
-    if len(values) < 2:
+    count = len(values)
+    if count < 2:
         return float("nan"), float("nan")
-    mean, error = np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))
-    half = stats.t.ppf(0.975, len(values) - 1) * error
+    shares = np.full(count, 1 / count) if weights is None else weights / np.sum(weights)
+    mean = np.sum(shares * values)
+    error = np.sqrt(count / (count - 1) * np.sum((shares * (values - mean)) ** 2))
+    half = stats.t.ppf(0.975, count - 1) * error
     return float(mean - half), float(mean + half)
 
 

@@ -36,6 +36,7 @@ _STYLE = {
     "savefig.dpi": 200,
     "svg.hashsalt": "video_lstm",  # names that are not drawn at random
 }
+_SIGNS = {True: ("\N{CHECK MARK}", "#1b6ca8"), False: ("\N{BALLOT X}", "#b5541c")}
 _GAP = 2  # pixels between frames
 _PREVIEW_SCALE, _PREVIEW_RATE = 2, 100 / 15
 _FILM_HEIGHT, _LINE = 192, 6  # pixels: of the smallest film, and of the line below it
@@ -438,3 +439,41 @@ def side_by_side(left: np.ndarray, right: np.ndarray, seen: np.ndarray) -> np.nd
     line = np.where(seen[:, None], _SEEN, _PREDICTED).astype(np.uint8)
     below = np.broadcast_to(line[:, None, None], (len(pairs), _LINE, *pairs.shape[2:]))
     return np.concatenate([pairs, below], axis=1)
+
+
+def retrieval(
+    strips: np.ndarray, classes: Sequence[str], neighbours: Mapping[str, np.ndarray]
+) -> Figure:
+    """Videos, each with its nearest others by percepts and by a representation.
+
+    Neighbours of the same class have a blue frame and a tick, others an orange one and a cross.
+
+    Args:
+        strips: (videos, frames, height, width, 3) uint8; the first of them ask.
+        classes: of every video.
+        neighbours: (queries, count) int, rows of `strips`, the nearest first; by representation.
+    """
+    queries, count = next(iter(neighbours.values())).shape
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(1.9 * (count + 1), 1.35 * queries), layout="constrained")
+        grid = figure.add_gridspec(len(neighbours) * queries, count + 1)
+        for query in range(queries):
+            first = len(neighbours) * query
+            axis = figure.add_subplot(grid[first : first + len(neighbours), 0])
+            _framed(axis, strips[query], label(classes[query]), "black")
+            for line, (name, rows) in enumerate(neighbours.items()):
+                for place, row in enumerate(rows[query]):
+                    axis = figure.add_subplot(grid[first + line, 1 + place])
+                    sign, colour = _SIGNS[classes[row] == classes[query]]
+                    _framed(axis, strips[row], f"{sign} {label(classes[row])}", colour)
+                    if place == 0:
+                        axis.set_ylabel(label(name), fontsize=7)
+    return figure
+
+
+def _framed(axis: Axes, frames: np.ndarray, title: str, colour: str) -> None:
+    """A filmstrip in a coloured frame, a title above it."""
+    axis.imshow(strip(frames), interpolation="nearest")
+    axis.set_title(title, fontsize=7, color=colour, pad=2)
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set(visible=True, color=colour, linewidth=1.5)

@@ -1,9 +1,12 @@
-"""Curves for TensorBoard, while a training runs."""
+"""Curves for TensorBoard, while a training runs; and videos for its projector."""
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+
+import numpy as np
 
 from video_lstm.errors import UserError
 
@@ -70,7 +73,45 @@ def curve_log(
             write()
             yield write
     except OSError as error:
-        raise UserError(
-            f"{folder}: the curves for TensorBoard cannot be written ({error}); free space, or set "
-            "tensorboard to false"
-        ) from error
+        raise _unwritable(folder, "curves", error) from error
+
+
+def write_projector(
+    folder: Path,
+    embeddings: Mapping[str, np.ndarray],
+    metadata: Mapping[str, Sequence[str]],
+    pictures: np.ndarray,
+) -> None:
+    """Write videos for TensorBoard's projector, in place of those that were there.
+
+    Args:
+        folder: of these videos alone.
+        embeddings: (n, size) float by name.
+        metadata: of each video, by the name of the column.
+        pictures: (n, height, width, 3) uint8, a frame of each.
+
+    Raises:
+        UserError: TensorBoard is not installed, or the folder cannot be written.
+    """
+    require_tensorboard()
+    import torch
+    from torch.utils.tensorboard import SummaryWriter  # slow, and seldom asked for
+
+    sprites = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
+    rows = [list(row) for row in zip(*metadata.values(), strict=True)]
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        with SummaryWriter(folder) as writer:
+            for name, values in embeddings.items():
+                writer.add_embedding(
+                    values, rows, sprites, tag=name, metadata_header=list(metadata)
+                )
+    except OSError as error:
+        raise _unwritable(folder, "videos", error) from error
+
+
+def _unwritable(folder: Path, what: str, error: OSError) -> UserError:
+    return UserError(
+        f"{folder}: the {what} for TensorBoard cannot be written ({error}); free space, or set "
+        "tensorboard to false"
+    )

@@ -1,0 +1,221 @@
+"""Maps of test videos by percepts and by a representation: one HTML page that needs nothing else.
+
+Bokeh draws the maps and is embedded whole; a click on a video shows its filmstrip and those of its
+nearest training videos, below the maps.
+"""
+
+import base64
+import html
+import json
+import re
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from bokeh.embed import components
+from bokeh.models import ColumnDataSource, CustomJS, HoverTool, TapTool
+from bokeh.plotting import figure
+from bokeh.resources import Resources
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+
+from video_lstm.evaluation.galleries import Gallery
+
+_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#444444")
+"""Those of Okabe and Ito, which people who are colour-blind can tell apart too, without yellow."""
+_MARKERS = {"circle": "●", "square": "■", "triangle": "▲", "diamond": "◆", "star": "★",
+            "inverted_triangle": "▼", "plus": "✚", "hex": "⬢", "cross": "✖",
+            "square_pin": "▣"}  # fmt: skip
+_PERPLEXITY, _JPEG_QUALITY = 20, 70
+
+_STYLE = """
+body { font: 15px/1.5 "DejaVu Sans", Arial, sans-serif; margin: 1.5em auto; max-width: 1200px;
+  padding: 0 1em; color: #222; }
+.maps, .near { display: grid; gap: 1em;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); }
+.legend span { display: inline-block; margin-right: 1.2em; white-space: nowrap; }
+figure { margin: 0 0 .6em; } figcaption { overflow-wrap: anywhere; }
+figure img { display: block; max-width: 100%; box-sizing: border-box; border: 3px solid #222; }
+h3 { margin: .6em 0; } .right { color: #1b6ca8; } .wrong { color: #b5541c; }
+.right img { border-color: #1b6ca8; } .wrong img { border-color: #b5541c; }
+"""
+_SCRIPT = """
+function showVideo(dataset, index) {
+  const shown = GALLERIES[dataset];
+  const panel = document.getElementById("panel_" + dataset);
+  const make = (kind, parent, text) => {
+    const element = parent.appendChild(document.createElement(kind));
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+  const strip = (parent, video, sign, kind) => {
+    const box = make("figure", parent);
+    box.className = kind;
+    make("figcaption", box, sign + shown.classes[video] + " \\u00b7 " + shown.names[video]);
+    const picture = make("img", box);
+    picture.src = "data:image/jpeg;base64," + shown.strips[video];
+    picture.alt = "filmstrip of " + shown.names[video];
+  };
+  panel.replaceChildren();
+  make("h3", panel, "The video");
+  strip(panel, index, "", "asked");
+  const near = make("div", panel);
+  near.className = "near";
+  for (const [side, rows] of Object.entries(shown.neighbours)) {
+    const column = make("div", near);
+    make("h3", column, "Nearest training videos by " + side);
+    for (const video of rows[index]) {
+      const right = shown.classes[video] === shown.classes[index];
+      strip(column, video, right ? "\\u2713 " : "\\u2717 ", right ? "right" : "wrong");
+    }
+  }
+}
+for (const dataset in GALLERIES) showVideo(dataset, 0);
+"""
+_CLICKED = """
+const [first, ...others] = source.selected.indices;
+if (first === undefined) return;
+if (others.length) source.selected.indices = [first];
+else showVideo(dataset, first);
+"""
+
+
+def flat_map(features: np.ndarray, seed: int) -> np.ndarray:
+    """Places of videos in a plane, alike ones near each other: t-SNE of their directions.
+
+    Args:
+        features: (n, size) float, standardised.
+        seed: of the run.
+
+    Returns:
+        (n, 2) float32; fewer than four videos stand in a row.
+    """
+    count = len(features)
+    if count < 4:
+        return np.stack([np.arange(count), np.zeros(count)], 1).astype(np.float32)
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    perplexity = min(_PERPLEXITY, (count - 1) / 3)
+    with threadpool_limits(1):  # sums in one order, however many threads there are
+        return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(unit)
+
+
+def map_page(galleries: Sequence[tuple[Gallery, np.ndarray]], seed: int) -> str:
+    """The page as HTML, the same for the same videos.
+
+    Args:
+        galleries: of each data set, and the filmstrips of its videos, (videos, height, width, 3)
+            uint8.
+        seed: of the maps.
+    """
+    maps, data, sections = {}, {}, []
+    for gallery, strips in galleries:
+        name = gallery.dataset
+        data[name] = {
+            "classes": gallery.names,
+            "names": [clip.video for clip in gallery.clips],
+            "neighbours": {_words(k): rows.tolist() for k, rows in gallery.neighbours.items()},
+            "strips": [_jpeg(strip) for strip in strips],
+        }
+        maps |= {(name, side): plot for side, plot in _maps(gallery, seed).items()}
+    keys = [f"{dataset} {side}" for dataset, side in maps]
+    script, places = components(dict(zip(keys, maps.values(), strict=True)))
+    for gallery, _ in galleries:
+        divs = [places[f"{gallery.dataset} {side}"] for side in gallery.features]
+        sections.append(_section(gallery, divs))
+    # "<" as JSON may have it too: a file's name ends no script.
+    text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    title = "Maps of the test videos"
+    library = Resources(mode="inline", components=["bokeh"]).render()  # no widgets, no tables
+    page = (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{_STYLE}</style>\n{library}</head>\n<body><h1>{title}</h1>\n"
+        f"<p>{_ABOUT}</p>\n{''.join(sections)}\n"
+        f"<script>const GALLERIES = {text};\n{_SCRIPT}</script>\n{script}\n</body></html>\n"
+    )
+    return _with_plain_ids(page)
+
+
+_ABOUT = """Each sign is a video that no model has learned from; its colour and shape are its class.
+A map puts videos that a computer takes for alike near each other: on the left by what single frames
+look like (<i>percepts</i>), on the right by what an LSTM that has learned from unlabelled video
+remembers of them. Where a class lies together, a few labelled videos are enough to recognise it.
+Directions and distances between far groups mean nothing. <b>Click a video</b> in either map: it is
+marked in both, and below are frames of it and of the training videos that are nearest to it, ✓
+where they show the same class, ✗ where they do not."""
+
+
+def _maps(gallery: Gallery, seed: int) -> dict[str, figure]:
+    """The maps of one data set, which share what is selected."""
+    looks = [_look(gallery.classes.index(name)) for name in gallery.metadata["class"]]
+    columns = gallery.metadata | dict(
+        zip(("colour", "marker"), zip(*looks, strict=True), strict=True)
+    )
+    places = {side: flat_map(x, seed) for side, x in gallery.features.items()}
+    for side, place in places.items():
+        columns |= {f"x_{side}": place[:, 0], f"y_{side}": place[:, 1]}
+    source = ColumnDataSource(columns, name=f"videos_{gallery.dataset}")
+    source.selected.indices = [0]
+    clicked = CustomJS(args={"source": source, "dataset": gallery.dataset}, code=_CLICKED)
+    source.selected.js_on_change("indices", clicked)
+    plots = {}
+    for side in places:
+        plot = figure(
+            title=f"by {_words(side)}", height=430, sizing_mode="stretch_width",
+            tools=["pan", "wheel_zoom", "box_zoom", "reset", TapTool(),
+                   HoverTool(tooltips=[("class", "@class"), ("video", "@video")])],
+            name=f"map_{gallery.dataset}_{side}",
+        )  # fmt: skip
+        plot.scatter(
+            f"x_{side}", f"y_{side}", source=source, size=11, marker="marker",
+            fill_color="colour", line_color="white", line_width=0.5,
+            nonselection_fill_alpha=0.75, nonselection_line_alpha=0.75,
+            selection_line_color="black", selection_line_width=3,
+        )  # fmt: skip
+        plot.axis.visible = plot.grid.visible = False
+        plot.toolbar.logo = None
+        plot.outline_line_color = "#999999"
+        plots[side] = plot
+    return plots
+
+
+def _section(gallery: Gallery, divs: Sequence[str]) -> str:
+    """A data set's legend, maps and, for the script to fill, the place of its filmstrips."""
+    shown = "All" if gallery.queries == gallery.total else f"{gallery.queries}, drawn at random, of"
+    legend = ""
+    for number, name in enumerate(gallery.classes):
+        colour, marker = _look(number)
+        sign = f'<b style="color: {colour}">{_MARKERS[marker]}</b>'
+        legend += f"<span>{sign} {html.escape(_words(name))}</span> "
+    about = f"{shown} {gallery.total} test videos; split {gallery.split}, stream {gallery.stream}."
+    return (
+        f'<h2>{html.escape(gallery.dataset)}</h2>\n<p>{about}</p>\n<p class="legend">{legend}</p>\n'
+        f'<div class="maps">{"".join(f"<div>{div}</div>" for div in divs)}</div>\n'
+        f'<div id="panel_{gallery.dataset}" aria-live="polite"></div>\n'
+    )
+
+
+def _look(number: int) -> tuple[str, str]:
+    """Colour and marker of a class: seventy that differ, then they come again."""
+    markers = list(_MARKERS)
+    return _COLOURS[number % len(_COLOURS)], markers[number // len(_COLOURS) % len(markers)]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _jpeg(strip: np.ndarray) -> str:
+    bgr = np.ascontiguousarray(strip[..., ::-1])
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return base64.b64encode(data.tobytes()).decode()
+
+
+def _with_plain_ids(page: str) -> str:
+    """Bokeh's random identifiers replaced by numbers, in their order."""
+    numbers: dict[str, str] = {}
+    return re.sub(
+        r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+        lambda found: numbers.setdefault(found[0], f"id-{len(numbers)}"),
+        page,
+    )

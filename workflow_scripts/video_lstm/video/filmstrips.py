@@ -1,0 +1,50 @@
+"""Filmstrips: a few frames of a video, evenly over it, small enough to look at many."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from video_lstm.errors import UserError
+from video_lstm.progress import Progress
+from video_lstm.video.clips import Clip
+from video_lstm.video.colour import Size
+from video_lstm.video.decode import read_frames
+from video_lstm.video.source import UnreadableVideoError
+
+
+def read_filmstrips(clips: Sequence[Clip], frames: int, size: Size, threads: int) -> np.ndarray:
+    """Frames of many clips, each in the middle of an equal part of its clip.
+
+    Args:
+        clips: of any length; a short one repeats frames.
+        frames: of a strip.
+        size: height and width of a frame; what is beyond these proportions is cut off.
+        threads: that read side by side.
+
+    Returns:
+        (clips, frames, height, width, 3) uint8.
+
+    Raises:
+        UserError: a file has vanished or is another than was indexed.
+    """
+    progress = Progress(len(clips), "filmstrips")
+
+    def read(clip: Clip) -> np.ndarray:
+        numbers = clip.first + (2 * np.arange(frames) + 1) * clip.frames // (2 * frames)
+        where = {"rate": clip.rate, "size": size, "frames": clip.native_frames}
+        try:
+            pictures = [read_frames(clip.path, int(number), 1, **where) for number in numbers]
+        except UnreadableVideoError as error:
+            raise UserError(
+                f"{clip.path}: expected the video '{clip.video}' as it was indexed, but "
+                f"{error}; bring the file back, or run again from its index"
+            ) from error
+        return np.concatenate(pictures)
+
+    strips = np.empty((len(clips), frames, *size, 3), np.uint8)
+    with ThreadPoolExecutor(threads) as pool:
+        for row, strip in enumerate(pool.map(read, clips)):
+            strips[row] = strip
+            progress.update()
+    return strips

@@ -5,6 +5,7 @@ TITLES = {
     "table2": "Table 2: the variants side by side",
     "table3": "Table 3: few and all labels",
     "table4": "Table 4: beside other methods, streams fused",
+    "representations": "Frozen representations, beside those that cost nothing",
     "accuracy": "Accuracy with its interval, and the gain over lstm_baseline",
 }
 

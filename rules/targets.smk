@@ -1,5 +1,5 @@
-"""The stages by name: snakemake --cores N clips | flow | percepts | encoders | classifiers | capacity |
-convlstm | figures | pages, and the Snakefile's own: tables."""
+"""The stages by name: snakemake --cores N clips | flow | percepts | encoders | classifiers | representations |
+capacity | convlstm | figures | pages, and the Snakefile's own: tables."""
 
 
 localrules:
@@ -9,6 +9,7 @@ localrules:
     encoders,
     classifiers,
     choices,
+    representations,
     capacity,
     unlabelled_hours,
     convlstm,
@@ -72,6 +73,13 @@ rule choices:
         "results/choices.csv",
 
 
+rule representations:
+    """What frozen representations are worth, and a page to look at them."""
+    input:
+        "results/representations.csv",
+        "results/representations.html",
+
+
 rule capacity:
     """Autoencoders of Moving MNIST by their units."""
     input:
@@ -109,6 +117,7 @@ rule figures:
             for frames in ("mnist", "patches")
             if watched(figure)
         ],
+        expand("results/figures/retrieval_{labelled}.png", labelled=settings.datasets),
 
 
 rule pages:
@@ -116,3 +125,4 @@ rule pages:
     input:
         [f"results/report/{page}.html" for page in (*TITLES, "run")],
         rules.figures.input,
+        "results/representations.html",

@@ -17,12 +17,12 @@ td.best { font-weight: bold; background: #dcebf6 !important; }
 pre { background: #f5f5f5; padding: 1em; }
 """
 # What is better: more of these, less of those; of other columns nothing is.
-_MORE = re.compile(r"(^|_)(mean|published|gain|ssim)$")
+_MORE = re.compile(r"(^|_)(mean|published|gain|ssim|gain_over_(percepts|random))$")
 _LESS = re.compile(r"(cross_entropy|squared_error|(^|_)mse)$")
 # Parts that one cell shows together, or that the CSV alone has.
 _BESIDE = re.compile(r"(^|_)(std|verified)$")
 # Whose entries are words, not names of files or of a user's.
-_NAMES = ("variant", "rule")
+_NAMES = ("variant", "rule", "measure")
 
 
 def page(title: str, *parts: str) -> str:
@@ -43,7 +43,8 @@ def best(table: pd.DataFrame, column: str) -> set:
     """
     if not (_LESS.search(column) or _MORE.search(column)):
         return set()
-    alike = ["corpus", "stream", "labels"] if "gain" in table else ["corpus"]
+    gains = table.columns.str.startswith("gain").any()
+    alike = ["corpus", "stream", "labels", "measure"] if gains else ["corpus"]
     keys = [table[name] for name in alike if name in table] or [pd.Series(0, table.index)]
     groups = table[column].groupby(keys)
     goal = groups.transform("min" if _LESS.search(column) else "max")

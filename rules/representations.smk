@@ -1,0 +1,159 @@
+"""Frozen representations: what they are worth, and a page and a figure to look at them."""
+
+# Two that cost nothing, and the encoders.
+REPRESENTED = ["percepts", "random", *settings.pretraining.variants]
+SHOWN_STREAM = "motion" if "motion" in settings.streams else settings.streams[0]
+SHOWN_VARIANT = watched("features") or "random"
+
+# In the environment, as TRAINING is: neither a parameter nor the command's text.
+os.environ["PROJECTOR"] = (
+    "--tensorboard results/tensorboard" if settings.tensorboard else ""
+)
+
+
+def representation(dataset, split, stream, variant):
+    """The videos of a data set, encoded."""
+    return f"results/representations/{dataset}/split{split}/{stream}/{variant}.h5"
+
+
+def shown(dataset):
+    """What is looked at of a data set: its first split, by percepts and by an encoder."""
+    run = (dataset, settings.datasets[dataset].use_splits[0], SHOWN_STREAM)
+    return {
+        "videos": f"results/videos/{dataset}.h5",
+        "percepts": representation(*run, "percepts"),
+        "encoded": representation(*run, SHOWN_VARIANT),
+        "scores": "results/representations/{}/split{}/{}.csv".format(*run),
+        "clips": clip_shards(dataset),
+    }
+
+
+rule score_representations:
+    """Nearest neighbours, a linear probe and retrieval, of every variant."""
+    input:
+        videos="results/videos/{labelled}.h5",
+        representations=lambda wildcards: [
+            representation(
+                wildcards.labelled, wildcards.split, wildcards.stream, variant
+            )
+            for variant in REPRESENTED
+        ],
+    output:
+        "results/representations/{labelled}/split{split}/{stream}.csv",
+    log:
+        "results/logs/score_representations/{labelled}_split{split}_{stream}.log",
+    benchmark:
+        "results/benchmarks/score_representations/{labelled}_split{split}_{stream}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 8
+    resources:
+        mem_mb=memory(8000),
+        runtime=240,
+    params:
+        code=code("score_representations"),
+        labels=" ".join(map(str, settings.finetuning.labels)),
+        command=command(
+            "score_representations",
+            draws=settings.finetuning.draws,
+            validation=settings.finetuning.validation,
+            seed=settings.seed,
+        ),
+    message:
+        "Scoring the representations of {wildcards.labelled}, split {wildcards.split},"
+        " {wildcards.stream}"
+    shell:
+        "python {params.command} --labels {params.labels} --videos {input.videos}"
+        " --representations {input.representations} --output {output}"
+        " --threads {threads} --log {log}"
+
+
+rule summarise_representations:
+    """Means with their intervals, and what is gained over what costs nothing."""
+    input:
+        [
+            f"results/representations/{dataset}/split{split}/{stream}.csv"
+            for dataset, split, stream in runs()
+        ],
+    output:
+        "results/representations.csv",
+    log:
+        "results/logs/summarise_representations.log",
+    benchmark:
+        "results/benchmarks/summarise_representations.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        code=code("summarise_representations"),
+        command=command("summarise_representations"),
+    message:
+        "Summing up the scores of the representations"
+    shell:
+        "python {params.command} --scores {input} --output {output} --log {log}"
+
+
+rule map_representations:
+    """Maps of the test videos, and their nearest training videos, as a page of its own."""
+    input:
+        **{
+            role: [shown(dataset)[role] for dataset in settings.datasets]
+            for role in ("videos", "percepts", "encoded", "scores")
+        },
+        clips=[file for dataset in settings.datasets for file in clip_shards(dataset)],
+    output:
+        "results/representations.html",
+    log:
+        "results/logs/map_representations.log",
+    benchmark:
+        "results/benchmarks/map_representations.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 8
+    resources:
+        mem_mb=memory(4000),
+        runtime=120,
+    params:
+        code=code("map_representations"),
+        command=command("map_representations", seed=settings.seed),
+    message:
+        "Drawing maps of the test videos"
+    shell:
+        "python {params.command} --videos {input.videos} --percepts {input.percepts}"
+        " --encoded {input.encoded} --scores {input.scores} --clips {input.clips}"
+        " --output {output} --threads {threads} --log {log} $PROJECTOR"
+
+
+rule draw_retrieval:
+    """Some test videos, and the training videos that are nearest to them."""
+    input:
+        unpack(lambda wildcards: shown(wildcards.labelled)),
+    output:
+        report(
+            "results/figures/retrieval_{labelled}.png",
+            caption="../report/retrieval.rst",
+            category="2. Figures",
+            labels={"figure": "nearest videos", "of": "{labelled}"},
+        ),
+        "results/figures/retrieval_{labelled}.svg",
+    log:
+        "results/logs/draw_retrieval/{labelled}.log",
+    benchmark:
+        "results/benchmarks/draw_retrieval/{labelled}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 8
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        code=code("draw_retrieval"),
+        command=command("draw_retrieval", seed=settings.seed),
+    message:
+        "Drawing test videos of {wildcards.labelled} and their nearest training videos"
+    shell:
+        "python {params.command} --representations {input.percepts} {input.encoded}"
+        " --videos {input.videos} --clips {input.clips} --scores {input.scores}"
+        " --output {output} --threads {threads} --log {log}"

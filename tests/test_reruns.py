@@ -26,7 +26,7 @@ from video_lstm.settings.pipeline import Settings
 from video_lstm.settings.section import Section
 
 PYTHON = sys.executable
-TARGETS = ("tables", "figures", "capacity", "convlstm")
+TARGETS = ("tables", "representations", "figures", "capacity", "convlstm")
 
 # Stands for Python: makes every file that it is given the name of.
 STUB = """#!/bin/sh
@@ -49,6 +49,9 @@ DEVICE = {
     "measure_predictions", "predict_compared", *PRETRAINING, *CLASSIFIERS,
 }  # fmt: skip
 
+LOOKS = {"draw_retrieval", "map_representations"}
+REPRESENTATIONS = {"score_representations", "summarise_representations", *LOOKS}
+
 STAGES = {
     "seed": {"render_demo", *DIGITS, *DIGITS_TEST},
     "device": DEVICE,
@@ -59,13 +62,16 @@ STAGES = {
     # The tiny workflow's first split is made: the second is new.
     "datasets.*.use_splits": {"train_flow_convnet:2", "pretrain:tiny_split2",
                               "finetune_classifier:2", "validate_classifier:2", "fuse_streams:2",
-                              "collect_scores", "make_paper_table"},
+                              "collect_scores", "make_paper_table",
+                              "encode_videos:2", "score_representations:2",
+                              "summarise_representations", *LOOKS},
     "datasets.*.small": {"finetune_classifier:2", "make_paper_table:3"},
     "datasets.*.shards": {"probe_videos:tiny"},
     "unlabelled": {"sample_unlabelled_clips"},
     "unlabelled.root": {"probe_videos:unlabelled", "index_videos:unlabelled"},
     "unlabelled.shards": {"probe_videos:unlabelled"},
-    "streams": {"collect_scores", "make_paper_table:1", "make_paper_table:4"},
+    "streams": {"collect_scores", "summarise_representations", "make_paper_table:1",
+                "make_paper_table:4"},
     "demo": {"render_demo"},
     "video": {"probe_videos"},
     "flow": {"extract_flow"},
@@ -104,9 +110,10 @@ STAGES = {
     "capacity.units": {"pretrain_capacity:9"},
     "convlstm": {"pretrain_convlstm"},
     "finetuning": CLASSIFIERS,
-    "finetuning.labels": {"finetune_classifier:2"},
+    "finetuning.labels": {"finetune_classifier:2", "score_representations"},
+    "finetuning.draws": {"score_representations", *CLASSIFIERS},
     "finetuning.choices": CLASSIFIERS,
-    "finetuning.validation": {"validate_classifier"},
+    "finetuning.validation": {"validate_classifier", "score_representations"},
 }  # fmt: skip
 """Which jobs a setting is for: those of the longest beginning of its name that is here, by rule or
 by rule and the value of a wildcard."""
@@ -114,14 +121,22 @@ by rule and the value of a wildcard."""
 SAMPLING = {"sample_clips", "sample_unlabelled_clips"}
 CLIPS = {"extract_flow", "extract_percepts", "cut_patches"}
 FIGURES = {f"draw_{what}" for what in ("accuracy", "activity", "curves", "errors", "features",
-                                       "samples")}  # fmt: skip
-FILMS = {"render_demo", *FIGURES}
+                                       "samples", "retrieval")}  # fmt: skip
+FILMS = {"render_demo", "map_representations", *FIGURES}
 FRAMES = {"measure_predictions", "predict_compared"}
 FLOW_PERCEPTS = {"extract_percepts", "extract_flow_percepts"}
 TABLES = {"collect_scores", "make_table2", "make_paper_table", "summarise_accuracy",
           "tabulate_frame_errors", "compare_models"}  # fmt: skip
 NOTHING: set[str] = set()
-EVERYTHING = {"render_demo", "fuse_streams", *DIGITS, *DIGITS_TEST, *TABLES, *FIGURES}
+EVERYTHING = {
+    "render_demo",
+    "fuse_streams",
+    *REPRESENTATIONS,
+    *DIGITS,
+    *DIGITS_TEST,
+    *TABLES,
+    *FIGURES,
+}
 
 MODULES = {
     **dict.fromkeys(("artifacts", "code", "errors", "interruption", "progress"), EVERYTHING),
@@ -129,17 +144,18 @@ MODULES = {
     # Settings reach a stage as values.
     **dict.fromkeys(("settings", "configuration", "doctor"), NOTHING),
     "parallel": {"render_demo", "extract_flow", "extract_percepts", "extract_flow_percepts"},
-    "plots": FIGURES,
+    "plots": {"map_representations", *FIGURES},
     "demo": {"render_demo"},
     "video": {"probe_videos"},
     "video.layouts": {"index_videos"},
     "video.index": {"index_videos"},
-    "video.labelled": {"train_flow_convnet", *PRETRAINING, *CLASSIFIERS},
+    "video.labelled": {"train_flow_convnet", *LOOKS, *PRETRAINING, *CLASSIFIERS,
+                       "score_representations"},
     "video.program": FILMS,
     "video.source": FILMS,
     "video.timing": FILMS,
-    "video.decode": CLIPS,
-    "video.seek": CLIPS,
+    **dict.fromkeys(("video.decode", "video.seek"), CLIPS | LOOKS),
+    "video.filmstrips": LOOKS,
     "video.sampling": SAMPLING,
     # Which clip a row is of.
     "video.clips": {*SAMPLING, *PRETRAINING, *CLASSIFIERS},
@@ -160,20 +176,26 @@ MODULES = {
     "training": PRETRAINING | CLASSIFIERS | {"train_flow_convnet"},
     **dict.fromkeys(("training.comparison", "training.corpora", "training.pretraining"),
                     PRETRAINING),
+    "training.tensorboard": {"map_representations", "train_flow_convnet", *PRETRAINING,
+                             *CLASSIFIERS},
     "training.pretrained": PRETRAINING | CLASSIFIERS,
     "training.course": PRETRAINING | CLASSIFIERS,
     "training.finetuning": CLASSIFIERS,
     "training.flow_stacks": {"train_flow_convnet"},
-    **dict.fromkeys(("evaluation.recognition", "evaluation.subsets"), CLASSIFIERS),
-    "evaluation.accuracy": {"summarise_accuracy", "make_paper_table"},
+    "evaluation.recognition": CLASSIFIERS,
+    "evaluation.subsets": CLASSIFIERS | REPRESENTATIONS,
+    "evaluation.accuracy": {"summarise_accuracy", "make_paper_table", *REPRESENTATIONS},
+    "evaluation.representations": REPRESENTATIONS,
+    "evaluation.galleries": LOOKS,
+    "evaluation.map_pages": {"map_representations"},
     "evaluation.activity": {"draw_activity"},
     "evaluation.frames": FRAMES,
     "evaluation.frame_tables": {"tabulate_frame_errors", "compare_models", "draw_errors",
                                 "draw_samples"},
-    "evaluation.validation": {"fuse_streams", *CLASSIFIERS},
-    "evaluation.yardsticks": {"make_paper_table", *FRAMES},
+    "evaluation.validation": {"fuse_streams", *CLASSIFIERS, *REPRESENTATIONS},
+    "evaluation.yardsticks": {"make_paper_table", *FRAMES, *REPRESENTATIONS},
     "evaluation.fusion": {"fuse_streams"},
-    "evaluation.tables": TABLES,
+    "evaluation.tables": TABLES | REPRESENTATIONS,
     "evaluation.pages": NOTHING,  # of the report, which is not among the targets
 }  # fmt: skip
 """Which jobs a module is for, in the same way."""

@@ -50,10 +50,11 @@ for folder in (os.getcwd(), os.path.abspath("results")):
         )
 
 # In the environment of the jobs: neither a parameter nor the command's text, which make them again.
+TENSORBOARD = "--tensorboard results/tensorboard" if settings.tensorboard else ""
 os.environ.update(
+    TENSORBOARD=TENSORBOARD,
     TRAINING="--checkpoints results/checkpoints"
-    f" --checkpoint-seconds {settings.checkpoint_seconds}"
-    + (" --tensorboard results/tensorboard" if settings.tensorboard else "")
+    f" --checkpoint-seconds {settings.checkpoint_seconds} {TENSORBOARD}",
 )
 
 # A GPU is a resource that jobs queue for; without one they run side by side on the cores.

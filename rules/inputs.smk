@@ -11,6 +11,8 @@ TESTS = ["mnist", *(f"mnist_{digits}" for digits in OTHER_DIGITS), "patches"]
 CONVLSTMS = ["convlstm", "lstm_equal_parameters", "lstm_equal_time"]
 UNTRAINED = ["percepts", "random"]  # what pretrained encoders are held against
 CLASSIFIERS = ["single_frame", "lstm_baseline", *settings.pretraining.variants]
+# Two that cost nothing, and the encoders.
+REPRESENTED = ["percepts", "random", *settings.pretraining.variants]
 
 
 def source(dataset):
@@ -294,6 +296,24 @@ def runs():
         for split in labelled.use_splits
         for stream in settings.streams
     ]
+
+
+def representation_file(dataset, split, stream, variant):
+    """The videos of a data set, encoded."""
+    return f"results/representations/{dataset}/split{split}/{stream}/{variant}.h5"
+
+
+def gallery_inputs(dataset):
+    """What the page and the figure show of a data set: its first split, by percepts and by an encoder."""
+    stream = "motion" if "motion" in settings.streams else settings.streams[0]
+    run = (dataset, settings.datasets[dataset].use_splits[0], stream)
+    return {
+        "videos": f"results/videos/{dataset}.h5",
+        "percepts": representation_file(*run, "percepts"),
+        "encoded": representation_file(*run, watched("features") or "random"),
+        "scores": "results/representations/{}/split{}/{}.csv".format(*run),
+        "clips": clip_shards(dataset),
+    }
 
 
 def capacity_model(units):

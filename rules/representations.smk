@@ -1,39 +1,12 @@
 """Frozen representations: what they are worth, and a page and a figure to look at them."""
 
-# Two that cost nothing, and the encoders.
-REPRESENTED = ["percepts", "random", *settings.pretraining.variants]
-SHOWN_STREAM = "motion" if "motion" in settings.streams else settings.streams[0]
-SHOWN_VARIANT = watched("features") or "random"
-
-# In the environment, as TRAINING is: neither a parameter nor the command's text.
-os.environ["PROJECTOR"] = (
-    "--tensorboard results/tensorboard" if settings.tensorboard else ""
-)
-
-
-def representation(dataset, split, stream, variant):
-    """The videos of a data set, encoded."""
-    return f"results/representations/{dataset}/split{split}/{stream}/{variant}.h5"
-
-
-def shown(dataset):
-    """What is looked at of a data set: its first split, by percepts and by an encoder."""
-    run = (dataset, settings.datasets[dataset].use_splits[0], SHOWN_STREAM)
-    return {
-        "videos": f"results/videos/{dataset}.h5",
-        "percepts": representation(*run, "percepts"),
-        "encoded": representation(*run, SHOWN_VARIANT),
-        "scores": "results/representations/{}/split{}/{}.csv".format(*run),
-        "clips": clip_shards(dataset),
-    }
-
 
 rule score_representations:
     """Nearest neighbours, a linear probe and retrieval, of every variant."""
     input:
         videos="results/videos/{labelled}.h5",
         representations=lambda wildcards: [
-            representation(
+            representation_file(
                 wildcards.labelled, wildcards.split, wildcards.stream, variant
             )
             for variant in REPRESENTED
@@ -99,7 +72,7 @@ rule map_representations:
     """Maps of the test videos, and their nearest training videos, as a page of its own."""
     input:
         **{
-            role: [shown(dataset)[role] for dataset in settings.datasets]
+            role: [gallery_inputs(dataset)[role] for dataset in settings.datasets]
             for role in ("videos", "percepts", "encoded", "scores")
         },
         clips=[file for dataset in settings.datasets for file in clip_shards(dataset)],
@@ -123,13 +96,13 @@ rule map_representations:
     shell:
         "python {params.command} --videos {input.videos} --percepts {input.percepts}"
         " --encoded {input.encoded} --scores {input.scores} --clips {input.clips}"
-        " --output {output} --threads {threads} --log {log} $PROJECTOR"
+        " --output {output} --threads {threads} --log {log} $TENSORBOARD"
 
 
 rule draw_retrieval:
     """Some test videos, and the training videos that are nearest to them."""
     input:
-        unpack(lambda wildcards: shown(wildcards.labelled)),
+        unpack(lambda wildcards: gallery_inputs(wildcards.labelled)),
     output:
         report(
             "results/figures/retrieval_{labelled}.png",

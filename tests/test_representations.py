@@ -105,18 +105,18 @@ def test_draws_and_predictions_are_those_of_independent_ones():
     train, test = labelled.sides == TRAIN, labelled.sides == TEST
     scaler = StandardScaler().fit(x[train])
     for measure, rows in table[table["labels"] == "3"].groupby("measure"):
-        value = float(rows["choice"].iloc[0].partition("=")[2])
-        for draw, found in enumerate(rows["value"]):
+        choice = float(rows["choice"].iloc[0].partition("=")[2])
+        for draw, value in enumerate(rows["value"]):
             chosen = labelled_subset(labelled.labels[train], 3, 1, draw)
             model = (
-                KNeighborsClassifier(int(value), metric="cosine")
+                KNeighborsClassifier(int(choice), metric="cosine")
                 if measure == "nearest_neighbours"
-                else LogisticRegression(C=value, max_iter=2000, tol=1e-8)
+                else LogisticRegression(C=choice, max_iter=2000, tol=1e-8)
             )
             model.fit(scaler.transform(x[train])[chosen], labelled.labels[train][chosen])
             right = model.predict(scaler.transform(x[test])) == labelled.labels[test]
             # scikit-learn's neighbours break a tie by the number of the class.
-            assert abs(found - 100 * right.mean()) < (1e-4 if value != 3 else 9), (measure, draw)
+            assert abs(value - 100 * right.mean()) < (1e-4 if choice != 3 else 9), (measure, draw)
 
 
 def test_a_vote_and_its_tie():
@@ -131,16 +131,16 @@ def test_retrieval_against_scikit_learn():
     random = np.random.default_rng(0)
     training, queries = random.normal(size=(50, 6)), random.normal(size=(7, 6))
     labels, wanted = random.integers(0, 4, 50), np.array([0, 1, 2, 3, 0, 1, 9])
-    found = retrieve(training, labels, queries, wanted)
+    measured = retrieve(training, labels, queries, wanted)
     for row, (query, label) in enumerate(zip(queries, wanted, strict=True)):
         similar = training @ query / np.linalg.norm(training, axis=1)
         order = labels[np.argsort(-similar)]
         for count in (1, 5, 10):
-            assert found[f"recall_{count}"][row] == (label in order[:count])
+            assert measured[f"recall_{count}"][row] == (label in order[:count])
         if label != 9:  # which no training video is of
             expected = average_precision_score(labels == label, similar)
-            assert found["mean_average_precision"][row] == pytest.approx(expected)
-    assert found["mean_average_precision"][6] == 0
+            assert measured["mean_average_precision"][row] == pytest.approx(expected)
+    assert measured["mean_average_precision"][6] == 0
 
 
 def test_summaries_weigh_groups_by_their_videos_and_pair_gains():
@@ -247,18 +247,18 @@ def test_representations_of_another_data_set_are_refused(folder, tmp_path):
         call(score_representations, *files, "--labels", "1", "--output", tmp_path / "scores.csv")
 
 
-def shown(folder, scores):
+def gallery_options(folder, scores):
     return ["--videos", folder / "set.h5", "--scores", scores[0], "--clips", folder / "set/0.h5"]
 
 
-def mapped(folder, scores, path, *options):
-    call(map_representations, "--percepts", folder / "percepts.h5", "--encoded",
-         folder / "composite.h5", *shown(folder, scores), "--output", path, *options)  # fmt: skip
+def make_page(folder, scores, path, *options):
+    files = ["--percepts", folder / "percepts.h5", "--encoded", folder / "composite.h5"]
+    call(map_representations, *files, *gallery_options(folder, scores), "--output", path, *options)
 
 
-def drawn(folder, scores, *options):
+def draw_figure(folder, scores, *options):
     call(draw_retrieval, "--representations", folder / "percepts.h5", folder / "composite.h5",
-         *shown(folder, scores), *options)  # fmt: skip
+         *gallery_options(folder, scores), *options)  # fmt: skip
 
 
 CLICK = """<script>
@@ -289,7 +289,9 @@ def page(folder, scores, run_script):
     options = ["--percepts", folder / "percepts.h5", "--encoded", folder / "composite.h5"]
     pages = [folder / "page.html", folder / "page_again.html"]
     for path in pages:
-        run_script("map_representations", *options, *shown(folder, scores), "--output", path)
+        run_script(
+            "map_representations", *options, *gallery_options(folder, scores), "--output", path
+        )
     assert pages[0].read_bytes() == pages[1].read_bytes()
     return pages[0]
 
@@ -310,7 +312,7 @@ def test_a_click_on_the_map_shows_a_video_and_its_neighbours(page, tmp_path):
 
 
 def test_larger_sets_are_drawn_from_and_the_page_says_so(folder, scores, tmp_path):
-    mapped(folder, scores, tmp_path / "page.html", "--queries", "4")
+    make_page(folder, scores, tmp_path / "page.html", "--queries", "4")
     text = (tmp_path / "page.html").read_text()
     assert "4, drawn at random, of 9 test videos" in text
 
@@ -318,7 +320,7 @@ def test_larger_sets_are_drawn_from_and_the_page_says_so(folder, scores, tmp_pat
 def test_the_figure_shows_queries_of_different_classes(folder, scores, tmp_path):
     paths = [tmp_path / f"{name}.{kind}" for name in ("a", "b") for kind in ("png", "svg")]
     for pair in (paths[:2], paths[2:]):
-        drawn(folder, scores, "--queries", "3", "--output", *pair)
+        draw_figure(folder, scores, "--queries", "3", "--output", *pair)
     assert paths[1].read_bytes() == paths[3].read_bytes()
     assert cv2.imread(str(paths[0])).shape[1] > 1000
 
@@ -328,7 +330,7 @@ def test_a_video_that_has_vanished_is_named(folder, scores, tmp_path):
     message = r"run\.mp4: expected the video 'run/g\d\.mp4' as it was indexed"
     try:
         with pytest.raises(UserError, match=message):
-            drawn(folder, scores, "--output", tmp_path / "a.png")
+            draw_figure(folder, scores, "--output", tmp_path / "a.png")
     finally:
         (folder / "elsewhere.mp4").rename(folder / "run.mp4")
 
@@ -336,7 +338,7 @@ def test_a_video_that_has_vanished_is_named(folder, scores, tmp_path):
 def test_the_projector_gets_the_same_videos(folder, scores, tmp_path):
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     for _ in range(2):  # the second takes the place of the first
-        mapped(folder, scores, tmp_path / "page.html", "--tensorboard", tmp_path / "tb")
+        make_page(folder, scores, tmp_path / "page.html", "--tensorboard", tmp_path / "tb")
     written = tmp_path / "tb/representations/set"
     config = (written / "projector_config.pbtxt").read_text()
     assert re.findall(r'tensor_name: "(.+?):', config) == ["percepts", "composite"]

@@ -112,11 +112,11 @@ def read_gallery(
             f"{representations[0]}: expected representations of one split and stream of "
             f"'{videos.stem}', found those of {sorted(about)}; name files that belong together"
         )
-    labelled, cut = read_labelled(videos, sides[0].split), read_clips(clips)
+    labelled, all_clips = read_labelled(videos, sides[0].split), read_clips(clips)
     [test, test_clips], [train, train_clips] = (
-        labelled.clips(part, [clip.name for clip in cut]) for part in (TEST, TRAIN)
+        labelled.clips(part, [clip.name for clip in all_clips]) for part in (TEST, TRAIN)
     )
-    drawn = draw_queries(labelled.labels[test], queries, seed, distinct_classes)
+    asking = draw_queries(labelled.labels[test], queries, seed, distinct_classes)
     scored = read_scores(scores)
     scored = scored[scored["measure"] == RETRIEVAL[-1]]
     parts = scored.groupby("variant")["part"].first()
@@ -127,18 +127,18 @@ def read_gallery(
                 f"{scores}: expected scores of '{side.variant}', found those of "
                 f"{list(parts.index)}; run score_representations"
             )
-        learned, asked = (labelled.clips(part, side.names)[1] for part in (TRAIN, TEST))
-        values = standardise(side.parts[parts[side.variant]], learned)
-        features[side.variant] = values[asked[drawn]]
-        answers[side.variant] = nearest(values[learned], features[side.variant], neighbours)
-    found, rows = np.unique(np.stack(list(answers.values())), return_inverse=True)
-    rows = len(drawn) + rows.reshape(len(sides), len(drawn), -1)
+        train_rows, test_rows = (labelled.clips(part, side.names)[1] for part in (TRAIN, TEST))
+        values = standardise(side.parts[parts[side.variant]], train_rows)
+        features[side.variant] = values[test_rows[asking]]
+        answers[side.variant] = nearest(values[train_rows], features[side.variant], neighbours)
+    answering, rows = np.unique(np.stack(list(answers.values())), return_inverse=True)
+    rows = len(asking) + rows.reshape(len(sides), len(asking), -1)
     return Gallery(
         *about.pop(),
         labelled.classes,
         len(test),
-        [cut[place] for place in (*test_clips[drawn], *train_clips[found])],
-        [labelled.classes[label] for label in labelled.labels[[*test[drawn], *train[found]]]],
+        [all_clips[row] for row in (*test_clips[asking], *train_clips[answering])],
+        [labelled.classes[label] for label in labelled.labels[[*test[asking], *train[answering]]]],
         features,
         dict(zip(features, rows, strict=True)),
     )

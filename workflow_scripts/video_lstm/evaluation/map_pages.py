@@ -41,7 +41,7 @@ h3 { margin: .6em 0; } .right { color: #1b6ca8; } .wrong { color: #b5541c; }
 """
 _SCRIPT = """
 function showVideo(dataset, index) {
-  const shown = GALLERIES[dataset];
+  const gallery = GALLERIES[dataset];
   const panel = document.getElementById("panel_" + dataset);
   const make = (kind, parent, text) => {
     const element = parent.appendChild(document.createElement(kind));
@@ -51,21 +51,21 @@ function showVideo(dataset, index) {
   const strip = (parent, video, sign, kind) => {
     const box = make("figure", parent);
     box.className = kind;
-    make("figcaption", box, sign + shown.classes[video] + " \\u00b7 " + shown.names[video]);
+    make("figcaption", box, sign + gallery.classes[video] + " \\u00b7 " + gallery.names[video]);
     const picture = make("img", box);
-    picture.src = "data:image/jpeg;base64," + shown.strips[video];
-    picture.alt = "filmstrip of " + shown.names[video];
+    picture.src = "data:image/jpeg;base64," + gallery.strips[video];
+    picture.alt = "filmstrip of " + gallery.names[video];
   };
   panel.replaceChildren();
   make("h3", panel, "The video");
   strip(panel, index, "", "asked");
   const near = make("div", panel);
   near.className = "near";
-  for (const [side, rows] of Object.entries(shown.neighbours)) {
+  for (const [side, rows] of Object.entries(gallery.neighbours)) {
     const column = make("div", near);
     make("h3", column, "Nearest training videos by " + side);
     for (const video of rows[index]) {
-      const right = shown.classes[video] === shown.classes[index];
+      const right = gallery.classes[video] === gallery.classes[index];
       strip(column, video, right ? "\\u2713 " : "\\u2717 ", right ? "right" : "wrong");
     }
   }
@@ -137,8 +137,8 @@ def map_page(galleries: Sequence[tuple[Gallery, np.ndarray]], seed: int) -> str:
 
 
 _ABOUT = """Each sign is a video that no model has learned from; its colour and shape are its class.
-A map puts videos that a computer takes for alike near each other: on the left by what single frames
-look like (<i>percepts</i>), on the right by what an LSTM that has learned from unlabelled video
+A map puts videos that a computer takes for alike near each other: one map by what single frames
+look like (<i>percepts</i>), the other by what an LSTM that has learned from unlabelled video
 remembers of them. Where a class lies together, a few labelled videos are enough to recognise it.
 Directions and distances between far groups mean nothing. <b>Click a video</b> in either map: it is
 marked in both, and below are frames of it and of the training videos that are nearest to it, ✓
@@ -181,13 +181,15 @@ def _maps(gallery: Gallery, seed: int) -> dict[str, figure]:
 
 def _section(gallery: Gallery, divs: Sequence[str]) -> str:
     """A data set's legend, maps and, for the script to fill, the place of its filmstrips."""
-    shown = "All" if gallery.queries == gallery.total else f"{gallery.queries}, drawn at random, of"
+    amount = (
+        "All" if gallery.queries == gallery.total else f"{gallery.queries}, drawn at random, of"
+    )
     legend = ""
     for number, name in enumerate(gallery.classes):
         colour, marker = _look(number)
         sign = f'<b style="color: {colour}">{_MARKERS[marker]}</b>'
         legend += f"<span>{sign} {html.escape(_words(name))}</span> "
-    about = f"{shown} {gallery.total} test videos; split {gallery.split}, stream {gallery.stream}."
+    about = f"{amount} {gallery.total} test videos; split {gallery.split}, stream {gallery.stream}."
     return (
         f'<h2>{html.escape(gallery.dataset)}</h2>\n<p>{about}</p>\n<p class="legend">{legend}</p>\n'
         f'<div class="maps">{"".join(f"<div>{div}</div>" for div in divs)}</div>\n'
@@ -216,6 +218,6 @@ def _with_plain_ids(page: str) -> str:
     numbers: dict[str, str] = {}
     return re.sub(
         r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
-        lambda found: numbers.setdefault(found[0], f"id-{len(numbers)}"),
+        lambda match: numbers.setdefault(match[0], f"id-{len(numbers)}"),
         page,
     )

@@ -19,7 +19,7 @@ from video_lstm.artifacts import open_artifact, read_arrays
 from video_lstm.errors import UserError
 from video_lstm.evaluation.accuracy import interval
 from video_lstm.evaluation.subsets import labelled_subset
-from video_lstm.evaluation.tables import FREE, rank
+from video_lstm.evaluation.tables import BASELINE_REPRESENTATIONS, rank
 from video_lstm.evaluation.validation import validation_cut
 from video_lstm.settings.training import Labels
 from video_lstm.video.clips import ClipName, read_names
@@ -225,10 +225,12 @@ class Training:
         """
         cuts: list[tuple[np.ndarray, np.ndarray]] = []
         for draw in range(_CUTS):
-            held = validation_cut(self.labels, list(self.groups), self.share, self.seed, draw)
-            rest = np.flatnonzero(~held)
+            is_validation = validation_cut(
+                self.labels, list(self.groups), self.share, self.seed, draw
+            )
+            rest = np.flatnonzero(~is_validation)
             rows = rest[labelled_subset(self.labels[rest], per_class, self.seed, draw)]
-            cuts.append((rows, np.flatnonzero(held)))
+            cuts.append((rows, np.flatnonzero(is_validation)))
             if len(rows) > _MANY:
                 break
         return cuts
@@ -239,8 +241,9 @@ class Training:
 
         def validate(x: np.ndarray) -> np.ndarray:
             draws = [
-                predict(x[rows], self.labels[rows], x[held], values) == self.labels[held]
-                for rows, held in cuts
+                predict(x[rows], self.labels[rows], x[validating], values)
+                == self.labels[validating]
+                for rows, validating in cuts
             ]
             return 100 * np.mean([right.mean(1) for right in draws], axis=0)
 
@@ -255,8 +258,8 @@ class Training:
 
         def validate(x: np.ndarray) -> dict[str, float]:
             draws = [
-                retrieve(x[rows], self.labels[rows], x[held], self.labels[held])
-                for rows, held in cuts
+                retrieve(x[rows], self.labels[rows], x[validating], self.labels[validating])
+                for rows, validating in cuts
             ]
             return {name: 100 * float(np.mean([draw[name].mean() for draw in draws]))
                     for name in RETRIEVAL}  # fmt: skip
@@ -400,7 +403,7 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
     merged["value"] /= merged["videos"]
     keys = [name for name in unit if name != "variant"]
-    for other in FREE:
+    for other in BASELINE_REPRESENTATIONS:
         same = merged[merged["variant"] == other].set_index(keys)["value"]
         merged = merged.join(same.rename(other), on=keys)
     validated = scores.groupby([*_CELL, "split"], sort=False)[["validation", "part", "choice"]]
@@ -414,7 +417,7 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
         row["validation"] = splits["validation"].mean()
         choices = [", ".join(filter(None, pair)) for pair in splits[["part", "choice"]].to_numpy()]
         row["chosen"] = "; ".join(dict.fromkeys(choices))
-        for other in FREE:
+        for other in BASELINE_REPRESENTATIONS:
             name = f"gain_over_{other}"
             if cell[4] != other and group[other].notna().all():
                 gain = _mean(group["value"] - group[other], videos)
@@ -424,7 +427,11 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
                     f"{name}_high": gain["high"],
                 }
         rows.append(row)
-    gains = [f"gain_over_{other}{end}" for other in FREE for end in ("", "_low", "_high")]
+    gains = [
+        f"gain_over_{other}{end}"
+        for other in BASELINE_REPRESENTATIONS
+        for end in ("", "_low", "_high")
+    ]
     columns = [*_CELL, "over", "n", "mean", "std", "low", "high", "validation", "chosen", *gains]
     return pd.DataFrame(rows, columns=columns).sort_values(_CELL, key=_place, ignore_index=True)
 

@@ -17,7 +17,7 @@ IDENTIFIED_BY = ["measure", "corpus", "split", "stream", "variant", "labels", "d
 """What tells one number of `scores.csv` from another; empty where it does not apply."""
 ROWS = ["single_frame", "lstm_baseline", *get_args(Variant)]
 """The models, in the order of the tables."""
-FREE = ["percepts", "random"]
+BASELINE_REPRESENTATIONS = ["percepts", "random"]
 """Representations that take no learning: the mean percept, and an encoder with random weights."""
 
 _FACTS = ("split", "stream", "variant", "labels", "head")
@@ -149,5 +149,8 @@ def _unit(measure: str) -> str:
 
 def rank(column: pd.Series) -> pd.Series:
     """Sort key: models and streams in their order, numbers before "all", the rest by name."""
-    order = {name: f"{place:04d}" for place, name in enumerate([*FREE, *ROWS, *get_args(Stream)])}
+    order = {
+        name: f"{place:04d}"
+        for place, name in enumerate([*BASELINE_REPRESENTATIONS, *ROWS, *get_args(Stream)])
+    }
     return column.map(lambda name: order.get(name, name.zfill(8) if name.isdigit() else name))

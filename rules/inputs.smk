@@ -11,8 +11,7 @@ TESTS = ["mnist", *(f"mnist_{digits}" for digits in OTHER_DIGITS), "patches"]
 CONVLSTMS = ["convlstm", "lstm_equal_parameters", "lstm_equal_time"]
 UNTRAINED = ["percepts", "random"]  # what pretrained encoders are held against
 CLASSIFIERS = ["single_frame", "lstm_baseline", *settings.pretraining.variants]
-# Two that cost nothing, and the encoders.
-REPRESENTED = ["percepts", "random", *settings.pretraining.variants]
+REPRESENTED = [*UNTRAINED, *settings.pretraining.variants]
 
 
 def source(dataset):
@@ -304,7 +303,7 @@ def representation_file(dataset, split, stream, variant):
 
 
 def gallery_inputs(dataset):
-    """What the page and the figure show of a data set: its first split, by percepts and by an encoder."""
+    """What the page and the figure show of a data set: its first split, by two representations."""
     stream = "motion" if "motion" in settings.streams else settings.streams[0]
     run = (dataset, settings.datasets[dataset].use_splits[0], stream)
     return {

@@ -43,7 +43,6 @@ SCHEMAS: dict[str, tuple[int, frozenset[str]]] = {
     "flow_convnet": (1, frozenset({"weights", "curves"})),
     "pretrained": (1, frozenset({"weights", "curves"})),
     "predictions": (1, frozenset({"errors", "samples"})),
-    "representations": (1, frozenset({"video", "first", "block_offsets", "blocks", "videos"})),
     "finetuned": (1, frozenset({"scores", "video", "label", "accuracy", "curves"})),
     "representations": (1, frozenset({"video", "first", "block_offsets", "blocks", "videos"})),
 }  # fmt: skip

@@ -24,8 +24,7 @@ from video_lstm.evaluation.galleries import Gallery
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#444444")
 """Those of Okabe and Ito, which people who are colour-blind can tell apart too, without yellow."""
 _MARKERS = {"circle": "●", "square": "■", "triangle": "▲", "diamond": "◆", "star": "★",
-            "inverted_triangle": "▼", "plus": "✚", "hex": "⬢", "cross": "✖",
-            "square_pin": "▣"}  # fmt: skip
+            "inverted_triangle": "▼", "plus": "✚", "hex": "⬢"}  # fmt: skip
 _PERPLEXITY, _JPEG_QUALITY = 20, 70
 
 _STYLE = """
@@ -166,12 +165,12 @@ def _maps(gallery: Gallery, seed: int) -> dict[str, figure]:
                    HoverTool(tooltips=[("class", "@class"), ("video", "@video")])],
             name=f"map_{gallery.dataset}_{side}",
         )  # fmt: skip
-        plot.scatter(
+        signs = plot.scatter(
             f"x_{side}", f"y_{side}", source=source, size=11, marker="marker",
             fill_color="colour", line_color="white", line_width=0.5,
             nonselection_fill_alpha=0.75, nonselection_line_alpha=0.75,
-            selection_line_color="black", selection_line_width=3,
         )  # fmt: skip
+        signs.selection_glyph = signs.glyph.clone(size=18, line_color="black", line_width=2.5)
         plot.axis.visible = plot.grid.visible = False
         plot.toolbar.logo = None
         plot.outline_line_color = "#999999"
@@ -190,6 +189,8 @@ def _section(gallery: Gallery, divs: Sequence[str]) -> str:
         sign = f'<b style="color: {colour}">{_MARKERS[marker]}</b>'
         legend += f"<span>{sign} {html.escape(_words(name))}</span> "
     about = f"{amount} {gallery.total} test videos; split {gallery.split}, stream {gallery.stream}."
+    if len(gallery.classes) > len(_COLOURS) * len(_MARKERS):
+        about += " Some classes share a sign: rest the pointer on one to read its class."
     return (
         f'<h2>{html.escape(gallery.dataset)}</h2>\n<p>{about}</p>\n<p class="legend">{legend}</p>\n'
         f'<div class="maps">{"".join(f"<div>{div}</div>" for div in divs)}</div>\n'
@@ -198,7 +199,7 @@ def _section(gallery: Gallery, divs: Sequence[str]) -> str:
 
 
 def _look(number: int) -> tuple[str, str]:
-    """Colour and marker of a class: seventy that differ, then they come again."""
+    """Colour and marker of a class: 56 that differ, then they come again."""
     markers = list(_MARKERS)
     return _COLOURS[number % len(_COLOURS)], markers[number // len(_COLOURS) % len(markers)]
 

@@ -12,7 +12,7 @@ import os
 import random
 import sys
 from collections import Counter
-from typing import get_args
+from typing import get_args, get_origin
 from unittest import mock
 
 import pytest
@@ -42,8 +42,9 @@ done
 
 DIGITS = {"pretrain:mnist", "pretrain_capacity", "pretrain_convlstm"}
 DIGITS_TEST = {"render_moving_mnist", "render_other_digits"}
-CLASSIFIERS = {"finetune_classifier", "validate_classifier"}
-PRETRAINING = {"pretrain", *DIGITS}
+CLASSIFIERS = {"finetune_classifier", "validate_classifier", "finetune_on_hours"}
+PERCEPT_PRETRAINING = {"pretrain:tiny_split1", "pretrain_on_hours"}
+PRETRAINING = {"pretrain", "pretrain_on_hours", *DIGITS}
 DEVICE = {
     "extract_flow", "extract_percepts", "train_flow_convnet", "extract_flow_percepts",
     "measure_predictions", "predict_compared", *PRETRAINING, *CLASSIFIERS,
@@ -62,7 +63,8 @@ STAGES = {
     # The tiny workflow's first split is made: the second is new.
     "datasets.*.use_splits": {"train_flow_convnet:2", "pretrain:tiny_split2",
                               "finetune_classifier:2", "validate_classifier:2", "fuse_streams:2",
-                              "collect_scores", "make_paper_table",
+                              "pretrain_on_hours:tiny_split2", "finetune_on_hours:2",
+                              "collect_scores", "make_paper_table", "compare_hours",
                               "encode_videos:2", "score_representations:2",
                               "summarise_representations", *LOOKS},
     "datasets.*.small": {"finetune_classifier:2", "make_paper_table:3"},
@@ -86,11 +88,11 @@ STAGES = {
     "mnist.test_file": {"render_moving_mnist"},
     "patches": {"cut_patches"},
     "pretraining.variants": {"pretrain:autoencoder"},
-    "pretraining.percepts": {"pretrain:tiny_split1"},
-    "pretraining.percepts.videos": {"pretrain:tiny_split1", "pretrain:unlabelled"},
+    "pretraining.percepts": PERCEPT_PRETRAINING,
+    "pretraining.percepts.videos": {*PERCEPT_PRETRAINING, "pretrain:unlabelled"},
     # Classifiers without an encoder-decoder have its size.
-    "pretraining.percepts.units": {"pretrain:tiny_split1", *CLASSIFIERS},
-    "pretraining.percepts.layers": {"pretrain:tiny_split1", *CLASSIFIERS},
+    "pretraining.percepts.units": {*PERCEPT_PRETRAINING, *CLASSIFIERS},
+    "pretraining.percepts.layers": {*PERCEPT_PRETRAINING, *CLASSIFIERS},
     # The comparisons take from here what they do not say themselves.
     "pretraining.mnist": DIGITS,
     "pretraining.mnist.units": {"pretrain:mnist", "pretrain_convlstm:lstm_equal_parameters",
@@ -109,9 +111,14 @@ STAGES = {
     "capacity": {"pretrain_capacity"},
     "capacity.units": {"pretrain_capacity:9"},
     "convlstm": {"pretrain_convlstm"},
+    "unlabelled_hours": {"pretrain_on_hours:0.003", "compare_hours"},
+    "unlabelled_hours.variant": {"pretrain_on_hours:conditional_future_predictor", "compare_hours"},
+    "unlabelled_hours.stream": {"pretrain_on_hours:flow1", "compare_hours"},
+    "unlabelled_hours.labels": {"finetune_on_hours:all", "compare_hours"},
     "finetuning": CLASSIFIERS,
     "finetuning.labels": {"finetune_classifier:2", "score_representations"},
     "finetuning.draws": {"score_representations", *CLASSIFIERS},
+    "finetuning.overrides": {"finetune_classifier:single_frame"},
     "finetuning.choices": CLASSIFIERS,
     "finetuning.validation": {"validate_classifier", "score_representations"},
 }  # fmt: skip
@@ -121,12 +128,12 @@ by rule and the value of a wildcard."""
 SAMPLING = {"sample_clips", "sample_unlabelled_clips"}
 CLIPS = {"extract_flow", "extract_percepts", "cut_patches"}
 FIGURES = {f"draw_{what}" for what in ("accuracy", "activity", "curves", "errors", "features",
-                                       "samples", "retrieval")}  # fmt: skip
+                                       "hours", "samples", "retrieval")}  # fmt: skip
 FILMS = {"render_demo", "map_representations", *FIGURES}
 FRAMES = {"measure_predictions", "predict_compared"}
 FLOW_PERCEPTS = {"extract_percepts", "extract_flow_percepts"}
 TABLES = {"collect_scores", "make_table2", "make_paper_table", "summarise_accuracy",
-          "tabulate_frame_errors", "compare_models"}  # fmt: skip
+          "tabulate_frame_errors", "compare_models", "compare_hours"}  # fmt: skip
 NOTHING: set[str] = set()
 EVERYTHING = {
     "render_demo",
@@ -158,11 +165,12 @@ MODULES = {
     "video.filmstrips": LOOKS,
     "video.sampling": SAMPLING,
     # Which clip a row is of.
-    "video.clips": {*SAMPLING, *PRETRAINING, *CLASSIFIERS},
+    "video.clips": {*SAMPLING, "probe_videos", *PRETRAINING, *CLASSIFIERS},
     "video.encode": FILMS,
     "video.splits": {"index_videos", *PRETRAINING, *CLASSIFIERS},
     "flow": {"extract_flow"},
     "percepts": FLOW_PERCEPTS,
+    "percepts.new_videos": NOTHING,  # of videos in no data set
     "percepts.flow_percepts": {"extract_flow_percepts"},
     "percepts.temporal_stream": {"train_flow_convnet"},
     "sequences": PRETRAINING | CLASSIFIERS,
@@ -172,7 +180,8 @@ MODULES = {
     **dict.fromkeys(("sequences.digits", "sequences.moving_mnist"), PRETRAINING | DIGITS_TEST),
     "sequences.draws": PRETRAINING | DIGITS_TEST | CLASSIFIERS | {"cut_patches"},
     "models": PRETRAINING | CLASSIFIERS,
-    "models.classifier": CLASSIFIERS,
+    **dict.fromkeys(("models.classifier", "models.logistic_regression"), CLASSIFIERS),
+    "models.representations": NOTHING,
     "training": PRETRAINING | CLASSIFIERS | {"train_flow_convnet"},
     **dict.fromkeys(("training.comparison", "training.corpora", "training.pretraining"),
                     PRETRAINING),
@@ -184,7 +193,9 @@ MODULES = {
     "training.flow_stacks": {"train_flow_convnet"},
     "evaluation.recognition": CLASSIFIERS,
     "evaluation.subsets": CLASSIFIERS | REPRESENTATIONS,
-    "evaluation.accuracy": {"summarise_accuracy", "make_paper_table", *REPRESENTATIONS},
+    "evaluation.accuracy": {"summarise_accuracy", "make_paper_table", "compare_hours",
+                            *REPRESENTATIONS},
+    "evaluation.encoding": {"encode_videos"},
     "evaluation.representations": REPRESENTATIONS,
     "evaluation.galleries": LOOKS,
     "evaluation.map_pages": {"map_representations"},
@@ -220,7 +231,12 @@ CHANGED = {
     "forget_bias": 1.0, "output_bias": "zero", "centre": True, "map_patch": 8, "kernel": 7,
     "readout_first": True, "sampling": 0.5, "sampling_rise": 0.2, "feedback_rate": 0.5,
     "processes": 2, "videos": ["unlabelled"], "validation": 0.1, "draws": 3, "frames": 9,
-    "stride": 5, "freeze_encoder": True, "labels": [1, 2, "all"], "choices": [{"dropout": 0.1}, {}],
+    "stride": 5, "head": "random", "logistic_regression_c": 1.0, "encoder_rate": 0.5,
+    "labels": [1, 2, "all"], "choices": [{"dropout": 0.1}, {}],
+    "overrides": [{"variants": ["single_frame"], "settings": {"dropout": 0.1}}],
+    "unlabelled_hours.hours": [0.002, 0.003], "unlabelled_hours.stream": "flow1",
+    "unlabelled_hours.variant": "conditional_future_predictor",
+    "unlabelled_hours.labels": [1, "all"],
     "variants": ["composite", "conditional_future_predictor", "autoencoder"],
     "splits.fraction.test": 0.4, "splits.group.by": {"by": "fraction"},
     "splits.list.train": [CONFIG], "splits.list.test": [CONFIG],
@@ -228,8 +244,7 @@ CHANGED = {
 }  # fmt: skip
 """What a setting is changed to, by the end of its name."""
 
-IMPOSSIBLE = {"pretraining.mnist.centre", "datasets.*.splits.fraction.by",
-              "datasets.*.splits.list.by"}  # fmt: skip
+IMPOSSIBLE = {"datasets.*.splits.fraction.by", "datasets.*.splits.list.by"}  # fmt: skip
 """Settings with one possible value; what splits are cut by is changed from `group`."""
 
 KINDS = {
@@ -242,7 +257,8 @@ KINDS = {
 def settings_of(model, path=()):
     """The dotted name of every setting; a data set is `*`, a kind of splits goes by its name."""
     for name, field in model.model_fields.items():
-        inner = list(sections(field.annotation))
+        several = get_origin(field.annotation) is list
+        inner = [] if several else list(sections(field.annotation))
         if not inner:
             yield ".".join((*path, name))
         for section in inner:

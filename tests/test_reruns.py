@@ -230,6 +230,7 @@ CHANGED = {
     "test_videos": 0.3, "units": 9, "layers": 3, "input_frames": 5, "future_frames": 5,
     "forget_bias": 1.0, "output_bias": "zero", "centre": True, "map_patch": 8, "kernel": 7,
     "readout_first": True, "sampling": 0.5, "sampling_rise": 0.2, "feedback_rate": 0.5,
+    "input_rate": 0.5,
     "processes": 2, "videos": ["unlabelled"], "validation": 0.1, "draws": 3, "frames": 9,
     "stride": 5, "head": "random", "logistic_regression_c": 1.0, "encoder_rate": 0.5,
     "labels": [1, 2, "all"], "choices": [{"dropout": 0.1}, {}],

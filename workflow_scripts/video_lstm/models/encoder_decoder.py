@@ -351,6 +351,10 @@ class EncoderDecoder(nn.Module):
             if decoder is not None:
                 decoder.readout.bias.copy_(frame)
 
+    def input_weights(self) -> list[str]:
+        """Names of the parameters by which the encoder reads the frames."""
+        return ["encoder.layers.0.weight_x"]
+
     def feedback_weights(self) -> list[str]:
         """Names of the parameters by which conditional decoders read the previous frame."""
         return [

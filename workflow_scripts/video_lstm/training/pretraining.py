@@ -137,7 +137,8 @@ def pretrain(
         checkpoint=checkpoint,
         operations=sequence_operations(model),
         loss_scale=sequences.frame_size,
-        shares=dict.fromkeys(model.feedback_weights(), settings.feedback_rate),
+        shares=dict.fromkeys(model.input_weights(), settings.input_rate)
+        | dict.fromkeys(model.feedback_weights(), settings.feedback_rate),
         tensorboard=tensorboard,
     )
     return model, curves

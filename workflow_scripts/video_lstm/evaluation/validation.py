@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from video_lstm.artifacts import open_artifact
 from video_lstm.errors import UserError
@@ -76,30 +75,3 @@ def best_validated(paths: Sequence[Path]) -> Path:
                 )
             accuracies.append(file["accuracy"][()].mean())
     return paths[int(np.argmax(accuracies))]
-
-
-def choices_table(paths: Sequence[Path]) -> pd.DataFrame:
-    """How well classifiers did on validation videos, by the choice of their settings.
-
-    Args:
-        paths: artifacts of schema `finetuned` with scores of validation videos; those of one
-            classifier in the order of `finetuning.choices`.
-
-    Returns:
-        Columns corpus, split, stream, variant, labels, choice (its number), n (draws), mean and
-        std of the validation accuracy in percent, chosen, settings (JSON).
-    """
-    rows = []
-    for path in paths:
-        with open_artifact(path, "finetuned") as file:
-            attributes = dict(file.attrs)
-            accuracy = 100 * file["accuracy"][()]
-        row = {"corpus": attributes["dataset"]}
-        row |= {name: attributes[name] for name in ("split", "stream", "variant", "labels")}
-        row |= {"n": len(accuracy), "mean": accuracy.mean(), "std": accuracy.std(ddof=1)}
-        rows.append(row | {"settings": attributes["finetuning"]})
-    table = pd.DataFrame(rows)
-    same = table.groupby(["corpus", "split", "stream", "variant", "labels"])
-    table.insert(5, "choice", same.cumcount())
-    table.insert(9, "chosen", table.index.isin(same["mean"].idxmax()))
-    return table

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,16 +67,18 @@ def best_validated(paths: Sequence[Path]) -> Path:
     Raises:
         UserError: one of them was scored on test videos, which nothing may be chosen by.
     """
-    accuracies = []
-    for path in paths:
-        with open_artifact(path, "finetuned") as file:
-            if (measure := file.attrs["measure"]) != "validation_accuracy":
-                raise UserError(
-                    f"{path}: expected scores of validation videos to choose by, found "
-                    f"'{measure}'; name what was made with --validation"
-                )
-            accuracies.append(file["accuracy"][()].mean())
-    return paths[int(np.argmax(accuracies))]
+    return paths[int(np.argmax([_read_validated(path)[1].mean() for path in paths]))]
+
+
+def _read_validated(path: Path) -> tuple[dict[str, Any], np.ndarray]:
+    """Attributes of an artifact with scores of validation videos, and its accuracies, (draws,)."""
+    with open_artifact(path, "finetuned") as file:
+        if (measure := file.attrs["measure"]) != "validation_accuracy":
+            raise UserError(
+                f"{path}: expected scores of validation videos to choose by, found "
+                f"'{measure}'; name what was made with --validation"
+            )
+        return dict(file.attrs), file["accuracy"][()]
 
 
 def choices_table(paths: Sequence[Path]) -> pd.DataFrame:
@@ -88,15 +91,17 @@ def choices_table(paths: Sequence[Path]) -> pd.DataFrame:
     Returns:
         Columns corpus, split, stream, variant, labels, choice (its number), n (draws), mean and
         std of the validation accuracy in percent, chosen, settings (JSON).
+
+    Raises:
+        UserError: one of them was scored on test videos.
     """
     rows = []
     for path in paths:
-        with open_artifact(path, "finetuned") as file:
-            attributes = dict(file.attrs)
-            accuracy = 100 * file["accuracy"][()]
+        attributes, accuracy = _read_validated(path)
+        percent = pd.Series(100 * accuracy)
         row = {"corpus": attributes["dataset"]}
         row |= {name: attributes[name] for name in ("split", "stream", "variant", "labels")}
-        row |= {"n": len(accuracy), "mean": accuracy.mean(), "std": accuracy.std(ddof=1)}
+        row |= {"n": len(percent), "mean": percent.mean(), "std": percent.std()}
         rows.append(row | {"settings": attributes["finetuning"]})
     table = pd.DataFrame(rows)
     same = table.groupby(["corpus", "split", "stream", "variant", "labels"])

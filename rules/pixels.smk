@@ -58,7 +58,8 @@ use rule render_moving_mnist as render_other_digits with:
 rule cut_patches:
     """Small patches of the pile's clips, for training and, from other videos, for testing."""
     input:
-        clip_shards(UNLABELLED),
+        clips=clip_shards(UNLABELLED),
+        probed=probed_shards(UNLABELLED),
     output:
         "results/sequences/patches.h5",
     log:
@@ -81,7 +82,7 @@ rule cut_patches:
     message:
         "Cutting patches from the unlabelled videos"
     shell:
-        "python {params.command} --clips {input}"
+        "python {params.command} --clips {input.clips} --probed {input.probed}"
         " --output {output} --threads {threads} --log {log}"
 
 

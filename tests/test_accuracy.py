@@ -13,9 +13,10 @@ from video_lstm.evaluation.accuracy import (
     summarise,
     wide,
 )
+from video_lstm.evaluation.choices import choices_table
 from video_lstm.evaluation.fusion import choose_weights, read_streams
 from video_lstm.evaluation.tables import collect_scores
-from video_lstm.evaluation.validation import best_validated, choices_table
+from video_lstm.evaluation.validation import best_validated
 from video_lstm.plots import accuracy, unlabelled_hours
 
 VALIDATED = "validation_accuracy"

@@ -89,6 +89,8 @@ def test_a_full_disk_is_told_and_with_room_the_same_command_succeeds(
     left, options = STAGES[stage]
     if stage in ("cut_patches", "extract_flow", "extract_percepts"):
         options = (*options, *clips)
+    if stage == "cut_patches":
+        options = (*options, "--probed", clips[1].with_name("probed.h5"))
     if stage == "extract_percepts":
         options = (*options, "--cache", disk / "cache")
     if stage == "pretrain":

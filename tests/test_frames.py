@@ -20,6 +20,7 @@ from video_lstm.evaluation.frames import (
     ssim,
 )
 from video_lstm.models.encoder_decoder import VARIANTS, EncoderDecoder, activate
+from video_lstm.sequences import fixed
 from video_lstm.training.pretrained import save_pretrained
 
 
@@ -177,13 +178,30 @@ def test_the_script_writes_errors_means_and_samples(files, run_script):
     )
     # The best constant for noise: half on costs log 2 a pixel.
     assert attributes["mean_frame_future_cross_entropy"] == pytest.approx(64 * math.log(2))
-    rows = np.linspace(0, 29, 12).astype(int)
-    np.testing.assert_array_equal(samples["truth"], pixels[rows, :7])
+    with fixed.open_test_set(folder / "test.h5") as test:
+        chosen = test.as_pixels(test.moving(12, 4, "cpu"))
+    np.testing.assert_array_equal(samples["truth"], chosen[:, :7])
+    rows = [(pixels == one).all((1, 2, 3)).argmax() for one in chosen]
     with torch.no_grad():
         made = model.eval()(frames[:4, rows])
     for name, raw in (("reconstruction", made.reconstruction.flip(0)), ("future", made.future)):
         shown = 255 * torch.sigmoid(raw).swapaxes(0, 1).reshape(samples[name].shape)
         np.testing.assert_allclose(samples[name], shown, atol=0.51)
+
+
+def test_the_samples_show_what_moves_steadily_before_and_after(tmp_path):
+    """Of still ones, flicker, what appears when nothing is seen any more, and two that move."""
+    rng = np.random.default_rng(0)
+    pixels = np.full((20, 8, 9, 9), 60, np.uint8)
+    pixels[1::4] += rng.integers(40, size=(5, 8, 9, 9), dtype=np.uint8)
+    pixels[2::4, 6:] = 200
+    for row, step in ((8, 1), (19, -1)):
+        for frame in range(8):
+            pixels[row, frame, :, : 4 + step * frame // 2] = 200
+    test = fixed.TestSet("patches", pixels, 10.0, 2.0, np.zeros((9, 9)))
+    chosen = test.as_pixels(test.moving(2, 4, "cpu"))
+    assert {int((pixels == one).all((1, 2, 3)).argmax()) for one in chosen} == {8, 19}
+    assert test.moving(50, 4, "cpu").shape == (8, 20, 81)
 
 
 def test_a_test_set_that_the_model_was_not_made_for_is_refused(files, run_script):

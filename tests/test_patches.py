@@ -1,6 +1,7 @@
 """Patches: cut where and when they should be, from the right videos, and fed as they should be."""
 
 import threading
+from dataclasses import replace
 
 import av
 import h5py
@@ -18,6 +19,8 @@ from video_lstm.sequences.read_ahead import ReadAhead
 from video_lstm.settings.sequences import PatchSettings
 from video_lstm.video.clips import Clip, write_clips
 from video_lstm.video.decode import read_frames
+from video_lstm.video.files import FileTable, VideoFile
+from video_lstm.video.sampling import clips_at_rate
 
 HEIGHT, WIDTH, FRAMES = 24, 40, 4
 SETTINGS = PatchSettings(
@@ -27,6 +30,7 @@ SETTINGS = PatchSettings(
     train_sequences=400,
     test_sequences=60,
     test_videos=0.3,
+    rate=25.0,
 )
 PROVENANCE = artifacts.Provenance("test", {}, "")
 
@@ -161,33 +165,79 @@ def test_batches_follow_from_seed_and_step_and_leave_out_what_validates(pile, re
 
 
 def test_a_pile_with_too_few_videos_is_an_error(pile):
-    with pytest.raises(UserError, match=r"expected clips of at least 20 frames .* found 1"):
+    told = "expected clips of at least 20 frames at 25 a second .* found 1; raise patches.rate"
+    with pytest.raises(UserError, match=told):
         plan(pile, SETTINGS, 20, seed=0)
 
 
-def test_the_script_cuts_real_videos(pile, run_script, tmp_path):
+def test_clips_at_another_rate_are_of_the_same_seconds(tmp_path):
+    """Of 252 frames at 25 a second, and of 151 at 15."""
+    files = [
+        VideoFile("fast.mp4", 101, 252, 40, 24, 25.0, 252 / 25, "ok", ""),
+        VideoFile("slow.avi", 101, 151, 40, 24, 15.0, 151 / 15, "ok", ""),
+    ]
+    table = FileTable("pile", 10.0, files)
+
+    def spans(rate, *intervals, of=10.0):
+        clips = [
+            Clip(file.path, *interval, file.native_frames, of, tmp_path / file.path)
+            for file in files
+            for interval in intervals
+        ]
+        converted = clips_at_rate(clips, table, rate)
+        assert all(new == replace(old, first=new.first, frames=new.frames, rate=rate)
+                   for old, new in zip(clips, converted, strict=True))  # fmt: skip
+        return [(clip.first, clip.frames) for clip in converted]
+
+    # From 1 to 3 seconds, and from 9.1 to 10.1, which is after the last frame.
+    intervals = (10, 20), (91, 10)
+    assert spans(10.0, *intervals) == [*intervals, *intervals]
+    assert spans(None, *intervals) == [(25, 50), (228, 24), (15, 30), (137, 14)]
+    assert spans(30.0, *intervals) == [(30, 60), (273, 30), (30, 60), (273, 29)]
+    assert spans(3.0, *intervals) == [(3, 6), (28, 3), (3, 6), (28, 3)]
+    # Clips of the files' own frames: 2 to 6 seconds of one, 3 1/3 to 10 of the other.
+    assert spans(None, (50, 100), of=None) == [(50, 100)] * 2
+    assert spans(10.0, (50, 100), of=None) == [(20, 40), (34, 66)]
+    # No frame of a second lies in the interval.
+    assert spans(1.0, (12, 5)) == [(2, 0)] * 2
+    with pytest.raises(UserError, match="expected the videos of the clips, found no 'x'"):
+        clips_at_rate([Clip("x", 0, 1, 1, 10.0, tmp_path)], table, None)
+
+
+def test_the_script_cuts_real_videos_at_their_own_rates(run_script, tmp_path):
+    """From clips at 10 frames a second, of videos of 25 and of 15, whose frames roll a picture."""
     rng = np.random.default_rng(0)
     with artifacts.create(tmp_path / "clips.h5", "clips", PROVENANCE) as file:
-        write_clips(file, pile, 25.0)
+        write_clips(file, [Clip(f"{n}.avi", 5, 8, 40, 10.0, tmp_path / f"{n}.avi")
+                           for n in range(6)], 10.0)  # fmt: skip
     for number in range(6):
         base = rng.integers(256, size=(HEIGHT + 40, WIDTH, 3), dtype=np.uint8)
         with av.open(str(tmp_path / f"{number}.avi"), "w") as container:
-            stream = container.add_stream("mpeg4", rate=25)
+            stream = container.add_stream("mpeg4", rate=15 if number % 2 else 25)
             stream.width, stream.height, stream.bit_rate = WIDTH, HEIGHT, 2_000_000
             for frame in range(40):
                 shown = av.VideoFrame.from_ndarray(base[frame : frame + HEIGHT], format="rgb24")
                 container.mux(stream.encode(shown))
             container.mux(stream.encode())
+    settings = SETTINGS.model_copy(update={"rate": None})
+    probed = "--probed", tmp_path / "probed.h5"
+    run_script("probe_videos", "--root", tmp_path, "--output", probed[1], "--video.rate", 10)
     run_script(
-        *("cut_patches", "--clips", tmp_path / "clips.h5", "--output", tmp_path / "p.h5"),
-        *("--frames", FRAMES, "--patches", SETTINGS.model_dump_json(), "--threads", 2),
+        *("cut_patches", "--clips", tmp_path / "clips.h5", "--output", tmp_path / "p.h5", *probed),
+        *("--frames", FRAMES, "--patches", settings.model_dump_json(), "--threads", 2),
     )
-    cuts = plan(pile, SETTINGS, FRAMES, seed=0)
+    # From 0.5 to 1.3 seconds.
+    pile = [
+        Clip(f"{n}.avi", *((8, 12) if n % 2 else (13, 20)), 40, None, tmp_path / f"{n}.avi")
+        for n in range(6)
+    ]
+    cuts = plan(pile, settings, FRAMES, seed=0)
     with h5py.File(tmp_path / "p.h5") as file:
+        assert np.isnan(file.attrs["rate"]) and Patches(tmp_path / "p.h5").pixels.rate is None
         for name in ("train", "test"):
             rows = iter(file[name][()])
             for of in cuts[name]:
-                whole = read_frames(of.clip.path, 0, 40, rate=25.0)
+                whole = read_frames(of.clip.path)
                 for start, (row, column) in zip(of.start, of.corner, strict=True):
                     begin = of.clip.first + start
                     window = whole[begin : begin + FRAMES, row : row + 8, column : column + 8]

@@ -3,8 +3,8 @@
 Reads the model and the test set (Moving MNIST or patches), and writes errors/ (per predicted step,
 with those of two yardsticks: the copied last frame and the mean frame), their means as attributes
 (cross-entropy in nats per frame, squared error per frame, MSE, SSIM), and samples/ (uint8 pictures
-of some sequences: what is true, the reconstruction in the order of time, the predicted
-future).
+of some sequences in which something moves: what is true, the reconstruction in the order of time,
+the predicted future).
 """
 
 from pathlib import Path
@@ -50,7 +50,7 @@ def main(arguments: Arguments) -> None:
         errors = evaluate(
             model, test.batches(arguments.batch, device), test.constant(device), test.pictures
         )
-        shown = samples(test, model, test.spread(_SAMPLES, device))
+        shown = samples(test, model, test.moving(_SAMPLES, model.input_frames, device))
     with artifacts.create(arguments.output, "predictions", provenance) as file:
         artifacts.write_arrays(file, "errors", errors)
         file.attrs.update(

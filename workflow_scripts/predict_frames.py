@@ -28,11 +28,9 @@ from video_lstm.sequences.tiles import cut_tiles, join_tiles, read_tiled
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.encode import write_film
 from video_lstm.video.sampling import whole_video
-from video_lstm.video.source import UnreadableVideoError
+from video_lstm.video.source import UnreadableVideoError, stated_rate
 
 logger = logging.getLogger("video_lstm")
-_RATE = 10.0
-"""Frames per second of the film of a model that knows no rate."""
 
 
 class Arguments(DeviceCommandLine):
@@ -61,12 +59,13 @@ def main(arguments: Arguments) -> None:
         with tempfile.TemporaryDirectory() as folder:
             video = whole_video(arguments.video, info.pixels.rate, Path(folder))
             if video.frames < window:
-                rate = f" at {video.rate:g} a second" if video.rate else ""
+                at = f" at {video.rate:g} a second" if video.rate else ""
                 raise UserError(
-                    f"{arguments.video}: expected at least {window} frames{rate}, as "
+                    f"{arguments.video}: expected at least {window} frames{at}, as "
                     f"{arguments.pretrained} reads and predicts, found {video.frames}; give a "
                     "longer video"
                 )
+            rate = video.rate or stated_rate(video.path)
             frames = read_tiled(video, info.pixels)
     except UnreadableVideoError as error:
         raise UserError(f"{arguments.video}: expected a video, found: {error}") from error
@@ -80,7 +79,7 @@ def main(arguments: Arguments) -> None:
     )
     seen = np.arange(len(frames)) % window < model.input_frames
     film = side_by_side(frames, made, seen)
-    write_film(arguments.output, film, info.pixels.rate or _RATE)
+    write_film(arguments.output, film, rate)
     error = np.square(frames[~seen].astype(float) - made[~seen]).mean() if not seen.all() else None
     told = "" if error is None else f", {(~seen).sum()} predicted, squared error {error:.0f}"
     logger.info("%d frames%s: %s", len(frames), told, arguments.output)

@@ -79,7 +79,7 @@ def samples(made: Mapping[str, Mapping[str, np.ndarray]], sequences: int = 2) ->
     Args:
         made: of every variant: `truth` (n, T + F, ...), and `reconstruction` (n, T, ...), `future`
             (n, F, ...), as far as it makes them, in the order of time; uint8 pictures.
-        sequences: how many of the n are shown: those that change the most.
+        sequences: how many of the n are shown: the first.
     """
     truth = next(iter(made.values()))["truth"]
     future = max(parts["future"].shape[1] if "future" in parts else 0 for parts in made.values())
@@ -89,7 +89,7 @@ def samples(made: Mapping[str, Mapping[str, np.ndarray]], sequences: int = 2) ->
         height = sequences * (side * (len(made) + 1) + 0.15) + 0.25
         figure = Figure(figsize=(7.2, height), layout="constrained")
         axes = figure.subplots(sequences, squeeze=False)[:, 0]
-        for number, axis in zip(_liveliest(truth, sequences), axes, strict=True):
+        for number, axis in enumerate(axes):
             films = [truth[number], *(_film(parts, number, 255) for parts in made.values())]
             gap = np.full((1, *truth.shape[2:]), 255, np.uint8)[:, :, : 3 * _GAP]
             rows = [
@@ -114,12 +114,6 @@ def samples(made: Mapping[str, Mapping[str, np.ndarray]], sequences: int = 2) ->
                         where = (start + count / 2) * width
                         axis.text(where, -3 * _GAP, name, ha="center", va="bottom")
     return figure
-
-
-def _liveliest(truth: np.ndarray, count: int) -> np.ndarray:
-    """Of (n, T, ...) the numbers of those whose frames differ the most from each other."""
-    change = truth.astype(np.float32).std(1).mean(tuple(range(1, truth.ndim - 1)))
-    return np.sort(np.argsort(-change, kind="stable")[:count])
 
 
 def _film(parts: Mapping[str, np.ndarray], number: int, blank: int) -> np.ndarray:
@@ -406,12 +400,12 @@ def preview(made: Mapping[str, Mapping[str, np.ndarray]], path: Path, sequences:
     Args:
         made: see `samples`.
         path: where to.
-        sequences: how many: those that change the most.
+        sequences: how many: the first.
     """
     truth = next(iter(made.values()))["truth"]
     films = [
         [truth[number], *(_film(parts, number, 0) for parts in made.values())]
-        for number in _liveliest(truth, sequences)
+        for number in range(min(sequences, len(truth)))
     ]
     pictures = np.stack(
         [

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from video_lstm.artifacts import open_artifact
 from video_lstm.errors import UserError
@@ -67,11 +66,15 @@ def best_validated(paths: Sequence[Path]) -> Path:
     Raises:
         UserError: one of them was scored on test videos, which nothing may be chosen by.
     """
-    return paths[int(np.argmax([_read_validated(path)[1].mean() for path in paths]))]
+    return paths[int(np.argmax([read_validated(path)[1].mean() for path in paths]))]
 
 
-def _read_validated(path: Path) -> tuple[dict[str, Any], np.ndarray]:
-    """Attributes of an artifact with scores of validation videos, and its accuracies, (draws,)."""
+def read_validated(path: Path) -> tuple[dict[str, Any], np.ndarray]:
+    """Attributes of an artifact with scores of validation videos, and its accuracies, (draws,).
+
+    Raises:
+        UserError: the scores are of test videos.
+    """
     with open_artifact(path, "finetuned") as file:
         if (measure := file.attrs["measure"]) != "validation_accuracy":
             raise UserError(
@@ -79,32 +82,3 @@ def _read_validated(path: Path) -> tuple[dict[str, Any], np.ndarray]:
                 f"'{measure}'; name what was made with --validation"
             )
         return dict(file.attrs), file["accuracy"][()]
-
-
-def choices_table(paths: Sequence[Path]) -> pd.DataFrame:
-    """How well classifiers did on validation videos, by the choice of their settings.
-
-    Args:
-        paths: artifacts of schema `finetuned` with scores of validation videos; those of one
-            classifier in the order of `finetuning.choices`.
-
-    Returns:
-        Columns corpus, split, stream, variant, labels, choice (its number), n (draws), mean and
-        std of the validation accuracy in percent, chosen, settings (JSON).
-
-    Raises:
-        UserError: one of them was scored on test videos.
-    """
-    rows = []
-    for path in paths:
-        attributes, accuracy = _read_validated(path)
-        percent = pd.Series(100 * accuracy)
-        row = {"corpus": attributes["dataset"]}
-        row |= {name: attributes[name] for name in ("split", "stream", "variant", "labels")}
-        row |= {"n": len(percent), "mean": percent.mean(), "std": percent.std()}
-        rows.append(row | {"settings": attributes["finetuning"]})
-    table = pd.DataFrame(rows)
-    same = table.groupby(["corpus", "split", "stream", "variant", "labels"])
-    table.insert(5, "choice", same.cumcount())
-    table.insert(9, "chosen", table.index.isin(same["mean"].idxmax()))
-    return table

@@ -59,10 +59,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses summed over the values of a frame and averaged over frames and sequences.
+    """Losses summed over the values of a frame and averaged over frames.
 
-    Nats per frame for logits, squared error per frame for linear outputs; scalars, None for what
-    the model does not make.
+    Nats per frame for logits, squared error per frame for linear outputs; None for what the model
+    does not make.
     """
 
     reconstruction: Tensor | None
@@ -351,6 +351,10 @@ class EncoderDecoder(nn.Module):
             if decoder is not None:
                 decoder.readout.bias.copy_(frame)
 
+    def input_weights(self) -> list[str]:
+        """Names of the parameters by which the encoder reads the frames."""
+        return ["encoder.layers.0.weight_x"]
+
     def feedback_weights(self) -> list[str]:
         """Names of the parameters by which conditional decoders read the previous frame."""
         return [
@@ -359,24 +363,29 @@ class EncoderDecoder(nn.Module):
             if (decoder := getattr(self, name)) is not None and decoder.conditional
         ]
 
-    def loss(self, prediction: Prediction, inputs: Tensor, future: Tensor | None) -> Losses:
-        """The errors of what `forward` returned.
+    def sequence_losses(
+        self, prediction: Prediction, inputs: Tensor, future: Tensor | None
+    ) -> Losses:
+        """The errors of what `forward` returned, of every sequence: Losses of tensors (B,).
 
         Args:
             prediction: of these inputs.
             inputs: (T, B, D), in the order of time.
             future: (F, B, D); needed where the model predicts.
-
-        Returns:
-            Losses per frame: see Losses.
         """
         reconstruction = predicted = None
         if prediction.reconstruction is not None:
             target = inputs.flip(0)
-            reconstruction = frame_errors(prediction.reconstruction, target, self.output).mean()
+            reconstruction = frame_errors(prediction.reconstruction, target, self.output).mean(0)
         if prediction.future is not None:
-            predicted = frame_errors(prediction.future, future, self.output).mean()
+            predicted = frame_errors(prediction.future, future, self.output).mean(0)
         return Losses(reconstruction, predicted)
+
+    def loss(self, prediction: Prediction, inputs: Tensor, future: Tensor | None) -> Losses:
+        """The same averaged over the sequences: Losses of scalars."""
+        losses = self.sequence_losses(prediction, inputs, future)
+        parts = (losses.reconstruction, losses.future)
+        return Losses(*(None if part is None else part.mean() for part in parts))
 
 
 @contextlib.contextmanager

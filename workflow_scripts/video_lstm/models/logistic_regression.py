@@ -1,8 +1,6 @@
-"""Multinomial logistic regression, by SciPy's L-BFGS; scikit-learn's takes a second to import."""
+"""Multinomial logistic regression, by SciPy's L-BFGS."""
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import log_softmax
 
 
 def fit_logistic_regression(
@@ -19,6 +17,10 @@ def fit_logistic_regression(
     Returns:
         (K, D) and (K,) float64: the logits are features @ weights.T + biases.
     """
+    # Here: half a second, which classifiers that start at random do without.
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
     features, rows = np.asarray(features, np.float64), np.arange(len(labels))
     size = classes * features.shape[1]
 

@@ -42,7 +42,7 @@ def plan(
     video are either all for training or all for testing.
 
     Args:
-        clips: those of the pile.
+        clips: those of the pile, at the settings' rate.
         settings: how many, how large, and how many videos are for testing.
         frames: frames of a sequence.
         seed: every draw follows from it; the test patches do not depend on how many train.
@@ -57,9 +57,11 @@ def plan(
     fits = np.array([clip.frames for clip in clips], np.int64) - frames + 1
     usable = np.unique(video[fits > 0])
     if len(usable) < 2:
+        rate = f" at {settings.rate:g} a second" if settings.rate else ""
         raise UserError(
-            f"--clips: expected clips of at least {frames} frames from two videos or more, found "
-            f"{len(usable)}; add videos to the pile or make its clips longer"
+            f"--clips: expected clips of at least {frames} frames{rate} from two videos or more, "
+            f"found {len(usable)}; raise patches.rate, add videos to the pile or make its clips "
+            "longer"
         )
     order = draws.generator(seed, draws.TEST).permutation(usable)
     testing = min(max(1, round(settings.test_videos * len(usable))), len(usable) - 1)
@@ -129,8 +131,7 @@ def cut(
     # Models are fed (pixel - mean) / std; patches of one flat colour have no spread to divide by.
     file.attrs.update(mean=mean, std=std if std > 0 else 1.0, frames=frames)
     told = settings.model_dump(include={"size", "colour", "height", "width"})
-    rate = cuts["train"][0].clip.rate
-    file.attrs.update(told, rate=math.nan if rate is None else rate)
+    file.attrs.update(told, rate=settings.rate or math.nan)
 
 
 def _decoded(

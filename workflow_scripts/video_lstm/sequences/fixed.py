@@ -13,6 +13,8 @@ from video_lstm import artifacts
 from video_lstm.errors import UserError
 
 _CORPORA = {"moving_mnist": "mnist", "patches": "patches"}
+_CANDIDATES = 20  # sequences that are looked at for one that shows what moves
+_LIVELY = 4  # one in so many of them
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,35 @@ class TestSet:
             block = torch.from_numpy(self.pixels[start : start + size]).to(device)
             yield normalised(block, self.mean, self.std)
 
-    def spread(self, count: int, device: torch.device | str) -> torch.Tensor:
-        """So many sequences from everywhere in the set, as `batches` gives them."""
-        rows = np.unique(np.linspace(0, len(self.pixels) - 1, count).astype(np.int64))
-        return normalised(torch.from_numpy(self.pixels[rows]).to(device), self.mean, self.std)
+    def moving(self, count: int, seen: int, device: torch.device | str) -> torch.Tensor:
+        """Sequences in which something moves that could be foreseen; no model is asked.
+
+        Of many from everywhere in the set, the quarter that changes the most; of these the
+        steadiest, whose frames are the most like the one before (correlation around the mean over
+        time). Both are of the frames that are seen or of those after, whichever has less.
+
+        Args:
+            count: how many, at most all.
+            seen: frames that models read.
+            device: where they are wanted.
+
+        Returns:
+            (frames, count, frame_size), as `batches` gives them, the steadiest first.
+        """
+        rows = np.linspace(0, len(self.pixels) - 1, _CANDIDATES * count).astype(np.int64)
+        pixels = torch.from_numpy(self.pixels[np.unique(rows)])
+        frames = pixels.flatten(2).float()
+        parts = frames[:, :seen], frames[:, seen:]
+        around = [part - part.mean(1, keepdim=True) for part in parts]
+        change = [part.square().sum((1, 2)) for part in around]
+        covariance = [(part[:, 1:] * part[:, :-1]).sum((1, 2)) for part in around]
+        steadiness = torch.minimum(
+            *(of / total.clamp_min(1) for of, total in zip(covariance, change, strict=True))
+        )
+        lively = torch.minimum(*change).argsort(descending=True, stable=True)
+        lively = lively[: max(count, len(lively) // _LIVELY)]
+        steadiest = lively[steadiness[lively].argsort(descending=True, stable=True)[:count]]
+        return normalised(pixels[steadiest].to(device), self.mean, self.std)
 
     def constant(self, device: torch.device | str) -> torch.Tensor:
         """The mean frame as a model is fed frames, (frame_size,) float32."""

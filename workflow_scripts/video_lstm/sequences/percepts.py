@@ -213,7 +213,13 @@ class PerceptWindows:
         return self._read(step, size).to(self._device, non_blocking=True).float()
 
     def validation(self, size: int, limit: int = 1024) -> list[torch.Tensor]:
-        """Fixed batches of the clips held out: every `frames`-th window, at most `limit` of them.
+        """Fixed batches of the clips held out: the first and the last window of each.
+
+        A long clip has no more than a short one, so that no video decides alone.
+
+        Args:
+            size: of a batch at most.
+            limit: windows at most, of clips spread evenly.
 
         Returns:
             Tensors (frames, up to `size`, D) float32 on the device; none without clips held out.
@@ -221,7 +227,7 @@ class PerceptWindows:
         windows = [
             (clip, start)
             for clip in self._held_out
-            for start in range(0, max(len(clip) - self._frames, 0) + 1, self._frames)
+            for start in sorted({0, max(len(clip) - self._frames, 0)})
         ]
         chosen = np.unique(np.linspace(0, len(windows) - 1, min(limit, len(windows))).astype(int))
         windows = [windows[index] for index in chosen]

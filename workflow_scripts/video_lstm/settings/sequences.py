@@ -47,6 +47,9 @@ class PatchSettings(Section):
     """Side of a patch in pixels, at least the window of the structural similarity."""
     colour: bool = True
     """RGB patches; false: grey ones."""
+    rate: Annotated[float, Field(gt=0)] | None = None
+    """Frames per second of the patches, picked by time stamp, whatever `video.rate` is; null takes
+    every frame of a file as it is. Patches that move far from frame to frame are not predicted."""
     height: Positive = 240
     width: Positive = 320
     """Frames are scaled to cover height x width and the centre is cut out; patches are cut from

@@ -85,6 +85,9 @@ class PretrainSettings(Section):
     sampling_rise: Probability = 0.0
     """Share of training in which `sampling` rises linearly from 0; at 0 it is there from the first
     step."""
+    input_rate: Probability = 1.0
+    """What share of the learning rate the encoder's weights for the frames have; a small one helps
+    where frames have many values that are alike, as neighbouring pixels are."""
     feedback_rate: Probability = 1.0
     """What share of the learning rate a conditional decoder's weights for the previous frame have;
     a small one helps where frames have many values (docs/reproduction.md)."""

@@ -18,6 +18,8 @@ from video_lstm.training.loop import train
 
 _MEAN_BATCHES = 20
 """Training batches whose mean frame the outputs' biases start at."""
+_LEAST_ERROR = 1e-6
+"""Of a sequence, so that one which is predicted without error has a logarithm."""
 
 
 class Sequences(Protocol):
@@ -86,7 +88,9 @@ def pretrain(
 
     Returns:
         The model, and its curves: those of `loop.train`, where `loss` and `validation` are both
-        branches' sum, and `reconstruction` and `future` are the validation's parts.
+        branches' sum, `reconstruction` and `future` the validation's parts, and `criterion` is the
+        geometric mean of the sequences' validation errors, by which training stops: a video whose
+        errors are many times the others' counts no more than they.
     """
     model = EncoderDecoder(**arguments, generator=torch.Generator().manual_seed(seed)).to(device)
     called = processes.shared(model)
@@ -105,8 +109,8 @@ def pretrain(
     def losses(frames: Tensor, own: Tensor | None = None) -> Losses:
         frames = normalise(frames)
         inputs, future = frames[: settings.input_frames], frames[settings.input_frames :]
-        made = (called if model.training else model)(inputs, future, own=own)
-        return model.loss(made, inputs, future)
+        prediction = (called if model.training else model)(inputs, future, own=own)
+        return model.sequence_losses(prediction, inputs, future)
 
     def inputs(step: int) -> tuple[Tensor, ...]:
         frames = sequences.batch(step, batch)[:, mine]
@@ -115,17 +119,18 @@ def pretrain(
         return frames, fed_its_own(settings, seed, step, device)[:, mine]
 
     def loss(*given: Tensor) -> Tensor:
-        return losses(*given).total / sequences.frame_size
+        return losses(*given).total.mean() / sequences.frame_size
 
     def validate() -> dict[str, float]:
-        found = [(frames.shape[1], losses(frames)) for frames in held_out]
-        sequence_count = sum(count for count, _ in found)
+        batches = [losses(frames) for frames in held_out]
+        total = torch.cat([batch.total for batch in batches])
         parts = {
-            name: float(sum(count * getattr(each, name) for count, each in found)) / sequence_count
+            name: float(torch.cat([getattr(batch, name) for batch in batches]).mean())
             for name in ("reconstruction", "future")
-            if getattr(found[0][1], name) is not None
+            if getattr(batches[0], name) is not None
         }
-        return {"validation": sum(parts.values())} | parts
+        criterion = float(total.clamp_min(_LEAST_ERROR).log().mean().exp())
+        return {"criterion": criterion, "validation": sum(parts.values())} | parts
 
     curves = train(
         model,
@@ -137,7 +142,8 @@ def pretrain(
         checkpoint=checkpoint,
         operations=sequence_operations(model),
         loss_scale=sequences.frame_size,
-        shares=dict.fromkeys(model.feedback_weights(), settings.feedback_rate),
+        shares=dict.fromkeys(model.input_weights(), settings.input_rate)
+        | dict.fromkeys(model.feedback_weights(), settings.feedback_rate),
         tensorboard=tensorboard,
     )
     return model, curves

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from video_lstm.video.files import OK, FileTable, VideoFile, summarise
 from video_lstm.video.probe import probe
 from video_lstm.video.scan import shown
 from video_lstm.video.source import UnreadableVideoError
-from video_lstm.video.timing import target_frames
+from video_lstm.video.timing import frames_before, target_frames
 
 
 def whole_clips(table: FileTable) -> list[Clip]:
@@ -72,6 +73,36 @@ def random_clips(table: FileTable, clip_seconds: float, hours: float, seed: int)
             if missing <= 0:
                 break
     return sorted(clips, key=lambda clip: clip.name)
+
+
+def clips_at_rate(clips: Sequence[Clip], table: FileTable, rate: float | None) -> list[Clip]:
+    """The same intervals of the same videos, at another rate.
+
+    Of a clip from `a` to `b` seconds, the frames that are shown at `a` or later and before `b`; of
+    a file's own frames (rate None), those that would be at the file's average rate.
+
+    Args:
+        clips: of videos of the table.
+        table: the files, with their durations and rates.
+        rate: frames per second that are picked; None for the videos' own frames.
+
+    Raises:
+        UserError: a clip's video is not in the table.
+    """
+    files = {file.path: file for file in table.usable}
+    converted = []
+    for clip in clips:
+        if clip.video not in files:
+            raise UserError(
+                f"--probed: expected the videos of the clips, found no {clip.video!r}; give the "
+                "tables that the clips were sampled from"
+            )
+        file = files[clip.video]
+        seconds = (at / (clip.rate or file.rate) for at in (clip.first, clip.first + clip.frames))
+        start, stop = (frames_before(second, rate or file.rate) for second in seconds)
+        stop = min(stop, target_frames(file.native_frames, file.duration, rate))
+        converted.append(replace(clip, first=start, frames=max(0, stop - start), rate=rate))
+    return converted
 
 
 def cut_shards(frame_counts: Sequence[int] | np.ndarray, shards: int) -> list[tuple[int, int]]:

@@ -163,6 +163,12 @@ def new_clock(stream: VideoStream) -> Clock:
     return Clock(1 / float(rate) if sane else 1 / 25)
 
 
+def stated_rate(path: Path) -> float:
+    """Frames per second that a video's container states (25 where that is not sane)."""
+    with open_video(path) as (_, stream):
+        return 1 / new_clock(stream).nominal
+
+
 def raw_stamp(container: InputContainer, stream: VideoStream, frame: av.VideoFrame) -> float | None:
     """A frame's time stamp in seconds as the container gives it, or None."""
     # AVI has no presentation times: FFmpeg makes them up, wrongly with B frames; its decoding times

@@ -64,9 +64,14 @@ class Clock:
         return self.last * self.frames / (self.frames - 1)
 
 
+def frames_before(seconds: float, rate: float) -> int:
+    """Number of frames of a video at ``rate`` frames a second that are shown before ``seconds``."""
+    return max(0, math.ceil((seconds - TOLERANCE) * rate))
+
+
 def resampled_count(duration: float, rate: float) -> int:
     """Number of frames that a video of ``duration`` seconds has at ``rate`` frames a second."""
-    return max(1, math.ceil((duration - TOLERANCE) * rate))
+    return max(1, frames_before(duration, rate))
 
 
 def target_frames(frames: int, duration: float, rate: float | None) -> int:

@@ -1,56 +1,8 @@
 """How much unlabelled video a model needs: `unlabelled_hours`, a series of amounts."""
 
-HOURS = settings.unlabelled_hours
-
 
 wildcard_constraints:
     hours=r"[0-9.]+",
-
-
-def hours_stream():
-    """The stream whose model is pretrained on several amounts of video."""
-    motion = "motion" if "motion" in settings.streams else settings.streams[0]
-    return HOURS.stream or motion
-
-
-def hours_runs():
-    """The data sets and splits of the series, with the stream."""
-    return [run for run in runs() if run[2] == hours_stream()]
-
-
-def pretrained_on_hours():
-    """The encoder-decoders of the series; the last is the one of all unlabelled video."""
-    series = [
-        f"results/unlabelled_hours/{dataset}_split{split}/{stream}/{hours:g}/{HOURS.variant}.h5"
-        for dataset, split, stream in hours_runs()
-        for hours in HOURS.hours
-    ]
-    whole = {
-        f"results/pretrain/{corpus(*run)}/{run[2]}/{HOURS.variant}.h5"
-        for run in hours_runs()
-    }
-    return series + sorted(whole)
-
-
-def finetuned_on_hours():
-    """The classifiers of the series."""
-    series = [
-        f"results/unlabelled_hours/{dataset}/split{split}/{stream}/{hours:g}"
-        f"/{HOURS.variant}/{labels}.h5"
-        for dataset, split, stream in hours_runs()
-        for hours in HOURS.hours
-        for labels in HOURS.labels
-    ]
-    return series + hours_classifiers(HOURS.variant)
-
-
-def hours_classifiers(variant):
-    """The classifiers of the whole run, on as many labels as the series has."""
-    return [
-        finetuned_file(*run, variant, labels)
-        for run in hours_runs()
-        for labels in HOURS.labels
-    ]
 
 
 use rule pretrain as pretrain_on_hours with:

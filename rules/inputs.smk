@@ -12,6 +12,7 @@ CONVLSTMS = ["convlstm", "lstm_equal_parameters", "lstm_equal_time"]
 UNTRAINED = ["percepts", "random"]  # what pretrained encoders are held against
 CLASSIFIERS = ["single_frame", "lstm_baseline", *settings.pretraining.variants]
 REPRESENTED = [*UNTRAINED, *settings.pretraining.variants]
+HOURS = settings.unlabelled_hours
 
 
 def source(dataset):
@@ -170,6 +171,23 @@ def encoder_inputs(wildcards):
         return inputs | {"videos": f"results/videos/{labelled}.h5"}
     folder = f"results/pretrain/{corpus(labelled, split, stream)}/{stream}"
     return inputs | {"pretrained": f"{folder}/{wildcards.encoder}.h5"}
+
+
+def encoder_command(wildcards):
+    """The command line of an encoder; only one with random weights has its size from here."""
+    model = settings.pretraining.percepts
+    random = {"units": model.units, "layers": model.layers, "seed": settings.seed}
+    return command(
+        "encode_videos",
+        device=settings.device,
+        dataset=wildcards.labelled,
+        split=wildcards.split,
+        stream=wildcards.stream,
+        variant=wildcards.encoder,
+        frames=settings.finetuning.frames,
+        stride=settings.finetuning.stride,
+        **(random if wildcards.encoder == "random" else {}),
+    )
 
 
 def classifier_command(wildcards, choice=None, **values):
@@ -350,6 +368,58 @@ def compared_files(folder, wildcards):
     """The files of a comparison's models, in the order of its table."""
     names = settings.capacity.units if wildcards.comparison == "capacity" else CONVLSTMS
     return [f"{folder.format(wildcards.comparison)}/{name}.h5" for name in names]
+
+
+def hours_stream():
+    """The stream whose model is pretrained on several amounts of video."""
+    motion = "motion" if "motion" in settings.streams else settings.streams[0]
+    return HOURS.stream or motion
+
+
+def hours_runs():
+    """The data sets and splits of the series, with the stream."""
+    return [run for run in runs() if run[2] == hours_stream()]
+
+
+def hours_file(corpus, stream, hours, name):
+    """A model of the series: an encoder-decoder of a corpus, or a classifier of a split."""
+    return f"results/unlabelled_hours/{corpus}/{stream}/{hours:g}/{name}.h5"
+
+
+def pretrained_on_hours():
+    """The encoder-decoders of the series; the last is the one of all unlabelled video."""
+    series = [
+        hours_file(f"{dataset}_split{split}", stream, hours, HOURS.variant)
+        for dataset, split, stream in hours_runs()
+        for hours in HOURS.hours
+    ]
+    whole = {
+        f"results/pretrain/{corpus(*run)}/{run[2]}/{HOURS.variant}.h5"
+        for run in hours_runs()
+    }
+    return series + sorted(whole)
+
+
+def finetuned_on_hours():
+    """The classifiers of the series."""
+    series = [
+        hours_file(
+            f"{dataset}/split{split}", stream, hours, f"{HOURS.variant}/{labels}"
+        )
+        for dataset, split, stream in hours_runs()
+        for hours in HOURS.hours
+        for labels in HOURS.labels
+    ]
+    return series + hours_classifiers(HOURS.variant)
+
+
+def hours_classifiers(variant):
+    """The classifiers of the whole run, on as many labels as the series has."""
+    return [
+        finetuned_file(*run, variant, labels)
+        for run in hours_runs()
+        for labels in HOURS.labels
+    ]
 
 
 for dataset in DATASETS:

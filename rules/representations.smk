@@ -20,19 +20,7 @@ rule encode_videos:
     params:
         code=code("encode_videos"),
         files=lambda wildcards, input: options(input, "pretrained", "videos"),
-        command=lambda wildcards: command(
-            "encode_videos",
-            device=settings.device,
-            dataset=wildcards.labelled,
-            split=wildcards.split,
-            stream=wildcards.stream,
-            variant=wildcards.encoder,
-            frames=settings.finetuning.frames,
-            stride=settings.finetuning.stride,
-            units=settings.pretraining.percepts.units,
-            layers=settings.pretraining.percepts.layers,
-            seed=settings.seed,
-        ),
+        command=lambda wildcards: encoder_command(wildcards),
     message:
         "Encoding the videos of {wildcards.labelled} by {wildcards.encoder}, split"
         " {wildcards.split}, {wildcards.stream}"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from video_lstm.artifacts import Provenance, create, open_artifact, write_arrays
+from video_lstm.artifacts import Provenance, create, identity, open_artifact, write_arrays
 from video_lstm.errors import UserError
 from video_lstm.evaluation.accuracy import (
     beside_published,
@@ -13,16 +13,21 @@ from video_lstm.evaluation.accuracy import (
     summarise,
     wide,
 )
+from video_lstm.evaluation.choices import choices_table
 from video_lstm.evaluation.fusion import choose_weights, read_streams
 from video_lstm.evaluation.tables import collect_scores
+from video_lstm.evaluation.validation import best_validated
 from video_lstm.plots import accuracy, unlabelled_hours
 
+VALIDATED = "validation_accuracy"
 
-def classified(path, scores, truth, measure="accuracy", **told):
+
+def classified(path, scores, truth, measure="accuracy", inputs=None, **told):
     """An artifact as finetune_classifier writes it."""
     scores, truth = np.asarray(scores, np.float32), np.asarray(truth, np.int32)
     about = {"dataset": "ucf101", "split": 1, "stream": "rgb", "variant": "composite"}
-    with create(path, "finetuned", Provenance("test", {}, "0")) as file:
+    identities = {role: identity(file) for role, file in (inputs or {}).items()}
+    with create(path, "finetuned", Provenance("test", {}, "0", identities)) as file:
         about |= {"labels": "all", "measure": measure, "head": "random"}
         file.attrs.update(about | told)
         write_arrays(file, "curves", {})
@@ -86,6 +91,29 @@ def test_hours_of_video_stand_beside_the_baseline_on_the_same_draws(scores):
     assert table.gain.tolist()[1:] == pytest.approx([15, 20])
     axes = unlabelled_hours(table).axes
     assert [axis.get_title() for axis in axes] == ["ucf101, rgb, labels per class: all"]
+
+
+def test_amounts_of_video_that_are_the_same_are_one(tmp_path, run_script):
+    """Of 2 and of 3 hours, where there are no more than 2; and of half an hour."""
+    paths = {"pretrained": [], "finetuned": []}
+    for asked, hours, share in ((0.5, 0.5, 0.6), (2, 2, 0.7), (3, 2, 0.7)):
+        encoder, classifier = tmp_path / f"encoder{asked}.h5", tmp_path / f"classifier{asked}.h5"
+        with create(encoder, "pretrained", Provenance("test", {"hours": asked}, "0")) as file:
+            file.attrs.update(model="{}", unlabelled_hours=hours)
+            write_arrays(file, "weights", {})
+            write_arrays(file, "curves", {})
+        classified(classifier, right(share, share), np.zeros(20), inputs={"pretrained": encoder})
+        paths["pretrained"].append(encoder)
+        paths["finetuned"].append(classifier)
+    baseline = tmp_path / "baseline.h5"
+    classified(baseline, right(0.5, 0.5), np.zeros(20), variant="lstm_baseline")
+    options = [word for role, files in paths.items() for word in (f"--{role}", *files)]
+    output = tmp_path / "hours.csv"
+    run_script("compare_hours", *options, "--baseline", baseline, "--output", output)
+    table = pd.read_csv(output)
+    assert table["hours"].tolist()[1:] == [0.5, 2.0]
+    assert table["n"].tolist() == [2, 2, 2]
+    assert table["gain"].tolist()[1:] == pytest.approx([10, 20])
 
 
 def test_published_figures_stand_beside_what_they_are_about(scores):
@@ -155,8 +183,30 @@ def test_nothing_is_chosen_by_test_videos(tmp_path):
     tested = classified(tmp_path / "test.h5", scored, np.zeros(20))
     with pytest.raises(UserError, match=r"test\.h5: expected scores of validation videos"):
         choose_weights(["rgb"], [tested])
+    with pytest.raises(UserError, match=r"test\.h5: expected scores of validation videos"):
+        choices_table([tested])
     with pytest.raises(UserError, match=r"--validated: expected scores .* found none of motion"):
         choose_weights(["rgb", "motion"], [tested])
+
+
+def test_choices_stand_side_by_side_and_the_best_of_each_classifier_is_marked(tmp_path, run_script):
+    validated = []
+    for variant, shares in (("lstm_baseline", (0.5, 0.7, 0.7)), ("composite", (0.8, 0.6, 0.4))):
+        for choice, share in enumerate(shares):
+            path, settings = tmp_path / f"{variant}{choice}.h5", f'{{"dropout": 0.{choice}}}'
+            scores = right(share - 0.1, share + 0.1)
+            about = {"variant": variant, "finetuning": settings}
+            validated.append(classified(path, scores, np.zeros(20), VALIDATED, **about))
+    run_script("compare_choices", "--validated", *validated, "--output", tmp_path / "choices.csv")
+    table = pd.read_csv(tmp_path / "choices.csv", dtype={"labels": str})
+    assert table["variant"].tolist() == ["lstm_baseline"] * 3 + ["composite"] * 3
+    assert table["choice"].tolist() == [0, 1, 2] * 2
+    assert table["mean"].tolist() == pytest.approx([50, 70, 70, 80, 60, 40])
+    assert table["std"].tolist() == pytest.approx([10 * 2**0.5] * 6, abs=1e-3)
+    assert table["chosen"].tolist() == [False, True, False, True, False, False]
+    assert table["settings"].iloc[4] == '{"dropout": 0.1}'
+    best = [best_validated(validated[:3]), best_validated(validated[3:])]
+    assert [validated[row] for row in np.flatnonzero(table["chosen"])] == best
 
 
 def test_what_does_not_belong_together_is_not_fused(tmp_path):

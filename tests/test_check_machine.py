@@ -30,6 +30,14 @@ def test_a_configuration_that_can_run_lacks_nothing(doctor):
         assert re.search(rf"^  {stage} +\d+:\d\d", done.stdout, re.M), stage
 
 
+def test_movement_is_read_from_percepts_of_rgb(doctor):
+    done = doctor(streams=["motion"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    stages = re.findall(r"^  (\S.*?) +\d+:\d\d", done.stdout, re.M)
+    assert {"percepts", "pretrain motion", "finetune"} <= set(stages)
+    assert not {"flow", "flow convnet", "flow percepts", "pretrain rgb"} & set(stages)
+
+
 def test_all_that_is_missing_is_told_at_once(doctor, tmp_path):
     (tmp_path / "flat").mkdir()
     done = doctor(

@@ -281,7 +281,7 @@ def extract_to(path, corpus, backend, partial, clips="clips.h5"):
     extract(clips, backend, settings, done, threads=2)
     with artifacts.create(path, "percepts", NOTHING) as file:
         lengths = [clip.frames for clip in clips]
-        write_percepts(file, [clip.name for clip in clips], lengths, done, backend.dim)
+        write_percepts(file, [clip.name for clip in clips], lengths, done, backend.dim, None)
     done.remove()
     return before
 

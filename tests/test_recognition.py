@@ -21,6 +21,7 @@ from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings.training import FinetuneSettings
+from video_lstm.training import finetuning
 from video_lstm.training.finetuning import (
     VideoClassifier,
     finetune,
@@ -397,6 +398,41 @@ def test_a_frozen_encoder_is_the_pretrained_one_all_layers_and_its_scale(tmp_pat
         model.encoder.named_parameters(), moved.classifier.encoder.parameters(), strict=True
     ):
         assert not torch.equal(before, after), name
+
+
+def test_the_encoder_learns_at_its_share_of_the_rate(tmp_path, monkeypatch):
+    """Beside plain SGD with a learning rate of its own for the encoder."""
+    folder, share, rate = data_set(tmp_path / "data"), 0.25, 0.05
+    pretrain(folder)
+    training = {"steps": 4, "batch": 4, "optimizer": "sgd", "momentum": 0, "weight_decay": 0,
+                "schedule": "constant", "warmup_steps": 0, "learning_rate": rate,
+                "clip_norm": None}  # fmt: skip
+    settings = FinetuneSettings(encoder_rate=share, dropout=0, head="random", training=training)
+    path = folder / "composite.h5"
+    build = from_pretrained(path, "composite", "rgb", DIM, CLASSES, settings)
+    store = PerceptStore([folder / "percepts0.h5", folder / "percepts1.h5"])
+    train, _, _ = read_split(folder / "videos.h5", 1, store)
+    data = (store, train.clips, train.labels, train.clips, settings)
+    draw = {"seed": 0, "draw": 0, "device": torch.device("cpu")}
+    ours, _ = finetune(build, *data, **draw)
+
+    def train_plainly(model, loss, settings, **options):
+        inner = model.classifier
+        groups = [{"params": inner.encoder.parameters(), "lr": share * rate}]
+        groups += [{"params": inner.softmax.parameters(), "lr": rate}]
+        optimizer = torch.optim.SGD(groups)
+        for step in range(settings.steps):
+            optimizer.zero_grad()
+            loss(step).backward()
+            optimizer.step()
+        return {}
+
+    monkeypatch.setattr(finetuning, "train", train_plainly)
+    theirs, _ = finetune(build, *data, **draw)
+    before = build(torch.Generator()).classifier.encoder.state_dict()
+    for name, value in theirs.classifier.encoder.state_dict().items():
+        assert not torch.equal(value, before[name]), name
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
 
 
 def test_wrong_pretraining_is_refused_in_one_line(tmp_path):

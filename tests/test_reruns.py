@@ -26,7 +26,7 @@ from video_lstm.settings.pipeline import Settings
 from video_lstm.settings.section import Section
 
 PYTHON = sys.executable
-TARGETS = ("tables", "representations", "figures", "capacity", "convlstm")
+TARGETS = ("tables", "choices", "representations", "figures", "capacity", "convlstm")
 
 # Stands for Python: makes every file that it is given the name of.
 STUB = """#!/bin/sh
@@ -47,7 +47,7 @@ PERCEPT_PRETRAINING = {"pretrain:tiny_split1", "pretrain_on_hours"}
 PRETRAINING = {"pretrain", "pretrain_on_hours", *DIGITS}
 DEVICE = {
     "extract_flow", "extract_percepts", "train_flow_convnet", "extract_flow_percepts",
-    "measure_predictions", "predict_compared", *PRETRAINING, *CLASSIFIERS,
+    "measure_predictions", "predict_compared", "encode_videos", *PRETRAINING, *CLASSIFIERS,
 }  # fmt: skip
 
 LOOKS = {"draw_retrieval", "map_representations"}
@@ -63,6 +63,7 @@ STAGES = {
     # The tiny workflow's first split is made: the second is new.
     "datasets.*.use_splits": {"train_flow_convnet:2", "pretrain:tiny_split2",
                               "finetune_classifier:2", "validate_classifier:2", "fuse_streams:2",
+                              "compare_choices",
                               "pretrain_on_hours:tiny_split2", "finetune_on_hours:2",
                               "collect_scores", "make_paper_table", "compare_hours",
                               "encode_videos:2", "score_representations:2",
@@ -73,7 +74,7 @@ STAGES = {
     "unlabelled.root": {"probe_videos:unlabelled", "index_videos:unlabelled"},
     "unlabelled.shards": {"probe_videos:unlabelled"},
     "streams": {"collect_scores", "summarise_representations", "make_paper_table:1",
-                "make_paper_table:4"},
+                "make_paper_table:4", "compare_choices"},
     "demo": {"render_demo"},
     "video": {"probe_videos"},
     "flow": {"extract_flow"},
@@ -90,9 +91,9 @@ STAGES = {
     "pretraining.variants": {"pretrain:autoencoder"},
     "pretraining.percepts": PERCEPT_PRETRAINING,
     "pretraining.percepts.videos": {*PERCEPT_PRETRAINING, "pretrain:unlabelled"},
-    # Classifiers without an encoder-decoder have its size.
-    "pretraining.percepts.units": {*PERCEPT_PRETRAINING, *CLASSIFIERS},
-    "pretraining.percepts.layers": {*PERCEPT_PRETRAINING, *CLASSIFIERS},
+    # Classifiers without an encoder-decoder, and random encoders, have its size.
+    "pretraining.percepts.units": {*PERCEPT_PRETRAINING, *CLASSIFIERS, "encode_videos:random"},
+    "pretraining.percepts.layers": {*PERCEPT_PRETRAINING, *CLASSIFIERS, "encode_videos:random"},
     # The comparisons take from here what they do not say themselves.
     "pretraining.mnist": DIGITS,
     "pretraining.mnist.units": {"pretrain:mnist", "pretrain_convlstm:lstm_equal_parameters",
@@ -116,9 +117,13 @@ STAGES = {
     "unlabelled_hours.stream": {"pretrain_on_hours:flow1", "compare_hours"},
     "unlabelled_hours.labels": {"finetune_on_hours:all", "compare_hours"},
     "finetuning": CLASSIFIERS,
-    "finetuning.labels": {"finetune_classifier:2", "score_representations"},
+    "finetuning.frames": {*CLASSIFIERS, "encode_videos"},
+    "finetuning.stride": {*CLASSIFIERS, "encode_videos"},
+    "finetuning.labels": {"finetune_classifier:2", "validate_classifier:2",
+                          "score_representations"},
     "finetuning.draws": {"score_representations", *CLASSIFIERS},
-    "finetuning.overrides": {"finetune_classifier:single_frame"},
+    "finetuning.overrides": {"finetune_classifier:single_frame",
+                             "validate_classifier:single_frame"},
     "finetuning.choices": CLASSIFIERS,
     "finetuning.validation": {"validate_classifier", "score_representations"},
 }  # fmt: skip
@@ -132,12 +137,14 @@ FIGURES = {f"draw_{what}" for what in ("accuracy", "activity", "curves", "errors
 FILMS = {"render_demo", "map_representations", *FIGURES}
 FRAMES = {"measure_predictions", "predict_compared"}
 FLOW_PERCEPTS = {"extract_percepts", "extract_flow_percepts"}
+COMPARISONS = {"compare_choices", "compare_hours"}
 TABLES = {"collect_scores", "make_table2", "make_paper_table", "summarise_accuracy",
-          "tabulate_frame_errors", "compare_models", "compare_hours"}  # fmt: skip
+          "tabulate_frame_errors", "compare_models", *COMPARISONS}  # fmt: skip
 NOTHING: set[str] = set()
 EVERYTHING = {
     "render_demo",
     "fuse_streams",
+    "encode_videos",
     *REPRESENTATIONS,
     *DIGITS,
     *DIGITS_TEST,
@@ -150,13 +157,14 @@ MODULES = {
     **dict.fromkeys(("device", "gpus"), DEVICE),
     # Settings reach a stage as values.
     **dict.fromkeys(("settings", "configuration", "doctor"), NOTHING),
-    "parallel": {"render_demo", "extract_flow", "extract_percepts", "extract_flow_percepts"},
+    "parallel": {"render_demo", "extract_flow", "extract_percepts", "extract_flow_percepts",
+                 "encode_videos"},
     "plots": {"map_representations", *FIGURES},
     "demo": {"render_demo"},
     "video": {"probe_videos"},
     "video.layouts": {"index_videos"},
     "video.index": {"index_videos"},
-    "video.labelled": {"train_flow_convnet", *LOOKS, *PRETRAINING, *CLASSIFIERS,
+    "video.labelled": {"train_flow_convnet", *LOOKS, *PRETRAINING, *CLASSIFIERS, "encode_videos",
                        "score_representations"},
     "video.program": FILMS,
     "video.source": FILMS,
@@ -168,33 +176,35 @@ MODULES = {
     "video.clips": {*SAMPLING, "probe_videos", *PRETRAINING, *CLASSIFIERS},
     "video.encode": FILMS,
     "video.splits": {"index_videos", *PRETRAINING, *CLASSIFIERS},
-    "flow": {"extract_flow"},
+    # encode_videos makes percepts of new video files itself, and so runs again with what it takes.
+    "flow": {"extract_flow", "encode_videos"},
     "percepts": FLOW_PERCEPTS,
-    "percepts.new_videos": NOTHING,  # of videos in no data set
-    "percepts.flow_percepts": {"extract_flow_percepts"},
-    "percepts.temporal_stream": {"train_flow_convnet"},
-    "sequences": PRETRAINING | CLASSIFIERS,
+    "percepts.new_videos": {"encode_videos"},
+    "percepts.flow_percepts": {"extract_flow_percepts", "encode_videos"},
+    "percepts.temporal_stream": {"train_flow_convnet", "encode_videos"},
+    "sequences": PRETRAINING | CLASSIFIERS | {"encode_videos"},
     "sequences.cutting": {"cut_patches"},
     "sequences.tiles": NOTHING,  # of whole videos, which a person predicts
     **dict.fromkeys(("sequences.fixed", "sequences.patches"), PRETRAINING),
     **dict.fromkeys(("sequences.digits", "sequences.moving_mnist"), PRETRAINING | DIGITS_TEST),
-    "sequences.draws": PRETRAINING | DIGITS_TEST | CLASSIFIERS | {"cut_patches"},
-    "models": PRETRAINING | CLASSIFIERS,
+    "sequences.draws": PRETRAINING | DIGITS_TEST | CLASSIFIERS | {"cut_patches", "encode_videos"},
+    "models": PRETRAINING | CLASSIFIERS | {"encode_videos"},
     **dict.fromkeys(("models.classifier", "models.logistic_regression"), CLASSIFIERS),
-    "models.representations": NOTHING,
+    "models.representations": {"encode_videos"},
     "training": PRETRAINING | CLASSIFIERS | {"train_flow_convnet"},
     **dict.fromkeys(("training.comparison", "training.corpora", "training.pretraining"),
                     PRETRAINING),
     "training.tensorboard": {"map_representations", "train_flow_convnet", *PRETRAINING,
                              *CLASSIFIERS},
-    "training.pretrained": PRETRAINING | CLASSIFIERS,
-    "training.course": PRETRAINING | CLASSIFIERS,
+    **dict.fromkeys(("training.pretrained", "training.course"),
+                    PRETRAINING | CLASSIFIERS | {"encode_videos"}),
     "training.finetuning": CLASSIFIERS,
     "training.flow_stacks": {"train_flow_convnet"},
     "evaluation.recognition": CLASSIFIERS,
     "evaluation.subsets": CLASSIFIERS | REPRESENTATIONS,
     "evaluation.accuracy": {"summarise_accuracy", "make_paper_table", "compare_hours",
                             *REPRESENTATIONS},
+    "evaluation.choices": {"compare_choices"},
     "evaluation.encoding": {"encode_videos"},
     "evaluation.representations": REPRESENTATIONS,
     "evaluation.galleries": LOOKS,
@@ -203,10 +213,11 @@ MODULES = {
     "evaluation.frames": FRAMES,
     "evaluation.frame_tables": {"tabulate_frame_errors", "compare_models", "draw_errors",
                                 "draw_samples"},
-    "evaluation.validation": {"fuse_streams", *CLASSIFIERS, *REPRESENTATIONS},
-    "evaluation.yardsticks": {"make_paper_table", *FRAMES, *REPRESENTATIONS},
+    "evaluation.validation": {"fuse_streams", "compare_choices", *CLASSIFIERS, *REPRESENTATIONS},
+    "evaluation.yardsticks": {"make_paper_table", "encode_videos", *COMPARISONS, *FRAMES,
+                              *REPRESENTATIONS},
     "evaluation.fusion": {"fuse_streams"},
-    "evaluation.tables": TABLES | REPRESENTATIONS,
+    "evaluation.tables": TABLES | REPRESENTATIONS | {"encode_videos"},
     "evaluation.pages": NOTHING,  # of the report, which is not among the targets
 }  # fmt: skip
 """Which jobs a module is for, in the same way."""
@@ -230,8 +241,8 @@ CHANGED = {
     "test_videos": 0.3, "units": 9, "layers": 3, "input_frames": 5, "future_frames": 5,
     "forget_bias": 1.0, "output_bias": "zero", "centre": True, "map_patch": 8, "kernel": 7,
     "readout_first": True, "sampling": 0.5, "sampling_rise": 0.2, "feedback_rate": 0.5,
-    "input_rate": 0.5,
-    "processes": 2, "videos": ["unlabelled"], "validation": 0.1, "draws": 3, "frames": 9,
+    "input_rate": 0.5, "processes": 2, "videos": ["unlabelled"], "validation": 0.15, "draws": 3,
+    "frames": 9,
     "stride": 5, "head": "random", "logistic_regression_c": 1.0, "encoder_rate": 0.5,
     "labels": [1, 2, "all"], "choices": [{"dropout": 0.1}, {}],
     "overrides": [{"variants": ["single_frame"], "settings": {"dropout": 0.1}}],

@@ -29,6 +29,14 @@ LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"
             "unknown setting 'datasets.mine.splits.tst'; did you mean 'test'?",
         ),
         (
+            {"pretraining": {"percepts": {"centre": True}}},
+            "unknown setting 'pretraining.percepts.centre'; it is replaced by the stream 'motion'",
+        ),
+        (
+            {"finetuning": {"freeze_encoder": True}},
+            "unknown setting 'finetuning.freeze_encoder'; it is replaced by 'encoder_rate: 0'",
+        ),
+        (
             {"mnist": {"size": 30, "digit_size": 14}},
             "convlstm.map_patch: patches of 4 pixels do not fill frames of 30",
         ),

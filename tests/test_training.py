@@ -217,6 +217,24 @@ def test_resumed_training_ends_with_the_same_bits(tmp_path, optimizer):
     assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.name]
 
 
+@pytest.mark.parametrize(("steps", "every"), [(200, 10), (90, 5), (7, 1)])
+def test_a_training_is_validated_twenty_times_where_nothing_is_said(steps, every):
+    settings = TrainingSettings(steps=steps, batch=2, patience=None)
+    _, curves = toy_training(settings)
+    assert curves["validation_step"].tolist() == list(range(every, steps + 1, every))
+
+
+def test_a_training_ends_when_five_looks_in_a_row_were_no_better():
+    criteria = iter([3.0, 2.0, 1.0, 1.5, 0.9, *[1.0] * 15])
+    module, settings = nn.Linear(1, 1), TrainingSettings(steps=200, batch=2)
+    curves = train(
+        module, lambda step: module(torch.ones(2, 1)).square().mean(), settings,
+        validate=lambda: next(criteria),
+    )  # fmt: skip
+    assert curves["validation_step"].tolist() == list(range(10, 101, 10))
+    assert curves["step"][-1] == 100
+
+
 def test_a_signal_at_any_moment_leaves_no_trace(tmp_path):
     """The handler raises wherever it is called, as that of the scripts does."""
     settings = TrainingSettings(steps=1500, batch=8, validate_every=50)

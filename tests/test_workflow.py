@@ -99,7 +99,7 @@ def test_what_a_job_said_when_it_failed_stands_at_the_end(checkout, tmp_path):
 def test_the_stages_have_names(finished):
     stages = ("clips", "flow", "percepts", "encoders", "classifiers", "tables")
     assert "Nothing to be done" in snakemake(finished, *stages, "-n").stdout
-    apart = ("capacity", "convlstm", "figures")
+    apart = ("capacity", "choices", "convlstm", "figures", "representations", "unlabelled_hours")
     planned = counts(snakemake(finished, *apart, "-n").stdout)
     assert all(planned[stage] == 1 for stage in apart)
 

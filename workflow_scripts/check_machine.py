@@ -165,7 +165,8 @@ def reckon(
     missing: list[str],
 ) -> tuple[dict[str, float], float, float]:
     """Seconds of each stage on one core or the GPU, bytes of disk, bytes of memory."""
-    flows = [stream for stream in settings.streams if stream != "rgb"]
+    flows = [stream for stream in settings.streams if stream.startswith("flow")]
+    of_rgb = [stream for stream in settings.streams if stream not in flows]
     splits = sum(len(labelled.use_splits) for labelled in settings.datasets.values())
     frames = sum(amount.frames for amount in amounts)
     pile = sum(amount.frames for amount in amounts if amount.name == UNLABELLED)
@@ -183,13 +184,14 @@ def reckon(
         if amount.name != UNLABELLED
     )
     vectors = {"rgb": frames, "flow": own + splits * pile}
-    if "rgb" in settings.streams:
+    if of_rgb:  # `rgb` and `motion` read the same percepts
         try:
-            each, sizes["rgb"] = speeds.percept_seconds(
+            each, size = speeds.percept_seconds(
                 settings.percepts, device, arguments.results / "checkpoints"
             )
             times["percepts"] = frames * (each + decoding)
-            disk += 2 * vectors["rgb"] * sizes["rgb"]
+            disk += 2 * vectors["rgb"] * size
+            sizes |= dict.fromkeys(of_rgb, size)
         except UserError as error:
             if str(error) not in missing and not any("percepts.weights" in m for m in missing):
                 missing.append(str(error))

@@ -7,7 +7,8 @@ file with a row per classifier and choice. No test video has a part in it.
 from pathlib import Path
 
 from command_line import CommandLine, run
-from video_lstm.evaluation.tables import choices_table, write_csv
+from video_lstm.evaluation.choices import choices_table
+from video_lstm.evaluation.tables import write_csv
 
 
 class Arguments(CommandLine):

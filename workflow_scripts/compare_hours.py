@@ -13,16 +13,18 @@ from video_lstm.artifacts import identity, open_artifact
 from video_lstm.evaluation.accuracy import hours_table
 from video_lstm.evaluation.tables import collect_scores, write_csv
 
+_ABOUT = ("dataset", "split", "stream", "variant", "labels")
+
 
 class Arguments(CommandLine):
     """What to compare."""
 
     finetuned: list[Path]
-    """Classifiers."""
+    """Classifiers on top of pretrained encoders (finetune_classifier)."""
     pretrained: list[Path]
-    """The encoder-decoders that they start from."""
+    """The encoder-decoders that they start from (pretrain)."""
     baseline: list[Path]
-    """Classifiers without pretraining."""
+    """The same without pretraining: `lstm_baseline`."""
     output: Path
     """The CSV file to write."""
 
@@ -33,12 +35,16 @@ def main(arguments: Arguments) -> None:
     for path in arguments.pretrained:
         with open_artifact(path, "pretrained") as file:
             hours[identity(path)] = round(float(file.attrs["unlabelled_hours"]), 4)
-    classifiers: dict[float, list[Path]] = {}
+    classifiers: dict[float, dict[tuple[str, ...], Path]] = {}
     for path in arguments.finetuned:
         with open_artifact(path, "finetuned") as file:
             encoder = json.loads(file.attrs["inputs"])["pretrained"]
-        classifiers.setdefault(hours[encoder], []).append(path)
-    scores = {amount: collect_scores(paths, []) for amount, paths in classifiers.items()}
+            about = tuple(str(file.attrs[name]) for name in _ABOUT)
+        # Amounts that end with the same clip, as all that are beyond the last, are one amount.
+        classifiers.setdefault(hours[encoder], {})[about] = path
+    scores = {
+        amount: collect_scores(list(paths.values()), []) for amount, paths in classifiers.items()
+    }
     table = hours_table(scores, collect_scores(arguments.baseline, []))
     write_csv(table, arguments.output, decimals=4)
 

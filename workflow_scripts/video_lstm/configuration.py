@@ -9,6 +9,12 @@ from pydantic import BaseModel, ValidationError
 from video_lstm.errors import UserError
 from video_lstm.settings.pipeline import Settings
 
+_REPLACED = {
+    "pretraining.percepts.centre": "the stream 'motion'",
+    "finetuning.freeze_encoder": "'encoder_rate: 0'",
+}
+"""Settings of earlier versions, and what does the same now."""
+
 
 def load_settings(config: Mapping[str, Any], source: str = "config") -> Settings:
     """Check a configuration and fill in the defaults.
@@ -34,6 +40,8 @@ def _explain(problem: dict[str, Any]) -> str:
     where = [part for part in problem["loc"] if part not in unions]
     path = ".".join(map(str, where)) or "the configuration"
     if problem["type"] == "extra_forbidden":
+        if path in _REPLACED:
+            return f"unknown setting '{path}'; it is replaced by {_REPLACED[path]}"
         known = _known_keys(problem["loc"][:-1])
         near = difflib.get_close_matches(str(where[-1]), known, n=1, cutoff=0.0)
         return f"unknown setting '{path}'; did you mean '{near[0]}'?" if near else path

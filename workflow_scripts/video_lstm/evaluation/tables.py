@@ -121,33 +121,6 @@ def read_scores(path: Path) -> pd.DataFrame:
     return scores
 
 
-def choices_table(paths: Sequence[Path]) -> pd.DataFrame:
-    """How well classifiers did on validation videos, by the choice of their settings.
-
-    Args:
-        paths: artifacts of schema `finetuned` with scores of validation videos; those of one
-            classifier in the order of `finetuning.choices`.
-
-    Returns:
-        Columns corpus, split, stream, variant, labels, choice (its number), n (draws), mean and
-        std of the validation accuracy in percent, chosen, settings (JSON).
-    """
-    rows = []
-    for path in paths:
-        with open_artifact(path, "finetuned") as file:
-            attributes = dict(file.attrs)
-            accuracy = 100 * file["accuracy"][()]
-        row = {"corpus": attributes["dataset"]}
-        row |= {name: attributes[name] for name in ("split", "stream", "variant", "labels")}
-        row |= {"n": len(accuracy), "mean": accuracy.mean(), "std": accuracy.std(ddof=1)}
-        rows.append(row | {"settings": attributes["finetuning"]})
-    table = pd.DataFrame(rows)
-    same = table.groupby(["corpus", "split", "stream", "variant", "labels"])
-    table.insert(5, "choice", same.cumcount())
-    table.insert(9, "chosen", table.index.isin(same["mean"].idxmax()))
-    return table
-
-
 def _accuracies(path: Path) -> list[dict[str, object]]:
     with open_artifact(path, "finetuned") as file:
         told = {name: str(file.attrs[name]) for name in _FACTS}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,13 +66,19 @@ def best_validated(paths: Sequence[Path]) -> Path:
     Raises:
         UserError: one of them was scored on test videos, which nothing may be chosen by.
     """
-    accuracies = []
-    for path in paths:
-        with open_artifact(path, "finetuned") as file:
-            if (measure := file.attrs["measure"]) != "validation_accuracy":
-                raise UserError(
-                    f"{path}: expected scores of validation videos to choose by, found "
-                    f"'{measure}'; name what was made with --validation"
-                )
-            accuracies.append(file["accuracy"][()].mean())
-    return paths[int(np.argmax(accuracies))]
+    return paths[int(np.argmax([read_validated(path)[1].mean() for path in paths]))]
+
+
+def read_validated(path: Path) -> tuple[dict[str, Any], np.ndarray]:
+    """Attributes of an artifact with scores of validation videos, and its accuracies, (draws,).
+
+    Raises:
+        UserError: the scores are of test videos.
+    """
+    with open_artifact(path, "finetuned") as file:
+        if (measure := file.attrs["measure"]) != "validation_accuracy":
+            raise UserError(
+                f"{path}: expected scores of validation videos to choose by, found "
+                f"'{measure}'; name what was made with --validation"
+            )
+        return dict(file.attrs), file["accuracy"][()]

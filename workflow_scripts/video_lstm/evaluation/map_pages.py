@@ -135,13 +135,13 @@ def map_page(galleries: Sequence[tuple[Gallery, np.ndarray]], seed: int) -> str:
     return _with_plain_ids(page)
 
 
-_ABOUT = """Each sign is a video that no model has learned from; its colour and shape are its class.
-A map puts videos that a computer takes for alike near each other: one map by what single frames
-look like (<i>percepts</i>), the other by what an LSTM that has learned from unlabelled video
-remembers of them. Where a class lies together, a few labelled videos are enough to recognise it.
-Directions and distances between far groups mean nothing. <b>Click a video</b> in either map: it is
-marked in both, and below are frames of it and of the training videos that are nearest to it, ✓
-where they show the same class, ✗ where they do not."""
+_ABOUT = """Each marker is a test video, which no model has learned from; its colour and shape are
+its class. Videos with similar representations lie near each other: on one map by the mean of their
+percepts, without any model of time, on the other by the representation of an LSTM that has learned
+from unlabelled video. Where the videos of a class lie together, a few labelled ones are enough to
+recognise it. Directions, and distances between far groups, mean nothing. <b>Click a video</b> on
+either map: it is marked on both, and below are its frames and the training videos that are nearest
+to it, ✓ where they show the same class, ✗ where they do not."""
 
 
 def _maps(gallery: Gallery, seed: int) -> dict[str, figure]:

@@ -94,7 +94,7 @@ def test_hours_of_video_stand_beside_the_baseline_on_the_same_draws(scores):
 
 
 def test_amounts_of_video_that_are_the_same_are_one(tmp_path, run_script):
-    """Of 2 and of 3 hours, where there are no more than 2; and of half an hour."""
+    """Classifiers on 2 and on 3 hours, where there are no more than 2, and on half an hour."""
     paths = {"pretrained": [], "finetuned": []}
     for asked, hours, share in ((0.5, 0.5, 0.6), (2, 2, 0.7), (3, 2, 0.7)):
         encoder, classifier = tmp_path / f"encoder{asked}.h5", tmp_path / f"classifier{asked}.h5"

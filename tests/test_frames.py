@@ -190,7 +190,7 @@ def test_the_script_writes_errors_means_and_samples(files, run_script):
 
 
 def test_the_samples_show_what_moves_steadily_before_and_after(tmp_path):
-    """Of still ones, flicker, what appears when nothing is seen any more, and two that move."""
+    """Still sequences, flicker, what appears after the seen frames, and two that move."""
     rng = np.random.default_rng(0)
     pixels = np.full((20, 8, 9, 9), 60, np.uint8)
     pixels[1::4] += rng.integers(40, size=(5, 8, 9, 9), dtype=np.uint8)

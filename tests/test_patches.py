@@ -171,7 +171,7 @@ def test_a_pile_with_too_few_videos_is_an_error(pile):
 
 
 def test_clips_at_another_rate_are_of_the_same_seconds(tmp_path):
-    """Of 252 frames at 25 a second, and of 151 at 15."""
+    """Videos of 252 frames at 25 a second and of 151 at 15."""
     files = [
         VideoFile("fast.mp4", 101, 252, 40, 24, 25.0, 252 / 25, "ok", ""),
         VideoFile("slow.avi", 101, 151, 40, 24, 15.0, 151 / 15, "ok", ""),

@@ -33,7 +33,7 @@ class Arguments(CommandLine):
     neighbours: Positive = 4
     """Training videos beside each."""
     seed: int = 0
-    """Of the draw of the test videos."""
+    """Random seed for the choice of test videos."""
 
 
 def main(arguments: Arguments) -> None:

@@ -94,7 +94,7 @@ def main(arguments: Arguments) -> None:
         shards = arguments.percepts or new_percepts(arguments, device, Path(folder))
         store = PerceptStore(shards)
         encoder = encoder_of(arguments, store)
-        found = encode(encoder, store, arguments.frames, arguments.stride, device)
+        encoded = encode(encoder, store, arguments.frames, arguments.stride, device)
         inputs = {f"percepts_{n}": path for n, path in enumerate(arguments.percepts)}
         roles = ("pretrained", "videos")
         inputs |= {role: path for role in roles if (path := getattr(arguments, role))}
@@ -104,10 +104,10 @@ def main(arguments: Arguments) -> None:
                 names = {"dataset", "split", "stream", "variant", "frames", "stride"}
                 facts = arguments.model_dump(include=names, exclude_none=True)
                 file.attrs.update(facts)
-                write_representations(file, store, found)
+                write_representations(file, store, encoded)
         else:
-            export(arguments.output, store, found)
-    logger.info("%d videos, %d blocks: %s", len(store.names), found.offsets[-1], arguments.output)
+            export(arguments.output, store, encoded)
+    logger.info("%d videos, %d blocks: %s", len(store.names), encoded.offsets[-1], arguments.output)
 
 
 def new_percepts(arguments: Arguments, device: torch.device, folder: Path) -> list[Path]:
@@ -134,10 +134,10 @@ def encoder_of(arguments: Arguments, store: PerceptStore) -> BlockEncoder:
             raise UserError(f"--pretrained: expected a file for {arguments.variant}, found none")
         info = load_pretrained(path)[1]
         expected = (arguments.variant, arguments.stream) if arguments.percepts else None
-        found = (info.arguments["variant"], info.stream)
-        if expected not in (None, found) or info.arguments["frame_size"] != store.dim:
+        trained_on = (info.arguments["variant"], info.stream)
+        if expected not in (None, trained_on) or info.arguments["frame_size"] != store.dim:
             raise UserError(
-                f"{path}: expected {expected} of {store.dim} values, found {found} of "
+                f"{path}: expected {expected} of {store.dim} values, found {trained_on} of "
                 f"{info.arguments['frame_size']}; name the model of these percepts"
             )
         return pretrained_encoder(path)
@@ -148,18 +148,18 @@ def encoder_of(arguments: Arguments, store: PerceptStore) -> BlockEncoder:
     return untrained_encoder(arguments.stream, store, clips, arguments.frames, size, arguments.seed)
 
 
-def export(path: Path, store: PerceptStore, found: Representations) -> None:
+def export(path: Path, store: PerceptStore, representations: Representations) -> None:
     """Write the representations as arrays or as a table."""
     names = [shown(name.video) for name in store.names]
     if path.suffix == ".npz":
-        arrays = {f"blocks_{part}": values for part, values in found.blocks.items()}
-        arrays |= {f"videos_{part}": values for part, values in found.videos.items()}
+        arrays = {f"blocks_{part}": values for part, values in representations.blocks.items()}
+        arrays |= {f"videos_{part}": values for part, values in representations.videos.items()}
         with artifacts.whole(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, video=np.array(names), block_offsets=found.offsets, **arrays)
+            np.savez(file, video=np.array(names), block_offsets=representations.offsets, **arrays)
         return
     columns = [
         pd.DataFrame(values).rename(columns=lambda number, part=part: f"{part}_{number}")
-        for part, values in found.videos.items()
+        for part, values in representations.videos.items()
     ]
     write_csv(pd.concat([pd.Series(names, name="video"), *columns], axis=1), path, decimals=6)
 

@@ -25,7 +25,7 @@ class Arguments(CommandLine):
     videos: list[Path]
     """Indices of the data sets."""
     percepts: list[Path]
-    """Of each data set, in the same order, what encode_videos wrote of its percepts."""
+    """Representations `percepts` (encode_videos), one file a data set, in the same order."""
     encoded: list[Path]
     """And of an encoder, of the same split and stream."""
     scores: list[Path]
@@ -39,7 +39,7 @@ class Arguments(CommandLine):
     neighbours: Positive = 5
     """Training videos that are shown with each, by percepts and by the encoder."""
     seed: int = 0
-    """Of the draw and of the maps."""
+    """Random seed for the choice of test videos and for the maps."""
     tensorboard: Path | None = None
     """Folder below which the videos are written for TensorBoard's projector."""
 

@@ -39,7 +39,7 @@ class Arguments(CommandLine):
     validation: Fraction = 0.2
     """Share of the training videos, in whole groups, that choices are made on."""
     seed: int = 0
-    """Of the subsets and the choices, as in finetune_classifier."""
+    """Random seed for labelled subsets and validation cuts, as in finetune_classifier."""
 
 
 def main(arguments: Arguments) -> None:

@@ -43,7 +43,7 @@ SCHEMAS: dict[str, tuple[int, frozenset[str]]] = {
     "flow_convnet": (1, frozenset({"weights", "curves"})),
     "pretrained": (1, frozenset({"weights", "curves"})),
     "predictions": (1, frozenset({"errors", "samples"})),
-    "finetuned": (1, frozenset({"scores", "video", "label", "accuracy", "curves"})),
+    "finetuned": (2, frozenset({"scores", "video", "label", "accuracy", "curves"})),
     "representations": (1, frozenset({"video", "first", "block_offsets", "blocks", "videos"})),
 }  # fmt: skip
 """Schemas by name. A change of what a data set means raises the version."""

@@ -31,7 +31,7 @@ RETRIEVAL = ["recall_1", "recall_5", "recall_10", "mean_average_precision"]
 
 _NEIGHBOURS = (1, 3, 5, 10, 20)
 _REGULARISATION = (0.001, 0.01, 0.1, 1.0, 10.0)
-"""Of the probe, scikit-learn's C: small is strong."""
+"""Values of scikit-learn's C for the probe: small is strong."""
 _CUTS, _MANY = 5, 2000
 """Validation cuts that a choice is made over; one where more videos than this are learned from."""
 _ITERATIONS = 200

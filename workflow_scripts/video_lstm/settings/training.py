@@ -219,7 +219,7 @@ class Override(Section):
     variants: list[Classifier] | None = None
     """Which classifiers; null: all."""
     streams: list[Stream] | None = None
-    """Of which streams; null: all."""
+    """Classifiers of these streams; null: all."""
     labels: list[Labels] | None = None
     """Trained on how many labelled videos per class; null: any number."""
     settings: dict[str, Any]

@@ -19,7 +19,7 @@ from video_lstm.training.loop import train
 _MEAN_BATCHES = 20
 """Training batches whose mean frame the outputs' biases start at."""
 _LEAST_ERROR = 1e-6
-"""Of a sequence, so that one which is predicted without error has a logarithm."""
+"""Errors of a sequence count as at least this, so that an error of zero has a logarithm."""
 
 
 class Sequences(Protocol):

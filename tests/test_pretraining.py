@@ -32,7 +32,7 @@ from video_lstm.sequences.digits import SKLEARN, load_digits
 from video_lstm.sequences.moving_mnist import MovingMNIST
 from video_lstm.settings.sequences import MovingDigits
 from video_lstm.settings.training import PerceptPretraining
-from video_lstm.training import capture
+from video_lstm.training import capture, loop
 from video_lstm.training.corpora import percept_corpus
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.training.pretraining import fed_its_own, model_arguments, sequence_operations
@@ -260,6 +260,22 @@ def trained_on_digits(variant, device, **settings):
     return train_encoder_decoder(
         built, sequences, settings, standardize=None, seed=0, device=torch.device(device)
     )[1]
+
+
+@pytest.mark.parametrize("has_instructions", [True, False])
+def test_bfloat16_on_a_cpu_trains_as_float32_does(monkeypatch, caplog, has_instructions):
+    """And is float32 to the bit, with a line that says so, on a CPU without the instructions."""
+    monkeypatch.setattr(loop, "multiplies_bfloat16", lambda device: has_instructions)
+    precisions = ("float32", "bfloat16")
+    with caplog.at_level("INFO"):
+        wide, narrow = (
+            trained_on_digits("composite", "cpu", training={"precision": precision})
+            for precision in precisions
+        )
+    assert ("float32 is used" in caplog.text) != has_instructions
+    assert np.array_equal(wide["loss"], narrow["loss"]) != has_instructions
+    for name in ("loss", "validation"):
+        np.testing.assert_allclose(narrow[name], wide[name], rtol=5e-3, err_msg=name)
 
 
 @needs_gpu

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from video_lstm.models.products import product
+from video_lstm.models.products import autocast_to_bfloat16, product
 
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
+_BFLOAT16_FROM = 2**22
+"""Multiplications of a step from which rounding its factors to bfloat16 is worth it."""
 _keep_graph = torch._C._autograd._get_current_graph_task_keep_graph
 
 
@@ -31,8 +33,14 @@ class _CpuLSTM(torch.autograd.Function):
         peepholes: Tensor,
         steps: int,
         batch: int,
+        bfloat16: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         size = weight_h.shape[1]
+        if bfloat16 and x is not None:
+            x = x.bfloat16()
+        recurrent = weight_h
+        if bfloat16 and batch * weight_h.numel() >= _BFLOAT16_FROM:
+            recurrent = weight_h.bfloat16()
         silent = steps if x is None else steps - len(x)
         if x is not None and not silent:
             gates = product(x.reshape(-1, x.shape[2]), weight_x, bias)
@@ -55,7 +63,7 @@ class _CpuLSTM(torch.autograd.Function):
 
         for t in range(steps):
             if t or h is not None:
-                gates[t].view(batch, -1).add_(product(hs[t], weight_h))
+                gates[t].view(batch, -1).add_(product(hs[t], recurrent))
             i_f, (i, f, z, o) = gates[t, :, :2], gates[t].unbind(1)
             i_f.addcmul_(cs[t].unsqueeze(1), p_if).sigmoid_()
             z.tanh_()
@@ -63,9 +71,9 @@ class _CpuLSTM(torch.autograd.Function):
             o.addcmul_(cs[t + 1], p_o).sigmoid_()
             torch.mul(o, torch.tanh(cs[t + 1], out=tanh_c), out=hs[t + 1])
 
-        ctx.silent = silent
+        ctx.silent, ctx.bfloat16 = silent, bfloat16
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, weight_x, weight_h, peepholes, gates, hs, cs)
+        ctx.save_for_backward(x, weight_x, recurrent, peepholes, gates, hs, cs)
         return hs[1:], hs[steps].clone(), cs[steps].clone()
 
     @staticmethod
@@ -73,7 +81,7 @@ class _CpuLSTM(torch.autograd.Function):
     def backward(
         ctx: FunctionCtx, grad_out: Tensor | None, grad_h: Tensor | None, grad_c: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        x, weight_x, weight_h, peepholes, gates, hs, cs = ctx.saved_tensors
+        x, weight_x, recurrent, peepholes, gates, hs, cs = ctx.saved_tensors
         needs_x, needs_h, needs_c, needs_wx, needs_wh, needs_b, needs_p = ctx.needs_input_grad[:7]
         steps, batch, _, size = gates.shape
         p_i, p_f, p_o = peepholes
@@ -105,18 +113,19 @@ class _CpuLSTM(torch.autograd.Function):
                 dp_f.addcmul_(df, cs[t])
                 dp_o.addcmul_(do, cs[t + 1])
             if t or needs_h:
-                dh = product(grads[t].view(batch, -1), weight_h.t())
+                dh = product(grads[t].view(batch, -1), recurrent.t())
 
         dx = dwx = dwh = db = None
         flat = grads.view(steps * batch, -1)
+        factor = flat.bfloat16() if ctx.bfloat16 else flat
         unfed = ctx.silent * batch
         if needs_x:
-            dx = product(flat[unfed:], weight_x.t()).view(x.shape)
+            dx = product(factor[unfed:], weight_x.t()).view(x.shape)
         if needs_b:
             db = flat.sum(0)
         if needs_wx or needs_wh:
             # oneDNN copies what is not contiguous, so once for both products.
-            columns = flat.t().contiguous()
+            columns = factor.t().contiguous()
         if needs_wh:
             dwh = product(columns, hs[:steps].reshape(steps * batch, size).t())
         if needs_wx:
@@ -124,7 +133,7 @@ class _CpuLSTM(torch.autograd.Function):
         if needs_p:
             dp = dp.sum(1)
         dh, dc, dp = (g if n else None for g, n in ((dh, needs_h), (dc, needs_c), (dp, needs_p)))
-        return dx, dh, dc, dwx, dwh, db, dp, None, None
+        return dx, dh, dc, dwx, dwh, db, dp, None, None, None
 
 
 def cpu_lstm(
@@ -138,5 +147,11 @@ def cpu_lstm(
     steps: int,
     batch: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What `video_lstm.models.lstm.reference_lstm` computes; the same arguments and results."""
-    return _CpuLSTM.apply(x, h, c, weight_x, weight_h, bias, peepholes, steps, batch)
+    """What `video_lstm.models.lstm.reference_lstm` computes; the same arguments and results.
+
+    Under autocast the factors of large products are bfloat16; their sums, the gates and the states
+    stay float32.
+    """
+    bfloat16 = autocast_to_bfloat16(weight_h)
+    with torch.autocast("cpu", enabled=False):
+        return _CpuLSTM.apply(x, h, c, weight_x, weight_h, bias, peepholes, steps, batch, bfloat16)

@@ -19,18 +19,32 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Args:
         x: (N, D); the transposed view of a contiguous matrix is as good as a contiguous one.
-        weight: (M, D); likewise.
+        weight: (M, D); likewise. Where one of the two is bfloat16 the other is rounded to it.
         bias: (M,) or None.
 
     Returns:
-        (N, M), newly allocated.
+        (N, M), newly allocated; float32 also of bfloat16 factors.
     """
+    if torch.bfloat16 in (x.dtype, weight.dtype):
+        factors = _dense(x.bfloat16()), _dense(weight.bfloat16())
+        rounded = (
+            torch.ops.mkldnn._linear_pointwise(*factors, None, "none", [], "")
+            if _ONEDNN
+            else torch.mm(factors[0], factors[1].t())
+        )
+        return rounded.float() if bias is None else torch.add(rounded, bias)
     large = x.numel() * weight.shape[0] >= _ONEDNN_FROM
     if _ONEDNN and large and x.dtype == torch.float32 and x.device.type == "cpu":
         return torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight), bias, "none", [], "")
     if bias is None:
         return torch.mm(x, weight.t())
     return torch.addmm(bias, x, weight.t())
+
+
+def autocast_to_bfloat16(weight: Tensor) -> bool:
+    """Whether products with a weight on a CPU are under autocast to bfloat16."""
+    asked = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return asked and weight.dtype == torch.float32
 
 
 def _dense(matrix: Tensor) -> Tensor:
@@ -42,7 +56,12 @@ def _dense(matrix: Tensor) -> Tensor:
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(
+        ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, bfloat16: bool
+    ) -> Tensor:
+        ctx.bfloat16 = bfloat16
+        if bfloat16:
+            x = x.bfloat16()
         ctx.save_for_backward(x, weight)
         return product(x, weight, bias)
 
@@ -50,16 +69,20 @@ class _Linear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
+        needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
+        factor = grad.bfloat16() if ctx.bfloat16 else grad
         return (
-            product(grad, weight.t()) if needs_x else None,
-            product(grad.t(), x.t()) if needs_weight else None,
+            product(factor, weight.t()) if needs_x else None,
+            product(factor.t(), x.t()) if needs_weight else None,
             grad.sum(0) if needs_bias else None,
+            None,
         )
 
 
 class Linear(nn.Linear):
     """`torch.nn.Linear` through `product` on a CPU, with the paper's initialisation.
+
+    Under autocast on a CPU the factors of products are bfloat16, outputs and sums float32.
 
     Args:
         in_features: D.
@@ -76,9 +99,11 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) to (..., M)."""
-        if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        if x.device.type != "cpu":
             return super().forward(x)
-        flat = _Linear.apply(x.reshape(-1, self.in_features), self.weight, self.bias)
+        bfloat16 = autocast_to_bfloat16(self.weight)
+        with torch.autocast("cpu", enabled=False):
+            flat = _Linear.apply(x.reshape(-1, self.in_features), self.weight, self.bias, bfloat16)
         return flat.view(*x.shape[:-1], self.out_features)
 
 

@@ -22,6 +22,9 @@ Variant = Literal[
     "composite_conditional_future",
 ]
 Classifier = Literal["single_frame", "lstm_baseline"] | Variant
+UntrainedEncoder = Literal["percepts", "movement", "random"]
+"""What pretrained encoders are compared with: the mean percept; its mean absolute movement (stream
+`motion` only); an encoder with random weights."""
 Labels = Annotated[int, Field(ge=1)] | Literal["all"]
 
 
@@ -48,7 +51,8 @@ class TrainingSettings(Section):
     clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
     """Bound of the global norm of the gradient of the mean loss per sequence and frame value."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    """Of weights' products on a GPU; cell states and sums stay float32."""
+    """Of weights' products; cell states and sums stay float32. `tf32` counts on GPUs, `bfloat16` on
+    GPUs and on CPUs with bfloat16 instructions (AVX-512, AMX); other CPUs use float32."""
     validate_every: Positive | None = None
     """Steps between looks at the validation sequences; null looks twenty times in a training."""
     patience: Positive | None = 5

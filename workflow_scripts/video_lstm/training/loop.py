@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from video_lstm.device import multiplies_bfloat16
 from video_lstm.errors import UserError
 from video_lstm.interruption import deferred_signals
 from video_lstm.progress import Progress
@@ -66,7 +67,7 @@ def train(
         module: on its device already. In training mode during `loss`, in evaluation mode during
             `validate` and afterwards.
         loss: the loss of a step's batch, a scalar of the mean per sequence, from the step counted
-            from 0, or from its inputs. On a GPU in bfloat16 it is called under autocast.
+            from 0, or from its inputs. In bfloat16 it is called under autocast.
         settings: of the optimiser and its schedule.
         inputs: of `loss`, tensors of the same shapes at every step. With them a step on one GPU is
             recorded once and then repeated (CUDA graph), so `loss` must draw nothing itself.
@@ -98,6 +99,8 @@ def train(
     if keep_best and validate is None:
         raise ValueError("keep_best needs validate")
     device = next(module.parameters()).device
+    if settings.precision == "bfloat16" and not multiplies_bfloat16(device):
+        logger.info("training.precision: this CPU has no bfloat16 products, float32 is used")
     optimizer = Optimizer(module, settings, shares)
     state = checkpoint and load_checkpoint(checkpoint.path, module, optimizer, settings)
     if state:
@@ -127,7 +130,7 @@ def train(
         curve_log(logs, state.curves) as log,
     ):
         if operations:
-            bfloat16 = device.type == "cuda" and settings.precision == "bfloat16"
+            bfloat16 = _bfloat16(settings, device)
             rate = product_rate(device, torch.bfloat16 if bfloat16 else torch.float32)
             record.best_seconds = operations / (rate * processes.count())
             record.restart()
@@ -299,11 +302,12 @@ def _clip(parameters: list[nn.Parameter], bound: float | None) -> Tensor:
 
 
 def _autocast(settings: TrainingSettings, device: torch.device) -> torch.autocast:
-    return torch.autocast(
-        device.type,
-        torch.bfloat16,
-        enabled=device.type == "cuda" and settings.precision == "bfloat16",
-    )
+    return torch.autocast(device.type, torch.bfloat16, enabled=_bfloat16(settings, device))
+
+
+def _bfloat16(settings: TrainingSettings, device: torch.device) -> bool:
+    """Whether products are in bfloat16: where it is asked for and the device multiplies in it."""
+    return settings.precision == "bfloat16" and multiplies_bfloat16(device)
 
 
 @contextlib.contextmanager

@@ -93,13 +93,13 @@ class Standardize(nn.Module):
         Returns:
             (T, B, D).
         """
-        standardised = (frames - self.mean) / self.scale
         if self.motion_scale is None:
-            return standardised
-        visible = standardised[:seen]
+            return (frames - self.mean).div_(self.scale)
+        visible = frames[:seen]
         if mask is None:
             mean = visible.mean(0)
         else:
             weights = mask[:seen].to(visible).unsqueeze(2)
             mean = (visible * weights).sum(0) / weights.sum(0)
-        return (standardised - mean) / self.motion_scale
+        # The common mean is in both, and falls out of the difference.
+        return (frames - mean).div_(self.scale * self.motion_scale)

@@ -21,7 +21,7 @@ from video_lstm.errors import UserError
 from video_lstm.configuration import load_settings
 from video_lstm.settings.section import Section, Stream
 from video_lstm.settings.sequences import MovingDigits
-from video_lstm.settings.training import PretrainSettings
+from video_lstm.settings.training import PretrainSettings, UntrainedEncoder
 from video_lstm.settings.videos import UNLABELLED, VideoSource
 from video_lstm.training.tensorboard import require_tensorboard
 
@@ -84,7 +84,7 @@ wildcard_constraints:
     comparison="capacity|convlstm",
     model=r"[a-z_0-9]+",
     variant="|".join(["single_frame", "lstm_baseline", *settings.pretraining.variants]),
-    encoder="|".join(["percepts", "random", *settings.pretraining.variants]),
+    encoder="|".join([*get_args(UntrainedEncoder), *settings.pretraining.variants]),
     labels=r"\d+|all",
     choice=r"\d+",
 

@@ -9,9 +9,7 @@ from video_lstm.video.scan import fingerprints
 OTHER_DIGITS = [digits for digits in (1, 2, 3) if digits != settings.mnist.digits]
 TESTS = ["mnist", *(f"mnist_{digits}" for digits in OTHER_DIGITS), "patches"]
 CONVLSTMS = ["convlstm", "lstm_equal_parameters", "lstm_equal_time"]
-UNTRAINED = ["percepts", "random"]  # what pretrained encoders are held against
 CLASSIFIERS = ["single_frame", "lstm_baseline", *settings.pretraining.variants]
-REPRESENTED = [*UNTRAINED, *settings.pretraining.variants]
 HOURS = settings.unlabelled_hours
 
 
@@ -167,7 +165,7 @@ def encoder_inputs(wildcards):
     """What is encoded, and by what; the training videos, where percepts are standardised by them."""
     labelled, split, stream = wildcards.labelled, wildcards.split, wildcards.stream
     inputs = {"percepts": percept_shards(labelled, features(labelled, split, stream))}
-    if wildcards.encoder in UNTRAINED:
+    if wildcards.encoder in get_args(UntrainedEncoder):
         return inputs | {"videos": f"results/videos/{labelled}.h5"}
     folder = f"results/pretrain/{corpus(labelled, split, stream)}/{stream}"
     return inputs | {"pretrained": f"{folder}/{wildcards.encoder}.h5"}
@@ -312,6 +310,22 @@ def runs():
         for dataset, labelled in settings.datasets.items()
         for split in labelled.use_splits
         for stream in settings.streams
+    ]
+
+
+def represented(stream):
+    """The encoders whose representations are scored; movement is of the stream `motion`."""
+    untrained = get_args(UntrainedEncoder)
+    if stream != "motion":
+        untrained = [name for name in untrained if name != "movement"]
+    return [*untrained, *settings.pretraining.variants]
+
+
+def drawn(stream):
+    """How often labelled videos are drawn, for each number of labels: as often as for lstm_baseline."""
+    return [
+        settings.finetuning.classifier("lstm_baseline", stream, labels).draws
+        for labels in settings.finetuning.labels
     ]
 
 

@@ -37,7 +37,7 @@ rule score_representations:
             representation_file(
                 wildcards.labelled, wildcards.split, wildcards.stream, variant
             )
-            for variant in REPRESENTED
+            for variant in represented(wildcards.stream)
         ],
     output:
         "results/representations/{labelled}/split{split}/{stream}.csv",
@@ -54,9 +54,9 @@ rule score_representations:
     params:
         code=code("score_representations"),
         labels=" ".join(map(str, settings.finetuning.labels)),
+        draws=lambda wildcards: " ".join(map(str, drawn(wildcards.stream))),
         command=command(
             "score_representations",
-            draws=settings.finetuning.draws,
             validation=settings.finetuning.validation,
             seed=settings.seed,
         ),
@@ -64,7 +64,7 @@ rule score_representations:
         "Scoring the representations of {wildcards.labelled}, split {wildcards.split},"
         " {wildcards.stream}"
     shell:
-        "python {params.command} --labels {params.labels} --videos {input.videos}"
+        "python {params.command} --labels {params.labels} --draws {params.draws} --videos {input.videos}"
         " --representations {input.representations} --output {output}"
         " --threads {threads} --log {log}"
 

@@ -60,7 +60,8 @@ def features(labelled, signal, size=40, seed=0):
 
 
 def scored(labelled, parts, labels=(1, 2, "all"), **about):
-    return score(represented(labelled, parts, **about), labelled, labels, 3, 0.3, seed=1)
+    draws = dict.fromkeys(labels, 3)
+    return score(represented(labelled, parts, **about), labelled, draws, 0.3, seed=1)
 
 
 def test_features_that_tell_classes_apart_are_chosen_and_find_all():
@@ -222,7 +223,7 @@ def scores(folder):
     files = [folder / f"{name}.h5" for name in ("percepts", "random", "composite")]
     paths = [folder / "scores.csv", folder / "again.csv"]
     for threads, path in zip((1, 3), paths, strict=True):
-        options = ["--labels", "1", "all", "--draws", "2", "--threads", threads]
+        options = ["--labels", "1", "all", "--draws", "2", "1", "--threads", threads]
         call(score_representations, "--representations", *files, "--videos", folder / "set.h5",
              *options, "--output", path)  # fmt: skip
     return paths
@@ -244,7 +245,16 @@ def test_representations_of_another_data_set_are_refused(folder, tmp_path):
     other.write_bytes((folder / "set.h5").read_bytes())
     files = ["--representations", folder / "percepts.h5", "--videos", other]
     with pytest.raises(UserError, match=r"percepts\.h5: expected .* 'other'.* found .* 'set'"):
-        call(score_representations, *files, "--labels", "1", "--output", tmp_path / "scores.csv")
+        call(
+            score_representations,
+            *files,
+            "--labels",
+            "1",
+            "--draws",
+            "1",
+            "--output",
+            tmp_path / "scores.csv",
+        )
 
 
 def gallery_options(folder, scores):

@@ -13,7 +13,7 @@ videos, the same as arrays (.npz), or a table with a line per video (.csv).
 import logging
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -37,7 +37,7 @@ from video_lstm.models.representations import BlockEncoder
 from video_lstm.percepts.new_videos import Extraction, extract_new_percepts, readable_videos
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings.section import Positive, Stream
-from video_lstm.settings.training import Variant
+from video_lstm.settings.training import UntrainedEncoder, Variant
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.labelled import read_labelled
 from video_lstm.video.scan import shown
@@ -57,12 +57,12 @@ class Arguments(NewVideosCommandLine):
     """The encoder-decoder whose encoder is used."""
     output: Path
     """What to write: .h5, .npz or .csv."""
-    variant: Variant | Literal["percepts", "random"] | None = None
-    """With --percepts: the encoder-decoder; or `percepts` for the mean percept, `random` for an
-    encoder with random weights."""
+    variant: Variant | UntrainedEncoder | None = None
+    """With --percepts: the encoder-decoder; or `percepts` for the mean percept, `movement` for its
+    mean absolute movement, `random` for an encoder with random weights."""
     videos: Path | None = None
-    """`percepts`, `random`: index of the data set, whose training videos percepts are standardised
-    by."""
+    """`percepts`, `movement`, `random`: index of the data set, whose training videos percepts are
+    standardised by."""
     dataset: str = ""
     """With --percepts: name of the data set."""
     split: Positive = 1
@@ -128,7 +128,7 @@ def new_percepts(arguments: Arguments, device: torch.device, folder: Path) -> li
 
 def encoder_of(arguments: Arguments, store: PerceptStore) -> BlockEncoder:
     """The encoder that is asked for, after a check that it reads such percepts."""
-    if arguments.variant not in ("percepts", "random"):
+    if arguments.variant not in get_args(UntrainedEncoder):
         path = arguments.pretrained
         if path is None:
             raise UserError(f"--pretrained: expected a file for {arguments.variant}, found none")
@@ -144,8 +144,10 @@ def encoder_of(arguments: Arguments, store: PerceptStore) -> BlockEncoder:
     if arguments.videos is None:
         raise UserError(f"--videos: expected an index for {arguments.variant}, found none")
     _, clips = read_labelled(arguments.videos, arguments.split).clips(TRAIN, store.names)
-    size = (arguments.units, arguments.layers) if arguments.variant == "random" else None
-    return untrained_encoder(arguments.stream, store, clips, arguments.frames, size, arguments.seed)
+    return untrained_encoder(
+        arguments.variant, arguments.stream, store, clips, arguments.frames,
+        (arguments.units, arguments.layers), arguments.seed,
+    )  # fmt: skip
 
 
 def export(path: Path, store: PerceptStore, representations: Representations) -> None:

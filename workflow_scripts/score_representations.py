@@ -34,8 +34,8 @@ class Arguments(CommandLine):
     """The CSV file to write."""
     labels: list[Labels]
     """Labelled videos per class to learn from; "all" of them."""
-    draws: Positive = 5
-    """How often the labelled subsets are drawn."""
+    draws: list[Positive]
+    """How often the labelled subsets are drawn, for each of --labels."""
     validation: Fraction = 0.2
     """Share of the training videos, in whole groups, that choices are made on."""
     seed: int = 0
@@ -44,6 +44,12 @@ class Arguments(CommandLine):
 
 def main(arguments: Arguments) -> None:
     """Score each representation, several at a time."""
+    if len(arguments.draws) != len(arguments.labels):
+        raise UserError(
+            f"--draws: expected a number for each of --labels {arguments.labels}, found "
+            f"{arguments.draws}"
+        )
+    draws = dict(zip(arguments.labels, arguments.draws, strict=True))
 
     def score_one(path: Path) -> pd.DataFrame:
         representations = read_representations(path)
@@ -53,8 +59,7 @@ def main(arguments: Arguments) -> None:
                 f"is of, found those of '{representations.dataset}'; name files of one data set"
             )
         labelled = read_labelled(arguments.videos, representations.split)
-        scores = score(representations, labelled, arguments.labels, arguments.draws,
-                       arguments.validation, arguments.seed)  # fmt: skip
+        scores = score(representations, labelled, draws, arguments.validation, arguments.seed)
         logger.info("%s: scored", representations.variant)
         return scores
 

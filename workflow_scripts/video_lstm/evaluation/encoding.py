@@ -14,6 +14,7 @@ from video_lstm.models.representations import BlockEncoder
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings.section import Stream
+from video_lstm.settings.training import UntrainedEncoder
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.clips import write_names
 
@@ -34,26 +35,29 @@ class Representations:
 
 
 def untrained_encoder(
+    kind: UntrainedEncoder,
     stream: Stream,
     store: PerceptStore,
     clips: np.ndarray,
     frames: int,
-    random_size: tuple[int, int] | None,
+    random_size: tuple[int, int],
     seed: int,
 ) -> BlockEncoder:
-    """What pretrained encoders are held against: the percepts themselves, or a random encoder.
+    """What pretrained encoders are held against.
 
     Args:
-        stream: which percepts.
+        kind: which one.
+        stream: which percepts, and how they are read.
         store: where they are.
         clips: rows of the training videos' clips, by which percepts are standardised.
         frames: of a block.
-        random_size: units of a layer and layers of a random encoder; None: the percepts.
+        random_size: units of a layer and layers of a random encoder.
         seed: of the random weights.
     """
-    motion_window = (frames, frames) if stream == "motion" else None
+    moves = kind == "movement" or (kind == "random" and stream == "motion")
+    motion_window = (frames, frames) if moves else None
     standardize = Standardize.fit((store.clip(clip) for clip in clips), motion_window=motion_window)
-    if random_size is None:
+    if kind != "random":
         return BlockEncoder(standardize, None)
     generator = torch.Generator().manual_seed(seed)
     return BlockEncoder(standardize, LSTMStack(store.dim, *random_size, generator=generator))

@@ -17,7 +17,7 @@ td.best { font-weight: bold; background: #dcebf6 !important; }
 pre { background: #f5f5f5; padding: 1em; }
 """
 # What is better: more of these, less of those; of other columns nothing is.
-_MORE = re.compile(r"(^|_)(mean|published|gain|ssim|gain_over_(percepts|random))$")
+_MORE = re.compile(r"(^|_)(mean|published|gain|ssim|gain_over_(percepts|movement|random))$")
 _LESS = re.compile(r"(cross_entropy|squared_error|(^|_)mse)$")
 # Parts that one cell shows together, or that the CSV alone has.
 _BESIDE = re.compile(r"(^|_)(std|verified)$")

@@ -275,8 +275,7 @@ class Training:
 def score(
     representations: Representations,
     labelled: Labelled,
-    labels: Sequence[Labels],
-    draws: int,
+    draws: Mapping[Labels, int],
     share: float,
     seed: int,
 ) -> pd.DataFrame:
@@ -285,8 +284,8 @@ def score(
     Args:
         representations: of all training and test videos.
         labelled: the data set, at the same split.
-        labels: numbers of labelled videos per class to learn from.
-        draws: of the labelled subsets: those that classifiers are fine-tuned on.
+        draws: how often labelled subsets are drawn, by the number of labelled videos per class; the
+            subsets are those that classifiers are fine-tuned on.
         share: of the training videos, that choices are validated on.
         seed: of the run.
 
@@ -309,14 +308,14 @@ def score(
     truth, most = labelled.labels[test], int(np.bincount(training.labels).max())
     groups = np.where(labelled.groups[test] == "", labelled.names[test], labelled.groups[test])
     split, tables = representations.split, []
-    for per_class in labels:
+    for per_class, count in draws.items():
         limit = most if per_class == "all" else min(per_class, most)
         for measure, (predict, name, values) in _methods(limit).items():
             choice = training.choose(predict, values, per_class)
             x, queries = training.parts[choice.part], parts[choice.part][test_at]
             subsets = [
                 labelled_subset(training.labels, per_class, seed, draw)
-                for draw in range(1 if limit == most else draws)  # of all there are, one is all
+                for draw in range(1 if limit == most else count)  # of all there are, one is all
             ]
             right = np.stack([
                 predict(x[rows], training.labels[rows], queries, [choice.value])[0] == truth

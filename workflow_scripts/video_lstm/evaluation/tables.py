@@ -11,13 +11,13 @@ from video_lstm.artifacts import open_artifact, whole
 from video_lstm.errors import UserError
 from video_lstm.evaluation.yardsticks import YARDSTICKS
 from video_lstm.settings.section import Stream
-from video_lstm.settings.training import Variant
+from video_lstm.settings.training import UntrainedEncoder, Variant
 
 IDENTIFIED_BY = ["measure", "corpus", "split", "stream", "variant", "labels", "draw"]
 """What tells one number of `scores.csv` from another; empty where it does not apply."""
 ROWS = ["single_frame", "lstm_baseline", *get_args(Variant)]
 """The models, in the order of the tables."""
-BASELINE_REPRESENTATIONS = ["percepts", "random"]
+BASELINE_REPRESENTATIONS = get_args(UntrainedEncoder)
 """Representations that take no learning: the mean percept, and an encoder with random weights."""
 
 _FACTS = ("split", "stream", "variant", "labels", "head")

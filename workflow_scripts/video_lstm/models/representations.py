@@ -1,4 +1,4 @@
-"""Representations of blocks: what a frozen encoder makes of them, or the mean percept."""
+"""Representations of blocks: what a frozen encoder makes of them, or plain means of percepts."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,8 @@ class BlockEncoder(nn.Module):
 
     Args:
         standardize: what percepts are read through.
-        stack: the encoder; None: percepts stand for themselves.
+        stack: the encoder; None: percepts stand for themselves, those of the stream `motion`, whose
+            mean is zero, by their absolute values.
     """
 
     def __init__(self, standardize: Standardize, stack: LSTMStack | None) -> None:
@@ -30,8 +31,7 @@ class BlockEncoder(nn.Module):
         Returns:
             `state`, (B, 2 * layers * H): h and c of every layer after the last frame, the lowest
             layer first; `mean`, (B, H): the mean over the steps of the top layer's h. Without an
-            encoder only `mean`, (B, D): the mean percept, or of the stream `motion`, where that is
-            zero, the mean of its absolute values.
+            encoder only `mean`, (B, D): of the percepts, or of their absolute movement.
         """
         lengths = mask.sum(0)
         parts: dict[str, Tensor] = {}

@@ -90,6 +90,7 @@ class TemporalStream(nn.Module):
                 module.weight.normal_(0, gain / math.sqrt(fan_in), generator=generator)
                 if module.bias is not None:
                     module.bias.zero_()
+        self.to(memory_format=torch.channels_last)  # a training step on a CPU takes 3/4 of the time
 
     def percepts(self, stacks: Tensor) -> Tensor:
         """The units of fc6 after the ReLU.
@@ -100,7 +101,7 @@ class TemporalStream(nn.Module):
         Returns:
             (B, fc6) float32, >= 0.
         """
-        x = stacks / self.scale
+        x = (stacks / self.scale).contiguous(memory_format=torch.channels_last)
         for layer, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True), start=1
         ):

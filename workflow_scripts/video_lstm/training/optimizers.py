@@ -49,7 +49,11 @@ class Optimizer:
         named = {name: p for group in self._groups for name, p in group.parameters.items()}
         self.parameters: list[nn.Parameter] = list(named.values())
         self.state: dict[str, Tensor] = {
-            f"{name}/{moment}": parameter.new_zeros(() if moment == "steps" else parameter.shape)
+            f"{name}/{moment}": (
+                parameter.new_zeros(())
+                if moment == "steps"
+                else torch.zeros_like(parameter.detach())
+            )
             for name, parameter in named.items()
             for moment in _MOMENTS[settings.optimizer]
         }

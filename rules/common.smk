@@ -21,7 +21,7 @@ from video_lstm.errors import UserError
 from video_lstm.configuration import load_settings
 from video_lstm.settings.section import Section, Stream
 from video_lstm.settings.sequences import MovingDigits
-from video_lstm.settings.training import PretrainSettings, UntrainedEncoder
+from video_lstm.settings.training import FUSED, PretrainSettings, UntrainedEncoder
 from video_lstm.settings.videos import UNLABELLED, VideoSource
 from video_lstm.training.tensorboard import require_tensorboard
 

@@ -245,7 +245,7 @@ def fused_classifiers(labelled, split, streams, variant, labels):
 
 def paper_table_files(number):
     """The classifiers that table 1, 3 or 4 is made of."""
-    composite = [name for name in CLASSIFIERS if name == "composite"]
+    composite = [name for name in CLASSIFIERS if name == FUSED]
     if number == "1":
         variants = ["single_frame", "lstm_baseline", *composite]
         return [

@@ -46,6 +46,10 @@ LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"
             "unlabelled_hours.stream: motion is not among streams",
         ),
         ({"finetuning": {"overrides": [{"settings": {"dropuot": 0.1}}]}}, "dropuot"),
+        (
+            {"finetuning": {"overrides": [{"streams": ["flow1"], "settings": {"draws": 2}}]}},
+            "expected the same draws of all streams",
+        ),
         ({"flow": {"bound": -1}}, "'flow.bound': input should be greater than 0, found -1"),
         ({"datasets": {"root": "videos"}}, "'datasets.root': expected keys below it, such as"),
         ({"flow": "dis"}, "'flow': expected keys below it, such as 'method'"),

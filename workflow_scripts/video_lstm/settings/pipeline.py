@@ -9,6 +9,7 @@ from video_lstm.settings.percepts import FlowConvnetSettings, FlowSettings, Perc
 from video_lstm.settings.section import Section, Stream
 from video_lstm.settings.sequences import MNISTSettings, PatchSettings
 from video_lstm.settings.training import (
+    FUSED,
     CapacitySettings,
     ConvLSTMSettings,
     FinetuningSettings,
@@ -65,6 +66,20 @@ class Settings(Section):
                 f"convlstm.map_patch: patches of {self.convlstm.map_patch} pixels do not fill "
                 f"frames of {self.mnist.size}, mnist.size"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _fused_streams_have_the_same_draws(self) -> Self:
+        if FUSED in self.pretraining.variants:
+            draws = {
+                stream: self.finetuning.classifier(FUSED, stream, "all").draws
+                for stream in self.streams
+            }
+            if len(set(draws.values())) > 1:
+                raise ValueError(
+                    "finetuning.overrides: streams are fused draw by draw, so expected the same "
+                    f"draws of all streams where all labels are used ({FUSED}), found {draws}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -21,6 +21,8 @@ Variant = Literal[
     "composite",
     "composite_conditional_future",
 ]
+FUSED: Variant = "composite"
+"""The variant whose classifiers of several streams are fused (table 4)."""
 Classifier = Literal["single_frame", "lstm_baseline"] | Variant
 UntrainedEncoder = Literal["percepts", "movement", "random"]
 """What pretrained encoders are compared with: the mean percept; its mean absolute movement (stream

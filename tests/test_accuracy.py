@@ -178,6 +178,19 @@ def test_a_stream_that_is_worth_nothing_gets_no_weight(tmp_path):
     assert weights.sum() == pytest.approx(1) and weights[2] > 0.1 >= weights[1]
 
 
+def test_of_equally_accurate_weights_the_lowest_cross_entropy_counts(tmp_path):
+    truth = np.arange(10) % 2
+    sides = np.stack([1 - truth, truth], -1)[None] - 0.5
+    paths = [
+        classified(
+            tmp_path / f"{name}.h5", 0.5 + sure * sides, truth, "validation_accuracy", stream=name
+        )
+        for name, sure in (("rgb", 0.9), ("flow1", 0.1), ("motion", 0.9))
+    ]
+    assert choose_weights(["rgb", "flow1"], paths).tolist() == [1, 0]
+    assert choose_weights(["rgb", "motion"], paths).tolist() == [0.5, 0.5]
+
+
 def test_nothing_is_chosen_by_test_videos(tmp_path):
     scored = right(0.5)
     tested = classified(tmp_path / "test.h5", scored, np.zeros(20))

@@ -5,7 +5,6 @@ ffmpeg program in every pixel format. Frames that are resized have their planes 
 first and their colours converted last, when fewer pixels are left.
 """
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
@@ -16,12 +15,10 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 
-from video_lstm.errors import UserError
-from video_lstm.video.source import UnreadableVideoError, UnsupportedVideoError
+from video_lstm.video.geometry import Orientation, Region, Size, plan_region
+from video_lstm.video.source import UnreadableVideoError
 
 Kind = Literal["rgb", "gray", "yuv"]
-Size = tuple[int, int]
-Region = tuple[int, int, int, int]
 
 # Planar formats with 8 bits a sample. Any other one goes through FFmpeg's conversion as a whole.
 _PLANAR = {"yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"}
@@ -63,95 +60,6 @@ def yuv_to_rgb(kr: float, kb: float, full_range: bool) -> np.ndarray:
     linear = np.hstack([np.full((3, 1), y_scale), chroma * c_scale])
     offset = -linear @ np.array([[y_offset], [128], [128]])
     return np.hstack([linear, offset]).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Orientation:
-    """How stored pixels are turned for display: transposed first, then mirrored."""
-
-    transpose: bool = False
-    flip_rows: bool = False
-    flip_columns: bool = False
-
-    @classmethod
-    def of(cls, frame: av.VideoFrame) -> "Orientation":
-        """The orientation in the display matrix that the container attached to a frame."""
-        data = frame.side_data.get("DISPLAYMATRIX")
-        if data is None:
-            return cls()
-        a, b, _, c, d = np.frombuffer(data, np.int32)[:5].astype(np.float64)
-        largest = max(abs(a), abs(b), abs(c), abs(d))
-        # Less than one degree off a quarter turn, as in the ffmpeg program.
-        if largest > 0 and max(abs(b), abs(c)) < largest * np.sin(np.pi / 180):
-            return cls(False, d < 0, a < 0)
-        if largest > 0 and max(abs(a), abs(d)) < largest * np.sin(np.pi / 180):
-            return cls(True, b < 0, c < 0)
-        raise UnsupportedVideoError("turned by an angle that is not a multiple of 90 degrees")
-
-    def size(self, stored: Size) -> Size:
-        """(height, width) on display of a stored (height, width), or the reverse."""
-        return (stored[1], stored[0]) if self.transpose else stored
-
-    def stored_region(self, shown: Region, display: Size) -> Region:
-        """The stored (top, left, height, width) of a region of the displayed frame."""
-        top, left, height, width = self._flipped(shown, display)
-        return (left, top, width, height) if self.transpose else (top, left, height, width)
-
-    def shown_region(self, stored: Region, display: Size) -> Region:
-        """The displayed (top, left, height, width) of a region of the stored frame."""
-        top, left, height, width = stored
-        turned = (left, top, width, height) if self.transpose else stored
-        return self._flipped(turned, display)
-
-    def _flipped(self, region: Region, display: Size) -> Region:
-        top, left, height, width = region
-        if self.flip_rows:
-            top = display[0] - top - height
-        if self.flip_columns:
-            left = display[1] - left - width
-        return top, left, height, width
-
-    @property
-    def filters(self) -> list[tuple[str, str]]:
-        """FFmpeg's filters that do it, with their options."""
-        steps = [("transpose", "cclock_flip")] if self.transpose else []
-        steps += [("vflip", "")] if self.flip_rows else []
-        return steps + ([("hflip", "")] if self.flip_columns else [])
-
-    def apply(self, image: np.ndarray) -> np.ndarray:
-        """A view of stored (H, W, ...) pixels as they are displayed."""
-        if self.transpose:
-            image = image.swapaxes(0, 1)
-        return image[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
-
-
-def plan_region(shown: Size, size: Size | None, crop: Size | None) -> tuple[Size, Size]:
-    """Which centred part of a frame becomes the output, and how large the output is.
-
-    Args:
-        shown: (height, width) of the frame on display.
-        size: the frame is enlarged or shrunk, keeping its proportions, until it just covers this
-            (height, width), and what sticks out is cut off evenly on both sides; None keeps it.
-        crop: the central (height, width) of that; None keeps all.
-
-    Returns:
-        (height, width) of the central region of the frame, in its own pixels, and of the output.
-
-    Raises:
-        UserError: the crop is larger than what it is cut from.
-    """
-    whole = size or shown
-    output = crop or whole
-    if output[0] > whole[0] or output[1] > whole[1]:
-        raise UserError(
-            f"crop: expected at most the frame's {whole[0]}x{whole[1]} (height x width), "
-            f"found {output[0]}x{output[1]}; set a smaller crop or resize first"
-        )
-    if size is None:
-        return output, output
-    scale = max(size[0] / shown[0], size[1] / shown[1])
-    region = tuple(min(s, max(1, round(o / scale))) for o, s in zip(output, shown, strict=True))
-    return (region[0], region[1]), output
 
 
 class Converter:

@@ -6,7 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from video_lstm.video.colour import Converter, Kind, Size
+from video_lstm.video.colour import Converter, Kind
+from video_lstm.video.geometry import Size
 from video_lstm.video.seek import LostError, find_landing, land
 from video_lstm.video.source import (
     Tally,

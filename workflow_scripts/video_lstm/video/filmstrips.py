@@ -8,8 +8,8 @@ import numpy as np
 from video_lstm.errors import UserError
 from video_lstm.progress import Progress
 from video_lstm.video.clips import Clip
-from video_lstm.video.colour import Size
 from video_lstm.video.decode import read_frames
+from video_lstm.video.geometry import Size
 from video_lstm.video.source import UnreadableVideoError
 
 

@@ -19,6 +19,7 @@ from video_lstm.video.source import (
     UnsupportedVideoError,
     declared_seconds,
     new_clock,
+    one_line,
     open_video,
     raw_stamp,
     walk,
@@ -66,7 +67,21 @@ def probe(path: Path, time_limit: float = TIME_LIMIT, transcoded: Path | None = 
         time_limit: seconds that decoding may take.
         transcoded: folder where a sound file that the reader refuses is encoded again, once for
             its bytes; None: refused it stays.
+
+    Raises:
+        UserError: a copy cannot be written.
     """
+    try:
+        return _probe(path, time_limit, transcoded)
+    except UserError:  # not the file's fault: a copy cannot be written
+        raise
+    except Exception as error:
+        # Whatever a library comes up with: one file does not end the work on the others.
+        status = f"reading it fails ({type(error).__name__}: {one_line(error)})"
+        return VideoInfo(0, 0, 0, 0.0, 0.0, _sha256(path), status)
+
+
+def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
     end, digest, declared = time.monotonic() + time_limit, "", 0.0
     try:
         with open_video(path) as (container, stream):

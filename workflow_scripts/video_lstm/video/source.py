@@ -72,7 +72,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         status = Path(path).stat()
     except (OSError, ValueError) as error:
-        raise UnreadableVideoError(f"cannot be opened ({_reason(error)})") from error
+        raise UnreadableVideoError(f"cannot be opened ({one_line(error)})") from error
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableVideoError("not a regular file")
     if status.st_size == 0:
@@ -91,7 +91,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             metadata_errors="replace",
         )
     except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
-        raise UnreadableVideoError(f"not a video that FFmpeg reads ({_reason(error)})") from error
+        raise UnreadableVideoError(f"not a video that FFmpeg reads ({one_line(error)})") from error
     with container:
         stream = container.streams.best("video")
         if stream is None or stream.disposition & stream.disposition.attached_pic:
@@ -192,6 +192,7 @@ def declared_seconds(container: InputContainer, stream: VideoStream) -> float:
     return container.duration / av.time_base if alone else 0.0
 
 
-def _reason(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What an error says, on a line of at most 200 characters."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())[:200]

@@ -1,0 +1,122 @@
+"""Which pixels of a decoded frame are shown, and how: cropped, turned, stretched, resized."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import av.filter
+import numpy as np
+
+from video_lstm.errors import UserError
+from video_lstm.video.source import UnsupportedVideoError
+
+Size = tuple[int, int]
+Region = tuple[int, int, int, int]
+
+# Kinds of side data that FFmpeg's libraries may attach to a frame and PyAV has no name for.
+_UNNAMED = range(28, 64)
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How stored pixels are turned for display: transposed first, then mirrored."""
+
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_columns: bool = False
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> "Orientation":
+        """The orientation in the display matrix that the container attached to a frame."""
+        data = _side_data(frame, "DISPLAYMATRIX")
+        if data is None:
+            return cls()
+        a, b, _, c, d = np.frombuffer(data, np.int32)[:5].astype(np.float64)
+        largest = max(abs(a), abs(b), abs(c), abs(d))
+        # Less than one degree off a quarter turn, as in the ffmpeg program.
+        if largest > 0 and max(abs(b), abs(c)) < largest * np.sin(np.pi / 180):
+            return cls(False, d < 0, a < 0)
+        if largest > 0 and max(abs(a), abs(d)) < largest * np.sin(np.pi / 180):
+            return cls(True, b < 0, c < 0)
+        raise UnsupportedVideoError("turned by an angle that is not a multiple of 90 degrees")
+
+    def size(self, stored: Size) -> Size:
+        """(height, width) on display of a stored (height, width), or the reverse."""
+        return (stored[1], stored[0]) if self.transpose else stored
+
+    def stored_region(self, shown: Region, display: Size) -> Region:
+        """The stored (top, left, height, width) of a region of the displayed frame."""
+        top, left, height, width = self._flipped(shown, display)
+        return (left, top, width, height) if self.transpose else (top, left, height, width)
+
+    def shown_region(self, stored: Region, display: Size) -> Region:
+        """The displayed (top, left, height, width) of a region of the stored frame."""
+        top, left, height, width = stored
+        turned = (left, top, width, height) if self.transpose else stored
+        return self._flipped(turned, display)
+
+    def _flipped(self, region: Region, display: Size) -> Region:
+        top, left, height, width = region
+        if self.flip_rows:
+            top = display[0] - top - height
+        if self.flip_columns:
+            left = display[1] - left - width
+        return top, left, height, width
+
+    @property
+    def filters(self) -> list[tuple[str, str]]:
+        """FFmpeg's filters that do it, with their options."""
+        steps = [("transpose", "cclock_flip")] if self.transpose else []
+        steps += [("vflip", "")] if self.flip_rows else []
+        return steps + ([("hflip", "")] if self.flip_columns else [])
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """A view of stored (H, W, ...) pixels as they are displayed."""
+        if self.transpose:
+            image = image.swapaxes(0, 1)
+        return image[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
+
+
+def plan_region(shown: Size, size: Size | None, crop: Size | None) -> tuple[Size, Size]:
+    """Which centred part of a frame becomes the output, and how large the output is.
+
+    Args:
+        shown: (height, width) of the frame on display.
+        size: the frame is enlarged or shrunk, keeping its proportions, until it just covers this
+            (height, width), and what sticks out is cut off evenly on both sides; None keeps it.
+        crop: the central (height, width) of that; None keeps all.
+
+    Returns:
+        (height, width) of the central region of the frame, in its own pixels, and of the output.
+
+    Raises:
+        UserError: the crop is larger than what it is cut from.
+    """
+    whole = size or shown
+    output = crop or whole
+    if output[0] > whole[0] or output[1] > whole[1]:
+        raise UserError(
+            f"crop: expected at most the frame's {whole[0]}x{whole[1]} (height x width), "
+            f"found {output[0]}x{output[1]}; set a smaller crop or resize first"
+        )
+    if size is None:
+        return output, output
+    scale = max(size[0] / shown[0], size[1] / shown[1])
+    region = tuple(min(s, max(1, round(o / scale))) for o, s in zip(output, shown, strict=True))
+    return (region[0], region[1]), output
+
+
+def _side_data(frame: av.VideoFrame, name: str) -> av.sidedata.sidedata.SideData | None:
+    """Side data of a frame by PyAV's name for it, whatever else is attached to the frame."""
+    try:
+        return frame.side_data.get(name)
+    except ValueError:
+        # PyAV gives none at all where it has no name for one of them, such as Exif.
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
+        )
+        steps = [graph.add("sidedata", f"mode=delete:type={kind}") for kind in _UNNAMED]
+        graph.link_nodes(source, *steps, graph.add("buffersink")).configure()
+        graph.vpush(frame)
+        return graph.vpull().side_data.get(name)

@@ -68,3 +68,66 @@ def test_whatever_reading_a_file_raises_the_others_are_read(tmp_path, videos, mo
     odd, huge = "reading it fails (ValueError: 31 is no type)", "reading it fails (MemoryError: "
     assert reasons[1] == odd and reasons[2].startswith(huge)
     assert f"{paths[1]}: left out: {odd}" in caplog.text
+
+
+# Formats that change in mid-stream --------------------------------------------------------------
+
+H264 = "-c:v libx264 -bf 0 -pix_fmt"
+# Every part says what it is: what it left open, a decoder would take from the part before.
+TAGS = "-colorspace smpte170m -color_range tv"
+SCALE = f"{H264} yuv420p -vf scale=out_color_matrix"
+FORMATS = {
+    **{name: f"{H264} {name} {TAGS}" for name in ("yuv420p", "yuv420p10", "yuv444p", "yuv422p10")},
+    "bt709": f"{SCALE}=bt709 -colorspace bt709 -color_range tv",
+    "full": f"{SCALE}=bt601:out_range=pc -colorspace smpte170m -color_range pc",
+    "grey": f"{H264} gray {TAGS}",
+}
+CHANGES = [
+    ("yuv420p", "yuv420p10", "yuv420p"),
+    ("yuv420p10", "yuv420p"),
+    ("yuv420p", "yuv444p", "yuv422p10"),
+    ("yuv420p", "bt709"),
+    ("bt709", "full"),
+    ("full", "yuv420p10", "grey"),
+    ("grey", "yuv420p"),
+]
+WAYS = {
+    "rgb": {},
+    "crop": {"crop": (31, 41)},
+    "size": {"size": (60, 90)},
+    "smaller": {"size": (24, 24), "crop": (16, 16)},
+    "grey": {"gray": True},
+    "smaller grey": {"size": (24, 24), "gray": True},
+}
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=" to ".join)
+def test_frames_after_a_change_of_format_are_as_in_a_file_of_their_own(tmp_path, changes):
+    parts = [
+        make(tmp_path / f"{n}.ts", f"{FORMATS[name]} -output_ts_offset {n}", 1, "64x48")
+        for n, name in enumerate(changes)
+    ]
+    path = tmp_path / "changing.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    info = probe(path)
+    assert (info.status, info.frames) == ("ok", 25 * len(parts))
+    assert np.abs(read_frames(path).astype(int) - program_frames(path, 48, 64)).max() <= 2
+    for way, options in WAYS.items():
+        expected = np.concatenate([read_frames(part, **options) for part in parts])
+        assert np.array_equal(read_frames(path, **options), expected), way
+        assert all(map(np.array_equal, iter_frames(path, **options), expected)), way
+        found = read_frames(path, 27, 3, frames=info.frames, **options)
+        assert np.array_equal(found, expected[27:30]), way
+    yuv, matrix = read_yuv(path, 0, info.frames, size=(24, 24))
+    late = np.clip(np.rint(yuv @ matrix[:, :3].T + matrix[:, 3]), 0, 255)
+    # YUV of 8 bits is left of 10, and what is far outside RGB does not come back.
+    assert np.abs(late - read_frames(path, size=(24, 24))).mean() < 4
+
+
+def test_a_frame_size_that_changes_by_turning_is_as_any_other_that_does(tmp_path):
+    upright, turned = (with_exif(jpegs(tmp_path, 1)[0], number) for number in (1, 6))
+    (tmp_path / "film.mjpeg").write_bytes(upright * 3 + turned * 3)
+    ffmpeg("-f", "mjpeg", "-i", tmp_path / "film.mjpeg", "-c", "copy", tmp_path / "turning.avi")
+    assert probe(tmp_path / "turning.avi").status.startswith("frame size on display changes: 64x48")
+    info = probe(tmp_path / "turning.avi", transcoded=tmp_path / "copies")
+    assert (info.status, info.frames, info.width, info.height) == ("ok", 6, 64, 48)

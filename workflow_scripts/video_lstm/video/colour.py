@@ -16,7 +16,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from video_lstm.video.geometry import Orientation, Region, Size, plan_region
-from video_lstm.video.source import UnreadableVideoError
+from video_lstm.video.source import UnreadableVideoError, UnsupportedVideoError
 
 Kind = Literal["rgb", "gray", "yuv"]
 
@@ -65,8 +65,69 @@ def yuv_to_rgb(kr: float, kb: float, full_range: bool) -> np.ndarray:
 class Converter:
     """Turns the frames of one video into arrays of one shape.
 
+    A stream may change its pixel format, bit depth, colour matrix, range or orientation on the way:
+    the frames of each have a :class:`FormatConverter`.
+
     Args:
-        frame: the video's first frame; what it says of size, format, colours and orientation is
+        size: cover this (height, width), see :func:`plan_region`.
+        crop: then take the central (height, width).
+        kind: as for :class:`FormatConverter`.
+    """
+
+    def __init__(self, size: Size | None, crop: Size | None, kind: Kind) -> None:
+        self._arguments = (size, crop, kind)
+        self._key: tuple[object, ...] = ()
+        self._convert: FormatConverter | None = None
+        self._converters: dict[tuple[object, ...], FormatConverter] = {}
+        self._correction: np.ndarray | None = None
+        self.shape: tuple[int, ...] = ()
+        """Of every array; known from the first frame on."""
+        self.matrix = np.empty((0, 4), np.float32)
+        """Of the first frame, see :class:`FormatConverter`; later ones are converted to fit it."""
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """uint8 of this converter's shape, in memory of its own, rows perhaps padded.
+
+        Raises:
+            UserError: the crop does not fit.
+            UnreadableVideoError: no conversion from the frame's format.
+            UnsupportedVideoError: the size on display changes.
+        """
+        key = (frame.format.name, frame.colorspace, frame.color_range, frame.rotation)
+        if key != self._key:
+            self._switch(key, frame)
+        image = self._convert(frame)
+        return image if self._correction is None else cv2.transform(image, self._correction)
+
+    def check(self, frame: av.VideoFrame) -> None:
+        """Convert a frame if none of its format was converted before; raises as a call does."""
+        key = (frame.format.name, frame.colorspace, frame.color_range, frame.rotation)
+        if key not in self._converters:
+            self(frame)
+
+    def _switch(self, key: tuple[object, ...], frame: av.VideoFrame) -> None:
+        """Convert this frame and those after it as frames of its format."""
+        if key not in self._converters:
+            self._converters[key] = FormatConverter(frame, *self._arguments)
+        self._key, self._convert = key, self._converters[key]
+        shape, matrix = self._convert.shape, self._convert.matrix
+        if not self.shape:
+            self.shape, self.matrix = shape, matrix
+        if shape != self.shape:
+            change = f"{self.shape[1]}x{self.shape[0]} to {shape[1]}x{shape[0]}"
+            raise UnsupportedVideoError(f"frame size on display changes: {change}")
+        self._correction = None
+        if self._arguments[2] == "yuv" and not np.array_equal(matrix, self.matrix):
+            # By way of RGB: from this format's YUV to the first one's.
+            inverse = np.linalg.inv(np.vstack([self.matrix, [0, 0, 0, 1]]))
+            self._correction = (inverse @ np.vstack([matrix, [0, 0, 0, 1]]))[:3].astype(np.float32)
+
+
+class FormatConverter:
+    """Turns frames of one format into arrays of one shape.
+
+    Args:
+        frame: the first of the frames; what it says of size, format, colours and orientation is
             taken to hold for the others.
         size: cover this (height, width), see :func:`plan_region`.
         crop: then take the central (height, width).

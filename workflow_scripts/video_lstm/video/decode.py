@@ -77,7 +77,7 @@ def read_yuv(
         (R, G, B), to be rounded and clipped to 0..255.
     """
     reader = _Reader(path, first, count, rate, size, crop, "yuv", frames)
-    return reader.array(), reader.matrix
+    return reader.array(), reader.convert.matrix
 
 
 def iter_frames(
@@ -114,16 +114,8 @@ class _Reader:
         kind: Kind,
         frames: int | None,
     ) -> None:
-        self.path, self.first, self.count, self.rate = path, first, count, rate
-        self.size, self.crop, self.kind, self.frames = size, crop, kind, frames
-        self.converter: Converter | None = None
-
-    @property
-    def matrix(self) -> np.ndarray:
-        """The converter's matrix; a range without frames has none."""
-        if self.converter is None:
-            raise UnreadableVideoError("no frame to take the colours from")
-        return self.converter.matrix
+        self.path, self.first, self.count, self.rate, self.frames = path, first, count, rate, frames
+        self.convert = Converter(size, crop, kind)
 
     def array(self) -> np.ndarray:
         """The whole range."""
@@ -131,22 +123,17 @@ class _Reader:
             return np.stack(list(self))
         out: np.ndarray | None = None
         for index, frame in enumerate(self._range()):
-            convert = self._converter(frame)
+            image = self.convert(frame)
             if out is None:
-                out = np.empty((self.count, *convert.shape), np.uint8)
-            out[index] = convert(frame)
+                out = np.empty((self.count, *image.shape), np.uint8)
+            out[index] = image
         if out is None:
             raise UnreadableVideoError("expected at least one frame to be asked for, found 0")
         return out
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for frame in self._range():
-            yield self._converter(frame)(frame)
-
-    def _converter(self, frame: av.VideoFrame) -> Converter:
-        if self.converter is None:
-            self.converter = Converter(frame, self.size, self.crop, self.kind)
-        return self.converter
+            yield self.convert(frame)
 
     def _range(self) -> Iterator[av.VideoFrame]:
         """The frames of the range, each checked to be there."""

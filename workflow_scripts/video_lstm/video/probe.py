@@ -87,12 +87,10 @@ def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
         with open_video(path) as (container, stream):
             digest, declared = _sha256(path), declared_seconds(container, stream)
             clock, tally = new_clock(stream), Tally()
-            height = width = 0
+            convert = Converter(None, None, "rgb")
             for frame in walk(container, stream, tally, time_limit):
-                if clock.frames == 0:
-                    # Conversion is part of what makes a video readable.
-                    convert = Converter(frame, None, None, "rgb")
-                    height, width = convert(frame).shape[:2]
+                # Conversion is part of what makes a video readable.
+                convert.check(frame)
                 if clock.tick(raw_stamp(container, stream, frame)) > MAX_SECONDS:
                     raise UnreadableVideoError("its time stamps make no sense")
         _check_whole(clock.frames, clock.duration, declared, tally)
@@ -101,7 +99,7 @@ def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
         if isinstance(error, UnsupportedVideoError) and transcoded is not None:
             return _transcoded(path, digest, declared, transcoded, end)
         return VideoInfo(0, 0, 0, 0.0, 0.0, digest, str(error))
-    rate = clock.frames / clock.duration
+    rate, (height, width) = clock.frames / clock.duration, convert.shape[:2]
     return VideoInfo(clock.frames, width, height, rate, clock.duration, digest, "ok")
 
 

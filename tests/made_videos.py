@@ -74,7 +74,11 @@ def make_kind(folder, name):
 
 
 def program_frames(path, height, width, layout="rgb24"):
-    """All frames of a file, upright, decoded by the program: uint8 (N, H, W, 3) or (N, H, W)."""
-    raw = ffmpeg("-i", path, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", layout, "-")
+    """All frames of a file as a player shows them, by the program: uint8 (N, H, W, 3) or (N, H, W).
+
+    The program crops and turns them by itself.
+    """
+    shown = ("-vf", "scale=iw*sar:ih", "-fps_mode", "passthrough")
+    raw = ffmpeg("-i", path, *shown, "-f", "rawvideo", "-pix_fmt", layout, "-")
     shape = (-1, height, width, 3) if layout == "rgb24" else (-1, height, width)
     return np.frombuffer(raw, np.uint8).reshape(shape)

@@ -2,15 +2,17 @@
 
 import struct
 
+import av
+import cv2
 import numpy as np
 import pytest
-from made_videos import PROGRAM, ffmpeg, make, make_kind, program_frames
+from made_videos import ffmpeg, make, make_kind, program_frames
+from PIL import Image
 
 from video_lstm.percepts.new_videos import readable_videos
 from video_lstm.video import probe as probing
 from video_lstm.video.decode import iter_frames, read_frames, read_yuv
 from video_lstm.video.probe import probe
-from video_lstm.video.source import UnreadableVideoError
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +133,133 @@ def test_a_frame_size_that_changes_by_turning_is_as_any_other_that_does(tmp_path
     assert probe(tmp_path / "turning.avi").status.startswith("frame size on display changes: 64x48")
     info = probe(tmp_path / "turning.avi", transcoded=tmp_path / "copies")
     assert (info.status, info.frames, info.width, info.height) == ("ok", 6, 64, 48)
+
+
+# What a player shows ----------------------------------------------------------------------------
+
+
+def with_clap(content, width, height, right, down):
+    """An MP4 file that asks for a crop of this size, so many half pixels off the middle."""
+    box = struct.pack(">I4s8i", 40, b"clap", width, 1, height, 1, right, 2, down, 2)
+    sizes, at = [], 0
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b""):
+        while name not in (content[at + 4 : at + 8], b""):
+            at += int.from_bytes(content[at : at + 4])
+        sizes.append(at)
+        at += 16 if name == b"stsd" else 8
+    end = sizes[-1] + int.from_bytes(content[sizes[-1] : sizes[-1] + 4])
+    content = bytearray(content)
+    for at in sizes:
+        grown = int.from_bytes(content[at : at + 4]) + len(box)
+        content[at : at + 4] = grown.to_bytes(4)
+    return bytes(content[:end] + box + content[end:])
+
+
+X264 = "-c:v libx264 -pix_fmt"
+SHOWN = {  # options, what the container crops, how it turns, its name, and the size on display
+    "crop.mp4": ("yuv420p", (100, 80, 20, -6), "", (80, 100)),
+    "crop.mkv": ("yuv420p", (100, 80, 20, -6), "", (80, 100)),
+    "odd_crop.mov": ("yuv420p", (101, 81, 21, -7), "", (80, 100)),
+    "odd_crop_444.mkv": ("yuv444p", (101, 81, 21, -7), "", (81, 101)),
+    "odd_crop_10_bits.mp4": ("yuv422p10", (101, 81, 21, -7), "", (81, 100)),
+    "crop_turned.mp4": ("yuv420p", (100, 80, 20, -6), "-display_rotation 90", (100, 80)),
+    "wide.mp4": ("yuv420p -vf setsar=16/11", None, "", (120, 232)),
+    "wide.mkv": ("yuv420p -vf setsar=64/45", None, "", (120, 227)),
+    "wide.mpg": ("yuv420p -c:v mpeg2video -aspect 16:9", None, "", (120, 213)),
+    "wide.avi": ("yuv420p -c:v mpeg4 -vf setsar=16/11", None, "", (120, 232)),
+    "wide_10_bits.mkv": ("yuv420p10 -vf setsar=16/11", None, "", (120, 232)),
+    "narrow.mp4": ("yuv420p -vf setsar=10/11", None, "", (120, 145)),
+    "wide_turned.mp4": ("yuv420p -vf setsar=16/11", None, "-display_rotation 90", (160, 82)),
+    "narrow_turned.mp4": ("yuv420p -vf setsar=10/11", None, "-display_rotation 270", (160, 132)),
+    "all.mov": ("yuv420p -vf setsar=3/2", (100, 80, 0, 8), "-display_rotation 90", (100, 53)),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_frame_is_what_a_player_shows(tmp_path, name):
+    options, crop, turn, size = SHOWN[name]
+    path, plain = tmp_path / name, tmp_path / f"plain{name[-4:]}"
+    make(plain, f"{X264} {options}", seconds=1)
+    if crop is not None:
+        cropped = tmp_path / "cropped.mp4"
+        ffmpeg("-i", plain, "-c", "copy", tmp_path / "uncropped.mp4")
+        cropped.write_bytes(with_clap((tmp_path / "uncropped.mp4").read_bytes(), *crop))
+        plain = cropped
+    ffmpeg(*turn.split(), "-i", plain, "-c", "copy", path)
+    info = probe(path)
+    assert (info.status, info.frames, info.height, info.width) == ("ok", 25, *size)
+    whole = read_frames(path)
+    assert np.abs(whole.astype(int) - program_frames(path, *size)).max() <= 2
+    grey = program_frames(path, *size, "gray")
+    assert np.abs(read_frames(path, gray=True).astype(int) - grey).max() <= 2
+    # Every other way of reading: a part of that, or that resized.
+    top, left = (size[0] - 41) // 2, (size[1] - 31) // 2
+    middle = whole[:, top : top + 41, left : left + 31]
+    assert np.array_equal(read_frames(path, crop=(41, 31)), middle)
+    part = round(32 * min(size) / 40)
+    top, left = ((n - part) // 2 for n in size)
+    expected = [
+        cv2.resize(
+            frame[top : top + part, left : left + part], (32, 32), interpolation=cv2.INTER_AREA
+        )
+        for frame in whole
+    ]
+    found = read_frames(path, size=(40, 40), crop=(32, 32))
+    assert np.array_equal(found, expected)
+    yuv, matrix = read_yuv(path, 0, 25, size=(40, 40), crop=(32, 32))
+    late = np.clip(np.rint(yuv @ matrix[:, :3].T + matrix[:, 3]), 0, 255)
+    assert np.abs(late - found).mean() < 4
+
+
+def test_what_leaves_nothing_to_show_or_too_much_is_told(tmp_path, videos):
+    plain = make_kind(videos, "plain.mp4")
+    # Two columns that keep the proportions of the test picture, 4:3.
+    make(tmp_path / "wide.mkv", "-c:v ffv1 -pix_fmt yuv444p -vf scale=2:8000 -frames:v 2")
+    assert probe(tmp_path / "wide.mkv").status == "frames shown as 10666x8000 are beyond 8K"
+    # A crop that is no part of the frame is none, to FFmpeg.
+    (tmp_path / "huge.mp4").write_bytes(with_clap(plain.read_bytes(), 999, 999, 0, 0))
+    assert probe(tmp_path / "huge.mp4").width == 160
+
+
+# Several streams, and photographs ---------------------------------------------------------------
+
+
+def test_of_several_streams_the_one_that_the_program_chooses_is_read(tmp_path, videos):
+    inputs = [
+        make(tmp_path / f"{size}.mp4", f"{X264} yuv420p", 1, size) for size in ("64x48", "128x96")
+    ]
+    both = [option for path in inputs for option in ("-i", path)]
+    maps = ("-map", "0:v", "-map", "1:v", "-c", "copy")
+    programs = ("-program", "title=a:st=0", "-program", "title=b:st=1")
+    ffmpeg(*both, *maps, *programs, tmp_path / "programs.ts")
+    ffmpeg(*both, *maps, "-disposition:v:1", 0, tmp_path / "tracks.mp4")
+    ffmpeg(*both, *maps, "-disposition:v:0", 0, "-disposition:v:1", 0, tmp_path / "tracks.mkv")
+    for name in ("programs.ts", "tracks.mp4", "tracks.mkv"):
+        path, height = tmp_path / name, 48 if name == "tracks.mp4" else 96  # its default
+        info = probe(path)
+        assert (info.status, info.frames, info.height) == ("ok", 25, height), name
+        expected = program_frames(path, info.height, info.width)
+        assert np.abs(read_frames(path).astype(int) - expected).max() <= 2
+    # A copy is of that stream, too.
+    slanted = tmp_path / "slanted.mp4"
+    turn = ("-display_rotation", 30)
+    ffmpeg(*turn, *both[:2], *turn, *both[2:], *maps, "-disposition:v:0", 0, slanted)
+    info = probe(slanted, transcoded=tmp_path / "copies")
+    assert (info.status, info.frames, info.width) == ("ok", 25, 128)
+    with av.open(info.transcoded) as copy:
+        assert len(copy.streams) == 1
+
+
+def test_a_photograph_is_no_video(tmp_path):
+    pictures = [Image.fromarray(np.full((48, 64, 3), grey, np.uint8)) for grey in range(0, 250, 50)]
+    pictures[0].save(tmp_path / "still.avif")
+    assert probe(tmp_path / "still.avif", transcoded=tmp_path).status == "a photograph, no video"
+    content = (tmp_path / "still.avif").read_bytes()
+    (tmp_path / "phone.heic").write_bytes(content.replace(b"avif", b"heic"))
+    assert probe(tmp_path / "phone.heic", transcoded=tmp_path).status == "a photograph, no video"
+    # An animation in AVIF has a still picture beside it.
+    pictures[0].save(tmp_path / "film.avif", save_all=True, append_images=pictures[1:], duration=40)
+    info = probe(tmp_path / "film.avif")
+    assert (info.status, info.frames, info.width) == ("ok", 5, 64)
+    means = read_frames(tmp_path / "film.avif").mean((1, 2, 3))
+    assert np.abs(means - np.arange(0, 250, 50)).max() < 3

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 
-from video_lstm.video.geometry import Orientation, Region, Size, plan_region
+from video_lstm.video.geometry import Display, Orientation, Region, Size, plan_region
 from video_lstm.video.source import UnreadableVideoError, UnsupportedVideoError
 
 Kind = Literal["rgb", "gray", "yuv"]
@@ -69,13 +69,11 @@ class Converter:
     the frames of each have a :class:`FormatConverter`.
 
     Args:
-        size: cover this (height, width), see :func:`plan_region`.
-        crop: then take the central (height, width).
-        kind: as for :class:`FormatConverter`.
+        display, size, crop, kind: as for :class:`FormatConverter`.
     """
 
-    def __init__(self, size: Size | None, crop: Size | None, kind: Kind) -> None:
-        self._arguments = (size, crop, kind)
+    def __init__(self, display: Display, size: Size | None, crop: Size | None, kind: Kind) -> None:
+        self._arguments = (display, size, crop, kind)
         self._key: tuple[object, ...] = ()
         self._convert: FormatConverter | None = None
         self._converters: dict[tuple[object, ...], FormatConverter] = {}
@@ -117,7 +115,7 @@ class Converter:
             change = f"{self.shape[1]}x{self.shape[0]} to {shape[1]}x{shape[0]}"
             raise UnsupportedVideoError(f"frame size on display changes: {change}")
         self._correction = None
-        if self._arguments[2] == "yuv" and not np.array_equal(matrix, self.matrix):
+        if self._arguments[-1] == "yuv" and not np.array_equal(matrix, self.matrix):
             # By way of RGB: from this format's YUV to the first one's.
             inverse = np.linalg.inv(np.vstack([self.matrix, [0, 0, 0, 1]]))
             self._correction = (inverse @ np.vstack([matrix, [0, 0, 0, 1]]))[:3].astype(np.float32)
@@ -129,6 +127,7 @@ class FormatConverter:
     Args:
         frame: the first of the frames; what it says of size, format, colours and orientation is
             taken to hold for the others.
+        display: how the container wants its frames shown.
         size: cover this (height, width), see :func:`plan_region`.
         crop: then take the central (height, width).
         kind: ``rgb`` (H, W, 3); ``gray`` (H, W), luma stretched to 0..255; ``yuv`` (H, W, 3) with
@@ -136,15 +135,26 @@ class FormatConverter:
 
     Raises:
         UserError: the crop does not fit.
-        UnreadableVideoError: no conversion from the frame's format.
+        UnreadableVideoError: no conversion from the frame's format, or nothing to show of it.
     """
 
     def __init__(
-        self, frame: av.VideoFrame, size: Size | None, crop: Size | None, kind: Kind
+        self,
+        frame: av.VideoFrame,
+        display: Display,
+        size: Size | None,
+        crop: Size | None,
+        kind: Kind,
     ) -> None:
         self.orientation = Orientation.of(frame)
         stored = (frame.height, frame.width)
-        shown = self.orientation.size(stored)
+        visible = display.visible(frame)
+        upright = self.orientation.size(visible[2:])
+        shown = display.stretched(upright, self.orientation.transpose)
+        top, left, height, width = visible
+        cropping = [("crop", f"{width}:{height}:{left}:{top}:exact=1")]
+        self._steps = (cropping if visible[2:] != stored else []) + self.orientation.filters
+        self._stretch = f"{shown[1]}:{shown[0]}:" if shown != upright else ""
         region, output = plan_region(shown, size, crop)
         self.shape: tuple[int, ...] = output if kind == "gray" else (*output, 3)
         self._convert = {"rgb": self._rgb, "gray": self._gray, "yuv": self._yuv}[kind]
@@ -156,9 +166,11 @@ class FormatConverter:
         odd = stored[0] % 2 == 1 or stored[1] % 2 == 1
         self._whole = region == shown or odd
         weights = _LUMA_WEIGHTS.get(frame.colorspace)
-        self._planar = frame.format.name in _PLANAR and weights is not None
-        upright = self.orientation == Orientation()
-        self._plain = self._planar and upright and region == shown == output and not odd
+        # What is cropped or stretched for display is converted as a whole, too.
+        as_stored = visible[2:] == stored and shown == upright
+        self._planar = frame.format.name in _PLANAR and weights is not None and as_stored
+        turned = self.orientation != Orientation()
+        self._plain = self._planar and not turned and region == shown == output and not odd
         self._small = 3 * frame.width * frame.height < _SMALL
         self._graph: av.filter.Graph | None = None
         self._reformatter = VideoReformatter()
@@ -262,8 +274,8 @@ class FormatConverter:
                 time_base=Fraction(1, 1000),
             )
             steps = [
-                *self.orientation.filters,
-                ("scale", "flags=bicubic" + (":" + options if options else "")),
+                *self._steps,
+                ("scale", f"{self._stretch}flags=bicubic" + (":" + options if options else "")),
                 ("format", layout),
                 ("buffersink", None),
             ]

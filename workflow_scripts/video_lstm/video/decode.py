@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 from video_lstm.video.colour import Converter, Kind
-from video_lstm.video.geometry import Size
+from video_lstm.video.geometry import Display, Size
 from video_lstm.video.seek import LostError, find_landing, land
 from video_lstm.video.source import (
     Tally,
@@ -115,7 +115,8 @@ class _Reader:
         frames: int | None,
     ) -> None:
         self.path, self.first, self.count, self.rate, self.frames = path, first, count, rate, frames
-        self.convert = Converter(size, crop, kind)
+        self.size, self.crop, self.kind = size, crop, kind
+        self.convert: Converter | None = None
 
     def array(self) -> np.ndarray:
         """The whole range."""
@@ -160,6 +161,9 @@ class _Reader:
         """Frames at the target rate, from ``first`` on."""
         landing = None
         with open_video(self.path) as (container, stream):
+            if self.convert is None:
+                display = Display.of(container, stream)
+                self.convert = Converter(display, self.size, self.crop, self.kind)
             clock = new_clock(stream)
             seconds = first / self.rate if self.rate else first * clock.nominal
             if may_seek and self.frames is not None and seconds > _SEEK_AFTER:

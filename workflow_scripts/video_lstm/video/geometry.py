@@ -1,14 +1,19 @@
 """Which pixels of a decoded frame are shown, and how: cropped, turned, stretched, resized."""
 
+import re
+import threading
 from dataclasses import dataclass
 from fractions import Fraction
 
 import av
 import av.filter
+import av.logging
 import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from video_lstm.errors import UserError
-from video_lstm.video.source import UnsupportedVideoError
+from video_lstm.video.source import MAX_PIXELS, UnreadableVideoError, UnsupportedVideoError
 
 Size = tuple[int, int]
 Region = tuple[int, int, int, int]
@@ -77,6 +82,56 @@ class Orientation:
         return image[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
 
 
+@dataclass(frozen=True)
+class Display:
+    """How the container asks a player to show its frames, besides turning them.
+
+    A player crops, then turns, then stretches; and so does the ffmpeg program, with
+    ``scale=iw*sar:ih``.
+    """
+
+    margins: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Stored pixels to crop off: on the left, on the right, above, below."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a stored pixel over its height."""
+
+    @classmethod
+    def of(cls, container: InputContainer, stream: VideoStream) -> "Display":
+        """What the container says."""
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        return cls(_margins(container, stream), aspect)
+
+    def visible(self, frame: av.VideoFrame) -> Region:
+        """The stored (top, left, height, width) that is shown, as FFmpeg's `crop` rounds it.
+
+        Raises:
+            UnreadableVideoError: nothing is left of the frame.
+        """
+        # Whole samples of chroma: pixels that one of them stands for.
+        across = 64 // (frame.format.chroma_width(64) or 64)
+        down = 64 // (frame.format.chroma_height(64) or 64)
+        left, right, above, below = self.margins
+        height = (frame.height - above - below) // down * down if above + below else frame.height
+        width = (frame.width - left - right) // across * across if left + right else frame.width
+        if min(height, width) < 1:
+            raise UnreadableVideoError("its container crops the whole frame away")
+        return above // down * down, left // across * across, height, width
+
+    def stretched(self, upright: Size, transposed: bool) -> Size:
+        """(height, width) on display of a visible part that is turned upright.
+
+        Raises:
+            UnreadableVideoError: beyond the limit of pixels.
+        """
+        height, width = upright
+        aspect = 1 / self.pixel_aspect if transposed else self.pixel_aspect
+        # As FFmpeg evaluates `scale=iw*sar:ih`; 0 keeps the width.
+        width = int(width * float(aspect)) or width
+        if height * width > MAX_PIXELS:
+            raise UnreadableVideoError(f"frames shown as {width}x{height} are beyond 8K")
+        return height, width
+
+
 def plan_region(shown: Size, size: Size | None, crop: Size | None) -> tuple[Size, Size]:
     """Which centred part of a frame becomes the output, and how large the output is.
 
@@ -120,3 +175,27 @@ def _side_data(frame: av.VideoFrame, name: str) -> av.sidedata.sidedata.SideData
         graph.link_nodes(source, *steps, graph.add("buffersink")).configure()
         graph.vpush(frame)
         return graph.vpull().side_data.get(name)
+
+
+# A level of FFmpeg's log holds for the whole process.
+_log_lock = threading.Lock()
+
+
+def _margins(container: InputContainer, stream: VideoStream) -> tuple[int, int, int, int]:
+    """Stored pixels that the container crops off: left, right, above, below."""
+    if not container.format.name.startswith(("mov", "matroska")):
+        return 0, 0, 0, 0
+    # PyAV hands out no side data of streams; FFmpeg's description of the file tells it.
+    with _log_lock, av.logging.Capture(local=False):
+        level = av.logging.get_level()
+        av.logging.set_skip_repeated(False)
+        av.logging.set_level(av.logging.INFO)
+        try:
+            description = container.dumps_format()
+        finally:
+            av.logging.set_level(level)
+    parts = re.split(r"^  Stream #0:(\d+)", description, flags=re.MULTILINE)
+    described = dict(zip(parts[1::2], parts[2::2], strict=True))
+    cropping = r"^      Frame [Cc]ropping: (\d+)/(\d+)/(\d+)/(\d+)$"
+    match = re.search(cropping, described.get(str(stream.index), ""), re.MULTILINE)
+    return tuple(map(int, match.groups())) if match else (0, 0, 0, 0)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from video_lstm.errors import UserError
 from video_lstm.video.colour import Converter
+from video_lstm.video.geometry import Display
 from video_lstm.video.program import RECIPE, transcode
 from video_lstm.video.source import (
     MAX_SECONDS,
@@ -87,7 +88,7 @@ def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
         with open_video(path) as (container, stream):
             digest, declared = _sha256(path), declared_seconds(container, stream)
             clock, tally = new_clock(stream), Tally()
-            convert = Converter(None, None, "rgb")
+            convert = Converter(Display.of(container, stream), None, None, "rgb")
             for frame in walk(container, stream, tally, time_limit):
                 # Conversion is part of what makes a video readable.
                 convert.check(frame)

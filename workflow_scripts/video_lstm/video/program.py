@@ -30,6 +30,9 @@ RECIPE = {
     # Sizes in 4:2:0 are even; an odd frame gains a row or column.
     "vf": "pad=ceil(iw/2)*2:ceil(ih/2)*2",
     "fps_mode": "passthrough",
+    "an": None,
+    "sn": None,
+    "dn": None,
     "threads": 1,
 }
 """How a video is encoded again: nearly without loss, every frame kept with its time."""
@@ -74,9 +77,8 @@ def transcode(path: Path, out: Path, time_limit: float) -> None:
     limits = ["-timelimit", str(int(time_limit) + 1), "-max_error_rate", str(MAX_ERROR_RATE)]
     command = [ffmpeg_program(), "-nostdin", "-v", "error", *limits]
     with whole(out) as part:
-        target = source.video.output(
-            f"file:{part.absolute()}", **RECIPE, **{"frames:v": MAX_FRAMES}
-        )
+        # No stream is named: the program chooses one, as the reader does.
+        target = source.output(f"file:{part.absolute()}", **RECIPE, **{"frames:v": MAX_FRAMES})
         try:
             subprocess.run(
                 target.overwrite_output().compile(command),

@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import av.error
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from video_lstm.errors import UserError
@@ -41,6 +42,9 @@ FORMATS = (
     "paf,pmp,pva,r3d,rl2,rm,roq,rpl,sga,siff,smjpeg,smk,smush,swf,thp,tiertexseq,tmv,ty,txd,"
     "vc1,vc1test,vividas,vivo,vmd,vvc,wc3movie,webp_anim,wsvqa,wtv,wv,xmv,yop,yuv4mpegpipe"
 )
+
+# Brands of HEIF: AVIF, HEIC and what else holds pictures as items.
+_PHOTOGRAPHS = re.compile("mif[12]|avif|hei[cxms]")
 
 
 class UnreadableVideoError(UserError):
@@ -93,9 +97,11 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
         raise UnreadableVideoError(f"not a video that FFmpeg reads ({one_line(error)})") from error
     with container:
-        stream = container.streams.best("video")
-        if stream is None or stream.disposition & stream.disposition.attached_pic:
+        stream = _best_stream(container)
+        if stream is None:
             raise UnreadableVideoError("no video stream")
+        if _is_photograph(container, stream):
+            raise UnreadableVideoError("a photograph, no video")
         if stream.codec_context is None:
             raise UnsupportedVideoError("no decoder for its codec")
         if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
@@ -104,6 +110,28 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         stream.codec_context.options = codec_limits
         stream.codec_context.thread_count = 1
         yield container, stream
+
+
+def _best_stream(container: InputContainer) -> VideoStream | None:
+    """The video stream that the ffmpeg program chooses of several: that of the largest pictures."""
+
+    def score(stream: VideoStream) -> tuple[bool, bool, int]:
+        codec, moves = stream.codec_context, not _is_photograph(container, stream)
+        if codec is None:
+            return moves, False, 0
+        # The program's own numbers; a stream of unknown format had no packet so far.
+        is_default = bool(stream.disposition & Disposition.default)
+        return moves, codec.pix_fmt is not None, codec.width * codec.height + 5_000_000 * is_default
+
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    return max(streams, key=score, default=None)
+
+
+def _is_photograph(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether a stream is an item of HEIF (AVIF, HEIC): those of videos are tracks that last."""
+    brands = container.metadata.get("compatible_brands", "")
+    is_heif = container.format.name.startswith("mov") and _PHOTOGRAPHS.search(brands) is not None
+    return is_heif and stream.frames == 1 and not stream.duration
 
 
 def walk(

@@ -44,7 +44,7 @@ def test_files_that_are_no_videos_say_why(tmp_path, videos):
         "folder.mp4": "not a regular file",
         "pipe.mp4": "not a regular file",
         "sound.mp4": "no video stream",
-        "still.png": "not a video",
+        "still.png": "a PNG picture, no video",
         "streams.mkv": "",
         "slanted.mp4": "turned by an angle",
         "absent.mp4": "cannot be opened",
@@ -144,8 +144,8 @@ def test_declared_sizes_beyond_the_limit_are_not_decoded(tmp_path, videos):
     huge = (60000).to_bytes(4, "little") + (60000).to_bytes(4, "little")
     assert content.count(size)
     (tmp_path / "huge.avi").write_bytes(content.replace(size, huge))
-    # The pictures inside are small: either the header is refused or their own size wins, with pixels
-    # as wide as the header's proportions ask for.
+    # The pictures inside are small: either the header is refused or their own size wins, but for
+    # the proportions.
     info = probe(tmp_path / "huge.avi")
     assert "beyond the limit" in info.status or info.height == 120
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from video_lstm.percepts.new_videos import readable_videos
 from video_lstm.video import probe as probing
+from video_lstm.video import program
 from video_lstm.video.decode import iter_frames, read_frames, read_yuv
 from video_lstm.video.probe import probe
 
@@ -263,3 +264,105 @@ def test_a_photograph_is_no_video(tmp_path):
     assert (info.status, info.frames, info.width) == ("ok", 5, 64)
     means = read_frames(tmp_path / "film.avif").mean((1, 2, 3))
     assert np.abs(means - np.arange(0, 250, 50)).max() < 3
+
+
+# Odd files --------------------------------------------------------------------------------------
+
+
+def multipart(pictures, lengths=True):
+    """What a network camera sends: JPEG pictures as parts of a never ending answer."""
+    length = b"Content-Length: %d\r\n"
+    return b"".join(
+        b"--edge\r\nContent-Type: image/jpeg\r\n"
+        + (length % len(picture) if lengths else b"")
+        + b"\r\n"
+        + picture
+        + b"\r\n"
+        for picture in pictures
+    )
+
+
+def test_motion_jpeg_without_a_container_is_read(tmp_path):
+    pictures = jpegs(tmp_path, 12)
+    for name, content in {
+        "raw.mjpeg": b"".join(pictures),
+        "raw without a suffix": b"".join(pictures),
+        "exif.mjpg": b"".join(with_exif(picture, 1) for picture in pictures),
+        "camera.mpjpeg": multipart(pictures),
+        "camera.mjpeg": multipart(pictures, lengths=False),
+        "ended.mp4": multipart(pictures) + b"--edge--\r\n",
+        "edge_at_the_end.mjpg": multipart(pictures) + b"--edge\r\n",
+    }.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        info = probe(path)
+        assert (info.status, info.frames, info.width) == ("ok", 12, 64), name
+        assert info.rate == pytest.approx(25)
+        expected = program_frames(path, 48, 64)
+        assert np.abs(read_frames(path, 4, 5, frames=12).astype(int) - expected[4:9]).max() <= 2
+    # A hole in the middle is no end.
+    content = multipart(pictures[:4]) + b"no header\r\n" * 500 + multipart(pictures[4:])
+    (tmp_path / "torn.mpjpeg").write_bytes(content)
+    assert probe(tmp_path / "torn.mpjpeg").status != "ok"
+    # Where the size changes, the first one holds, as in other formats.
+    larger = jpegs(tmp_path, 3, "128x96")
+    (tmp_path / "changing.mjpeg").write_bytes(b"".join(pictures + larger))
+    info = probe(tmp_path / "changing.mjpeg", transcoded=tmp_path / "copies")
+    assert (info.status, info.frames, info.width) == ("ok", 15, 64)
+
+
+def test_an_animated_webp_is_read_by_way_of_a_copy(tmp_path, monkeypatch):
+    pictures = [Image.fromarray(np.full((48, 64, 3), grey, np.uint8)) for grey in range(0, 250, 10)]
+    options = {"save_all": True, "append_images": pictures[1:], "lossless": True}
+    path = tmp_path / "film.webp"
+    pictures[0].save(path, duration=[40] * 20 + [200] * 5, **options)
+    info = probe(path, transcoded=tmp_path / "copies")
+    assert (info.status, info.frames) == ("ok", 25)
+    assert 25 * 0.04 < info.duration <= 20 * 0.04 + 5 * 0.2
+    means = read_frames(info.transcoded).mean((1, 2, 3))
+    assert np.abs(means - np.arange(0, 250, 10)).max() < 3
+    told = "an animated WebP, which only the ffmpeg program from version 9 on reads"
+    assert probe(path).status == told
+    monkeypatch.setattr(program, "FORMATS", program.FORMATS.replace("webp_anim,", ""))
+    assert probe(path, transcoded=tmp_path / "others").status.startswith(f"{told}; the ffmpeg ")
+
+
+def test_a_file_that_is_no_video_is_told_by_what_it_is(tmp_path):
+    (picture, *_), image = jpegs(tmp_path, 1), Image.fromarray(np.zeros((48, 64, 3), np.uint8))
+    # A photograph of a phone, with a smaller picture behind the first.
+    mpf = picture[:2] + b"\xff\xe2\x00\x0aMPF\0MM\0*" + picture[2:] + jpegs(tmp_path, 1, "32x24")[0]
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 12345\n"
+    page = '<!DOCTYPE html>\n<html lang="en"><head><title>Sign in</title></head></html>\n'
+    failed = "a download that failed: download it again"
+    expected = {
+        "lfs.mp4": (pointer, "a Git LFS pointer, no video (get the file by: git lfs pull)"),
+        "annex.mkv": (
+            "/annex/objects/SHA256E-s9--0a.mkv\n",
+            "a git-annex pointer, no video (get the file by: git annex get)",
+        ),
+        "page.mp4": (page, f"an HTML page, no video ({failed})"),
+        "mark.avi": (f"\ufeff\n<!-- saved -->\n{page}", f"an HTML page, no video ({failed})"),
+        "xhtml.mp4": (f'<?xml version="1.0"?>\n{page}', f"an HTML page, no video ({failed})"),
+        "denied.mp4": (
+            '<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+            f"an XML text, no video ({failed})",
+        ),
+        "error.webm": ('{"error": "quota"}', f"a JSON text, no video ({failed})"),
+        "frame_0001.jpg": (picture, "a JPEG picture, no video"),
+        "many.JPEG": (picture * 3, "a JPEG picture, no video"),
+        "picture": (picture, "a JPEG picture, no video"),
+        "phone": (mpf, "a JPEG picture, no video"),
+        "packed.mp4": (b"PK\x03\x04" + bytes(100), "a packed archive, no video (unpack it)"),
+        "words.mp4": (
+            "no video at all " * 99,
+            "not a video that FFmpeg reads (Invalid data found when processing input)",
+        ),
+    }
+    for name, (content, _) in expected.items():
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    for suffix in ("png", "webp", "bmp", "tiff"):
+        image.save(tmp_path / f"picture.{suffix}")
+        kind = "WebP" if suffix == "webp" else suffix.upper()
+        expected[f"picture.{suffix}"] = ("", f"a {kind} picture, no video")
+    for name, (_, status) in expected.items():
+        assert probe(tmp_path / name, transcoded=tmp_path / "copies").status == status, name

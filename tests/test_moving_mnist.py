@@ -253,6 +253,14 @@ def test_mnist_is_read_plain_and_packed(folder):
     ]
 
 
+def test_mnist_is_read_under_the_names_that_others_give_its_files(folder):
+    path, arrays = folder
+    for file in mnist_files(str(path)):
+        file.rename(file.with_name(file.name.replace("-idx3", ".idx3")))
+    for found, array in zip(load_digits(str(path)), arrays, strict=True):
+        np.testing.assert_array_equal(found, array)
+
+
 def test_files_that_are_not_the_published_ones_are_refused(folder):
     path, _ = folder
     packed, plain = path / "train-images-idx3-ubyte.gz", path / "t10k-images-idx3-ubyte"

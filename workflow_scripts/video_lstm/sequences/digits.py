@@ -54,7 +54,10 @@ def mnist_files(source: str) -> list[Path]:
         return []
     found = []
     for name in MNIST_SHA256:
-        candidates = [Path(source) / name, Path(source) / f"{name}.gz"]
+        # The original has the first name, Kaggle and others the second.
+        dotted = name.replace("-idx3", ".idx3")
+        names = (name, f"{name}.gz", dotted, f"{dotted}.gz")
+        candidates = [Path(source) / each for each in names]
         present = [path for path in candidates if path.is_file()]
         if not present:
             raise UserError(
@@ -89,7 +92,7 @@ def _mnist_images(path: Path) -> np.ndarray:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be unpacked ({error}); get the file again") from error
-    expected = MNIST_SHA256[path.name.removesuffix(".gz")]
+    expected = MNIST_SHA256[path.name.removesuffix(".gz").replace(".idx3", "-idx3")]
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise UserError(

@@ -12,9 +12,11 @@ from pathlib import Path
 from video_lstm.errors import UserError
 from video_lstm.video.colour import Converter
 from video_lstm.video.geometry import Display
+from video_lstm.video.kinds import JPEG
 from video_lstm.video.program import RECIPE, transcode
 from video_lstm.video.source import (
     MAX_SECONDS,
+    RAW_JPEG,
     Tally,
     UnreadableVideoError,
     UnsupportedVideoError,
@@ -94,17 +96,21 @@ def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
                 convert.check(frame)
                 if clock.tick(raw_stamp(container, stream, frame)) > MAX_SECONDS:
                     raise UnreadableVideoError("its time stamps make no sense")
+            if container.format.name in RAW_JPEG and clock.frames == 1:
+                raise UnreadableVideoError(JPEG)
         _check_whole(clock.frames, clock.duration, declared, tally)
     except UnreadableVideoError as error:
         digest = digest or _sha256(path)
         if isinstance(error, UnsupportedVideoError) and transcoded is not None:
-            return _transcoded(path, digest, declared, transcoded, end)
+            return _transcoded(path, str(error), digest, declared, transcoded, end)
         return VideoInfo(0, 0, 0, 0.0, 0.0, digest, str(error))
     rate, (height, width) = clock.frames / clock.duration, convert.shape[:2]
     return VideoInfo(clock.frames, width, height, rate, clock.duration, digest, "ok")
 
 
-def _transcoded(path: Path, digest: str, declared: float, folder: Path, end: float) -> VideoInfo:
+def _transcoded(
+    path: Path, refusal: str, digest: str, declared: float, folder: Path, end: float
+) -> VideoInfo:
     """Probe of the copy of a video in the folder, which is made where it is not there yet."""
     recipe = hashlib.sha256(f"{digest} {RECIPE}".encode()).hexdigest()
     copy = folder / f"{recipe[:32]}.mp4"
@@ -116,7 +122,7 @@ def _transcoded(path: Path, digest: str, declared: float, folder: Path, end: flo
             # Of the original: what the program could not read is not in the copy.
             _check_whole(info.frames, info.duration, declared, Tally())
     except (UnreadableVideoError, OSError) as error:
-        info = VideoInfo(0, 0, 0, 0.0, 0.0, "", str(error))
+        info = VideoInfo(0, 0, 0, 0.0, 0.0, "", f"{refusal}; {error}")
     return replace(info, sha256=digest, transcoded=copy if info.status == "ok" else None)
 
 

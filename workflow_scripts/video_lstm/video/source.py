@@ -21,6 +21,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from video_lstm.errors import UserError
+from video_lstm.video.kinds import ANIMATED_WEBP, JPEG, PHOTOGRAPH, is_jpeg_picture, kind_of
 from video_lstm.video.timing import Clock
 
 MAX_PIXELS = 8192 * 4608
@@ -37,11 +38,16 @@ MAX_STREAMS = 64
 FORMATS = (
     "3dostr,4xm,amv,anm,apng,asf,asf_o,av1,avi,avs,bethsoftvid,bink,cavsvideo,cdxl,cine,dhav,dirac,"
     "dnxhd,dv,dxa,ea,ea_cdata,flic,flv,live_flv,gif,gxf,h261,h263,h264,hevc,hnm,idcin,ipu,iv8,ivf,"
-    "ivr,jv,kux,lmlm4,lvf,lxf,m4v,matroska,webm,matroska,mjpeg,mjpeg_2000,mlv,mm,mods,moflex,mov,"
+    "ivr,jpeg_pipe,jv,kux,lmlm4,lvf,lxf,m4v,matroska,webm,matroska,mjpeg,mjpeg_2000,mlv,mm,mods,moflex,mov,"
     "mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mpjpeg,mtv,mv,mvi,mxf,mxg,nc,nsv,nut,nuv,obu,ogg,"
     "paf,pmp,pva,r3d,rl2,rm,roq,rpl,sga,siff,smjpeg,smk,smush,swf,thp,tiertexseq,tmv,ty,txd,"
     "vc1,vc1test,vividas,vivo,vmd,vvc,wc3movie,webp_anim,wsvqa,wtv,wv,xmv,yop,yuv4mpegpipe"
 )
+
+RAW_JPEG = ("jpeg_pipe", "mjpeg")
+"""Formats of JPEG pictures back to back; a single picture is one of them, too."""
+# Bytes that may stand between two pictures of multipart Motion JPEG.
+_PART_HEADER = 1024
 
 # Brands of HEIF: AVIF, HEIC and what else holds pictures as items.
 _PHOTOGRAPHS = re.compile("mif[12]|avif|hei[cxms]")
@@ -95,13 +101,17 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             metadata_errors="replace",
         )
     except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
-        raise UnreadableVideoError(f"not a video that FFmpeg reads ({one_line(error)})") from error
+        kind = kind_of(Path(path))
+        unreadable = UnsupportedVideoError if kind == ANIMATED_WEBP else UnreadableVideoError
+        raise unreadable(kind or f"not a video that FFmpeg reads ({one_line(error)})") from error
     with container:
+        if container.format.name in RAW_JPEG and is_jpeg_picture(Path(path)):
+            raise UnreadableVideoError(JPEG)
         stream = _best_stream(container)
         if stream is None:
             raise UnreadableVideoError("no video stream")
         if _is_photograph(container, stream):
-            raise UnreadableVideoError("a photograph, no video")
+            raise UnreadableVideoError(PHOTOGRAPH)
         if stream.codec_context is None:
             raise UnsupportedVideoError("no decoder for its codec")
         if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
@@ -177,10 +187,17 @@ def _packets(
     container: InputContainer, stream: VideoStream, tally: Tally
 ) -> Iterator[av.Packet | None]:
     """Packets of the stream; the last is empty and makes the decoder give out what it holds."""
+    multipart, end = container.format.name == "mpjpeg", 0
     try:
-        yield from container.demux(stream)
+        if multipart:
+            for packet in container.demux(stream):
+                end = (packet.pos or 0) + packet.size
+                yield packet
+        else:
+            yield from container.demux(stream)
     except (av.error.FFmpegError, ValueError):
-        tally.cut_short = True
+        # Multipart Motion JPEG has no end: FFmpeg looks for a picture behind the last one.
+        tally.cut_short = not multipart or container.size - end > _PART_HEADER
         yield None
 
 

@@ -1,0 +1,52 @@
+"""What a file is that is no video, told by how it begins."""
+
+import re
+from pathlib import Path
+
+ANIMATED_WEBP = "an animated WebP, which only the ffmpeg program from version 9 on reads"
+JPEG = "a JPEG picture, no video"
+PHOTOGRAPH = "a photograph, no video"
+
+_FAILED = "a download that failed: download it again"
+_MARK = rb"(\xef\xbb\xbf)?\s*"  # of byte order
+
+# What a file begins with, and what it is then; the first that fits holds.
+_KINDS = {
+    rb"version https://git-lfs": "a Git LFS pointer, no video (get the file by: git lfs pull)",
+    rb"/annex/objects/": "a git-annex pointer, no video (get the file by: git annex get)",
+    _MARK + rb"(<[^\0]{0,1000})?<(!doctype html|html|head|body)\b": (
+        f"an HTML page, no video ({_FAILED})"
+    ),
+    _MARK + rb"<(\?xml|error)\b": f"an XML text, no video ({_FAILED})",
+    _MARK + rb"(\{\s*[\"}]|\[\s*[\"{\]])": f"a JSON text, no video ({_FAILED})",
+    rb"....ftyp(mif[12]|avif|hei[cxms])": PHOTOGRAPH,
+    rb"RIFF....WEBPVP8X....[%s]"
+    % b"".join(re.escape(bytes([flags])) for flags in range(256) if flags & 2): ANIMATED_WEBP,
+    rb"RIFF....WEBP": "a WebP picture, no video",
+    rb"\xff\xd8\xff": JPEG,
+    rb"\x89PNG\r\n": "a PNG picture, no video",
+    rb"BM.{4}\0\0\0\0": "a BMP picture, no video",
+    rb"II\*\0|MM\0\*": "a TIFF picture, no video",
+    rb"PK\x03\x04|Rar!|\x1f\x8b|7z\xbc\xaf|BZh|\xfd7zXZ": "a packed archive, no video (unpack it)",
+}
+_PATTERNS = {
+    re.compile(pattern, re.DOTALL | re.IGNORECASE): kind for pattern, kind in _KINDS.items()
+}
+
+
+def kind_of(path: Path) -> str | None:
+    """What a file is that FFmpeg reads no video from; None where that is not known."""
+    with path.open("rb") as file:
+        head = file.read(2048)
+    return next((kind for pattern, kind in _PATTERNS.items() if pattern.match(head)), None)
+
+
+def is_jpeg_picture(path: Path) -> bool:
+    """Whether a file of JPEG data is one picture by its name or its header, and no Motion JPEG.
+
+    Photographs may hold smaller ones behind the first (Multi-Picture Format).
+    """
+    if path.suffix.lower() in {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"}:
+        return True
+    with path.open("rb") as file:
+        return b"MPF\0" in file.read(1 << 16)

@@ -184,7 +184,7 @@ class FormatConverter:
         """uint8 of this converter's shape, in memory of its own, rows perhaps padded."""
         try:
             return self._convert(frame)
-        except (av.error.FFmpegError, ValueError) as error:
+        except (av.error.FFmpegError, cv2.error, ValueError) as error:
             raise UnreadableVideoError(
                 f"no conversion of its pixel format {frame.format.name} ({error})"
             ) from error

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 ANIMATED_WEBP = "an animated WebP, which only the ffmpeg program from version 9 on reads"
-JPEG = "a JPEG picture, no video"
 PHOTOGRAPH = "a photograph, no video"
+_FRAMES = "extracted frames become one by: ffmpeg -i frame_%04d.{} video.mp4"
+JPEG = f"a JPEG picture, no video ({_FRAMES.format('jpg')})"
 
 _FAILED = "a download that failed: download it again"
 _MARK = rb"(\xef\xbb\xbf)?\s*"  # of byte order
@@ -24,7 +25,8 @@ _KINDS = {
     % b"".join(re.escape(bytes([flags])) for flags in range(256) if flags & 2): ANIMATED_WEBP,
     rb"RIFF....WEBP": "a WebP picture, no video",
     rb"\xff\xd8\xff": JPEG,
-    rb"\x89PNG\r\n": "a PNG picture, no video",
+    rb"\x89PNG\r\n": f"a PNG picture, no video ({_FRAMES.format('png')})",
+    rb"\xff\x0a|\0\0\0\x0cJXL ": "a JPEG XL picture, no video",
     rb"BM.{4}\0\0\0\0": "a BMP picture, no video",
     rb"II\*\0|MM\0\*": "a TIFF picture, no video",
     rb"PK\x03\x04|Rar!|\x1f\x8b|7z\xbc\xaf|BZh|\xfd7zXZ": "a packed archive, no video (unpack it)",

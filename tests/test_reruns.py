@@ -166,6 +166,7 @@ MODULES = {
     "video.index": {"index_videos"},
     "video.labelled": {"train_flow_convnet", *LOOKS, *PRETRAINING, *CLASSIFIERS, "encode_videos",
                        "score_representations"},
+    "video.kinds": FILMS,
     "video.program": FILMS,
     "video.source": FILMS,
     "video.timing": FILMS,

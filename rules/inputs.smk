@@ -3,7 +3,8 @@
 import functools
 
 from video_lstm.video.layouts import list_files
-from video_lstm.video.scan import fingerprints
+from video_lstm.video.overlap import may_share_videos
+from video_lstm.video.scan import fingerprints, stat_files
 
 # Sequences of pixels to test on: like those that were learned from, and of other numbers of digits.
 OTHER_DIGITS = [digits for digits in (1, 2, 3) if digits != settings.mnist.digits]
@@ -26,7 +27,14 @@ def shards(dataset):
     return (settings.unlabelled if is_pile else settings.datasets[dataset]).shards
 
 
-listing = functools.cache(fingerprints)
+listing = functools.cache(stat_files)
+
+
+@functools.cache
+def shard_fingerprints(dataset):
+    """What the files of each shard of a data set look like from outside."""
+    root = Path(source(dataset).root)
+    return fingerprints(root, shards(dataset), listing(root))
 
 
 def fingerprint(dataset, shard):
@@ -34,8 +42,39 @@ def fingerprint(dataset, shard):
 
     So that a video which is added, removed or replaced is seen when the work is planned.
     """
-    root = source(dataset).root
-    return "rendered" if is_demo(root) else listing(root, shards(dataset))[int(shard)]
+    is_rendered = is_demo(source(dataset).root)
+    return "rendered" if is_rendered else shard_fingerprints(dataset)[int(shard)]
+
+
+@functools.cache
+def may_be_unlabelled(dataset):
+    """Whether videos of a labelled set may be among the unlabelled ones too."""
+    pile, own = (Path(source(name).root) for name in (UNLABELLED, dataset))
+    return may_share_videos(pile, listing(pile), own, listing(own))
+
+
+def held_out(wildcards):
+    """Indices of the labelled sets, whose test videos are left out of the unlabelled videos.
+
+    Of a set that has no video in common with these a new index leaves out no more: it is `ancient`,
+    so that new splits and new labelled videos make no other clips.
+    """
+    files = {name: f"results/videos/{name}.h5" for name in settings.datasets}
+    return [
+        path if may_be_unlabelled(name) else ancient(path)
+        for name, path in files.items()
+    ]
+
+
+def held_out_splits():
+    """The splits whose test videos are left out, as an option; not where there are none to be."""
+    words = [
+        f"{name}:{split}"
+        for name, labelled in settings.datasets.items()
+        if may_be_unlabelled(name)
+        for split in labelled.use_splits
+    ]
+    return f"--use-splits {' '.join(words)}" if words else ""
 
 
 def split_lists(dataset):

@@ -96,7 +96,7 @@ rule index_videos:
 rule sample_clips:
     """The whole videos of a labelled set's shard."""
     input:
-        "results/probed/{labelled}/{shard}.h5",
+        probed="results/probed/{labelled}/{shard}.h5",
     output:
         "results/clips/{labelled}/{shard}.h5",
     log:
@@ -110,17 +110,21 @@ rule sample_clips:
         runtime=30,
     params:
         code=code("sample_clips"),
+        files="",
+        use_splits="",
         command=command("sample_clips"),
     message:
         "Sampling the clips of {wildcards.labelled}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --probed {input} --output {output} --log {log}"
+        "python {params.command} --probed {input.probed} {params.files}"
+        " {params.use_splits} --output {output} --log {log}"
 
 
 use rule sample_clips as sample_unlabelled_clips with:
-    """Random clips of the pile, over all of its shards."""
+    """Random clips of the unlabelled videos but those that are test videos of a labelled set."""
     input:
-        probed_shards(UNLABELLED),
+        probed=probed_shards(UNLABELLED),
+        videos=held_out,
     output:
         clip_shards(UNLABELLED),
     log:
@@ -129,6 +133,8 @@ use rule sample_clips as sample_unlabelled_clips with:
         f"results/benchmarks/sample_clips/{UNLABELLED}.tsv"
     params:
         code=code("sample_clips"),
+        files=lambda wildcards, input: options(input, "videos"),
+        use_splits=lambda wildcards: held_out_splits(),
         command=command(
             "sample_clips",
             seed=settings.seed,

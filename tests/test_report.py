@@ -42,6 +42,7 @@ def test_the_report_holds_its_tables_films_and_the_run_offline(report):
     least = table["mnist_cross_entropy"].min()
     assert f'class="best">{least:.1f}<' in page
     run = files["run.html"].decode()
+    assert "0 test videos of the labelled sets were left out of the unlabelled ones" in run
     assert "No file was left out." in run and "optimizer: sgd" in run
     for rule, jobs in (("extract flow", 3), ("finetune", 16)):
         assert f'<td class="text">{rule}</td><td class="">{jobs}</td>' in run

@@ -172,11 +172,14 @@ MODULES = {
     "video.timing": FILMS,
     **dict.fromkeys(("video.decode", "video.seek"), CLIPS | LOOKS),
     "video.filmstrips": LOOKS,
-    "video.sampling": SAMPLING,
+    **dict.fromkeys(("video.sampling", "video.held_out"), SAMPLING),
+    # The plan's own: whose test videos may be among the unlabelled ones.
+    "video.overlap": NOTHING,
     # Which clip a row is of.
     "video.clips": {*SAMPLING, "probe_videos", *PRETRAINING, *CLASSIFIERS},
     "video.encode": FILMS,
-    "video.splits": {"index_videos", *PRETRAINING, *CLASSIFIERS},
+    "video.splits": {"index_videos"},
+    "video.parts": {"index_videos", *SAMPLING, *PRETRAINING, *CLASSIFIERS},
     # encode_videos makes percepts of new video files itself, and so runs again with what it takes.
     "flow": {"extract_flow", "encode_videos"},
     "percepts": FLOW_PERCEPTS,
@@ -337,9 +340,7 @@ class Project:
         expected, jobs = set(), list(dag.jobs)
         while True:
             more = {
-                named(job)
-                for job in jobs
-                if matches(job, seeds) or expected & set(map(named, dag.dependencies[job]))
+                named(job) for job in jobs if matches(job, seeds) or expected & followed(dag, job)
             }
             if more <= expected:
                 return planned, expected
@@ -352,6 +353,12 @@ WORKFLOWS = []
 
 def named(job):
     return job.rule.name, *job.wildcards
+
+
+def followed(dag, job):
+    """The jobs that make the job's inputs, but for inputs whose age does not count."""
+    made_by = dag.dependencies[job].items()
+    return {named(other) for other, files in made_by if not all(f.is_ancient for f in files)}
 
 
 def matches(job, seeds):

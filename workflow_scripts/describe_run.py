@@ -1,8 +1,8 @@
 """Describe a run on a page (HTML) for the report: its videos, its times and its settings.
 
-Of each data set: how many videos, of which classes and how long, and what was left out and why. Of
-each rule: jobs, time and memory, as Snakemake's benchmark files have them. All settings, defaults
-included.
+Of each data set: how many videos, of which classes and how long, and what was left out and why; how
+many test videos were left out of the unlabelled ones. Of each rule: jobs, time and memory, as
+Snakemake's benchmark files have them. All settings, defaults included.
 """
 
 import html
@@ -17,7 +17,8 @@ from video_lstm.artifacts import whole
 from video_lstm.evaluation.pages import page, table_html
 from video_lstm.progress import clock
 from video_lstm.settings.pipeline import Settings
-from video_lstm.video.clips import read_clips
+from video_lstm.settings.videos import UNLABELLED
+from video_lstm.video.clips import read_clips, read_left_out
 from video_lstm.video.files import OK
 from video_lstm.video.index import read_videos
 
@@ -48,6 +49,7 @@ def main(arguments: Arguments) -> None:
         "<h2>Videos</h2>",
         table_html(pd.DataFrame(sets)),
         left_out(arguments.videos),
+        held_out(arguments.clips),
         "<h2>Time</h2>",
         table_html(times(arguments.benchmarks)),
         "<h2>Settings</h2>",
@@ -87,6 +89,13 @@ def left_out(videos: list[Path]) -> str:
         for (name, reason), paths in reasons.items()
     ]
     return table_html(pd.DataFrame(lines))
+
+
+def held_out(clips: list[Path]) -> str:
+    """How many test videos no unlabelled clips were drawn from."""
+    paths = next((read_left_out(path) for path in clips if path.parent.name == UNLABELLED), [])
+    told = f"<p>{len(paths)} test videos of the labelled sets were left out of the unlabelled ones"
+    return told + (f", such as {html.escape(paths[0])}.</p>" if paths else ".</p>")
 
 
 def times(folder: Path) -> pd.DataFrame:

@@ -40,8 +40,8 @@ from video_lstm.settings.section import Positive, Stream
 from video_lstm.settings.training import UntrainedEncoder, Variant
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.labelled import read_labelled
+from video_lstm.video.parts import TRAIN
 from video_lstm.video.scan import shown
-from video_lstm.video.splits import TRAIN
 
 logger = logging.getLogger("video_lstm")
 

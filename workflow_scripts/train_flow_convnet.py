@@ -22,7 +22,7 @@ from video_lstm.training.flow_stacks import FlowStacks
 from video_lstm.training.loop import train
 from video_lstm.training.tensorboard import log_folder
 from video_lstm.video.labelled import read_labelled
-from video_lstm.video.splits import TRAIN
+from video_lstm.video.parts import TRAIN
 
 
 class Arguments(TrainingCommandLine):

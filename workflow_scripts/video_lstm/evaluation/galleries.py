@@ -16,7 +16,7 @@ from video_lstm.evaluation.representations import (
 )
 from video_lstm.video.clips import Clip, read_clips
 from video_lstm.video.labelled import read_labelled
-from video_lstm.video.splits import TEST, TRAIN
+from video_lstm.video.parts import TEST, TRAIN
 
 
 @dataclass(frozen=True)

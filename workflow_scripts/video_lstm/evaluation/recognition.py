@@ -9,7 +9,7 @@ from video_lstm.errors import UserError
 from video_lstm.evaluation.validation import validation_cut
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.video.labelled import Labelled, read_labelled
-from video_lstm.video.splits import TEST, TRAIN
+from video_lstm.video.parts import TEST, TRAIN
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from video_lstm.evaluation.validation import validation_cut
 from video_lstm.settings.training import Labels
 from video_lstm.video.clips import ClipName, read_names
 from video_lstm.video.labelled import Labelled
-from video_lstm.video.splits import TEST, TRAIN
+from video_lstm.video.parts import TEST, TRAIN
 
 RETRIEVAL = ["recall_1", "recall_5", "recall_10", "mean_average_precision"]
 """The measures of retrieval; a part of the state is chosen by the last."""

@@ -12,7 +12,7 @@ from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.draws import TRAINING, generator
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows, hold_out
 from video_lstm.video.labelled import read_labelled
-from video_lstm.video.splits import TRAIN
+from video_lstm.video.parts import TRAIN
 
 
 @dataclass(frozen=True)

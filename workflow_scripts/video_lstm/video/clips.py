@@ -72,6 +72,17 @@ def read_clips(paths: Sequence[Path]) -> list[Clip]:
     return clips
 
 
+def write_left_out(file: h5py.File, videos: list[str]) -> None:
+    """Write which videos no clips were drawn from, as they are test videos of a labelled set."""
+    write_strings(file, "left_out", videos)
+
+
+def read_left_out(path: Path) -> list[str]:
+    """Read back what :func:`write_left_out` wrote."""
+    with open_artifact(path, "clips") as file:
+        return read_strings(file, "left_out") if "left_out" in file else []
+
+
 def clip_rate(path: Path) -> float | None:
     """Frames per second of the clips of an artifact; None for each file's own."""
     with open_artifact(path, "clips") as file:

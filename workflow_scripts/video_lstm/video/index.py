@@ -20,7 +20,7 @@ from video_lstm.video.files import (
     write_files,
 )
 from video_lstm.video.layouts import find_videos
-from video_lstm.video.splits import TEST, TRAIN, UNUSED
+from video_lstm.video.parts import TEST, TRAIN, UNUSED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,20 +57,35 @@ def shard_of(path: str, shards: int) -> int:
     return int.from_bytes(hashlib.sha256(path.encode()).digest()[:8]) % shards
 
 
-def fingerprints(root: Path, shards: int) -> list[str]:
+def stat_files(root: Path) -> dict[str, os.stat_result]:
+    """Sizes and times of the files below a root that may be videos, by path; of links their own.
+
+    Args:
+        root: the data set's folder; one that is not there has no files.
+    """
+    found = {}
+    for path in _walk(root):
+        with contextlib.suppress(FileNotFoundError):  # removed this moment
+            status = os.lstat(f"{root}/{path}")
+            if not stat.S_ISDIR(status.st_mode):
+                found[path] = status
+    return found
+
+
+def fingerprints(
+    root: Path, shards: int, files: Mapping[str, os.stat_result] | None = None
+) -> list[str]:
     """Digest of the names, sizes and times of each shard's files: another one, another shard.
 
     Args:
         root: the data set's folder; one that is not there has no files.
         shards: how many jobs the data set is cut into.
+        files: what `stat_files` says of it, where that is known.
     """
     digests = [hashlib.sha256() for _ in range(shards)]
-    for path in _walk(root):
-        with contextlib.suppress(FileNotFoundError):  # removed this moment
-            status = os.lstat(f"{root}/{path}")
-            if not stat.S_ISDIR(status.st_mode):
-                line = (path, status.st_size, status.st_mtime_ns)
-                digests[shard_of(shown(path), shards)].update(repr(line).encode())
+    for path, status in (stat_files(root) if files is None else files).items():
+        line = (path, status.st_size, status.st_mtime_ns)
+        digests[shard_of(shown(path), shards)].update(repr(line).encode())
     return [digest.hexdigest() for digest in digests]
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from video_lstm.errors import UserError
+from video_lstm.video.parts import TEST, TRAIN, UNUSED
 
-UNUSED, TRAIN, TEST = 0, 1, 2
 Marks = list[tuple[int, ...]]
 
 

@@ -1,0 +1,186 @@
+"""Test videos of labelled sets are in no unlabelled clip, by whatever way they lie among them."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from made_videos import make
+from projects import copy, snakemake
+
+from describe_run import held_out
+from video_lstm import artifacts
+from video_lstm.errors import UserError
+from video_lstm.settings.videos import UNLABELLED, VideoSettings, VideoSource
+from video_lstm.video import files as probing
+from video_lstm.video.clips import read_clips, read_left_out
+from video_lstm.video.files import probe_files, write_files
+from video_lstm.video.held_out import read_test_videos, without_test_videos
+from video_lstm.video.index import build_index, read_videos, write_videos
+from video_lstm.video.overlap import may_share_videos
+from video_lstm.video.probe import probe
+from video_lstm.video.scan import stat_files
+
+NOTHING = artifacts.Provenance("test", {}, "")
+SPLITS = {"by": "group", "pattern": "_(?P<group>[a-z]+)", "test": [["ann"], ["bob"], ["cid"]]}
+PEOPLE = ("ann", "bob", "cid", "dee", "eve")
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    """A labelled set of two classes by five people, and two videos beside; no two files alike."""
+    folder = tmp_path_factory.mktemp("originals")
+    for n, name in enumerate(
+        [f"set/{c}/{c}_{p}.avi" for c in ("hop", "sit") for p in PEOPLE] + ["a.avi", "b.avi"]
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        make(folder / name, f"-c:v libxvid -metadata title={n}", seconds=0.5, size="64x48")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def in_process(monkeypatch):
+    """Files here are good enough to be probed without worker processes, slow to start."""
+    monkeypatch.setattr(
+        probing,
+        "probe_all",
+        lambda paths, *_, transcoded=None: [probe(path, transcoded=transcoded) for path in paths],
+    )
+
+
+def same_root(here):
+    return "set", "set"
+
+
+def root_holds_the_labelled(here):
+    return ".", "set"
+
+
+def root_lies_in_the_labelled(here):
+    return "set/hop", "set"
+
+
+def root_is_a_link(here):
+    (here / "link").symlink_to(here / "set")
+    return "link", "set"
+
+
+def labelled_root_is_a_link(here):
+    (here / "set").rename(here / "pile")
+    (here / "set").symlink_to(here / "pile")
+    return "pile", "set"
+
+
+def copies_under_other_names(here):
+    (here / "pile").mkdir()
+    for n, path in enumerate(sorted((here / "set").glob("*/*"))):
+        shutil.copy(path, here / f"pile/{n}.mp4")
+    shutil.copy(here / "a.avi", here / "pile")
+    return "pile", "set"
+
+
+def hard_links(here):
+    (here / "pile").mkdir()
+    for path in (here / "set").glob("*/*"):
+        os.link(path, here / "pile" / path.name[::-1])
+    return "pile", "set"
+
+
+@pytest.mark.parametrize(
+    "lay",
+    [same_root, root_holds_the_labelled, root_lies_in_the_labelled, root_is_a_link,
+     labelled_root_is_a_link, copies_under_other_names, hard_links],
+)  # fmt: skip
+def test_test_videos_are_in_no_clip(tmp_path, originals, run_script, lay):
+    here = tmp_path / "here"
+    shutil.copytree(originals, here)
+    pile, root = (here / name for name in lay(here))
+    # The plan sees that a new index matters here.
+    assert may_share_videos(pile, stat_files(pile), root, stat_files(root))
+    files = probe_files(pile, False, VideoSettings())
+    probed, index, out = (tmp_path / name for name in ("probed.h5", "set.h5", "clips.h5"))
+    with artifacts.create(probed, "probed", NOTHING) as file:
+        write_files(file, files.root, files.rate, files.files)
+    labelled = probe_files(root, True, VideoSettings())
+    table = build_index(VideoSource(root=str(root), splits=SPLITS), labelled)
+    with artifacts.create(index, "videos", NOTHING) as file:
+        write_videos(file, table)
+    # The first two splits are run; what the third alone tests may be learned from.
+    options = ["--probed", probed, "--output", out, "--clip-seconds", 1, "--hours", 1]
+    options += ["--videos", index, "--use-splits", "set:1", "set:2"]
+    done = run_script("sample_clips", *options)
+    tested = {v.sha256 for v in read_videos(index).videos if 2 in v.splits[:2]}
+    among = {f.path for f in files.files if f.sha256 in tested}
+    drawn = {clip.video for clip in read_clips([out])}
+    assert among and drawn == {f.path for f in files.files} - among
+    assert set(read_left_out(out)) == among
+    assert f"{len(among)} videos left out: test videos of the labelled sets" in done.stderr
+    (tmp_path / UNLABELLED).mkdir()
+    page = held_out([out, out.rename(tmp_path / UNLABELLED / "0.h5")])
+    assert f"{len(among)} test videos of the labelled sets were left out" in page
+
+
+def test_where_the_file_changed_since_its_path_tells(tmp_path, originals):
+    root = originals / "set"
+    table = build_index(
+        VideoSource(root=str(root), splits=SPLITS), probe_files(root, True, VideoSettings())
+    )
+    index = tmp_path / "set.h5"
+    with artifacts.create(index, "videos", NOTHING) as file:
+        write_videos(file, table)
+        file["sha256"][:] = b"of other bytes"
+    files = probe_files(originals, False, VideoSettings())
+    rest, left_out = without_test_videos(files, read_test_videos([index], {}))
+    assert [name[-7:-4] for name in left_out] == ["ann", "bob", "cid"] * 2
+    assert len(rest.usable) == 6
+    with pytest.raises(UserError, match=r"set\.h5: expected split 4, found 3 splits"):
+        read_test_videos([index], {"set": [1, 4]})
+    alone = probe_files(root / "hop", False, VideoSettings())
+    alone.files[:] = alone.files[:3]
+    with pytest.raises(UserError, match=r"found only test videos .*\(3, 'hop_ann.avi' the first"):
+        without_test_videos(alone, read_test_videos([index], {}))
+
+
+def test_folders_without_a_common_video_are_told_apart(tmp_path):
+    contents = {"one/a": b"x" * 99, "two/b": b"y" * 99, "one/empty": b"", "two/empty": b""}
+    for name, content in contents.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert not may_share_videos(one, stat_files(one), two, stat_files(two))
+    (one / "link").symlink_to(two / "b")
+    assert may_share_videos(one, stat_files(one), two, stat_files(two))
+
+
+CONFIG = {
+    "datasets": {"mine": {"root": "here/set", "splits": SPLITS, "use_splits": [1, 2]}},
+    "unlabelled": {"root": "here", "clip_seconds": 1, "hours": 1},
+}
+
+
+def test_the_workflow_leaves_them_out_and_draws_anew_for_other_splits(
+    checkout, tmp_path, originals
+):
+    folder = copy(checkout, tmp_path / "project")
+    shutil.copytree(originals, folder / "here")
+    config = json.loads(json.dumps(CONFIG))
+    target, page = "results/clips/unlabelled/0.h5", "results/logs/sample_clips/unlabelled.log"
+
+    def drawn():
+        Path(folder, "mine.yaml").write_text(json.dumps(config))
+        told = snakemake(folder, target, config="mine.yaml").stdout
+        return "sample_unlabelled_clips" in told, set(read_left_out(folder / target))
+
+    names = {p: {f"set/{c}/{c}_{p}.avi" for c in ("hop", "sit")} for p in PEOPLE}
+    assert drawn() == (True, names["ann"] | names["bob"])
+    assert "4 videos left out" in (folder / page).read_text()
+    config["datasets"]["mine"]["use_splits"] = [2]
+    assert drawn() == (True, names["bob"])
+    # Of folders without a common video other splits make no other clips.
+    shutil.move(folder / "here/set", folder / "apart")
+    config["datasets"]["mine"]["root"] = "apart"
+    assert drawn() == (True, set())
+    config["datasets"]["mine"]["splits"]["test"] = [["dee"], ["eve"]]
+    config["datasets"]["mine"]["use_splits"] = [1, 2]
+    assert drawn() == (False, set())

@@ -53,26 +53,22 @@ def may_be_unlabelled(dataset):
     return may_share_videos(pile, listing(pile), own, listing(own))
 
 
-def held_out(wildcards):
-    """Indices of the labelled sets, whose test videos are left out of the unlabelled videos.
+def held_out():
+    """The labelled sets whose test videos are left out of the unlabelled videos.
 
-    Of a set that has no video in common with these a new index leaves out no more: it is `ancient`,
-    so that new splits and new labelled videos make no other clips.
+    No others: new splits and new videos of a set that has no file in common with the unlabelled
+    videos make no other clips. (Not `ancient` either: Snakemake then overlooks changed parameters
+    where the index is made again.)
     """
-    files = {name: f"results/videos/{name}.h5" for name in settings.datasets}
-    return [
-        path if may_be_unlabelled(name) else ancient(path)
-        for name, path in files.items()
-    ]
+    return [name for name in settings.datasets if may_be_unlabelled(name)]
 
 
 def held_out_splits():
-    """The splits whose test videos are left out, as an option; not where there are none to be."""
+    """Their splits that are run, as an option."""
     words = [
         f"{name}:{split}"
-        for name, labelled in settings.datasets.items()
-        if may_be_unlabelled(name)
-        for split in labelled.use_splits
+        for name in held_out()
+        for split in settings.datasets[name].use_splits
     ]
     return f"--use-splits {' '.join(words)}" if words else ""
 

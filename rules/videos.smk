@@ -124,7 +124,9 @@ use rule sample_clips as sample_unlabelled_clips with:
     """Random clips of the unlabelled videos but those that are test videos of a labelled set."""
     input:
         probed=probed_shards(UNLABELLED),
-        videos=held_out,
+        videos=lambda wildcards: expand(
+            "results/videos/{labelled}.h5", labelled=held_out()
+        ),
     output:
         clip_shards(UNLABELLED),
     log:

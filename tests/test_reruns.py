@@ -340,7 +340,9 @@ class Project:
         expected, jobs = set(), list(dag.jobs)
         while True:
             more = {
-                named(job) for job in jobs if matches(job, seeds) or expected & followed(dag, job)
+                named(job)
+                for job in jobs
+                if matches(job, seeds) or expected & set(map(named, dag.dependencies[job]))
             }
             if more <= expected:
                 return planned, expected
@@ -353,12 +355,6 @@ WORKFLOWS = []
 
 def named(job):
     return job.rule.name, *job.wildcards
-
-
-def followed(dag, job):
-    """The jobs that make the job's inputs, but for inputs whose age does not count."""
-    made_by = dag.dependencies[job].items()
-    return {named(other) for other, files in made_by if not all(f.is_ancient for f in files)}
 
 
 def matches(job, seeds):

@@ -17,7 +17,10 @@ HOURS = settings.unlabelled_hours
 def source(dataset):
     """Where the videos of a data set are."""
     if dataset == UNLABELLED:
-        return VideoSource(kind="unlabelled", root=settings.unlabelled.root)
+        section = settings.unlabelled
+        return VideoSource(
+            kind="unlabelled", root=section.root, follow_links=section.follow_links
+        )
     return narrow(settings.datasets[dataset], VideoSource)
 
 
@@ -27,14 +30,18 @@ def shards(dataset):
     return (settings.unlabelled if is_pile else settings.datasets[dataset]).shards
 
 
-listing = functools.cache(stat_files)
+@functools.cache
+def listing(dataset):
+    """The files of a data set, with their sizes and times."""
+    where = source(dataset)
+    return stat_files(Path(where.root), where.follow_links)
 
 
 @functools.cache
 def shard_fingerprints(dataset):
     """What the files of each shard of a data set look like from outside."""
     root = Path(source(dataset).root)
-    return fingerprints(root, shards(dataset), listing(root))
+    return fingerprints(root, shards(dataset), listing(dataset))
 
 
 def fingerprint(dataset, shard):
@@ -49,8 +56,9 @@ def fingerprint(dataset, shard):
 @functools.cache
 def may_be_unlabelled(dataset):
     """Whether videos of a labelled set may be among the unlabelled ones too."""
-    pile, own = (Path(source(name).root) for name in (UNLABELLED, dataset))
-    return may_share_videos(pile, listing(pile), own, listing(own))
+    roots = {name: Path(source(name).root) for name in (UNLABELLED, dataset)}
+    (pile, files), (own, others) = ((roots[name], listing(name)) for name in roots)
+    return may_share_videos(pile, files, own, others)
 
 
 def held_out():

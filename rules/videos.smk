@@ -50,6 +50,8 @@ rule probe_videos:
             "probe_videos",
             root=source(wildcards.dataset).root,
             labelled=wildcards.dataset != UNLABELLED,
+            # Only where it is set: what was probed without it stays.
+            follow_links=source(wildcards.dataset).follow_links or None,
             shard=wildcards.shard,
             shards=shards(wildcards.dataset),
             video=settings.video,

@@ -1,9 +1,11 @@
 """Every kind of data set is indexed as its layout says; what is wrong is told by name."""
 
+import errno
 import hashlib
 import json
 import math
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from video_lstm.video.files import probe_files, read_files, summarise
 from video_lstm.video.index import build_index, read_videos
 from video_lstm.video.layouts import find_videos
 from video_lstm.video.probe import probe
-from video_lstm.video.scan import fingerprints, shard_of
+from video_lstm.video.scan import fingerprints, shard_of, stat_files
 
 NATIVE = VideoSettings(rate=None)
 
@@ -57,7 +59,12 @@ def source(root, kind="folders", **options):
 
 def index(source, video=NATIVE, seed=0):
     """The table of a data set whose files are probed in one go."""
-    files = probe_files(Path(source.root), source.kind != "unlabelled", video)
+    files = probe_files(
+        Path(source.root),
+        source.kind != "unlabelled",
+        video,
+        follow_links=source.follow_links,
+    )
     return build_index(source, files, seed)
 
 
@@ -113,12 +120,73 @@ def test_nothing_outside_the_root_is_read(tmp_path, video):
         "a.avi": "ok",
         "real/c.avi": "ok",
         "within.avi": "ok",
-        "out.avi": "a symbolic link out of the data set's folder: not followed",
-        "out": "a symbolic link to a folder: not followed",
-        "loop": "a symbolic link to a folder: not followed",
-        "gone.avi": "cannot be opened",
+        "out.avi": "a symbolic link out of the data set's folder, not followed without the setting "
+        "follow_links",
+        "out": "a symbolic link to a folder, not followed without the setting follow_links",
+        "loop": "a symbolic link to a folder, not followed without the setting follow_links",
+        "gone.avi": "a symbolic link that leads to no file",
     }
     assert next(v for v in table.videos if v.path == "out.avi").sha256 == ""
+    # What is said in short names the setting too.
+    assert summarise(table.videos).count("follow_links") == 2
+    # With it, all but what leads nowhere or back.
+    table = index(source(root, "unlabelled", follow_links=True), NATIVE)
+    found = {v.path: v.status.split(" (")[0] for v in table.videos}
+    assert found == {
+        **dict.fromkeys(["a.avi", "real/c.avi", "within.avi", "out.avi", "out/b.avi"], "ok"),
+        "loop": "a symbolic link to a folder that it lies in, a loop",
+        "gone.avi": "a symbolic link that leads to no file",
+    }
+
+
+def test_sets_made_of_links_are_read_where_links_are_followed(tmp_path, video):
+    files = {f"full/{c}/{c}_{p}.avi": video for c in ("hop", "sit") for p in ("ann", "bob")}
+    plant(tmp_path, files)
+    subset, annex = tmp_path / "subset", tmp_path / "annex/set"
+    subset.mkdir()
+    for name in ("hop", "sit"):
+        (subset / name).symlink_to(tmp_path / "full" / name)
+    # Two that lead into each other, and one that leads to itself.
+    for name, target in (("hop/x", "sit"), ("sit/y", "hop"), ("hop/z", "hop/z")):
+        (tmp_path / "full" / name).symlink_to(tmp_path / "full" / target)
+    for n, (name, content) in enumerate(files.items()):
+        plant(tmp_path / "annex", {f".git/annex/objects/{n}/KEY": content})
+        (annex / name).parent.mkdir(parents=True, exist_ok=True)
+        (annex / name).symlink_to(tmp_path / f"annex/.git/annex/objects/{n}/KEY")
+    for root in (subset, annex / "full"):
+        with pytest.raises(UserError, match="follow_links"):
+            index(source(root))
+        table = index(source(root, follow_links=True))
+        assert table.classes == ["hop", "sit"]
+        assert {f"full/{v.path}" for v in usable(table)} >= set(files)
+    # Content that git-annex fetches later is seen in the plan.
+    before = fingerprints(root, 1, stat_files(root, follow_links=True))
+    plant(tmp_path / "annex", {".git/annex/objects/0/KEY": video * 2})
+    assert fingerprints(root, 1, stat_files(root, follow_links=True)) != before
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("folder", ["sit", "hop/deep/er", "."])
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, video, monkeypatch, number, folder):
+    plant(tmp_path, {f"{c}/{n}.avi": video for c in ("hop", "sit", "hop/deep/er") for n in "ab"})
+    scandir = os.scandir
+
+    def deny(path):
+        if Path(path) == tmp_path / folder:
+            raise OSError(number, os.strerror(number), str(path))
+        return scandir(path)
+
+    before = fingerprints(tmp_path, 2)
+    monkeypatch.setattr(os, "scandir", deny)
+    expected = rf"{re.escape(str(tmp_path / folder))}: expected a folder .*{os.strerror(number)}"
+    for kind in ("folders", "unlabelled"):
+        with pytest.raises(UserError, match=expected):
+            index(source(tmp_path, kind))
+    assert fingerprints(tmp_path, 2) != before
+    # Also one that could never be listed.
+    (tmp_path / "new").mkdir()
+    before, folder = fingerprints(tmp_path, 2), "new"
+    assert fingerprints(tmp_path, 2) != before
 
 
 def test_a_name_that_is_no_text_is_told_not_fatal(tmp_path, video):

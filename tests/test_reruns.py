@@ -60,6 +60,7 @@ STAGES = {
     "tensorboard": set(),
     "datasets": {"index_videos:tiny"},
     "datasets.*.root": {"probe_videos:tiny", "index_videos:tiny"},
+    "datasets.*.follow_links": {"probe_videos:tiny", "index_videos:tiny"},
     # The tiny workflow's first split is made: the second is new.
     "datasets.*.use_splits": {"train_flow_convnet:2", "pretrain:tiny_split2",
                               "finetune_classifier:2", "validate_classifier:2", "fuse_streams:2",
@@ -72,6 +73,7 @@ STAGES = {
     "datasets.*.shards": {"probe_videos:tiny"},
     "unlabelled": {"sample_unlabelled_clips"},
     "unlabelled.root": {"probe_videos:unlabelled", "index_videos:unlabelled"},
+    "unlabelled.follow_links": {"probe_videos:unlabelled", "index_videos:unlabelled"},
     "unlabelled.shards": {"probe_videos:unlabelled"},
     "streams": {"collect_scores", "summarise_representations", "make_paper_table:1",
                 "make_paper_table:4", "compare_choices"},
@@ -228,6 +230,7 @@ MODULES = {
 
 CHANGED = {
     "seed": 3, "kind": "ucf101", "root": "rules", "lists": "x", "test": 1, "count": 3,
+    "follow_links": True,
     "pattern": "(?P<group>g[0-9])", "use_splits": [2, 1], "small": 2, "shards": 3,
     "clip_seconds": 1, "hours": 0.004, "streams": ["rgb"], "device": "cpu", "tensorboard": True,
     "videos_per_class": 6, "seconds": 1.3, "pile_videos": 4, "pile_seconds": 4,

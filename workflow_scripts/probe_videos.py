@@ -23,6 +23,8 @@ class Arguments(CommandLine):
     """Folder of the data set."""
     labelled: bool = False
     """Whether it has a folder for each class, and only what is in these counts."""
+    follow_links: bool = False
+    """Whether symbolic links are followed, wherever they lead."""
     output: Path
     """The table to make (HDF5)."""
     shard: int = 0
@@ -46,7 +48,7 @@ def main(arguments: Arguments) -> None:
 
     table = probe_files(
         arguments.root, arguments.labelled, arguments.video, arguments.shard, arguments.shards,
-        max(1, arguments.threads), tell, arguments.transcoded,
+        max(1, arguments.threads), tell, arguments.transcoded, arguments.follow_links,
     )  # fmt: skip
     logger.info("%s: %s", table.root, summarise(table.files))
     provenance = arguments.provenance({"videos": contents(table.files)})

@@ -57,7 +57,11 @@ def measure_data(settings: Settings, name: str) -> Amount:
     else:
         wanted = set(VideoSource.model_fields)
         source = (
-            VideoSource(kind="unlabelled", root=str(root))
+            VideoSource(
+                kind="unlabelled",
+                root=str(root),
+                follow_links=settings.unlabelled.follow_links,
+            )
             if is_pile
             else VideoSource.model_validate(settings.datasets[name].model_dump(include=wanted))
         )

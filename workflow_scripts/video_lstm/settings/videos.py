@@ -87,6 +87,9 @@ class VideoSource(Section):
         FractionSplits(by="fraction")
     )
     """How `folders` are cut into training and test videos; the others have official splits."""
+    follow_links: bool = False
+    """Whether symbolic links below the root are followed, to files and folders anywhere: for
+    subsets made of links, and for git-annex and DataLad, whose files are links."""
 
 
 class LabelledSet(VideoSource):
@@ -131,6 +134,8 @@ class UnlabelledSet(Section):
 
     root: str
     """The folder; every video below it is taken."""
+    follow_links: bool = False
+    """Whether symbolic links below the root are followed, to files and folders anywhere."""
     clip_seconds: Annotated[float, Field(gt=0)] = 10.0
     """Length of the random clips (paper, section 3.1)."""
     hours: Annotated[float, Field(gt=0)] = 300.0

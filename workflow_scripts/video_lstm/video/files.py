@@ -76,6 +76,7 @@ def probe_files(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     transcoded: Path | None = None,
+    follow_links: bool = False,
 ) -> FileTable:
     """Find and probe the files of a shard.
 
@@ -89,9 +90,10 @@ def probe_files(
         progress: called with the files done and the files in all.
         transcoded: folder for copies of sound videos that the reader refuses. None: such videos
             are left out.
+        follow_links: whether symbolic links are followed, wherever they lead.
 
     Raises:
-        UserError: there is no such shard, or no such folder.
+        UserError: there is no such shard, or no such folder, or one that cannot be listed.
     """
     if not 0 <= shard < shards:
         raise UserError(f"--shard: expected 0 to {shards - 1} (--shards {shards}), found {shard}")
@@ -100,7 +102,8 @@ def probe_files(
             f"{root}: expected the folder of a data set's videos, found no folder there; set "
             "'root' to where they are"
         )
-    entries = [e for e in find_files(root, labelled) if shard_of(e.path, shards) == shard]
+    found_files = find_files(root, labelled, follow_links)
+    entries = [entry for entry in found_files if shard_of(entry.path, shards) == shard]
     opened = [entry.path for entry in entries if not entry.refusal]
 
     def tell(done: int) -> None:

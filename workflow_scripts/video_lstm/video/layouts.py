@@ -74,12 +74,12 @@ def list_files(source: VideoSource) -> list[Path]:
 
 
 def _unlabelled(source: VideoSource, root: Path, seed: int) -> Layout:
-    entries = find_files(root, labelled=False)
+    entries = find_files(root, False, source.follow_links)
     return Layout(entries, [], [() for _ in entries])
 
 
 def _folders(source: VideoSource, root: Path, seed: int) -> Layout:
-    entries = find_files(root, labelled=True)
+    entries = find_files(root, True, source.follow_links)
     how = source.splits
     if how.by == "group":
         entries = [
@@ -102,7 +102,7 @@ def _ucf101(source: VideoSource, root: Path, seed: int) -> Layout:
     entries = [
         # `v_Archery_g07_c02`: the clips of one number in a class were cut from the same film.
         Entry(e.path, e.class_name, _film(e, r"_(g\d+)_c\d+", f"{e.class_name}/"), e.refusal)
-        for e in find_files(root, labelled=True)
+        for e in find_files(root, True, source.follow_links)
     ]
     classes = splits.ucf101_classes(lists)
     marks, notes = splits.ucf101([e.path for e in entries], classes, lists)
@@ -114,7 +114,7 @@ def _hmdb51(source: VideoSource, root: Path, seed: int) -> Layout:
     entries = [
         # `FILM_CLASS_f_cm_np1_...`: what stands before the class is the film.
         Entry(e.path, e.class_name, _film(e, rf"^(.*)_{re.escape(e.class_name)}_"), e.refusal)
-        for e in find_files(root, labelled=True)
+        for e in find_files(root, True, source.follow_links)
     ]
     classes = splits.hmdb51_classes(lists)
     marks, notes = splits.hmdb51([e.path for e in entries], classes, lists)

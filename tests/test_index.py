@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from made_videos import make, make_kind
 
+from describe_run import notes
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import VideoSettings, VideoSource
@@ -21,7 +22,7 @@ from video_lstm.video import files as probing
 from video_lstm.video.clips import read_clips
 from video_lstm.video.decode import read_frames
 from video_lstm.video.files import probe_files, read_files, summarise
-from video_lstm.video.index import build_index, read_videos
+from video_lstm.video.index import build_index, read_videos, write_videos
 from video_lstm.video.layouts import find_videos
 from video_lstm.video.probe import probe
 from video_lstm.video.scan import fingerprints, shard_of, stat_files
@@ -199,6 +200,80 @@ def test_a_name_that_is_no_text_is_told_not_fatal(tmp_path, video):
     }
 
 
+def test_splits_are_drawn_over_what_can_be_used(tmp_path, video):
+    names = [f"{c}/{c}_{p}.avi" for c in ("hop", "sit") for p in ("ann", "bob", "cid", "dee")]
+    plant(tmp_path, dict.fromkeys(names, video))
+    ways = [
+        {"by": "fraction", "test": 0.5, "count": 3},
+        groups("_(?P<group>[a-z]+)", test=2, count=2),
+        groups("_(?P<group>[a-z]+)", test=[["ann"]]),
+    ]
+
+    def parts():
+        tables = [index(source(tmp_path, splits=splits)) for splits in ways]
+        return [{v.path: v.splits for v in usable(table)} for table in tables]
+
+    before = parts()
+    junk = {f"hop/{n}.jpg": "junk" for n in range(9)} | {"hop/Thumbs.db": "x", "sit/sit.srt": "1"}
+    plant(tmp_path, junk | {"sit/sit_eve.avi": "broken", "hop/hop_zoe.avi": b""})
+    assert parts() == before
+    # A group of broken videos alone may be named; a video without a group still is no video's way.
+    index(source(tmp_path, splits=groups("_(?P<group>[a-z]+)", test=[["ann", "zoe"]])))
+    plant(tmp_path, {"hop/nobody.avi": video})
+    with pytest.raises(
+        UserError, match="to find a group in every file's name, found none in 'hop/n"
+    ):
+        index(source(tmp_path, splits=ways[1]))
+
+
+def test_the_same_content_twice_is_told(tmp_path, video):
+    other = make(tmp_path / "other.avi", seconds=0.5, size="64x48") or (tmp_path / "other.avi")
+    root = tmp_path / "root"
+    plant(root, {f"{c}/{c}_{p}.avi": video + f"{c}{p}".encode() for c in ("hop", "sit")
+                 for p in ("ann", "bob")})  # fmt: skip
+    splits = groups("_(?P<group>[a-z]+)", test=[["ann"], ["bob"]])
+    assert index(source(root, splits=splits)).notes == []
+    plant(
+        root,
+        {
+            "hop/hop_cid.avi": video + b"hopann",
+            "sit/sit_cid.avi": video + b"sitcid",
+            "hop/hop_dee.avi": video + b"sitcid",
+            "sit/sit_dee.avi": other.read_bytes(),
+        },
+    )
+    table = index(source(root, splits=splits))
+    assert table.notes == [
+        "1 videos of the same content of split 1 are training and test videos at once: "
+        "'hop/hop_cid.avi' = 'hop/hop_ann.avi'",
+        "1 videos of the same content are of two classes: 'hop/hop_dee.avi' = 'sit/sit_cid.avi'",
+    ]
+    nothing = artifacts.Provenance("test", {}, "")
+    with artifacts.create(tmp_path / "root.h5", "videos", nothing) as file:
+        write_videos(file, table)
+    assert read_videos(tmp_path / "root.h5").notes == table.notes
+    assert "&#x27;hop/hop_dee.avi&#x27;" in notes([tmp_path / "root.h5"])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train", "val", "test"),
+        ("Training", "Testing"),
+        ("kinetics_train", "kinetics_val"),
+        ("train_set", "validation2"),
+    ],
+)
+def test_parts_of_a_split_are_no_classes(tmp_path, video, names):
+    plant(tmp_path, {f"{part}/{c}/x.avi": video for part in names for c in ("hop", "sit")})
+    with pytest.raises(UserError, match=rf"found the parts of a split .*{names[0]}"):
+        index(source(tmp_path))
+    # One of them is a class like any other.
+    one = tmp_path / "one"
+    plant(one, {f"{c}/{n}.avi": video for c in ("train", "bus") for n in range(3)})
+    assert index(source(one)).classes == ["bus", "train"]
+
+
 def test_class_folders_by_group(tmp_path, video):
     people = ["ann", "bob", "cid", "dee"]
     plant(tmp_path, {f"{a}/{a}_{p}.avi": video for a in ("run", "walk") for p in people})
@@ -257,8 +332,9 @@ def test_ucf101_as_it_unpacks(tmp_path, video):
         assert row.group == f"{row.class_name}/g0{g}"
         assert row.splits == tuple(2 if g in (2 * s - 1, 2 * s) else 1 for s in (1, 2, 3))
     (root / "Archery" / "v_Archery_g03_c01.avi").unlink()
-    with pytest.raises(UserError, match=r"testlist02|trainlist01.*'Archery/v_Archery_g03_c01.avi'"):
-        index(source(root, "ucf101"), NATIVE)
+    told = " ".join(index(source(root, "ucf101"), NATIVE).notes)
+    for name in ("trainlist01", "testlist02", "trainlist03"):
+        assert re.search(rf"{name}.txt: found 1 of .* 'Archery/v_Archery_g03_c01.avi", told)
 
 
 def test_hmdb51_as_it_unpacks(tmp_path, video):

@@ -181,6 +181,7 @@ MODULES = {
     "video.clips": {*SAMPLING, "probe_videos", *PRETRAINING, *CLASSIFIERS},
     "video.encode": FILMS,
     "video.splits": {"index_videos"},
+    "video.lists": {"index_videos"},
     "video.parts": {"index_videos", *SAMPLING, *PRETRAINING, *CLASSIFIERS},
     # encode_videos makes percepts of new video files itself, and so runs again with what it takes.
     "flow": {"extract_flow", "encode_videos"},

@@ -49,6 +49,7 @@ def main(arguments: Arguments) -> None:
         "<h2>Videos</h2>",
         table_html(pd.DataFrame(sets)),
         left_out(arguments.videos),
+        notes(arguments.videos),
         held_out(arguments.clips),
         "<h2>Time</h2>",
         table_html(times(arguments.benchmarks)),
@@ -89,6 +90,12 @@ def left_out(videos: list[Path]) -> str:
         for (name, reason), paths in reasons.items()
     ]
     return table_html(pd.DataFrame(lines))
+
+
+def notes(videos: list[Path]) -> str:
+    """What the indices say that a person should know, such as copies in training and test."""
+    lines = [f"{path.stem}: {note}" for path in videos for note in read_videos(path).notes]
+    return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
 
 
 def held_out(clips: list[Path]) -> str:

@@ -1,7 +1,7 @@
 """The table of a data set: every video once, what it is, its class, and its part in every split."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class VideoTable:
     """Names by label; empty without classes."""
     videos: list[Video]
     notes: list[str]
-    """What a person should know; not kept in a file."""
+    """What a person should know."""
 
 
 def build_index(source: VideoSource, files: FileTable, seed: int = 0) -> VideoTable:
@@ -60,11 +60,13 @@ def build_index(source: VideoSource, files: FileTable, seed: int = 0) -> VideoTa
         seed: of splits that are drawn.
 
     Raises:
-        UserError: the root or a list is missing, a list names files that are not there, a file was
+        UserError: the root or a list is missing, a list names no file that is there, a file was
             not probed, no video can be used, or a class has no training or no test video left in a
             split.
     """
-    layout = find_videos(source, seed)
+    if files.files and not files.usable:
+        raise _nothing_usable(source.root, files.files)
+    layout = find_videos(source, seed, {file.path for file in files.usable})
     probed: Mapping[str, VideoFile] = {file.path: file for file in files.files}
     labels = {name: label for label, name in enumerate(layout.classes)}
     videos = []
@@ -86,6 +88,7 @@ def build_index(source: VideoSource, files: FileTable, seed: int = 0) -> VideoTa
         videos.append(video)
     table = VideoTable(source.root, files.rate, layout.classes, videos, layout.notes)
     _check(table)
+    table.notes.extend(_same_contents(table))
     return table
 
 
@@ -97,6 +100,7 @@ def write_videos(file: h5py.File, table: VideoTable) -> None:
     write_strings(file, "class", [v.class_name for v in videos])
     write_strings(file, "group", [v.group for v in videos])
     write_strings(file, "classes", table.classes)
+    write_strings(file, "notes", table.notes)
     file["label"] = np.array([v.label for v in videos], np.int32)
     count = len(videos[0].splits) if videos else 0
     file["splits"] = np.array([v.splits for v in videos], np.int8).reshape(len(videos), count)
@@ -118,14 +122,14 @@ def read_videos(path: Path) -> VideoTable:
             Video(**row, class_name=name, label=label, group=group, splits=splits)
             for row, name, label, group, splits in columns
         ]
-        return VideoTable(root, rate, read_strings(file, "classes"), videos, [])
+        notes = read_strings(file, "notes") if "notes" in file else []
+        return VideoTable(root, rate, read_strings(file, "classes"), videos, notes)
 
 
 def _check(table: VideoTable) -> None:
     """The table must be of use: some videos, and both sides of every split in every class."""
     if not any(video.status == OK for video in table.videos):
-        told = summarise(table.videos)
-        raise UserError(f"{table.root}: expected videos that can be used, {told}")
+        raise _nothing_usable(table.root, table.videos)
     splits = len(table.videos[0].splits)
     for split in range(splits):
         for label, name in enumerate(table.classes):
@@ -140,4 +144,43 @@ def _check(table: VideoTable) -> None:
                     f"{os.path.join(table.root, name)}: expected {word} videos of class '{name}' "  # noqa: PTH118
                     f"in split {split + 1}, found none among its {len(members)} videos{why}"
                     f"{example}; add videos or change the splits"
+                    + "".join(f" ({note})" for note in table.notes)
                 )
+
+
+def _nothing_usable(root: str, files: Sequence[VideoFile]) -> UserError:
+    return UserError(f"{root}: expected videos that can be used, {summarise(files)}")
+
+
+def _same_contents(table: VideoTable) -> list[str]:
+    """Notes on videos of the same bytes in training and test of a split, and in two classes."""
+    alike: dict[str, list[Video]] = {}
+    for video in table.videos:
+        if video.status == OK:
+            alike.setdefault(video.sha256, []).append(video)
+    groups = [videos for videos in alike.values() if len(videos) > 1]
+    notes = []
+    for split in range(len(table.videos[0].splits)):
+        pairs = [
+            (one.path, two.path)
+            for videos in groups
+            for one, two in [[_first(videos, split, part) for part in (TRAIN, TEST)]]
+            if one and two
+        ]
+        notes += _noted(pairs, f"of split {split + 1} are training and test videos at once")
+    pairs = [
+        (videos[0].path, video.path)
+        for videos in groups
+        for video in videos
+        if video.label != videos[0].label
+    ]
+    return notes + _noted(pairs, "are of two classes")
+
+
+def _first(videos: Sequence[Video], split: int, part: int) -> Video | None:
+    return next((video for video in videos if video.splits[split] == part), None)
+
+
+def _noted(pairs: Sequence[tuple[str, str]], what: str) -> list[str]:
+    told = [f"'{one}' = '{two}'" for one, two in pairs[:5]] + ["..."] * (len(pairs) > 5)
+    return [f"{len(pairs)} videos of the same content {what}: {', '.join(told)}"] if pairs else []

@@ -1,13 +1,14 @@
 """Find the files of a data set: what lies where in `folders`, `ucf101`, `hmdb51`, `unlabelled`."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import VideoSource
 from video_lstm.video import splits
+from video_lstm.video.parts import UNUSED
 from video_lstm.video.scan import Entry, find_files
 
 
@@ -25,12 +26,13 @@ class Layout:
     """What a person should know."""
 
 
-def find_videos(source: VideoSource, seed: int) -> Layout:
+def find_videos(source: VideoSource, seed: int, usable: Container[str] | None = None) -> Layout:
     """Files, classes, groups and splits of a data set.
 
     Args:
         source: kind, root and splits of the data set.
         seed: of splits that are drawn.
+        usable: paths of the files that can be used, which splits are drawn over; None: not known.
 
     Raises:
         UserError: the root or a list is missing or empty, a list names files that are not there, or
@@ -42,13 +44,13 @@ def find_videos(source: VideoSource, seed: int) -> Layout:
             f"{root}: expected the folder of a data set's videos ({source.kind}), found no folder "
             "there; set 'root' to where they are"
         )
-    find: dict[str, Callable[[VideoSource, Path, int], Layout]] = {
+    find: dict[str, Callable[[VideoSource, Path, int, Container[str] | None], Layout]] = {
         "folders": _folders,
         "ucf101": _ucf101,
         "hmdb51": _hmdb51,
         "unlabelled": _unlabelled,
     }
-    layout = find[source.kind](source, root, seed)
+    layout = find[source.kind](source, root, seed, usable)
     if not layout.entries:
         wanted = "videos" if source.kind == "unlabelled" else "a folder for each class, with videos"
         raise UserError(f"{root}: expected {wanted}, found none; set 'root' to where they are")
@@ -73,65 +75,110 @@ def list_files(source: VideoSource) -> list[Path]:
     return []
 
 
-def _unlabelled(source: VideoSource, root: Path, seed: int) -> Layout:
+def _unlabelled(
+    source: VideoSource, root: Path, seed: int, usable: Container[str] | None
+) -> Layout:
     entries = find_files(root, False, source.follow_links)
     return Layout(entries, [], [() for _ in entries])
 
 
-def _folders(source: VideoSource, root: Path, seed: int) -> Layout:
+def _folders(source: VideoSource, root: Path, seed: int, usable: Container[str] | None) -> Layout:
     entries = find_files(root, True, source.follow_links)
-    how = source.splits
+    classes = sorted({entry.class_name for entry in entries})
+    _refuse_parts(root, classes)
+    how, notes = source.splits, []
     if how.by == "group":
         entries = [
             Entry(e.path, e.class_name, _named_group(e.path, how.pattern), e.refusal)
             for e in entries
         ]
-        marks = splits.by_group([entry.group for entry in entries], how.test, how.count, seed)
-    elif how.by == "list":
-        marks = splits.by_list(
-            [entry.path for entry in entries], list(map(Path, how.train)), list(map(Path, how.test))
-        )
+        _require_groups([e for e in entries if _is_usable(e, usable)], how.pattern, usable)
+    # What cannot be used is not drawn, nor counted where a share is.
+    drawn = [e for e in entries if _is_usable(e, usable) and (e.group or how.by != "group")]
+    if how.by == "list":
+        drawn, lists = entries, (list(map(Path, how.train)), list(map(Path, how.test)))
+        marks = splits.by_list([entry.path for entry in entries], *lists, usable, notes)
+    elif how.by == "group":
+        known = [entry.group for entry in entries if entry.group]
+        marks = splits.by_group([e.group for e in drawn], how.test, how.count, seed, known)
     else:
-        members = [(entry.class_name, entry.path) for entry in entries]
+        members = [(entry.class_name, entry.path) for entry in drawn]
         marks = splits.by_fraction(members, how.test, how.count, seed)
-    return Layout(entries, sorted({entry.class_name for entry in entries}), marks)
+    parts = dict(zip((entry.path for entry in drawn), marks, strict=True))
+    unused = (UNUSED,) * len(next(iter(marks), ()))
+    return Layout(entries, classes, [parts.get(e.path, unused) for e in entries], notes)
 
 
-def _ucf101(source: VideoSource, root: Path, seed: int) -> Layout:
+_PART = re.compile(
+    r"(.*[-_ ])?(train(ing)?|val(id(ation)?)?|test(ing)?|eval)([-_ ]?(set|videos?|data|\d+))*",
+    re.IGNORECASE,
+)
+
+
+def _refuse_parts(root: Path, classes: list[str]) -> None:
+    """Folders of training and test videos above those of the classes are no classes."""
+    found = [(name, match[2].lower()) for name in classes if (match := _PART.fullmatch(name))]
+    if len({word[:2] for _, word in found}) > 1 and any(word[:2] == "tr" for _, word in found):
+        parts = ", ".join(name for name, _ in found)
+        raise UserError(
+            f"{root}: expected a folder for each class, found the parts of a split ({parts}); set "
+            "'root' to a folder in which all videos of a class lie in one folder (links will do, "
+            "with follow_links), and name the parts by lists, splits: {by: list}"
+        )
+
+
+def _is_usable(entry: Entry, usable: Container[str] | None) -> bool:
+    return not entry.refusal if usable is None else entry.path in usable
+
+
+def _ucf101(source: VideoSource, root: Path, seed: int, usable: Container[str] | None) -> Layout:
     lists = _lists_folder(source)
+    classes = splits.ucf101_classes(lists)
     entries = [
         # `v_Archery_g07_c02`: the clips of one number in a class were cut from the same film.
         Entry(e.path, e.class_name, _film(e, r"_(g\d+)_c\d+", f"{e.class_name}/"), e.refusal)
-        for e in find_files(root, True, source.follow_links)
+        for e in _find_official(source, root, classes)
     ]
-    classes = splits.ucf101_classes(lists)
-    marks, notes = splits.ucf101([e.path for e in entries], classes, lists)
+    marks, notes = splits.ucf101([e.path for e in entries], classes, lists, usable)
     return _official(entries, classes, marks, notes)
 
 
-def _hmdb51(source: VideoSource, root: Path, seed: int) -> Layout:
+def _hmdb51(source: VideoSource, root: Path, seed: int, usable: Container[str] | None) -> Layout:
     lists = _lists_folder(source)
+    classes = splits.hmdb51_classes(lists)
     entries = [
         # `FILM_CLASS_f_cm_np1_...`: what stands before the class is the film.
         Entry(e.path, e.class_name, _film(e, rf"^(.*)_{re.escape(e.class_name)}_"), e.refusal)
-        for e in find_files(root, True, source.follow_links)
+        for e in _find_official(source, root, classes)
     ]
-    classes = splits.hmdb51_classes(lists)
-    marks, notes = splits.hmdb51([e.path for e in entries], classes, lists)
+    marks, notes = splits.hmdb51([e.path for e in entries], classes, lists, usable)
     return _official(entries, classes, marks, notes)
+
+
+def _find_official(source: VideoSource, root: Path, classes: list[str]) -> list[Entry]:
+    """The files, with the official class of each: the first folder of its path that is one.
+
+    Archives are unpacked into folders of their own: UCF-101/UCF-101, CLASS/CLASS.
+    """
+    known = {name.casefold(): name for name in classes}
+    entries = []
+    for e in find_files(root, True, source.follow_links):
+        folders = [known.get(name.casefold()) for name in e.path.split("/")[:-1]]
+        name = next((name for name in folders if name), e.class_name)
+        entries.append(Entry(e.path, name, e.group, e.refusal))
+    return entries
 
 
 def _official(
     entries: list[Entry], classes: list[str], marks: list[tuple[int, ...]], notes: list[str]
 ) -> Layout:
     """Leave out folders that are no class, and classes that have no folder."""
-    known = {name.casefold(): name for name in classes}
     kept = [
-        (Entry(e.path, known[e.class_name.casefold()], e.group, e.refusal), mark)
-        for e, mark in zip(entries, marks, strict=True)
-        if e.class_name.casefold() in known
+        (entry, mark)
+        for entry, mark in zip(entries, marks, strict=True)
+        if entry.class_name in classes
     ]
-    others = sorted({e.class_name for e in entries if e.class_name.casefold() not in known})
+    others = sorted({entry.class_name for entry in entries} - set(classes))
     if others:
         notes = [*notes, f"no official class, left out: {', '.join(others)}"]
     present = {entry.class_name for entry, _ in kept}
@@ -167,14 +214,18 @@ def _lists_folder(source: VideoSource) -> Path:
 
 
 def _named_group(path: str, pattern: str) -> str:
-    name = path.rsplit("/", 1)[-1]
-    match = re.search(pattern, name)
-    if match is None or not match["group"]:
+    match = re.search(pattern, path.rsplit("/", 1)[-1])
+    return (match["group"] or "") if match else ""
+
+
+def _require_groups(entries: list[Entry], pattern: str, usable: Container[str] | None) -> None:
+    """Every video needs a group; what is no video needs none, where that is known."""
+    lacking = [entry.path for entry in entries if not entry.group]
+    if lacking and (usable is not None or len(lacking) == len(entries)):
         raise UserError(
             f"splits.pattern: expected '{pattern}' to find a group in every file's name, found "
-            f"none in '{path}'; mend the pattern or move the file out"
+            f"none in '{lacking[0]}'; mend the pattern or move the file out"
         )
-    return match["group"]
 
 
 def _film(entry: Entry, pattern: str, prefix: str = "") -> str:

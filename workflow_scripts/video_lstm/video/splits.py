@@ -5,13 +5,13 @@ All functions give, for every video in the order given, a tuple with its part in
 
 import hashlib
 import math
-import posixpath
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 from video_lstm.errors import UserError
+from video_lstm.video.lists import FileNames, find_listed, read_lines, some
 from video_lstm.video.parts import TEST, TRAIN, UNUSED
 
 Marks = list[tuple[int, ...]]
@@ -44,7 +44,13 @@ def by_fraction(
     return list(zip(*columns, strict=True))
 
 
-def by_group(groups: Sequence[str], test: list[list[str]] | int, count: int, seed: int) -> Marks:
+def by_group(
+    groups: Sequence[str],
+    test: list[list[str]] | int,
+    count: int,
+    seed: int,
+    others: Iterable[str] = (),
+) -> Marks:
     """Keep groups (subjects, say) whole: no group is on both sides of a split.
 
     Args:
@@ -54,6 +60,7 @@ def by_group(groups: Sequence[str], test: list[list[str]] | int, count: int, see
             other one was tested.
         count: how many splits, where ``test`` is a number.
         seed: of the order.
+        others: groups that no video is left of, which may be named too.
 
     Raises:
         UserError: a test group that no video is in, or no group left to train on.
@@ -67,7 +74,7 @@ def by_group(groups: Sequence[str], test: list[list[str]] | int, count: int, see
             )
         order = _drawn(known, seed, 0)
         test = [[order[(s * test + i) % len(order)] for i in range(test)] for s in range(count)]
-    strangers = sorted({name for names in test for name in names} - set(known))
+    strangers = sorted({name for names in test for name in names} - {*known, *others})
     if strangers:
         raise UserError(
             f"splits.test: expected groups that the file names have ({', '.join(known[:20])}), "
@@ -76,36 +83,51 @@ def by_group(groups: Sequence[str], test: list[list[str]] | int, count: int, see
     return [tuple(TEST if group in names else TRAIN for names in test) for group in groups]
 
 
-def by_list(paths: Sequence[str], train: list[Path], test: list[Path]) -> Marks:
-    """Splits from files with a path, relative to the root, on every line.
+def by_list(
+    paths: Sequence[str],
+    train: list[Path],
+    test: list[Path],
+    usable: Container[str] | None = None,
+    notes: list[str] | None = None,
+) -> Marks:
+    """Splits from files that name a video on every line; see `video_lstm.video.lists`.
 
-    A line may end in a number after a blank (a label, as in UCF-101's lists), which is not used.
+    Args:
+        paths: of all videos, relative to the root.
+        train: a list for each split.
+        test: a list for each split.
+        usable: those of the paths that can be used; None: not known.
+        notes: what a person should know is appended to it.
 
     Raises:
-        UserError: a list that is not there or names files that are not there, or a video that is
+        UserError: a list that is not there or names no files that are there, or a video that is
             on both sides of a split.
     """
-    known = {path: path for path in paths}
-    columns = [_two_sided(paths, known, a, b) for a, b in zip(train, test, strict=True)]
+    names = FileNames(paths, {path.split("/")[0] for path in paths}, usable)
+    notes = [] if notes is None else notes
+    columns = [_two_sided(paths, names, a, b, notes) for a, b in zip(train, test, strict=True)]
     return list(zip(*columns, strict=True))
 
 
 def ucf101_classes(lists: Path) -> list[str]:
     """UCF-101's classes in the order of their labels, from classInd.txt (``1 ApplyEyeMakeup``)."""
-    return [line.split(None, 1)[1].strip() for line in _lines(lists / "classInd.txt")]
+    return [line.split(None, 1)[1].strip() for line in read_lines(lists / "classInd.txt")]
 
 
-def ucf101(paths: Sequence[str], classes: list[str], lists: Path) -> tuple[Marks, list[str]]:
+def ucf101(
+    paths: Sequence[str], classes: list[str], lists: Path, usable: Container[str] | None = None
+) -> tuple[Marks, list[str]]:
     """The three official splits of UCF-101, and what of it is missing.
 
     The archive and the lists spell some names differently (HandstandPushups): letter case does not
     count. Classes without a folder are left out; the notes say so.
     """
-    known, absent, notes = _official(paths, classes)
+    absent, notes = _absent(paths, classes)
+    names = FileNames(paths, classes, usable)
     columns = []
     for split in (1, 2, 3):
         train, test = lists / f"trainlist0{split}.txt", lists / f"testlist0{split}.txt"
-        columns.append(_two_sided(paths, known, train, test, absent))
+        columns.append(_two_sided(paths, names, train, test, notes, absent))
     return list(zip(*columns, strict=True)), notes
 
 
@@ -115,9 +137,15 @@ def hmdb51_classes(lists: Path) -> list[str]:
     return sorted(path.name.removesuffix(ending) for path in lists.glob(f"*{ending}"))
 
 
-def hmdb51(paths: Sequence[str], classes: list[str], lists: Path) -> tuple[Marks, list[str]]:
-    """The three official splits of HMDB-51 (``name.avi 1``: 0 unused, 1 training, 2 test)."""
-    known, absent, notes = _official(paths, classes)
+def hmdb51(
+    paths: Sequence[str], classes: list[str], lists: Path, usable: Container[str] | None = None
+) -> tuple[Marks, list[str]]:
+    """The three official splits of HMDB-51, and what of it is missing.
+
+    Classes without a folder are left out; the notes say so.
+    """
+    absent, notes = _absent(paths, classes)
+    names = FileNames(paths, classes, usable)
     columns = []
     for split in (1, 2, 3):
         marks: dict[str, int] = {}
@@ -125,25 +153,21 @@ def hmdb51(paths: Sequence[str], classes: list[str], lists: Path) -> tuple[Marks
             if name.casefold() in absent:
                 continue
             source = lists / f"{name}_test_split{split}.txt"
-            listed = dict(_marked(line, source) for line in _lines(source))
-            found = _look_up([f"{name}/{file}" for file in listed], known, source)
-            marks.update(zip(found, listed.values(), strict=True))
+            listed = [_marked(line, source) for line in read_lines(source)]
+            found, lost = find_listed(source, [file for file, _ in listed], names, folder=name)
+            notes += lost
+            marks |= {
+                path: mark
+                for path, (_, mark) in zip(found, listed, strict=True)
+                if path is not None
+            }
         columns.append([marks.get(path, UNUSED) for path in paths])
     return list(zip(*columns, strict=True)), notes
 
 
-def _official(
-    paths: Sequence[str], classes: list[str]
-) -> tuple[dict[str, str], set[str], list[str]]:
-    """Paths by their spelling in small letters; classes without a folder; a note on these."""
-    known = {path.casefold(): path for path in paths}
-    if len(known) < len(paths):
-        twice = Counter(path.casefold() for path in paths).most_common(1)[0][0]
-        raise UserError(
-            f"'{known[twice]}': expected one file of this name, found another that differs in "
-            "letter case only; remove one"
-        )
-    folders = {path.split("/")[0].casefold() for path in paths}
+def _absent(paths: Sequence[str], classes: list[str]) -> tuple[set[str], list[str]]:
+    """Classes without a folder, in small letters; a note on these."""
+    folders = {folder for path in paths for folder in path.casefold().split("/")[:-1]}
     absent = [name for name in classes if name.casefold() not in folders]
     notes = []
     if absent:
@@ -152,78 +176,46 @@ def _official(
             f"only {len(classes) - len(absent)} of the {len(classes)} official classes are there "
             f"(missing: {shown}); the rest runs on that part"
         ]
-    return known, {name.casefold() for name in absent}, notes
+    return {name.casefold() for name in absent}, notes
 
 
 def _two_sided(
     paths: Sequence[str],
-    known: dict[str, str],
+    names: FileNames,
     train: Path,
     test: Path,
-    absent: Iterable[str] = (),
+    notes: list[str],
+    absent: Container[str] = (),
 ) -> list[int]:
-    """The parts of all videos in the split of two lists."""
+    """The parts of all videos in the split of two lists; what is missing is added to the notes."""
     sides = []
     for source in (train, test):
-        listed = [
-            posixpath.normpath(line)
-            for line in _lines(source)
-            if line.split("/")[0].casefold() not in absent
+        lines = [
+            line
+            for line in read_lines(source)
+            if not any(part in absent for part in re.split(r"[/\\]", line.casefold())[:-1])
         ]
-        sides.append(set(_look_up(listed, known, source)))
+        found, lost = find_listed(source, lines, names)
+        notes += lost
+        sides.append(set(found) - {None})
     both = sorted(sides[0] & sides[1])
     if both:
         raise UserError(
-            f"{test}: expected no video of {train.name}, found {_some(both)}; a test video must "
-            "not be trained on: take it out of one list"
+            f"{test}: expected no video of {train.name}, found {some(both)}; a test video must "
+            "not be trained on: take it out of one list" + "".join(f" ({note})" for note in notes)
         )
     return [TRAIN if p in sides[0] else TEST if p in sides[1] else UNUSED for p in paths]
 
 
-def _look_up(listed: list[str], known: dict[str, str], source: Path) -> list[str]:
-    """The paths that a list means."""
-    found, lost = [], []
-    for name in listed:
-        # With and without a label at the end; as it stands, and in small letters.
-        bare = re.sub(r"\s+\d+$", "", name)
-        names = [name, name.casefold(), bare, bare.casefold()]
-        path = next((known[n] for n in names if n in known), None)
-        if path is None:
-            lost.append(bare)
-        else:
-            found.append(path)
-    if lost:
-        raise UserError(
-            f"{source}: expected every file that it lists below the data set's root, found "
-            f"{len(lost)} of {len(listed)} missing: {_some(lost)}; complete the files or the list"
-        )
-    return found
-
-
 def _marked(line: str, source: Path) -> tuple[str, int]:
-    name, _, mark = line.rpartition(" ")
-    if not name.strip() or mark not in ("0", "1", "2"):
+    """The name and the mark of a line of HMDB-51's lists."""
+    match = re.fullmatch(r"(.*\S)[\s,;]+\"?([012])\"?[\s,;]*", line)
+    if match is None:
         raise UserError(
             f"{source}: expected lines of a file name and 0, 1 or 2, found '{line}'; take the "
             "official list"
         )
-    return name.strip(), int(mark)
-
-
-def _lines(path: Path) -> list[str]:
-    """Lines of a list that are not blank, without the blanks around them."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path}: expected a list of videos, found no file; correct 'splits' or 'lists', where "
-            "paths count from where snakemake runs"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path}: expected a list of videos as UTF-8 text, found {error}; mend the file"
-        ) from error
-    return [line.strip() for line in lines if line.strip()]
+    return match[1].strip(" \t,;").strip('"'), int(match[2])
 
 
 def _drawn(names: Iterable[str], seed: int, split: int) -> list[str]:
@@ -231,7 +223,3 @@ def _drawn(names: Iterable[str], seed: int, split: int) -> list[str]:
     return sorted(
         names, key=lambda name: hashlib.sha256(f"{seed}/{split}/{name}".encode()).digest()
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:5]) + (", ..." if len(names) > 5 else "")

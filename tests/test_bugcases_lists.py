@@ -1,0 +1,103 @@
+"""Lists as people have them are read as they are meant, or refused in a line."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+import pytest
+from projects import ROOT
+
+from video_lstm.errors import UserError
+from video_lstm.settings.videos import VideoSource
+from video_lstm.video.layouts import find_videos
+from video_lstm.video.lists import FileNames, find_listed
+from video_lstm.video.splits import by_list
+
+BUGCASES = ROOT.parent / "shared" / "bugcases"
+FILES = [f"{c}/{n} x.mp4" for c in ("hop", "sit") for n in range(4)] + [
+    "sit/café, 1.avi",
+    "hop/0.mp4",
+]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hop/0 x.mp4", "./hop/0 x.mp4", "hop//0 x.mp4", "hop/0 x.mp4 2", "hop/0 x.mp4 120 2",
+        "hop/0 x.mp4\t120\thop", "hop/0 x.mp4,1", '"hop/0 x.mp4",120,1', "'hop/0 x.mp4' 1",
+        '"hop/0 x.mp4"', "1,hop/0 x.mp4", "1 hop/0 x.mp4", "hop/0 x.mp4;hop", "hop\\0 x.mp4 1",
+        "root/hop/0 x.mp4", "data/root/hop/0 x.mp4", "/home/me/root/hop/0 x.mp4 1",
+        "/home/sit/root/hop/0 x.mp4", "C:\\videos\\root\\hop\\0 x.mp4", "hop/0 x.avi",
+        "hop/0 x", "hop/0 x 3", "HOP/0 X.MP4", "hop/hop/0 x.mp4", "0 x.mp4,hop", "hop,0 x.mp4",
+        "0 x.mp4 hop",
+    ],
+)  # fmt: skip
+def test_a_line_means_its_file(line):
+    assert FileNames(FILES, ["hop", "sit"], FILES).find(line) == "hop/0 x.mp4"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["hop/9 x.mp4", "hop/9 x.mp4 1", "hop/0 y.mp4 1", "sit/0.mp4", "hop/0 x/y.mp4",
+     "hop/sit/0 x.mp4", "../0 x.mp4", "hop", "0", "1", "", "hop/", "9.mp4,3", "hop/0.1"],
+)  # fmt: skip
+def test_what_is_not_there_is_no_other_file(line):
+    files = [*FILES, "hop/3.mp4", "hop/1.mp4"]
+    found = FileNames(files, ["hop", "sit"], files).find(line)
+    assert found is None or (line, found) in {("0", "hop/0.mp4"), ("1", "hop/1.mp4")}
+
+
+def test_names_of_other_spellings_and_of_several_files(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "sit/café, 1.avi")
+    for path, line in ((decomposed, "sit/café, 1.avi 3"), ("sit/café, 1.avi", decomposed)):
+        assert FileNames([path], ["sit"], [path]).find(line) == path
+    nested = ["UCF-101/hop/hop/a.avi", "UCF-101/sit/sit/a.avi"]
+    assert FileNames(nested, ["Hop", "Sit"], nested).find("Hop/a.avi 1") == nested[0]
+    both = ["hop/a.mp4", "hop/a.mkv", "hop/a.jpg", "sit/a.mp4"]
+    assert FileNames(both, ["hop", "sit"], ["hop/a.mkv", "sit/a.mp4"]).find("hop/a") == "hop/a.mkv"
+    for line in ("hop/a", "a.mp4"):
+        with pytest.raises(UserError, match=rf"list: line '{line}': expected one file"):
+            find_listed(Path("list"), [line], FileNames(both, ["hop", "sit"], both))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])
+def test_a_list_with_a_header_and_absent_files(tmp_path, encoding):
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    train.write_text("video_path,frames\nhop/0 x.mp4,9\nsit/7.avi,9\nsit/0 x.mp4,9\n", encoding)
+    test.write_text("hop/1 x.mp4\r\nsit/café, 1.avi\r\n", encoding)
+    notes = []
+    marks = dict(zip(FILES, by_list(FILES, [train], [test], FILES, notes), strict=True))
+    assert [path for path in FILES if marks[path] == (1,)] == ["hop/0 x.mp4", "sit/0 x.mp4"]
+    assert [path for path in FILES if marks[path] == (2,)] == ["hop/1 x.mp4", "sit/café, 1.avi"]
+    assert notes == [f"{train}: found 1 of 4 missing: 'sit/7.avi,9'; left out"]
+    train.write_text("label,youtube_id\nhop,abc\nsit,def\n", encoding)
+    with pytest.raises(UserError, match=r"train.csv: expected every file .* 'hop,abc', 'sit,def'"):
+        by_list(FILES, [train], [test], FILES)
+
+
+def test_hmdb51_as_it_is_unpacked_and_encoded_again(tmp_path):
+    root, lists = tmp_path / "hmdb51", tmp_path / "lists"
+    lists.mkdir()
+    for name in ("dive", "wave"):
+        folder = root / name / name
+        folder.mkdir(parents=True)
+        for n in range(3):
+            (folder / f"#{n} Film_{name}_f.mp4").touch()
+        for split in (1, 2, 3):
+            lines = "".join(f'"#{n} Film_{name}_f.avi", {n}\r\n' for n in range(3))
+            (lists / f"{name}_test_split{split}.txt").write_text(lines, "utf-8-sig")
+    layout = find_videos(VideoSource(kind="hmdb51", root=str(root), lists=str(lists)), 0)
+    assert layout.classes == ["dive", "wave"] and layout.notes == []
+    assert layout.marks == [(n,) * 3 for n in (0, 1, 2)] * 2
+    assert {entry.group for entry in layout.entries} == {f"#{n} Film" for n in range(3)}
+
+
+def test_the_list_with_a_byte_order_mark(tmp_path):
+    source = BUGCASES / "lists" / "train_with_bom.txt"
+    if not source.exists():
+        pytest.skip("../shared/bugcases is not there")
+    names = [re.sub(r"\s+\d+$", "", line) for line in source.read_text("utf-8-sig").splitlines()]
+    (tmp_path / "test.txt").write_text("zzz/test.avi\n")
+    paths, notes = [*filter(None, names), "zzz/test.avi"], []
+    marks = by_list(paths, [source], [tmp_path / "test.txt"], paths, notes)
+    assert marks == [(1,)] * (len(paths) - 1) + [(2,)] and notes == []

@@ -1,7 +1,6 @@
 """What the rules share: the settings, the scripts and how both get onto a command line."""
 
 import contextlib
-import fcntl
 import os
 import re
 import shlex
@@ -19,6 +18,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 from video_lstm.code import code_hashes
 from video_lstm.errors import UserError
 from video_lstm.configuration import load_settings
+from video_lstm.locks import lock_file
 from video_lstm.settings.section import Section, Stream
 from video_lstm.settings.sequences import MovingDigits
 from video_lstm.settings.training import FUSED, PretrainSettings, UntrainedEncoder
@@ -97,11 +97,11 @@ onstart:
             require_tensorboard()
         except UserError as error:
             raise WorkflowError(str(error)) from None
-    global LOCK  # held for as long as the process lives
+    global LOCK  # open for as long as the process lives
     os.makedirs(".snakemake", exist_ok=True)
     LOCK = open(".snakemake/run.lock", "a+")
     try:
-        fcntl.flock(LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(LOCK)
     except BlockingIOError:
         LOCK.seek(0)
         raise WorkflowError(

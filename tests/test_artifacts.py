@@ -1,5 +1,6 @@
 """Artifacts: whole or not there, and able to say where they come from."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -159,3 +160,41 @@ def test_a_file_of_any_kind_is_whole_or_as_it_was(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "second" and list(path.parent.iterdir()) == [path]
+
+
+REASONS = [errno.EACCES, errno.EIO, errno.ENOLCK, errno.ENOSYS, errno.ESTALE, errno.EMFILE]
+
+
+@pytest.mark.parametrize("number", REASONS)
+@pytest.mark.parametrize("place", ["look", "open", "attributes"])
+def test_an_artifact_that_cannot_be_read_is_not_called_damaged(
+    tmp_path, monkeypatch, number, place
+):
+    path = tmp_path / "clips.h5"
+    write_clips(path)
+
+    def refuse(*_, **__):
+        if place == "attributes":  # told in words only
+            raise KeyError(f"Unable to open object (file read failed: errno = {number}, ...)")
+        raise OSError(number, "Unable to synchronously open file")
+
+    target, name = {
+        "look": (type(path), "is_file"),
+        "open": (h5py, "File"),
+        "attributes": (artifacts, "_elsewhere"),
+    }[place]
+    monkeypatch.setattr(target, name, refuse)
+
+    def open_it():
+        with artifacts.open_artifact(path, "clips"):
+            pass
+
+    readers = [open_it]
+    if place != "attributes":
+        readers += [lambda: artifacts.identity(path), lambda: artifacts.schema_of(path)]
+    for read in readers:
+        with pytest.raises(UserError) as error:
+            read()
+        line = str(error.value)
+        assert line.startswith(f"{path}: cannot be read ({os.strerror(number)}); ")
+        assert "delete" not in line and "damaged" not in line and "\n" not in line

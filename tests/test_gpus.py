@@ -21,7 +21,7 @@ def start(tmp_path):
     """Start a process that takes a GPU and keeps it; returns it and what it took."""
     processes = []
 
-    def call(**variables):
+    def call(job="", **variables):
         others = {k: v for k, v in os.environ.items() if k not in ("CUDA_VISIBLE_DEVICES",)}
         process = subprocess.Popen(
             [sys.executable, "-c", CHILD],
@@ -32,7 +32,7 @@ def start(tmp_path):
             | {
                 "PATH": f"{tmp_path}:{os.environ['PATH']}",
                 "PYTHONPATH": str(ROOT / "workflow_scripts"),
-                "TMPDIR": str(tmp_path),
+                "SLURM_JOB_ID": str(tmp_path) + job,  # tests run side by side
             }
             | variables,
         )
@@ -76,7 +76,7 @@ def test_the_choice_is_among_those_that_were_given(machine, start):
     given = {"CUDA_VISIBLE_DEVICES": "2,1"}
     assert [start(**given)[1] for _ in range(3)] == ["2", "1", "2"]
     # Another SLURM job's are others, whatever their numbers.
-    assert start(SLURM_JOB_ID="7", **given)[1] == "2"
+    assert start(job="7", **given)[1] == "2"
     assert start(CUDA_VISIBLE_DEVICES="0")[1] == "0"
     assert start(CUDA_VISIBLE_DEVICES="")[1] == ""
 

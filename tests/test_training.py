@@ -1,6 +1,7 @@
 """Training: what the optimisers are given, and that interruptions leave no trace."""
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -345,6 +346,22 @@ def damages(path, tmp_path):
             checkpoint=Checkpoint(tmp_path / "other", 1000),
         )
     yield "another model", (tmp_path / "other").read_bytes()
+
+
+def test_a_checkpoint_that_cannot_be_read_stops_the_training_and_stays(tmp_path, monkeypatch):
+    settings, path = TrainingSettings(steps=40, batch=8), tmp_path / "toy"
+    with pytest.raises(KeyboardInterrupt):
+        toy_training(settings, kill_at(20, signal.SIGINT), path)
+    before = path.read_bytes()
+
+    def refuse(*_, **__):
+        raise OSError(errno.EIO, "")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match=r"toy: cannot be read \(Input/output error\)"):
+        toy_training(settings, checkpoint=path)
+    monkeypatch.undo()
+    assert path.read_bytes() == before
 
 
 def test_a_damaged_or_foreign_checkpoint_is_told_and_not_used(tmp_path, caplog, monkeypatch):

@@ -11,7 +11,6 @@ their names and values; the file's metadata says what they are weights of (`sche
 import logging
 from pathlib import Path
 
-import h5py
 import numpy as np
 from safetensors.numpy import save_file
 
@@ -34,10 +33,8 @@ class Arguments(CommandLine):
 
 def main(arguments: Arguments) -> None:
     """Read the weights and write them."""
-    path, schema = arguments.artifact, "pretrained"
-    if h5py.is_hdf5(path):
-        with h5py.File(path, "r") as file:
-            schema = str(file.attrs.get("schema"))
+    path = arguments.artifact
+    schema = artifacts.schema_of(path) or "pretrained"
     if schema not in _SCHEMAS:
         raise UserError(f"{path}: expected one of {', '.join(_SCHEMAS)}, found '{schema}'")
     with artifacts.open_artifact(path, schema) as file:

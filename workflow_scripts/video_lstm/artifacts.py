@@ -108,6 +108,25 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn an error of the block's reading into a line that names the file.
+
+    Raises:
+        UserError: the operating system does not let it be read. Its content may be whole, so the
+            line does not advise to delete it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.errno == errno.ENOMEM:
+            raise
+        raise UserError(
+            f"{path}: cannot be read ({os.strerror(error.errno)}); that says nothing of its "
+            "content, so keep it; mend what keeps it from being read and run the same command again"
+        ) from error
+
+
 def beside(path: Path) -> Path:
     """A name beside a file or folder to write it under, this process's own.
 
@@ -229,26 +248,29 @@ def open_artifact(path: Path, schema: str) -> Iterator[h5py.File]:
     """Open an artifact to read, after checking that it is what is asked for.
 
     Raises:
-        UserError: it is not there, is no HDF5 file, or has another schema or version.
+        UserError: it is not there, cannot be read, is no HDF5 file, or has another schema or
+            version.
     """
     path = Path(path)
     version, required = SCHEMAS[schema]
     again = "delete it and run the same command again"
-    if not path.is_file():
-        raise UserError(
-            f"{path}: expected a '{schema}' artifact, found no file; run its stage first"
-        )
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
+    with reading(path):
+        if not path.is_file():
+            raise UserError(
+                f"{path}: expected a '{schema}' artifact, found no file; run its stage first"
+            )
+        file = _open_hdf5(path)
+    if file is None:
         raise UserError(
             f"{path}: expected a '{schema}' artifact, found no readable HDF5 file; {again}"
-        ) from error
+        )
     with file:
         try:
             found = (file.attrs.get("schema"), file.attrs.get("schema_version"))
             missing, elsewhere = sorted(required - set(file)), _elsewhere(file)
         except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+            with reading(path):
+                _raise_if_unreadable(error)
             raise UserError(
                 f"{path}: expected a '{schema}' artifact, found a damaged one; {again}"
             ) from error
@@ -287,14 +309,56 @@ def identity(path: Path) -> str:
     Raises:
         UserError: there is no such file.
     """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: expected a file to read, found none; run its stage first")
-    if h5py.is_hdf5(path):
-        with h5py.File(path, "r") as file:
-            if "identity" in file.attrs:
-                return str(file.attrs["identity"])
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with reading(path):
+        if not Path(path).is_file():
+            raise UserError(f"{path}: expected a file to read, found none; run its stage first")
+        if found := _attribute(path, "identity"):
+            return found
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def schema_of(path: Path) -> str | None:
+    """The schema that an artifact says it has; None for any other file, and where there is none.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    with reading(path):
+        return _attribute(path, "schema") if Path(path).is_file() else None
+
+
+def _attribute(path: Path, name: str) -> str | None:
+    file = _open_hdf5(path)
+    if file is None:
+        return None
+    with file:
+        return str(file.attrs[name]) if name in file.attrs else None
+
+
+def _open_hdf5(path: Path) -> h5py.File | None:
+    """Open an HDF5 file to read; None if its content is that of no such file.
+
+    Without HDF5's own lock, which some file systems do not have: a file that is there is whole, and
+    nobody changes it.
+
+    Raises:
+        OSError: it cannot be read, whatever its content.
+    """
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        _raise_if_unreadable(error)
+        return None
+
+
+def _raise_if_unreadable(error: Exception) -> None:
+    """Raise an OSError where HDF5's error is the operating system's, not the file's content."""
+    # HDF5 tells some of them in words only.
+    stated = re.search(r"errno = (\d+)", str(error))
+    number = getattr(error, "errno", None) or (int(stated[1]) if stated else 0)
+    if number:
+        raise OSError(number, os.strerror(number)) from error
 
 
 def map_dataset(path: Path, name: str) -> np.ndarray:
@@ -306,14 +370,15 @@ def map_dataset(path: Path, name: str) -> np.ndarray:
     Raises:
         UserError: the data set is chunked or compressed.
     """
-    with h5py.File(path, "r") as file:
-        dataset = file[name]
-        offset, shape, dtype = dataset.id.get_offset(), dataset.shape, dataset.dtype
-    if 0 in shape:
-        return np.zeros(shape, dtype)
-    if offset is None:
-        raise UserError(f"{path}: '{name}' is not contiguous; delete it and run again")
-    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
+    with reading(path):
+        with h5py.File(path, "r", locking=False) as file:
+            dataset = file[name]
+            offset, shape, dtype = dataset.id.get_offset(), dataset.shape, dataset.dtype
+        if 0 in shape:
+            return np.zeros(shape, dtype)
+        if offset is None:
+            raise UserError(f"{path}: '{name}' is not contiguous; delete it and run again")
+        return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
 
 
 def write_strings(group: h5py.Group, name: str, values: list[str]) -> None:

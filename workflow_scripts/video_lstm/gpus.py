@@ -1,18 +1,16 @@
 """Which of several GPUs a process works on."""
 
-import contextlib
-import fcntl
+import errno
+import hashlib
 import itertools
 import os
 import re
 import shutil
+import socket
 import subprocess
-import tempfile
-from pathlib import Path
-from typing import TextIO
 
-_held: list[TextIO] = []
-"""Locks: the operating system's, so that they end with the process, however that ends."""
+_claims: list[socket.socket] = []
+"""Open for as long as the process lives."""
 
 
 def take_gpu() -> None:
@@ -25,19 +23,31 @@ def take_gpu() -> None:
     gpus = _visible()
     if len(gpus) < 2:
         return
-    folder = Path(tempfile.gettempdir(), f"video_lstm_gpus_{os.getuid()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
     # A number is another GPU in another SLURM job.
     job = os.environ.get("SLURM_JOB_ID", "")
     for place in itertools.count():
         for gpu in gpus:
-            lock = (folder / f"{job}_{gpu}_{place}").open("a")
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _held.append(lock)
+            if _claim(f"{os.getuid()} {job} {gpu} {place}"):
                 os.environ["CUDA_VISIBLE_DEVICES"] = gpu
                 return
-            lock.close()
+
+
+def _claim(name: str) -> bool:
+    """Claim a name for this process; False if another process of this machine has it.
+
+    The name of a socket, on no file system, since some cannot lock files: the operating system
+    frees it when the process ends, however that ends.
+    """
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind("\0video_lstm " + hashlib.sha256(name.encode()).hexdigest())
+    except OSError as error:
+        claim.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return False
+    _claims.append(claim)
+    return True
 
 
 def _visible() -> list[str]:

@@ -10,7 +10,6 @@ Zero is exact (q = 128), and an error within the bound is at most B / 254 (half 
 pixels at the paper's bound of 20. An image holds u above v: (2 H, W).
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -26,6 +25,7 @@ import numpy as np
 
 from video_lstm import artifacts
 from video_lstm.errors import UserError
+from video_lstm.locks import lock_file
 from video_lstm.settings.percepts import FlowSettings
 from video_lstm.video.clips import ClipName, number_clips, read_names, read_rate, write_names
 
@@ -87,7 +87,7 @@ class PartialFlow:
     of a clip are followed by a length of 0, their number and their CRC-32. What follows the last
     sound clip is dropped when the file is opened again; a file of another identity is begun anew.
     Two processes that make the same artifact (an orphan of a killed run, and its successor) take
-    turns.
+    turns. Where the file system has no locks they cannot: `finish` notices what this spoils.
 
     Args:
         path: the file; created if it is not there.
@@ -136,6 +136,9 @@ class PartialFlow:
         Args:
             file: where to.
             names: as many as there are whole clips.
+
+        Raises:
+            UserError: another process wrote to the file meanwhile.
         """
         if len(names) != self.clips:
             raise ValueError(f"{self.clips} clips were written, not {len(names)}")
@@ -150,20 +153,27 @@ class PartialFlow:
         self._file.seek(len(self._head))
         written, block = 0, bytearray()
         for clip in self.lengths:
+            checksum = 0
             for size in clip:
                 self._file.seek(_LENGTH.size, os.SEEK_CUR)
-                block += self._file.read(size)
+                image = self._file.read(size)
+                checksum = zlib.crc32(image, checksum)
+                block += image
                 if len(block) >= _BLOCK:
                     written = _put(encoded, written, block)
                     file.flush()
-            self._file.seek(_CLIP_END.size, os.SEEK_CUR)
+            if self._file.read(_CLIP_END.size) != _CLIP_END.pack(0, len(clip), checksum):
+                raise UserError(
+                    f"{self.path}: its clips have changed since they were written: another process "
+                    "works on it; end that and run the same command again"
+                )
         _put(encoded, written, block)
 
     def close(self, remove: bool = False) -> None:
         """Close the file; remove it once the artifact is in place."""
         self._file.close()
-        if remove:
-            self.path.unlink()
+        if remove:  # without locks another process may have been first
+            self.path.unlink(missing_ok=True)
 
     def _write(self, data: bytes) -> None:
         with artifacts.writing(self.path):
@@ -191,16 +201,20 @@ class PartialFlow:
 def _open_alone(path: Path) -> BinaryIO:
     """Open for reading and writing, created if need be, once no other process has it open so."""
     while True:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
+        file = open(path, "r+b", buffering=0, opener=_open_or_create)  # noqa: SIM115
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(file)
         except BlockingIOError:
             logger.info("%s: another process is at work on it; waiting for that to end", path)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock_file(file, wait=True)
         # The other process removes the file when it is done: then this one is no more.
         if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
             return file
         file.close()
+
+
+def _open_or_create(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT, 0o666)
 
 
 def _put(encoded: h5py.Dataset, start: int, block: bytearray) -> int:

@@ -104,10 +104,7 @@ def open_test_set(path: Path) -> Iterator[TestSet]:
     Raises:
         UserError: it is neither.
     """
-    schema = "moving_mnist"
-    if h5py.is_hdf5(path):
-        with h5py.File(path, "r") as file:
-            schema = str(file.attrs.get("schema"))
+    schema = artifacts.schema_of(path) or "moving_mnist"
     if schema not in _CORPORA:
         raise UserError(
             f"{path}: expected a test set, schema {' or '.join(_CORPORA)}, found {schema!r}"

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from video_lstm.artifacts import beside, whole
+from video_lstm.artifacts import beside, reading, whole
 from video_lstm.settings.training import TrainingSettings
 from video_lstm.training.optimizers import Optimizer
 
@@ -99,9 +99,14 @@ def load_checkpoint(
     Returns:
         Where the training stands; None, with nothing touched and a line in the log where there is
         a file, if there is no checkpoint, or one that is damaged or of another training.
+
+    Raises:
+        UserError: there is a file that cannot be read, whatever it holds.
     """
-    if not path.exists():
-        return None
+    with reading(path):
+        if not path.exists():
+            return None
+        path.open("rb").close()  # safetensors calls whatever it cannot open a missing file
     try:
         header, tensors = _read(path)
         if header.get("settings") != _identity(settings):

@@ -120,8 +120,12 @@ def machine(settings: Settings, arguments: Arguments, missing: list[str]) -> tor
             require_tensorboard()
         except UserError as error:
             missing.append(str(error))
-    version = subprocess.run([ffmpeg_program(), "-version"], capture_output=True, text=True)
-    told("FFmpeg", " ".join(version.stdout.split()[:3]))
+    try:
+        program = ffmpeg_program()
+        version = subprocess.run([program, "-version"], capture_output=True, text=True)
+        told("FFmpeg", f"{' '.join(version.stdout.split()[:3])} ({program})")
+    except UserError as error:
+        missing.append(str(error))
     return device
 
 

@@ -11,14 +11,7 @@ from PIL import Image
 
 from video_lstm.artifacts import whole
 from video_lstm.errors import UserError
-from video_lstm.video.program import ffmpeg_program, raise_if_full
-
-CODECS: dict[str, tuple[str, dict[str, object]]] = {
-    ".mp4": ("mp4", {"vcodec": "libx264", "preset": "veryfast", "crf": 21, "g": 50}),
-    ".avi": ("avi", {"vcodec": "mpeg4", "qscale:v": 4, "g": 50}),
-    ".mkv": ("matroska", {"vcodec": "libx264", "preset": "veryfast", "crf": 21, "g": 50}),
-}
-"""By suffix: the container's name and the encoder's options."""
+from video_lstm.video.program import CODECS, ffmpeg_program, raise_if_full
 
 
 def encode(
@@ -37,7 +30,7 @@ def encode(
 
     Raises:
         RuntimeError: the ffmpeg program failed; its own words are in the message.
-        UserError: the folder cannot be written or the disk is full.
+        UserError: the folder cannot be written or the disk is full, or see `ffmpeg_program`.
     """
     container, options = CODECS[path.suffix]
     width, height = size

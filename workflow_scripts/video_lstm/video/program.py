@@ -1,15 +1,19 @@
 """The ffmpeg program: for encoding, and for what the in-process reader refuses."""
 
 import errno
+import functools
+import logging
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import ffmpeg
 import imageio_ffmpeg
 
-from video_lstm.artifacts import whole
+from video_lstm.artifacts import whole, writing
+from video_lstm.errors import UserError
 from video_lstm.video.source import (
     FORMATS,
     MAX_FRAMES,
@@ -17,6 +21,8 @@ from video_lstm.video.source import (
     MAX_STREAMS,
     UnreadableVideoError,
 )
+
+logger = logging.getLogger("video_lstm")
 
 MAX_ERROR_RATE = 0.1
 """Share of packets that may fail to decode before the program gives up."""
@@ -37,10 +43,85 @@ RECIPE = {
 }
 """How a video is encoded again: nearly without loss, every frame kept with its time."""
 
+CODECS: dict[str, tuple[str, dict[str, object]]] = {
+    ".mp4": ("mp4", {"vcodec": "libx264", "preset": "veryfast", "crf": 21, "g": 50}),
+    ".avi": ("avi", {"vcodec": "mpeg4", "qscale:v": 4, "g": 50}),
+    ".mkv": ("matroska", {"vcodec": "libx264", "preset": "veryfast", "crf": 21, "g": 50}),
+}
+"""By suffix: the container's name and the encoder's options."""
+
+_TRIAL_SECONDS = 30.0
+
 
 def ffmpeg_program() -> str:
-    """Path of the ffmpeg program: the one installed, or else the one that imageio-ffmpeg brings."""
-    return shutil.which("ffmpeg") or imageio_ffmpeg.get_ffmpeg_exe()
+    """Path of an ffmpeg program that can do what is needed.
+
+    The one on PATH if it can, or else the one that imageio-ffmpeg brings. Programs before 5.1 do
+    not know `fps_mode`; some distributions build theirs without libx264.
+
+    Raises:
+        UserError: neither can, with their last words on why.
+    """
+    return _choose_program(shutil.which("ffmpeg"))
+
+
+@functools.cache
+def _choose_program(installed: str | None) -> str:
+    reasons = []
+    for program in (installed, _bundled_program()):
+        if program is None:
+            continue
+        reason = find_shortcoming(program)
+        if reason is None:
+            if reasons:
+                logger.info("%s; using %s instead", reasons[0], program)
+            return program
+        reasons.append(f"{program} fails at what is needed of it ({reason})")
+    raise UserError(
+        "ffmpeg: expected a program that knows fps_mode (5.1 or later) and encodes with libx264, "
+        f"found none: {'; '.join(reasons) or 'none on PATH'}; install one"
+    )
+
+
+def _bundled_program() -> str | None:
+    try:
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError:  # none for this kind of machine
+        return None
+
+
+def find_shortcoming(program: str) -> str | None:
+    """Why an ffmpeg program cannot do what is needed; None if it can.
+
+    It encodes a black frame of 16 x 16 pixels in every way of `CODECS`, and transcodes that.
+    """
+    with tempfile.TemporaryDirectory() as folder, writing(Path(folder)):
+        raw = Path(folder, "raw")
+        raw.write_bytes(bytes(16 * 16 * 3 // 2))
+        layout = {"format": "rawvideo", "pix_fmt": "yuv420p", "s": "16x16", "framerate": 25}
+        frames = ffmpeg.input(f"file:{raw}", **layout)
+        films = {suffix: Path(folder, f"film{suffix}") for suffix in CODECS}
+        commands = [
+            frames.output(f"file:{films[suffix]}", format=container, **options).compile(
+                [program, "-nostdin", "-v", "error"]
+            )
+            for suffix, (container, options) in CODECS.items()
+        ]
+        commands += [_transcoding(program, films[".avi"], Path(folder, "copy"), _TRIAL_SECONDS)]
+        for command in commands:
+            try:
+                done = subprocess.run(
+                    command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TRIAL_SECONDS
+                )
+            except subprocess.TimeoutExpired:
+                return f"takes more than {_TRIAL_SECONDS:.0f} s for one frame"
+            except OSError as error:  # no program of this machine
+                return error.strerror
+            said = done.stderr.decode("utf-8", "replace")
+            raise_if_full(said)
+            if done.returncode:
+                return _last_word(said)
+    return None
 
 
 def raise_if_full(words: str) -> None:
@@ -63,25 +144,13 @@ def transcode(path: Path, out: Path, time_limit: float) -> None:
 
     Raises:
         UnreadableVideoError: the program does not read it either, with its last word on why.
-        UserError: the folder cannot be written or the disk is full.
+        UserError: the folder cannot be written or the disk is full, or see `ffmpeg_program`.
     """
-    source = ffmpeg.input(
-        f"file:{path.absolute()}",
-        protocol_whitelist="file",
-        format_whitelist=FORMATS,
-        max_streams=MAX_STREAMS,
-        max_pixels=MAX_PIXELS,
-        threads=1,
-    )
-    # The program's own limits (of time: seconds of CPU) hold when nobody is left to stop it.
-    limits = ["-timelimit", str(int(time_limit) + 1), "-max_error_rate", str(MAX_ERROR_RATE)]
-    command = [ffmpeg_program(), "-nostdin", "-v", "error", *limits]
+    program = ffmpeg_program()
     with whole(out) as part:
-        # No stream is named: the program chooses one, as the reader does.
-        target = source.output(f"file:{part.absolute()}", **RECIPE, **{"frames:v": MAX_FRAMES})
         try:
             subprocess.run(
-                target.overwrite_output().compile(command),
+                _transcoding(program, path, part, time_limit),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -94,5 +163,27 @@ def transcode(path: Path, out: Path, time_limit: float) -> None:
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode("utf-8", "replace").strip()
             raise_if_full(said)
-            word = (said.splitlines() or ["no word why"])[-1][:200]
+            word = _last_word(said)
             raise UnreadableVideoError(f"the ffmpeg program fails on it ({word})") from error
+
+
+def _last_word(said: str) -> str:
+    return (said.strip().splitlines() or ["no word why"])[-1][:200]
+
+
+def _transcoding(program: str, path: Path, out: Path, time_limit: float) -> list[str]:
+    """The command that `transcode` runs."""
+    source = ffmpeg.input(
+        f"file:{path.absolute()}",
+        protocol_whitelist="file",
+        format_whitelist=FORMATS,
+        max_streams=MAX_STREAMS,
+        max_pixels=MAX_PIXELS,
+        threads=1,
+    )
+    # The program's own limits (of time: seconds of CPU) hold when nobody is left to stop it.
+    limits = ["-timelimit", str(int(time_limit) + 1), "-max_error_rate", str(MAX_ERROR_RATE)]
+    command = [program, "-nostdin", "-v", "error", *limits]
+    # No stream is named: the program chooses one, as the reader does.
+    target = source.output(f"file:{out.absolute()}", **RECIPE, **{"frames:v": MAX_FRAMES})
+    return target.overwrite_output().compile(command)

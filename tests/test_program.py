@@ -1,0 +1,73 @@
+"""The ffmpeg program: one that can do what is needed is found, whatever is on PATH."""
+
+import numpy as np
+import pytest
+from made_videos import PROGRAM, program_frames
+
+from video_lstm.errors import UserError
+from video_lstm.video import program
+from video_lstm.video.encode import write_film
+
+REFUSES = 'case "$*" in *{0}*) echo "{1} {0}" >&2; exit 1;; esac'
+REFUSALS = {
+    "4.2": REFUSES.format("fps_mode", "Unrecognized option"),
+    "without libx264": REFUSES.format("libx264", "Unknown encoder"),
+    "a missing library": "echo 'error while loading shared libraries: libavdevice' >&2; exit 127",
+    "killed": "kill -9 $$",
+    "hanging": "exec sleep 60",
+    "of another machine": None,
+}
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Put an ffmpeg on PATH: the bundled one after some lines of shell."""
+
+    def install(lines):
+        path = tmp_path / "bin/ffmpeg"
+        path.parent.mkdir(exist_ok=True)
+        script = "\x7fELF" if lines is None else f'#!/bin/sh\n{lines}\nexec {PROGRAM} "$@"\n'
+        path.write_text(script)
+        path.chmod(0o755)
+        monkeypatch.setenv("PATH", str(path.parent), prepend=":")
+        program._choose_program.cache_clear()
+        return str(path)
+
+    yield install
+    program._choose_program.cache_clear()
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_program_that_cannot_do_what_is_needed_is_passed_over(
+    installed, tmp_path, monkeypatch, kind
+):
+    monkeypatch.setattr(program, "_TRIAL_SECONDS", 2.0)
+    installed(REFUSALS[kind])
+    assert program.ffmpeg_program() == PROGRAM
+    film = tmp_path / "film.mp4"
+    write_film(film, np.full((5, 48, 64, 3), 99, np.uint8), 25)
+    program.transcode(film, tmp_path / "copy.mp4", 20)
+    for path in (film, tmp_path / "copy.mp4"):
+        assert len(program_frames(path, 48, 64, "gray")) == 5
+
+
+def test_a_program_that_can_is_taken(installed):
+    path = installed(":")
+    assert program.ffmpeg_program() == path
+
+
+def test_no_program_that_can_is_told_in_a_line(installed, monkeypatch):
+    path = installed(REFUSALS["4.2"])
+    monkeypatch.setattr(program.imageio_ffmpeg, "get_ffmpeg_exe", lambda: path)
+    with pytest.raises(UserError) as error:
+        program.ffmpeg_program()
+    line = str(error.value)
+    assert line.startswith("ffmpeg: expected a program that knows fps_mode") and "\n" not in line
+    assert f"{path} fails at what is needed of it (Unrecognized option fps_mode)" in line
+
+
+def test_the_doctor_names_the_program(installed, tmp_path, run_script):
+    installed(REFUSALS["without libx264"])
+    done = run_script("check_machine", "--config", "tests/tiny.yaml", check=False)
+    assert f"({PROGRAM})" in done.stdout
+    assert "fails at what is needed of it (Unknown encoder libx264)" in done.stderr

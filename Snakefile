@@ -20,6 +20,7 @@ report: "report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/inputs.smk"
+include: "rules/checks.smk"
 include: "rules/videos.smk"
 include: "rules/flow.smk"
 include: "rules/percepts.smk"

@@ -27,7 +27,10 @@ from video_lstm.training.tensorboard import require_tensorboard
 
 # Relative, so that a checkout that moves is not a changed command.
 SCRIPTS = os.path.relpath(os.path.join(workflow.basedir, "workflow_scripts"))
-ENVIRONMENT = os.path.join(workflow.basedir, "envs", "video_lstm.yaml")
+# Braces are doubled, since Snakemake puts wildcards into this path.
+ENVIRONMENT = re.sub(
+    "[{}]", r"\g<0>\g<0>", os.path.join(workflow.basedir, "envs", "video_lstm.yaml")
+)
 DEMO = "results/demo"
 
 # Jobs use the Python that runs snakemake, also where its environment is not activated.
@@ -146,9 +149,10 @@ def code(script):
 def command(script, **values):
     """A script and its settings as they stand on a command line: sections as JSON, None left out.
 
-    Several `processes` of a model are started by torchrun.
+    Called in a function of the wildcards, since Snakemake takes braces in other parameters, such as
+    those of a path, for wildcards. Several `processes` of a model are started by torchrun.
     """
-    words = [f"{SCRIPTS}/{script}.py"]
+    words = [shlex.quote(f"{SCRIPTS}/{script}.py")]
     processes = getattr(values.get("model"), "processes", 1)
     if processes > 1:
         words.insert(

@@ -3,7 +3,7 @@
 
 use rule pretrain as pretrain_capacity with:
     input:
-        digits=digit_files(),
+        digits=lambda wildcards: digit_files(),
     output:
         "results/capacity/{units}.h5",
     log:
@@ -33,7 +33,7 @@ use rule pretrain as pretrain_capacity with:
 use rule pretrain as pretrain_convlstm with:
     input:
         unpack(compared_with),
-        digits=digit_files(),
+        digits=lambda wildcards: digit_files(),
     output:
         "results/convlstm/{compared}.h5",
     log:

@@ -30,7 +30,7 @@ rule draw_samples:
         runtime=30,
     params:
         code=code("draw_samples"),
-        command=command(
+        command=lambda wildcards: command(
             "draw_samples",
         ),
     message:
@@ -63,7 +63,7 @@ rule draw_errors:
         runtime=30,
     params:
         code=code("draw_errors"),
-        command=command(
+        command=lambda wildcards: command(
             "draw_errors",
         ),
     message:
@@ -99,7 +99,7 @@ rule draw_curves:
         runtime=30,
     params:
         code=code("draw_curves"),
-        command=command(
+        command=lambda wildcards: command(
             "draw_curves",
         ),
     message:
@@ -132,7 +132,7 @@ rule draw_features:
         runtime=30,
     params:
         code=code("draw_features"),
-        command=command(
+        command=lambda wildcards: command(
             "draw_features",
         ),
     message:
@@ -166,7 +166,7 @@ rule draw_activity:
         runtime=30,
     params:
         code=code("draw_activity"),
-        command=command(
+        command=lambda wildcards: command(
             "draw_activity",
             seed=settings.seed,
         ),
@@ -200,7 +200,7 @@ rule draw_accuracy:
         runtime=30,
     params:
         code=code("draw_accuracy"),
-        command=command("draw_accuracy"),
+        command=lambda wildcards: command("draw_accuracy"),
     message:
         "Drawing accuracy against labelled videos per class"
     shell:

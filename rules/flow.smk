@@ -19,7 +19,7 @@ rule extract_flow:
         gpu=GPU if settings.flow.method == "brox" else 0,
     params:
         code=code("extract_flow"),
-        command=command(
+        command=lambda wildcards: command(
             "extract_flow",
             device=settings.device,
             flow=settings.flow.used(),
@@ -87,7 +87,7 @@ rule extract_flow_percepts:
         gpu=GPU,
     params:
         code=code("extract_flow_percepts"),
-        command=command(
+        command=lambda wildcards: command(
             "extract_flow_percepts",
             device=settings.device,
         ),

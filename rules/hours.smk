@@ -67,7 +67,7 @@ rule compare_hours:
         files=lambda wildcards, input: options(
             input, "finetuned", "pretrained", "baseline"
         ),
-        command=command("compare_hours"),
+        command=lambda wildcards: command("compare_hours"),
     message:
         "Tabulating accuracy against hours of unlabelled video"
     shell:
@@ -97,7 +97,7 @@ rule draw_hours:
         runtime=30,
     params:
         code=code("draw_hours"),
-        command=command("draw_hours"),
+        command=lambda wildcards: command("draw_hours"),
     message:
         "Drawing accuracy against hours of unlabelled video"
     shell:

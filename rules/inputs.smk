@@ -477,19 +477,3 @@ def hours_classifiers(variant):
         for run in hours_runs()
         for labels in HOURS.labels
     ]
-
-
-for dataset in DATASETS:
-    root = source(dataset).root
-    if not is_demo(root) and not Path(root).is_dir():
-        key = "unlabelled" if dataset == UNLABELLED else f"datasets.{dataset}"
-        raise WorkflowError(
-            f"{key}.root: expected a folder of videos, found nothing at {root} "
-            f"(from {os.getcwd()}); "
-            "correct the path in the configuration"
-        )
-if settings.percepts.weights and not Path(settings.percepts.weights).is_file():
-    raise WorkflowError(
-        f"percepts.weights: expected a file of weights, found none at {settings.percepts.weights}; "
-        "download it, or correct the path in the configuration"
-    )

@@ -5,7 +5,7 @@ rule extract_percepts:
     """A layer of an ImageNet convnet for every frame of a shard."""
     input:
         clips="results/clips/{dataset}/{shard}.h5",
-        weights=[settings.percepts.weights] if settings.percepts.weights else [],
+        weights=lambda wildcards: settings.percepts.weights or [],
     output:
         "results/percepts/{dataset}/rgb/{shard}.h5",
     log:
@@ -21,7 +21,7 @@ rule extract_percepts:
         gpu=GPU,
     params:
         code=code("extract_percepts"),
-        command=command(
+        command=lambda wildcards: command(
             "extract_percepts",
             device=settings.device,
             percepts=settings.percepts,

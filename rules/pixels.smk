@@ -4,8 +4,8 @@
 rule render_moving_mnist:
     """The fixed test set of Moving MNIST."""
     input:
-        digits=digit_files(),
-        test_file=[settings.mnist.test_file] if settings.mnist.test_file else [],
+        digits=lambda wildcards: digit_files(),
+        test_file=lambda wildcards: settings.mnist.test_file or [],
     output:
         "results/sequences/mnist.h5",
     log:
@@ -19,7 +19,7 @@ rule render_moving_mnist:
         runtime=30,
     params:
         code=code("render_moving_mnist"),
-        command=command(
+        command=lambda wildcards: command(
             "render_moving_mnist",
             mnist=settings.mnist,
             frames=sequence_frames("mnist"),
@@ -34,7 +34,7 @@ rule render_moving_mnist:
 use rule render_moving_mnist as render_other_digits with:
     """Sequences of fewer or more digits than the models have seen."""
     input:
-        digits=digit_files(),
+        digits=lambda wildcards: digit_files(),
     output:
         "results/sequences/mnist_{digits}.h5",
     log:
@@ -73,7 +73,7 @@ rule cut_patches:
         runtime=240,
     params:
         code=code("cut_patches"),
-        command=command(
+        command=lambda wildcards: command(
             "cut_patches",
             patches=settings.patches,
             frames=sequence_frames("patches"),
@@ -107,7 +107,7 @@ rule measure_predictions:
         gpu=GPU,
     params:
         code=code("measure_predictions"),
-        command=command(
+        command=lambda wildcards: command(
             "measure_predictions",
             device=settings.device,
         ),
@@ -135,7 +135,7 @@ rule tabulate_frame_errors:
         runtime=30,
     params:
         code=code("tabulate_frame_errors"),
-        command=command(
+        command=lambda wildcards: command(
             "tabulate_frame_errors",
         ),
     message:

@@ -91,7 +91,7 @@ rule fuse_streams:
     params:
         code=code("fuse_streams"),
         files=lambda wildcards, input: options(input, "finetuned", "validated"),
-        command=command("fuse_streams"),
+        command=lambda wildcards: command("fuse_streams"),
     message:
         "Fusing {wildcards.streams} of {wildcards.labelled}, split {wildcards.split},"
         " {wildcards.variant}"
@@ -122,7 +122,7 @@ rule compare_choices:
         runtime=30,
     params:
         code=code("compare_choices"),
-        command=command("compare_choices"),
+        command=lambda wildcards: command("compare_choices"),
     message:
         "Tabulating the choices of settings"
     shell:
@@ -147,7 +147,7 @@ rule collect_scores:
         runtime=30,
     params:
         code=code("collect_scores"),
-        command=command(
+        command=lambda wildcards: command(
             "collect_scores",
         ),
     message:
@@ -174,7 +174,7 @@ rule make_table2:
         runtime=30,
     params:
         code=code("make_table2"),
-        command=command(
+        command=lambda wildcards: command(
             "make_table2",
         ),
     message:
@@ -200,7 +200,7 @@ rule summarise_accuracy:
         runtime=30,
     params:
         code=code("summarise_accuracy"),
-        command=command("summarise_accuracy"),
+        command=lambda wildcards: command("summarise_accuracy"),
     message:
         "Summing up the accuracies"
     shell:

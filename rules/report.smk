@@ -66,7 +66,7 @@ rule describe_run:
         runtime=30,
     params:
         code=code("describe_run"),
-        command=command("describe_run", settings=settings),
+        command=lambda wildcards: command("describe_run", settings=settings),
     message:
         "Describing the run"
     shell:

@@ -55,7 +55,7 @@ rule score_representations:
         code=code("score_representations"),
         labels=" ".join(map(str, settings.finetuning.labels)),
         draws=lambda wildcards: " ".join(map(str, drawn(wildcards.stream))),
-        command=command(
+        command=lambda wildcards: command(
             "score_representations",
             validation=settings.finetuning.validation,
             seed=settings.seed,
@@ -89,7 +89,7 @@ rule summarise_representations:
         runtime=30,
     params:
         code=code("summarise_representations"),
-        command=command("summarise_representations"),
+        command=lambda wildcards: command("summarise_representations"),
     message:
         "Summing up the scores of the representations"
     shell:
@@ -118,7 +118,7 @@ rule map_representations:
         runtime=120,
     params:
         code=code("map_representations"),
-        command=command("map_representations", seed=settings.seed),
+        command=lambda wildcards: command("map_representations", seed=settings.seed),
     message:
         "Drawing maps of the test videos"
     shell:
@@ -151,7 +151,7 @@ rule draw_retrieval:
         runtime=30,
     params:
         code=code("draw_retrieval"),
-        command=command("draw_retrieval", seed=settings.seed),
+        command=lambda wildcards: command("draw_retrieval", seed=settings.seed),
     message:
         "Drawing test videos of {wildcards.labelled} and their nearest training videos"
     shell:

@@ -19,7 +19,9 @@ rule render_demo:
         runtime=30,
     params:
         code=code("render_demo"),
-        command=command("render_demo", demo=settings.demo, seed=settings.seed),
+        command=lambda wildcards: command(
+            "render_demo", demo=settings.demo, seed=settings.seed
+        ),
     message:
         "Rendering the demo's videos"
     shell:
@@ -114,7 +116,7 @@ rule sample_clips:
         code=code("sample_clips"),
         files="",
         use_splits="",
-        command=command("sample_clips"),
+        command=lambda wildcards: command("sample_clips"),
     message:
         "Sampling the clips of {wildcards.labelled}, shard {wildcards.shard}"
     shell:
@@ -139,7 +141,7 @@ use rule sample_clips as sample_unlabelled_clips with:
         code=code("sample_clips"),
         files=lambda wildcards, input: options(input, "videos"),
         use_splits=lambda wildcards: held_out_splits(),
-        command=command(
+        command=lambda wildcards: command(
             "sample_clips",
             seed=settings.seed,
             **settings.unlabelled.model_dump(include={"clip_seconds", "hours"}),

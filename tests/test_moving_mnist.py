@@ -191,6 +191,55 @@ def test_the_standard_file_is_read_sequence_by_sequence(tmp_path):
         next(standard_sequences(tmp_path / "seq.npy", SMALL, 7))
 
 
+def test_an_archive_of_one_array_is_read_like_the_standard_file(tmp_path):
+    array = np.random.default_rng(0).integers(256, size=(6, 9, 20, 20), dtype=np.uint8)
+    np.savez_compressed(tmp_path / "seq.npz", input_raw_data=array)
+    blocks = list(standard_sequences(tmp_path / "seq.npz", SMALL, 5))
+    np.testing.assert_array_equal(np.concatenate(blocks), array[:5, :7].swapaxes(0, 1))
+
+
+def _whole(path):
+    np.save(path, np.zeros((6, 9, 20, 20), np.uint8))
+    return path.with_suffix(".npy").read_bytes()
+
+
+NO_TEST_FILES = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut short": lambda path: path.write_bytes(_whole(path)[:-9]),
+    "a header alone": lambda path: path.write_bytes(_whole(path)[:20]),
+    "text": lambda path: path.write_text("<html>"),
+    "half an archive": lambda path: path.write_bytes(b"PK\x03\x04" + bytes(99)),
+    "several arrays": lambda path: np.savez(path.open("wb"), clips=[1], dims=[2]),
+    "an empty archive": lambda path: np.savez(path.open("wb")),
+    "objects": lambda path: np.save(path.open("wb"), np.array([{}], object)),
+    "a number": lambda path: np.save(path.open("wb"), np.uint8(3)),
+    "a folder": lambda path: path.mkdir(),
+}
+
+
+@pytest.mark.parametrize("kind", NO_TEST_FILES)
+def test_what_is_no_standard_file_is_told_in_a_line(tmp_path, kind):
+    path = tmp_path / "test_file"
+    NO_TEST_FILES[kind](path)
+    with pytest.raises(UserError) as error:
+        next(standard_sequences(path, SMALL, 5))
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("digits", "count"), [(1, 8), (2, 3), (3, 20)])
+def test_swapped_axes_are_refused_however_few_sequences_are_taken(tmp_path, digits, count):
+    settings = MNISTSettings(digits=digits, test_sequences=count)
+    made = fixed_sequences(load_digits("sklearn")[1], settings, 20, seed=1)
+    right = np.concatenate(list(made)).swapaxes(0, 1)
+    np.save(tmp_path / "right.npy", right)
+    np.save(tmp_path / "swapped.npy", right.swapaxes(0, 1))
+    frames = min(count, 20)
+    (block,) = standard_sequences(tmp_path / "right.npy", settings, frames)
+    np.testing.assert_array_equal(block, right[:frames].swapaxes(0, 1))
+    with pytest.raises(UserError, match=r"swapped.npy: expected \(frames, sequences"):
+        next(standard_sequences(tmp_path / "swapped.npy", settings, frames))
+
+
 def test_sklearn_digits_look_like_digits_and_are_cut_in_two():
     train, test = load_digits("sklearn", 28)
     assert train.shape == (1500, 28, 28) and test.shape == (297, 28, 28)

@@ -184,7 +184,7 @@ MODULES = {
     "video.lists": {"index_videos"},
     "video.parts": {"index_videos", *SAMPLING, *PRETRAINING, *CLASSIFIERS},
     # encode_videos makes percepts of new video files itself, and so runs again with what it takes.
-    "flow": {"extract_flow", "encode_videos"},
+    **dict.fromkeys(("flow", "locks"), {"extract_flow", "encode_videos"}),
     "percepts": FLOW_PERCEPTS,
     "percepts.new_videos": {"encode_videos"},
     "percepts.flow_percepts": {"extract_flow_percepts", "encode_videos"},

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_lstm.errors import UserError
-from video_lstm.video.splits import by_fraction, by_group
+from video_lstm.video.splits import by_fraction, by_group, ucf101_classes
 
 members = st.dictionaries(st.sampled_from("abcd"), st.integers(2, 30), min_size=1).map(
     lambda sizes: [(name, f"{name}/{n}") for name, size in sizes.items() for n in range(size)]
@@ -48,3 +48,40 @@ def test_groups_take_turns(number, test, count, seed):
         assert not sides[0] & sides[1] and len(sides[1]) == test
         tested.update(sides[1])
     assert max(tested.values()) - min(tested[f"g{n}"] for n in range(number)) <= 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 Archery\n2 Bowling\n",
+        "Archery\nBowling\n",
+        "1,Archery\r\n2, Bowling\r\n\r\n",
+        "Archery 1\nBowling 2\n",
+        "Archery,1\nBowling,2",
+        '"1","Archery"\n"2","Bowling"\n',
+        "2\tBowling\n1\tArchery\n",
+        "1: Archery\n2: Bowling\n",
+    ],
+)
+def test_a_class_index_is_read_as_people_have_it(tmp_path, text):
+    (tmp_path / "classInd.txt").write_bytes(text.encode())
+    assert ucf101_classes(tmp_path) == ["Archery", "Bowling"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("1 Archery\n2\n", "'2'"),
+        ("1 Archery\nv_Archery_g01_c01.avi 1 2\n", "'v_Archery_g01_c01.avi 1 2'"),
+        ("number class\n1 Archery\n", "'number class'"),
+        ("1 Archery\n2 archery\n", "'archery' on 2"),
+        ("\n", "none"),
+    ],
+)
+def test_a_class_index_that_is_none_is_told_in_a_line(tmp_path, text, found):
+    (tmp_path / "classInd.txt").write_text(text)
+    with pytest.raises(UserError) as error:
+        ucf101_classes(tmp_path)
+    line = str(error.value)
+    assert line.startswith(f"{tmp_path}/classInd.txt: expected ") and f"found {found}" in line
+    assert "\n" not in line

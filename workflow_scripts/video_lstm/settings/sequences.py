@@ -36,8 +36,8 @@ class MNISTSettings(MovingDigits):
     test_sequences: Positive = 10_000
     """Of the fixed test set."""
     test_file: str | None = None
-    """The standard `mnist_test_seq.npy` (20, 10000, 64, 64), to take the test set from it; null
-    makes it from the test digits."""
+    """The standard `mnist_test_seq.npy` (20, 10000, 64, 64), or an .npz file of that array alone,
+    to take the test set from it; null makes it from the test digits."""
 
 
 class PatchSettings(Section):

@@ -110,8 +110,38 @@ def by_list(
 
 
 def ucf101_classes(lists: Path) -> list[str]:
-    """UCF-101's classes in the order of their labels, from classInd.txt (``1 ApplyEyeMakeup``)."""
-    return [line.split(None, 1)[1].strip() for line in read_lines(lists / "classInd.txt")]
+    """UCF-101's classes in the order of their labels, from classInd.txt (``1 ApplyEyeMakeup``).
+
+    Commas may separate them, the number may stand behind the class or be left out.
+
+    Raises:
+        UserError: a line has no class, or two lines have the same one.
+    """
+    source = lists / "classInd.txt"
+    classes = [_class_line(line, source) for line in read_lines(source)]
+    if not classes:
+        raise UserError(f"{source}: expected a class on every line, found none; get it again")
+    (twice, times), *_ = Counter(name.casefold() for _, name in classes).most_common(1)
+    if times > 1:
+        raise UserError(
+            f"{source}: expected each class on one line, found '{twice}' on {times}; remove one"
+        )
+    if all(number is not None for number, _ in classes):
+        classes.sort()
+    return [name for _, name in classes]
+
+
+def _class_line(line: str, source: Path) -> tuple[int | None, str]:
+    """Number, where there is one, and name of a class."""
+    words = [word for word in re.split(r"""[\s,;:"']+""", line) if word]
+    numbers = [int(word) for word in words if word.isdecimal()]
+    names = [word for word in words if not word.isdecimal()]
+    if len(names) != 1 or len(numbers) > 1:
+        raise UserError(
+            f"{source}: expected lines of a number and a class, such as '1 ApplyEyeMakeup', found "
+            f"'{line}'; take the official list"
+        )
+    return (numbers[0] if numbers else None), names[0]
 
 
 def ucf101(

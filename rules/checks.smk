@@ -1,0 +1,41 @@
+"""What is looked at before anything runs: the files and folders of the user's that settings name."""
+
+from snakemake.io import contains_wildcard
+
+for dataset in DATASETS:
+    root = source(dataset).root
+    if not is_demo(root) and not Path(root).is_dir():
+        key = "unlabelled" if dataset == UNLABELLED else f"datasets.{dataset}"
+        raise WorkflowError(
+            f"{key}.root: expected a folder of videos, found nothing at {root} "
+            f"(from {os.getcwd()}); "
+            "correct the path in the configuration"
+        )
+if settings.percepts.weights and not Path(settings.percepts.weights).is_file():
+    raise WorkflowError(
+        f"percepts.weights: expected a file of weights, found none at {settings.percepts.weights}; "
+        "download it, or correct the path in the configuration"
+    )
+test_file = settings.mnist.test_file
+if test_file is not None and not Path(test_file).is_file():
+    raise WorkflowError(
+        f"mnist.test_file: expected a file of sequences, found none at '{test_file}'; correct the "
+        "path in the configuration, or leave the setting out"
+    )
+
+named_files = {
+    f"datasets.{dataset}.{'splits' if labelled.kind == 'folders' else 'lists'}": split_lists(
+        dataset
+    )
+    for dataset, labelled in settings.datasets.items()
+} | {
+    "percepts.weights": [settings.percepts.weights or ""],
+    "mnist.source": digit_files(),
+    "mnist.test_file": [test_file or ""],
+}
+for key, files in named_files.items():
+    for path in filter(contains_wildcard, files):
+        raise WorkflowError(
+            f"{key}: expected a path without a name in braces, which Snakemake takes for a wildcard, "
+            f"found {path}; move the file, or make a link to it and name that"
+        )

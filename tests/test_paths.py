@@ -1,0 +1,57 @@
+"""Paths that Snakemake would read otherwise than they are: the work goes on, or a line says why."""
+
+import shutil
+
+import pytest
+import yaml
+from projects import CONFIG, ROOT, copy, snakemake
+
+TINY = yaml.safe_load((ROOT / CONFIG).read_text())
+PLACE = "in {braces} and blanks"
+
+
+def test_a_checkout_and_videos_may_lie_in_braces(checkout, tmp_path):
+    """The checkout, the folder of the run, the configuration and the roots."""
+    project = copy(checkout, tmp_path / PLACE / "project")
+    everything = ("tables", "pages", "capacity", "convlstm")
+    assert snakemake(project, "-n", *everything).stdout.count("Reason: ") > 100
+    snakemake(project, "results/clips/tiny/0.h5")
+    videos = tmp_path / "{videos}"
+    shutil.copytree(project / "results/demo", videos)
+    elsewhere = tmp_path / "{elsewhere}"
+    elsewhere.mkdir()
+    changed = {key: value for key, value in TINY.items() if key != "demo"}
+    changed["datasets"] = {"tiny": TINY["datasets"]["tiny"] | {"root": f"{videos}/labelled"}}
+    changed["unlabelled"] = TINY["unlabelled"] | {"root": f"{videos}/unlabelled"}
+    config = elsewhere / "{my}.yaml"
+    config.write_text(yaml.safe_dump(changed))
+    snakefile = ("--snakefile", str(project / "Snakefile"))
+    snakemake(elsewhere, "results/clips/tiny/0.h5", *snakefile, config=str(config))
+    snakemake(elsewhere, "-n", *everything, *snakefile, config=str(config))
+
+
+FOLDER = {"kind": "hmdb51", "root": "results/demo/labelled", "lists": PLACE}
+LISTS = {"by": "list", "train": [f"{PLACE}/train.txt"], "test": [f"{PLACE}/test.txt"]}
+NAMED = {
+    "percepts.weights": {"percepts": {"network": "vgg16", "weights": f"{PLACE}/weights.pth"}},
+    "mnist.test_file": {"mnist": {"test_file": f"{PLACE}/sequences.npy"}},
+    "mnist.source": {"mnist": {"source": PLACE}},
+    "datasets.tiny.splits": {"datasets": {"tiny": TINY["datasets"]["tiny"] | {"splits": LISTS}}},
+    "datasets.tiny.lists": {"datasets": {"tiny": FOLDER}},
+}
+FILES = ["weights.pth", "sequences.npy", "train-images-idx3-ubyte", "t10k-images-idx3-ubyte"]
+FILES += ["train.txt", "test.txt", "a_test_split1.txt"]
+
+
+@pytest.mark.parametrize("key", NAMED)
+def test_files_in_braces_are_told_with_their_setting(checkout, tmp_path, key):
+    project = copy(checkout, tmp_path / "project")
+    (project / PLACE).mkdir()
+    for name in FILES:
+        (project / PLACE / name).write_text("")
+    config = project / "mine.yaml"
+    config.write_text(yaml.safe_dump(TINY | NAMED[key]))
+    done = snakemake(project, "-n", "tables", check=False, config="mine.yaml")
+    assert done.returncode == 1
+    told = f"{key}: expected a path without a name in braces"
+    assert told in done.stdout and PLACE in done.stdout, done.stdout

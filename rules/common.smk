@@ -52,12 +52,12 @@ for folder in (os.getcwd(), os.path.abspath("results")):
             "writable, or use --directory for a place of your own"
         )
 
-# In the environment of the jobs: neither a parameter nor the command's text, which make them again.
+# How to train, not what: rules name these in the text of their commands, which Snakemake compares as
+# it stands in the rules, so that a change of what they stand for makes nothing again.
 TENSORBOARD = "--tensorboard results/tensorboard" if settings.tensorboard else ""
-os.environ.update(
-    TENSORBOARD=TENSORBOARD,
-    TRAINING="--checkpoints results/checkpoints"
-    f" --checkpoint-seconds {settings.checkpoint_seconds} {TENSORBOARD}",
+TRAINING = (
+    "--checkpoints results/checkpoints"
+    f" --checkpoint-seconds {settings.checkpoint_seconds} {TENSORBOARD}"
 )
 
 # A GPU is a resource that jobs queue for; without one they run side by side on the cores.

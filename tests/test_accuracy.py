@@ -6,15 +6,10 @@ import pytest
 
 from video_lstm.artifacts import Provenance, create, identity, open_artifact, write_arrays
 from video_lstm.errors import UserError
-from video_lstm.evaluation.accuracy import (
-    beside_published,
-    hours_table,
-    interval,
-    summarise,
-    wide,
-)
+from video_lstm.evaluation.accuracy import hours_table, interval, summarise
 from video_lstm.evaluation.choices import choices_table
 from video_lstm.evaluation.fusion import choose_weights, read_streams
+from video_lstm.evaluation.published import beside_published, wide
 from video_lstm.evaluation.tables import collect_scores
 from video_lstm.evaluation.validation import best_validated
 from video_lstm.plots import accuracy, unlabelled_hours
@@ -130,7 +125,7 @@ def test_published_figures_stand_beside_what_they_are_about(scores):
 
 
 def test_published_figures_are_told_once_and_in_full():
-    from video_lstm.evaluation.accuracy import _PUBLISHED
+    from video_lstm.evaluation.published import _PUBLISHED
 
     table = pd.read_csv(_PUBLISHED, dtype=str, keep_default_na=False)
     assert not table.duplicated(["table", "model", "corpus", "stream", "labels"]).any()

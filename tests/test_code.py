@@ -60,3 +60,32 @@ def test_a_copy_of_the_project_elsewhere_has_the_same_identity(tmp_path):
     scripts = Path(video_lstm.code.__file__).parents[1]
     copy = shutil.copytree(scripts, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__"))
     assert code_hash(scripts / "command_line.py") == code_hash(copy / "command_line.py")
+
+
+def test_a_file_of_data_counts_as_the_code_that_names_it(library):
+    models = library / "video_lstm/models"
+    (models / "figures.csv").write_text("72.2\n")
+    (models / "unread.csv").write_text("1\n")
+    before = code_hashes(library / "script.py")
+    (models / "gate.py").write_text(f'{IMPORT}f = "figures.csv"\n')
+    named = code_hashes(library / "script.py")
+    assert set(named) - set(before) == {"video_lstm/models/figures.csv"}
+    (models / "figures.csv").write_text("72.3\n")
+    corrected = code_hashes(library / "script.py")
+    changed = {name for name in named if corrected[name] != named[name]}
+    assert changed == {"video_lstm/models/figures.csv"}
+
+
+def test_every_file_of_data_belongs_to_the_identity_of_who_reads_it():
+    """Found on disk, not by name: a file that no hash has is read behind the back of all."""
+    scripts = Path(video_lstm.code.__file__).parents[1]
+    data = {
+        path.relative_to(scripts).as_posix()
+        for path in scripts.rglob("*")
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+    }
+    readers = {
+        name: {script.stem for script in scripts.glob("*.py") if name in code_hashes(script)}
+        for name in data
+    }
+    assert readers == {"video_lstm/evaluation/published.csv": {"make_paper_table"}}

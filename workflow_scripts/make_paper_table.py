@@ -9,7 +9,7 @@ where it is from and whether it was verified.
 from pathlib import Path
 
 from command_line import CommandLine, run
-from video_lstm.evaluation.accuracy import PaperTable, beside_published, wide
+from video_lstm.evaluation.published import PaperTable, beside_published, wide
 from video_lstm.evaluation.tables import collect_scores, write_csv
 
 

@@ -2,7 +2,8 @@
 
 Snakemake sees a changed rule, not a changed module. Each rule therefore has a parameter that maps
 the script, and each module of the library that the script imports, directly or not, to a hash of
-its code. Comments, docstrings and layout do not count.
+its code. Comments, docstrings and layout do not count. A file of data that lies beside a module
+which names it counts as its code.
 
 `settings` does not count either: what it says reaches a stage as values, on the command line, and
 those are parameters of the rule already.
@@ -10,20 +11,23 @@ those are parameters of the rule already.
 
 import ast
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
 _LIBRARY = Path(__file__).resolve().parent
 _BY_VALUE = "video_lstm.settings"
+_FILE_NAME = re.compile(r"[\w-][\w./-]{0,200}\.(?!py$)\w+")
 
 
 def code_hashes(script: Path) -> dict[str, str]:
     """Hash of the code of a script and of each module of this project that it depends on.
 
     Returns:
-        Hash (16 hex digits) by name: the script's file name, and the dotted names of modules.
+        Hash (16 hex digits) by name: the script's file name, the dotted names of modules, and the
+        paths of files of data from the folder of the scripts.
     """
-    hashes = {Path(script).name: _hash(Path(script))}
+    hashes = {Path(script).name: _hash(Path(script))} | _data_hashes(Path(script))
     pending = list(_imports(Path(script)))
     while pending:
         module = pending.pop()
@@ -31,7 +35,7 @@ def code_hashes(script: Path) -> dict[str, str]:
             continue
         path = _file_of(module)
         assert path is not None
-        hashes[module] = _hash(path)
+        hashes |= {module: _hash(path)} | _data_hashes(path)
         pending += _imports(path)
     return dict(sorted(hashes.items()))
 
@@ -50,28 +54,48 @@ def _imports(path: Path) -> frozenset[str]:
     return _read(path, _stamp(path))[1]
 
 
+def _data_hashes(path: Path) -> dict[str, str]:
+    """Hashes of the files of data that a file of code names and that lie beside it."""
+    files = [path.parent / name for name in sorted(_read(path, _stamp(path))[2])]
+    return {
+        file.relative_to(_LIBRARY.parent).as_posix(): _short_hash(file.read_bytes())
+        for file in files
+        if file.is_file()
+    }
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_mtime_ns, status.st_size
 
 
 @cache
-def _read(path: Path, stamp: tuple[int, int]) -> tuple[str, frozenset[str]]:
-    """Hash and imports of a file; the stamp is there to read it again once it has changed."""
+def _read(path: Path, stamp: tuple[int, int]) -> tuple[str, frozenset[str], frozenset[str]]:
+    """Hash and imports of a file, and what may be names of files of data in it.
+
+    The stamp is there to read it again once it has changed.
+    """
     del stamp
     tree = ast.parse(path.read_bytes())
     names: set[str] = set()
+    files: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and _FILE_NAME.fullmatch(str(node.value)):
+            files.add(str(node.value))
         if isinstance(body := getattr(node, "body", None), list):
             # Docstrings, of attributes too, are statements that are constant strings.
             node.body = [statement for statement in body if not _is_text(statement)]
     imports = frozenset(name for name in names if _file_of(name) is not None)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16], imports
+    return _short_hash(ast.dump(tree).encode()), imports, frozenset(files)
+
+
+def _short_hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -1,19 +1,15 @@
-"""Accuracies with their uncertainty, against the baseline and beside published figures."""
+"""Accuracies with their uncertainty, against the baseline."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from video_lstm.evaluation.tables import ROWS, rank
+from video_lstm.evaluation.tables import rank
 
-PaperTable = Literal["table1", "table3", "table4"]
-
-_CELL = ["corpus", "stream", "labels"]
-_PUBLISHED = Path(__file__).with_name("published.csv")
+CELL = ["corpus", "stream", "labels"]
+"""Columns that say what a model was trained and tested on."""
 
 
 def interval(values: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
@@ -53,63 +49,22 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
         what the classifiers' softmax started from.
     """
     accuracies = scores[scores["measure"] == "accuracy"]
-    draw = [*_CELL, "split", "draw"]
+    draw = [*CELL, "split", "draw"]
     baseline = accuracies[accuracies["variant"] == "lstm_baseline"].set_index(draw)["value"]
     paired = accuracies.join(baseline.rename("baseline"), on=draw)
     rows = []
-    for cell, group in paired.groupby([*_CELL, "variant"], sort=False):
+    for cell, group in paired.groupby([*CELL, "variant"], sort=False):
         values, gains = group["value"], (group["value"] - group["baseline"]).dropna()
         low, high = interval(values.to_numpy())
-        row = dict(zip([*_CELL, "variant"], cell, strict=True)) | {"n": len(values)}
+        row = dict(zip([*CELL, "variant"], cell, strict=True)) | {"n": len(values)}
         row |= {"mean": values.mean(), "std": values.std(), "low": low, "high": high}
         if cell[-1] != "lstm_baseline":
             row["gain"] = gains.mean()
             row["gain_low"], row["gain_high"] = interval(gains.to_numpy())
         rows.append(row | {"head": "/".join(sorted(set(group["head"])))})
-    columns = [*_CELL, "variant", "n", "mean", "std", "low", "high"]
+    columns = [*CELL, "variant", "n", "mean", "std", "low", "high"]
     table = pd.DataFrame(rows, columns=[*columns, "gain", "gain_low", "gain_high", "head"])
-    return table.sort_values([*_CELL, "variant"], key=rank, ignore_index=True)
-
-
-def beside_published(scores: pd.DataFrame, table: PaperTable) -> pd.DataFrame:
-    """What was measured, with the figures that the paper's table gives for the same.
-
-    Args:
-        scores: as `tables.collect_scores` returns, of what the table is made of.
-        table: which one.
-
-    Returns:
-        The rows of `summarise`, without gains, with the columns `published`, `verified` (whether
-        the figure was checked in a second source) and `source`; and a row for each published
-        figure of a measured corpus that has no measured counterpart.
-    """
-    measured = summarise(scores).drop(columns=["gain", "gain_low", "gain_high"])
-    published = pd.read_csv(_PUBLISHED, dtype=str, keep_default_na=False)
-    published = published[published["table"] == table].rename(
-        columns={"model": "variant", "value": "published"}
-    )
-    published = published[published["corpus"].isin(measured["corpus"])]
-    published["published"] = published["published"].astype(float)
-    keys = [*_CELL, "variant"]
-    columns = [*keys, "published", "verified", "source"]
-    both = measured.merge(published[columns], how="outer", on=keys).astype({"n": "Int64"})
-    return both.sort_values(keys, key=rank, ignore_index=True)
-
-
-def wide(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `beside_published` as the paper prints them: one per model.
-
-    Returns:
-        Columns `variant`, then for each data set, stream and labelled subset
-        `{dataset}_{stream}_{labels}_` and `mean`, `std`, `head`, `published`, `verified`.
-    """
-    columns = {}
-    for cell, group in table.groupby(_CELL, sort=False):
-        rows = group.set_index("variant")
-        for name in ("mean", "std", "head", "published", "verified"):
-            columns["_".join((*cell, name))] = rows[name]
-    models = [name for name in ROWS if name in set(table["variant"])]
-    return pd.DataFrame(columns).reindex(pd.Index(models, name="variant")).reset_index()
+    return table.sort_values([*CELL, "variant"], key=rank, ignore_index=True)
 
 
 def hours_table(scores: Mapping[float, pd.DataFrame], baseline: pd.DataFrame) -> pd.DataFrame:
@@ -128,5 +83,5 @@ def hours_table(scores: Mapping[float, pd.DataFrame], baseline: pd.DataFrame) ->
         table = summarise(pd.concat([own, baseline], ignore_index=True))
         tables.append(table[table["variant"] != "lstm_baseline"].assign(hours=hours))
     table = pd.concat(tables, ignore_index=True)
-    table.insert(len(_CELL), "hours", table.pop("hours"))
-    return table.sort_values(_CELL, key=rank, kind="stable", ignore_index=True)
+    table.insert(len(CELL), "hours", table.pop("hours"))
+    return table.sort_values(CELL, key=rank, kind="stable", ignore_index=True)

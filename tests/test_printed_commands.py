@@ -1,0 +1,84 @@
+"""Commands that `snakemake -p` prints: whole as they stand, to be pasted into any shell."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import h5py
+import pytest
+import yaml
+from projects import CONFIG, ROOT, copy, counts, snakemake
+
+from command_line import parse
+
+TARGETS = ["tables", "pages", "capacity", "convlstm", "results/choices.csv"]
+"""From these every rule has jobs."""
+SEVERAL = {
+    "tensorboard": True,
+    "checkpoint_seconds": 7,
+    "streams": ["rgb", "flow1"],
+    "finetuning": {"labels": [1, "all"], "choices": [{"dropout": 0.1}, {"dropout": 0.2}]},
+}
+
+
+def printed(folder, *targets):
+    """What a dry run prints, and the commands in it."""
+    told = snakemake(folder, "-n", "-p", *targets, config="mine.yaml").stdout
+    return told, re.findall(r"^Shell command: (?!None$)(.+)$", told, re.M)
+
+
+def project(checkout, folder, **changed):
+    copied = copy(checkout, folder)
+    tiny = yaml.safe_load((ROOT / CONFIG).read_text())
+    tiny["finetuning"] = tiny["finetuning"] | changed.pop("finetuning", {})
+    (copied / "mine.yaml").write_text(yaml.safe_dump(tiny | changed))
+    return copied
+
+
+def rules():
+    """Names of the rules that have commands."""
+    for path in (ROOT / "rules").glob("*.smk"):
+        for own in re.split(r"^(?=rule |use rule )", path.read_text(), flags=re.M)[1:]:
+            name = re.match(r"rule (\w+)|use rule \w+ as (\w+)", own)
+            if name[2] or "    shell:" in own:
+                yield name[1] or name[2]
+
+
+@pytest.mark.parametrize("changed", [{}, SEVERAL], ids=["usual", "several"])
+def test_every_rule_prints_a_command_that_its_script_accepts(checkout, tmp_path, changed):
+    told, commands = printed(project(checkout, tmp_path / "project", **changed), *TARGETS)
+    jobs = counts(told)
+    assert set(rules()) <= set(jobs)
+    assert len(commands) == sum(number for rule, number in jobs.items() if rule in set(rules()))
+    for command in commands:
+        assert "$" not in command
+        python, *words = shlex.split(command)
+        if words[0] == "-m":  # torchrun
+            words = words[words.index("--") + 1 :]
+        assert python == "python" and words[0].startswith("workflow_scripts/")
+        parse(import_module(Path(words[0]).stem).Arguments, words[1:])
+    training = [words for words in commands if "--checkpoints " in words]
+    assert training
+    if changed:
+        assert all(" --checkpoint-seconds 7.0 --tensorboard results/t" in c for c in training)
+
+
+def test_printed_commands_run_without_snakemake(checkout, tmp_path):
+    folder = project(checkout, tmp_path / "project")
+    target = "results/predict/mnist/composite.h5"
+    _, commands = printed(folder, target)
+    assert len(commands) == 3
+    environment = {key: os.environ[key] for key in ("HOME", "LANG") if key in os.environ}
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    order = ["render_moving_mnist.py", "pretrain.py", "measure_predictions.py"]
+    for script in order:
+        (command,) = (text for text in commands if script in text)
+        done = subprocess.run(
+            ["sh", "-euc", command], cwd=folder, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert h5py.is_hdf5(folder / target)

@@ -7,9 +7,9 @@ use rule pretrain as pretrain_capacity with:
     output:
         "results/capacity/{units}.h5",
     log:
-        "results/logs/capacity/{units}.log",
+        "results/logs/pretrain_capacity/{units}.log",
     benchmark:
-        "results/benchmarks/capacity/{units}.tsv"
+        "results/benchmarks/pretrain_capacity/{units}.tsv"
     resources:
         mem_mb=memory(8000),
         runtime=2880,
@@ -37,9 +37,9 @@ use rule pretrain as pretrain_convlstm with:
     output:
         "results/convlstm/{compared}.h5",
     log:
-        "results/logs/convlstm/{compared}.log",
+        "results/logs/pretrain_convlstm/{compared}.log",
     benchmark:
-        "results/benchmarks/convlstm/{compared}.tsv"
+        "results/benchmarks/pretrain_convlstm/{compared}.tsv"
     resources:
         mem_mb=memory(8000),
         runtime=2880,
@@ -68,9 +68,9 @@ use rule measure_predictions as predict_compared with:
     output:
         "results/predict/{comparison}/{model}.h5",
     log:
-        "results/logs/measure_predictions/{comparison}_{model}.log",
+        "results/logs/predict_compared/{comparison}_{model}.log",
     benchmark:
-        "results/benchmarks/measure_predictions/{comparison}_{model}.tsv"
+        "results/benchmarks/predict_compared/{comparison}_{model}.tsv"
     message:
         "Predicting Moving MNIST with {wildcards.model}"
 

@@ -9,9 +9,9 @@ use rule pretrain as pretrain_on_hours with:
     output:
         "results/unlabelled_hours/{corpus}/{stream}/{hours}/{variant}.h5",
     log:
-        "results/logs/unlabelled_hours/pretrain_{corpus}_{stream}_{hours}_{variant}.log",
+        "results/logs/pretrain_on_hours/{corpus}_{stream}_{hours}_{variant}.log",
     benchmark:
-        "results/benchmarks/unlabelled_hours/pretrain_{corpus}_{stream}_{hours}_{variant}.tsv"
+        "results/benchmarks/pretrain_on_hours/{corpus}_{stream}_{hours}_{variant}.tsv"
     params:
         code=code("pretrain"),
         files=pretraining_files,
@@ -37,9 +37,9 @@ use rule finetune_classifier as finetune_on_hours with:
     output:
         "results/unlabelled_hours/{labelled}/split{split}/{stream}/{hours}/{variant}/{labels}.h5",
     log:
-        "results/logs/unlabelled_hours/{labelled}_split{split}_{stream}_{hours}_{variant}_{labels}.log",
+        "results/logs/finetune_on_hours/{labelled}_split{split}_{stream}_{hours}_{variant}_{labels}.log",
     benchmark:
-        "results/benchmarks/unlabelled_hours/{labelled}_split{split}_{stream}_{hours}_{variant}_{labels}.tsv"
+        "results/benchmarks/finetune_on_hours/{labelled}_split{split}_{stream}_{hours}_{variant}_{labels}.tsv"
     message:
         "Fine-tuning {wildcards.variant} of {wildcards.hours} hours of unlabelled video on"
         " {wildcards.labels} labelled videos per class of {wildcards.labelled}"

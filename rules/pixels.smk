@@ -38,9 +38,9 @@ use rule render_moving_mnist as render_other_digits with:
     output:
         "results/sequences/mnist_{digits}.h5",
     log:
-        "results/logs/render_moving_mnist_{digits}.log",
+        "results/logs/render_other_digits/{digits}.log",
     benchmark:
-        "results/benchmarks/render_moving_mnist_{digits}.tsv"
+        "results/benchmarks/render_other_digits/{digits}.tsv"
     params:
         code=code("render_moving_mnist"),
         command=lambda wildcards: command(

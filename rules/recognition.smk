@@ -9,9 +9,9 @@ rule finetune_classifier:
     output:
         "results/finetune/{labelled}/split{split}/{stream}/{variant}/{labels}.h5",
     log:
-        "results/logs/finetune/{labelled}_split{split}_{stream}_{variant}_{labels}.log",
+        "results/logs/finetune_classifier/{labelled}_split{split}_{stream}_{variant}_{labels}.log",
     benchmark:
-        "results/benchmarks/finetune/{labelled}_split{split}_{stream}_{variant}_{labels}.tsv"
+        "results/benchmarks/finetune_classifier/{labelled}_split{split}_{stream}_{variant}_{labels}.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -38,9 +38,9 @@ rule validate_classifier:
     output:
         "results/validate/{labelled}/split{split}/{stream}/{variant}/{labels}/{choice}.h5",
     log:
-        "results/logs/validate/{labelled}_split{split}_{stream}_{variant}_{labels}_{choice}.log",
+        "results/logs/validate_classifier/{labelled}_split{split}_{stream}_{variant}_{labels}_{choice}.log",
     benchmark:
-        "results/benchmarks/validate/{labelled}_split{split}_{stream}_{variant}_{labels}_{choice}.tsv"
+        "results/benchmarks/validate_classifier/{labelled}_split{split}_{stream}_{variant}_{labels}_{choice}.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -80,9 +80,9 @@ rule fuse_streams:
     output:
         "results/fuse/{labelled}/split{split}/{streams}/{variant}/{labels}.h5",
     log:
-        "results/logs/fuse/{labelled}_split{split}_{streams}_{variant}_{labels}.log",
+        "results/logs/fuse_streams/{labelled}_split{split}_{streams}_{variant}_{labels}.log",
     benchmark:
-        "results/benchmarks/fuse/{labelled}_split{split}_{streams}_{variant}_{labels}.tsv"
+        "results/benchmarks/fuse_streams/{labelled}_split{split}_{streams}_{variant}_{labels}.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -214,9 +214,9 @@ rule make_paper_table:
     output:
         "results/table{number}.csv",
     log:
-        "results/logs/make_table{number}.log",
+        "results/logs/make_paper_table/table{number}.log",
     benchmark:
-        "results/benchmarks/make_table{number}.tsv"
+        "results/benchmarks/make_paper_table/table{number}.tsv"
     wildcard_constraints:
         number="[134]",
     conda:

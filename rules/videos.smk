@@ -134,9 +134,9 @@ use rule sample_clips as sample_unlabelled_clips with:
     output:
         clip_shards(UNLABELLED),
     log:
-        f"results/logs/sample_clips/{UNLABELLED}.log",
+        "results/logs/sample_unlabelled_clips.log",
     benchmark:
-        f"results/benchmarks/sample_clips/{UNLABELLED}.tsv"
+        "results/benchmarks/sample_unlabelled_clips.tsv"
     params:
         code=code("sample_clips"),
         files=lambda wildcards, input: options(input, "videos"),

@@ -40,20 +40,31 @@ def project(checkout, folder, **changed):
 
 
 def rules():
-    """Names of the rules that have commands."""
+    """The rules that have commands: their text by their names."""
+    found = {}
     for path in (ROOT / "rules").glob("*.smk"):
-        for own in re.split(r"^(?=rule |use rule )", path.read_text(), flags=re.M)[1:]:
-            name = re.match(r"rule (\w+)|use rule \w+ as (\w+)", own)
-            if name[2] or "    shell:" in own:
-                yield name[1] or name[2]
+        for text in re.split(r"^(?=rule |use rule )", path.read_text(), flags=re.M)[1:]:
+            name = re.match(r"rule (\w+)|use rule \w+ as (\w+)", text)
+            if name[2] or "    shell:" in text:
+                found[name[1] or name[2]] = text
+    return found
+
+
+def test_logs_and_benchmark_files_are_named_by_their_rules():
+    """As docs/troubleshooting.md says, and the report's table of times reads them."""
+    for name, text in rules().items():
+        for kind, suffix in (("logs", "log"), ("benchmarks", "tsv")):
+            paths = re.findall(rf'"results/{kind}/(.+)"\,?$', text, re.M)
+            assert len(paths) == 1, name
+            assert re.fullmatch(rf"{name}(/[^/]+)?\.{suffix}", paths[0]), (name, paths)
 
 
 @pytest.mark.parametrize("changed", [{}, SEVERAL], ids=["usual", "several"])
 def test_every_rule_prints_a_command_that_its_script_accepts(checkout, tmp_path, changed):
     told, commands = printed(project(checkout, tmp_path / "project", **changed), *TARGETS)
     jobs = counts(told)
-    assert set(rules()) <= set(jobs)
-    assert len(commands) == sum(number for rule, number in jobs.items() if rule in set(rules()))
+    assert rules().keys() <= jobs.keys()
+    assert len(commands) == sum(jobs[rule] for rule in rules())
     for command in commands:
         assert "$" not in command
         python, *words = shlex.split(command)

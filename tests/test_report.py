@@ -44,7 +44,7 @@ def test_the_report_holds_its_tables_films_and_the_run_offline(report):
     run = files["run.html"].decode()
     assert "0 test videos of the labelled sets were left out of the unlabelled ones" in run
     assert "No file was left out." in run and "optimizer: sgd" in run
-    for rule, jobs in (("extract flow", 3), ("finetune", 16)):
+    for rule, jobs in (("extract flow", 3), ("finetune classifier", 16)):
         assert f'<td class="text">{rule}</td><td class="">{jobs}</td>' in run
     assert "A computer watches videos" in text and "Each row is a model." in text
     assert not re.search(r'<(script|link|img)[^>]+(src|href)="https?://', text)

@@ -6,7 +6,7 @@ All functions give, for every video in the order given, a tuple with its part in
 import hashlib
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 

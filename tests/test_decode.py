@@ -251,6 +251,6 @@ def test_the_own_rate_keeps_the_count_whatever_the_rounding(frames, rate, millis
 @given(st.lists(st.one_of(st.none(), st.floats(-1e9, 1e9)), max_size=50))
 def test_times_only_increase_whatever_the_stamps(stamps):
     clock = Clock(nominal=0.04)
-    times = [clock.tick(stamp) for stamp in stamps]
+    times = [time for stamp in stamps if (time := clock.tick(stamp)) is not None]
     assert times[:1] in ([], [0.0])
     assert times == sorted(set(times))

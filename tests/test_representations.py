@@ -192,7 +192,7 @@ def folder(tmp_path_factory):
             write_strings(file, name, list(values))
         file["label"], file["splits"] = labelled.labels, labelled.sides[:, None]
         for name in ("id", "class", "frames", "width", "height", "rate", "duration", "status",
-                     "sha256", "transcoded"):  # fmt: skip
+                     "sha256", "transcoded", "note"):  # fmt: skip
             file[name] = np.zeros(len(files))
     (folder / "set").mkdir()
     with create(folder / "set/0.h5", "clips", about) as file:

@@ -77,12 +77,13 @@ def data_set(videos: Path, clips: list[Path]) -> dict[str, object]:
 
 
 def left_out(videos: list[Path]) -> str:
-    """What was left out, by reason, each with an example."""
+    """What was left out or should be looked at, by reason, each with an example."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for path in videos:
         for video in read_videos(path).videos:
-            if video.status != OK:
-                reasons.setdefault((path.stem, video.status), []).append(video.path)
+            reason = f"used, but {video.note}" if video.note else video.status
+            if reason != OK:
+                reasons.setdefault((path.stem, reason), []).append(video.path)
     if not reasons:
         return "<p>No file was left out.</p>"
     lines = [

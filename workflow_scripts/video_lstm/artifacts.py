@@ -30,11 +30,11 @@ from video_lstm.interruption import deferred_signals
 
 SCHEMAS: dict[str, tuple[int, frozenset[str]]] = {
     # name: (version, data sets and groups that are always there)
-    "videos": (2, frozenset({"id", "path", "class", "label", "group", "splits", "frames", "width",
+    "videos": (3, frozenset({"id", "path", "class", "label", "group", "splits", "frames", "width",
                              "height", "rate", "duration", "status", "sha256", "transcoded",
-                             "classes"})),
-    "probed": (1, frozenset({"path", "frames", "native_frames", "width", "height", "rate",
-                             "duration", "status", "sha256", "transcoded"})),
+                             "note", "classes"})),
+    "probed": (2, frozenset({"path", "frames", "native_frames", "width", "height", "rate",
+                             "duration", "status", "sha256", "transcoded", "note"})),
     "clips": (2, frozenset({"video", "first", "frames", "native_frames", "path"})),
     "flow": (3, frozenset({"encoded", "offsets", "video", "first", "clip_offsets"})),
     "percepts": (3, frozenset({"percepts", "video", "first", "clip_offsets"})),

@@ -14,7 +14,7 @@ from video_lstm.video.source import (
     UnreadableVideoError,
     new_clock,
     open_video,
-    raw_stamp,
+    timed,
     walk,
 )
 from video_lstm.video.timing import resample
@@ -175,5 +175,5 @@ class _Reader:
             if self.rate is None:
                 yield from (f for index, f in enumerate(source, start) if index >= first)
             else:
-                shown = ((clock.tick(raw_stamp(container, stream, f)), f) for f in source)
+                shown = timed(container, stream, source, clock)
                 yield from resample(shown, self.rate, clock, first)

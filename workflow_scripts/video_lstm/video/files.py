@@ -45,6 +45,8 @@ class VideoFile:
     """Of the file's bytes."""
     transcoded: str = ""
     """The copy to read in place of the file, where the reader refuses the file itself."""
+    note: str = ""
+    """What a person should know of a video that can be used."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def _file(path: str, info: VideoInfo, video: VideoSettings) -> VideoFile:
         status=status,
         sha256=info.sha256,
         transcoded=str(info.transcoded or ""),
+        note=info.note if status == OK else "",
     )
 
 
@@ -148,6 +151,9 @@ def summarise(files: Sequence[VideoFile], classes: int = 0) -> str:
     copies = [file for file in usable if file.transcoded]
     if copies:
         words += f"; {len(copies)} of them transcoded ({copies[0].path!r})"
+    noted = [file for file in usable if file.note]
+    if noted:
+        words += f"; {len(noted)} of them with a note ({noted[0].path!r}: {noted[0].note})"
     left_out = [file for file in files if file.status != OK]
     if not left_out:
         return words
@@ -177,7 +183,7 @@ def remove_copies(folder: Path, table: FileTable) -> None:
 
 
 # Columns of the artifacts `probed` and `videos`, by type.
-_TEXTS = ("path", "status", "sha256", "transcoded")
+_TEXTS = ("path", "status", "sha256", "transcoded", "note")
 _COUNTS = ("frames", "native_frames", "width", "height")
 _MEASURES = ("rate", "duration")
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+import numpy as np
+
 from video_lstm.errors import UserError
 from video_lstm.video.colour import Converter
 from video_lstm.video.geometry import Display
@@ -21,21 +23,23 @@ from video_lstm.video.source import (
     UnreadableVideoError,
     UnsupportedVideoError,
     declared_seconds,
+    may_jump,
     new_clock,
     one_line,
     open_video,
-    raw_stamp,
+    timed,
     walk,
 )
+from video_lstm.video.timing import SLACK, WILD
 
 TIME_LIMIT = 3600.0
 """Seconds that decoding one video may take."""
 
-# Seconds by which an honest file may be shorter than it says.
-_SLACK = 0.25
-
 # Seconds after its time limit at which a worker is taken for hung.
 _GRACE = 60.0
+
+# Share of the frames that may be held for most of a video before that is told.
+_FEW = 0.05
 
 # Share of a video that must decode: a few lost packets or seconds are noise, more is a broken file.
 _WHOLE = 0.9
@@ -60,6 +64,8 @@ class VideoInfo:
     """``ok``, or in plain words why the file is of no use."""
     transcoded: Path | None = None
     """The copy to read in place of the file, which the numbers are of; None: the file itself."""
+    note: str = ""
+    """What a person should know of a video that can be used; empty: nothing."""
 
 
 def probe(path: Path, time_limit: float = TIME_LIMIT, transcoded: Path | None = None) -> VideoInfo:
@@ -88,24 +94,34 @@ def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
     end, digest, declared = time.monotonic() + time_limit, "", 0.0
     try:
         with open_video(path) as (container, stream):
-            digest, declared = _sha256(path), declared_seconds(container, stream)
-            clock, tally = new_clock(stream), Tally()
+            digest = _sha256(path)
+            stated = declared_seconds(container, stream)
+            # Where stamps may jump, FFmpeg takes the duration from the first and the last of them.
+            declared = 0.0 if may_jump(container) or stated > WILD else stated
+            clock, tally, times = new_clock(stream), Tally(), []
             convert = Converter(Display.of(container, stream), None, None, "rgb")
-            for frame in walk(container, stream, tally, time_limit):
+            frames = walk(container, stream, tally, time_limit)
+            for time_shown, frame in timed(container, stream, frames, clock):
                 # Conversion is part of what makes a video readable.
                 convert.check(frame)
-                if clock.tick(raw_stamp(container, stream, frame)) > MAX_SECONDS:
+                if time_shown is not None:
+                    times.append(time_shown)
+                if clock.last > MAX_SECONDS:
                     raise UnreadableVideoError("its time stamps make no sense")
             if container.format.name in RAW_JPEG and clock.frames == 1:
                 raise UnreadableVideoError(JPEG)
-        _check_whole(clock.frames, clock.duration, declared, tally)
+            # What does not decode at the start is no sign that the end is missing.
+            start = float((stream.start_time or 0) * stream.time_base)
+            started = max(0.0, (clock.origin or 0.0) - start)
+        _check_whole(clock.frames, clock.duration, declared - started, tally)
     except UnreadableVideoError as error:
         digest = digest or _sha256(path)
         if isinstance(error, UnsupportedVideoError) and transcoded is not None:
             return _transcoded(path, str(error), digest, declared, transcoded, end)
         return VideoInfo(0, 0, 0, 0.0, 0.0, digest, str(error))
     rate, (height, width) = clock.frames / clock.duration, convert.shape[:2]
-    return VideoInfo(clock.frames, width, height, rate, clock.duration, digest, "ok")
+    note = _note(times, clock.duration, started if tally.errors_at_start else 0.0)
+    return VideoInfo(clock.frames, width, height, rate, clock.duration, digest, "ok", note=note)
 
 
 def _transcoded(
@@ -257,10 +273,31 @@ def _check_whole(frames: int, duration: float, declared: float, tally: Tally) ->
     if tally.errors > (1 - _WHOLE) * (frames + tally.errors):
         total = frames + tally.errors
         raise UnreadableVideoError(f"damaged: {tally.errors} of {total} packets do not decode")
-    if tally.cut_short or (duration < _WHOLE * declared and declared - duration > _SLACK):
+    if tally.cut_short or (duration < _WHOLE * declared and declared - duration > SLACK):
         raise UnreadableVideoError(
             f"cut short: {duration:.1f} s of the {declared:.1f} s that it declares"
         )
+
+
+def _note(times: Sequence[float], duration: float, missing: float) -> str:
+    """What a person should know of a video that can be used.
+
+    Args:
+        times: when each frame is shown, in seconds.
+        duration: seconds that all last together.
+        missing: seconds at the start that do not decode.
+    """
+    notes = [f"its first {missing:.1f} s do not decode"] if missing > SLACK else []
+    holds = np.diff(times, append=duration)
+    order = np.argsort(-holds, kind="stable")
+    few = max(1, int(_FEW * len(holds)))
+    held = holds[order[:few]].cumsum()
+    most = np.flatnonzero(held > duration / 2 + SLACK)
+    if len(holds) > 1 and len(most):
+        count = int(most[0]) + 1
+        which = f"frame {order[0]} is" if count == 1 else f"{count} of {len(times)} frames are"
+        notes.append(f"{which} held for {held[count - 1]:.1f} of its {duration:.1f} s")
+    return "; ".join(notes)
 
 
 def _sha256(path: Path) -> str:

@@ -6,17 +6,22 @@ the one expected.
 """
 
 import bisect
+import operator
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import av.error
-from av.container import InputContainer
+from av.container import Flags, InputContainer
 from av.video.stream import VideoStream
 
-from video_lstm.video.source import Tally, open_video, walk
-from video_lstm.video.timing import TOLERANCE, Clock
+from video_lstm.video.source import Tally, jump_remover, new_clock, open_video, walk
+from video_lstm.video.timing import LATE, TOLERANCE, Clock
+
+# Frames that a decoder holds back at most, to put them into order.
+_MOST_REORDERED = 16
 
 
 class LostError(Exception):
@@ -51,9 +56,12 @@ def find_landing(path: Path, first: int, rate: float | None, frames: int) -> Lan
     """
     stamps: list[int] = []
     keys: list[int] = []
+    ahead, latest = 0, None
     with open_video(path) as (container, stream):
-        time_base = stream.time_base
+        time_base, clock = stream.time_base, new_clock(stream)
         avi = container.format.name == "avi"
+        container.flags |= Flags.gen_pts.value
+        jumps = jump_remover(container, stream)
         try:
             for packet in container.demux(stream):
                 if packet.size == 0 and packet.dts is None:
@@ -61,18 +69,27 @@ def find_landing(path: Path, first: int, rate: float | None, frames: int) -> Lan
                 # AVI's presentation times are made up; without B frames they are decoding times.
                 if packet.pts is None or packet.is_discard or (avi and packet.pts != packet.dts):
                     return None
+                if jumps is not None and jumps.correct(packet.dts, packet.duration):
+                    return None
+                if packet.dts is not None:
+                    latest = packet.dts if latest is None else max(latest, packet.dts)
+                    ahead = max(ahead, packet.pts - packet.dts, latest - packet.dts)
                 stamps.append(packet.pts)
                 if packet.is_keyframe:
                     keys.append(packet.pts)
         except av.error.FFmpegError:
             return None
-    if len(stamps) != frames or len(set(stamps)) != frames:
+    if frames < 2 or len(stamps) != frames or len(set(stamps)) != frames:
         return None
     stamps.sort()
+    # A stamp that is far from its place does not tell the order of display.
+    usual = statistics.median(map(operator.sub, stamps[1:], stamps))
+    if ahead > max(_MOST_REORDERED * usual, LATE / time_base):
+        return None
     target = first
     if rate is not None:
         limit = first / rate + TOLERANCE
-        times = (float((stamp - stamps[0]) * time_base) for stamp in stamps)
+        times = (clock.tick(float(stamp * time_base)) for stamp in stamps)
         target = sum(time <= limit for time in times) - 1
     if not 0 < target < frames:
         return None
@@ -85,7 +102,7 @@ def find_landing(path: Path, first: int, rate: float | None, frames: int) -> Lan
 def land(
     container: InputContainer, stream: VideoStream, landing: Landing, clock: Clock
 ) -> tuple[int, Iterator[av.VideoFrame]]:
-    """Jump, and set the clock.
+    """Jump, and let the clock pass over the frames before.
 
     Returns:
         The number of the first frame that comes, at most ``landing.target``, and the frames.
@@ -93,6 +110,7 @@ def land(
     Raises:
         LostError: the jump leads elsewhere; also raised while the frames are read.
     """
+    container.flags |= Flags.gen_pts.value
     # Only the first frame names the encoder (x264, XviD), whose faults the decoder makes good.
     next(walk(container, stream, Tally()), None)
     try:
@@ -105,7 +123,8 @@ def land(
     if frame is None or frame.pts > landing.stamps[landing.target]:
         raise LostError
     start = bisect.bisect_left(landing.stamps, frame.pts)
-    clock.resume(start, float(landing.stamps[0] * stream.time_base))
+    for stamp in landing.stamps[:start]:
+        clock.tick(float(stamp * stream.time_base))
     return start, _checked(frame, source, landing.stamps, start)
 
 

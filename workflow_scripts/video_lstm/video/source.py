@@ -10,19 +10,21 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import av.error
+from av.container import Flags as Options
 from av.container import InputContainer
+from av.format import Flags
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from video_lstm.errors import UserError
 from video_lstm.video.kinds import ANIMATED_WEBP, JPEG, PHOTOGRAPH, is_jpeg_picture, kind_of
-from video_lstm.video.timing import Clock
+from video_lstm.video.timing import Clock, JumpRemover
 
 MAX_PIXELS = 8192 * 4608
 """Pixels in a frame: a little over 8K. A file that declares more is not decoded."""
@@ -67,6 +69,9 @@ class Tally:
 
     errors: int = 0
     """Packets that did not decode (skipped, as the ffmpeg program does)."""
+    errors_at_start: int = 0
+    """Packets that did not decode before the first frame, which is as it should be where a video
+    was cut without encoding it again. Not among the others."""
     cut_short: bool = False
     """Whether reading stopped at an error of the container, not at its end."""
 
@@ -119,6 +124,9 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise UnreadableVideoError(f"frames of {size} are beyond the limit of 8K")
         stream.codec_context.options = codec_limits
         stream.codec_context.thread_count = 1
+        if may_jump(container):
+            # FFmpeg would fill in missing stamps from packets that may lie beyond a jump.
+            container.flags &= ~Options.gen_pts.value
         yield container, stream
 
 
@@ -171,7 +179,9 @@ def walk(
             continue
         for frame in decoded:
             if frame.width != width or frame.height != height:
-                if frames:
+                if not frames:
+                    tally.errors_at_start, tally.errors = tally.errors, 0
+                else:
                     change = f"{width}x{height} to {frame.width}x{frame.height}"
                     raise UnsupportedVideoError(f"frame size changes at frame {frames}: {change}")
                 width, height = frame.width, frame.height
@@ -188,13 +198,15 @@ def _packets(
 ) -> Iterator[av.Packet | None]:
     """Packets of the stream; the last is empty and makes the decoder give out what it holds."""
     multipart, end = container.format.name == "mpjpeg", 0
+    jumps = jump_remover(container, stream)
     try:
-        if multipart:
-            for packet in container.demux(stream):
+        for packet in container.demux(stream):
+            if multipart:
                 end = (packet.pos or 0) + packet.size
-                yield packet
-        else:
-            yield from container.demux(stream)
+            if jumps is not None and (offset := jumps.correct(packet.dts, packet.duration)):
+                packet.dts = None if packet.dts is None else packet.dts + offset
+                packet.pts = None if packet.pts is None else packet.pts + offset
+            yield packet
     except (av.error.FFmpegError, ValueError):
         # Multipart Motion JPEG has no end: FFmpeg looks for a picture behind the last one.
         tally.cut_short = not multipart or container.size - end > _PART_HEADER
@@ -208,18 +220,40 @@ def new_clock(stream: VideoStream) -> Clock:
     return Clock(1 / float(rate) if sane else 1 / 25)
 
 
+def may_jump(container: InputContainer) -> bool:
+    """Whether time stamps may jump in files of the container's format."""
+    return bool(container.format.flags & Flags.ts_discont.value)
+
+
+def jump_remover(container: InputContainer, stream: VideoStream) -> JumpRemover | None:
+    """What closes jumps in the time stamps; None where the format has none."""
+    if not may_jump(container):
+        return None
+    second = float(1 / stream.time_base)
+    return JumpRemover(second, new_clock(stream).nominal * second)
+
+
 def stated_rate(path: Path) -> float:
     """Frames per second that a video's container states (25 where that is not sane)."""
     with open_video(path) as (_, stream):
         return 1 / new_clock(stream).nominal
 
 
-def raw_stamp(container: InputContainer, stream: VideoStream, frame: av.VideoFrame) -> float | None:
-    """A frame's time stamp in seconds as the container gives it, or None."""
+def timed(
+    container: InputContainer, stream: VideoStream, frames: Iterable[av.VideoFrame], clock: Clock
+) -> Iterator[tuple[float | None, av.VideoFrame]]:
+    """Frames with the times that the clock gives them."""
     # AVI has no presentation times: FFmpeg makes them up, wrongly with B frames; its decoding times
     # count frames, and a decoder gives frames out in order at a constant delay.
-    ticks = frame.dts if container.format.name == "avi" else frame.pts
-    return None if ticks is None else float(ticks * stream.time_base)
+    avi, base = container.format.name == "avi", stream.time_base
+    jumping = may_jump(container)
+    top, bottom = base.numerator, base.denominator
+    for frame in frames:
+        ticks = frame.dts if avi else frame.pts
+        if ticks is None and jumping:
+            ticks = frame.dts
+        stamp = None if ticks is None else ticks * top / bottom
+        yield clock.tick(stamp, frame.duration * top / bottom), frame
 
 
 def declared_seconds(container: InputContainer, stream: VideoStream) -> float:

@@ -4,11 +4,18 @@ One rule, used by the probe, by the sampler of clips and by the decoder, so that
 disagree on how many frames a video has:
 
 - Frame 0 is shown at 0 s; frame j at ``t_j``, its time stamp less the first one's. A missing stamp,
-  or one that does not come after its predecessor's, is replaced by one nominal step after it.
-- A video of n frames lasts ``t_last * n / (n - 1)`` seconds: its last frame is shown for as long as
-  the others on average.
+  one that does not come after its predecessor's, or one more than 30 hours away from it, is
+  replaced by one nominal step after it. As in the ffmpeg program, a frame whose stamp lies more
+  than half a second before its predecessor's comes too late: no target rate picks it.
+- The last frame is shown for as long as the others on average, so that n frames last
+  ``t_last * n / (n - 1)`` seconds. Where the container says that it is held for longer, that holds;
+  and where a gap in the middle makes the average long, it is shown for as long as the container
+  says, or else as its predecessor was.
 - At a target rate r, output frame k is the last source frame with ``t_j <= k / r + TOLERANCE``, and
   there is an output frame for every k with ``k / r + TOLERANCE < duration``.
+
+In formats whose time stamps may jump (MPEG's streams, Ogg) the jumps are taken out before, as the
+ffmpeg program does (:class:`JumpRemover`).
 """
 
 import math
@@ -22,6 +29,51 @@ TOLERANCE = 1.5e-3
 """Seconds by which a time stamp may miss the instant it stands for."""
 
 
+SLACK = 0.25
+"""Seconds by which a stated duration may differ from the measured one."""
+
+# As the ffmpeg program's dts_error_threshold and dts_delta_threshold.
+WILD = 30 * 3600.0
+"""Seconds; time stamps and durations that are further off make no sense."""
+_JUMP = 10.0
+# Decoders may give out a frame or two in the wrong order; what lies further back comes too late.
+LATE = 0.5
+"""Seconds before its predecessor at which a frame is no longer shown."""
+
+
+class JumpRemover:
+    """Closes the jumps in the time stamps of a stream's packets, as the ffmpeg program does.
+
+    A packet continues its predecessor where its decoding time is more than 10 s away from where it
+    is expected, or more than 0.1 s before its predecessor's.
+
+    Args:
+        second: ticks of the stream in a second.
+        step: ticks that a packet lasts where it does not say.
+    """
+
+    def __init__(self, second: float, step: float) -> None:
+        self.second, self.step = second, round(step)
+        self.offset = 0
+        self._last = 0
+        self._next: int | None = None
+
+    def correct(self, dts: int | None, duration: int | None) -> int:
+        """Ticks to add to the stamps of the next packet, given its decoding time and duration."""
+        if dts is None:
+            dts = self._next
+        else:
+            dts += self.offset
+            if self._next is not None and (
+                abs(dts - self._next) > _JUMP * self.second or dts + self.second / 10 < self._last
+            ):
+                self.offset -= dts - self._next
+                dts = self._next
+        if dts is not None:
+            self._last, self._next = dts, dts + (duration or self.step)
+        return self.offset
+
+
 class Clock:
     """Turns raw time stamps (seconds, or None) into times that start at 0 and only increase.
 
@@ -33,35 +85,51 @@ class Clock:
         self.nominal = nominal
         self.frames = 0
         self.last = 0.0
-        self._origin: float | None = None
+        self.origin: float | None = None
+        self._shown = 0
+        self._step = self._longest = self._length = 0.0
 
-    def tick(self, stamp: float | None) -> float:
-        """The time in seconds at which the next frame is shown, given its raw time stamp."""
-        expected = self.last + self.nominal if self.frames else 0.0
+    def tick(self, stamp: float | None, length: float = 0.0) -> float | None:
+        """The time in seconds at which the next frame is shown; None: it comes too late.
+
+        Args:
+            stamp: its raw time stamp in seconds.
+            length: seconds that the container says it is shown; 0 where it does not say.
+        """
+        self.frames += 1
+        expected = self.last + self.nominal if self._shown else 0.0
         if stamp is None:
             time = expected
-        elif self._origin is None:
-            time, self._origin = expected, stamp - expected
+        elif self.origin is None:
+            time, self.origin = expected, stamp - expected
         else:
-            time = stamp - self._origin
-            if time <= self.last:
+            time = stamp - self.origin
+            if abs(time - expected) > WILD:
                 time = expected
-        self.frames += 1
+            elif time <= self.last:
+                if time < self.last - LATE:
+                    return None
+                time = expected
+        self._shown += 1
+        self._step, self._length = time - self.last, length
+        self._longest = max(self._longest, self._step)
         self.last = time
         return time
-
-    def resume(self, frames: int, origin: float) -> None:
-        """Go on after ``frames`` frames not seen, where the first stamp was ``origin`` seconds."""
-        self.frames, self._origin, self.last = frames, origin, -math.inf
 
     @property
     def duration(self) -> float:
         """Seconds that the frames seen so far last together."""
-        if self.frames == 0:
+        if self._shown == 0:
             return 0.0
-        if self.frames == 1:
-            return self.nominal
-        return self.last * self.frames / (self.frames - 1)
+        average = self.last / (self._shown - 1) if self._shown > 1 else self.nominal
+        if self._length > average + SLACK:
+            return self.last + self._length
+        steady = self._length or self._step
+        gap = self._longest > self.last / 2 + SLACK or average > steady + SLACK
+        if self._shown > 1 and gap and average > steady:
+            return self.last + steady
+        # Rounded in one step, as it always was: the last frame of some files depends on it.
+        return self.last * self._shown / (self._shown - 1) if self._shown > 1 else self.nominal
 
 
 def frames_before(seconds: float, rate: float) -> int:
@@ -80,13 +148,13 @@ def target_frames(frames: int, duration: float, rate: float | None) -> int:
 
 
 def resample(
-    shown: Iterable[tuple[float, T]], rate: float, clock: Clock, first: int = 0
+    shown: Iterable[tuple[float | None, T]], rate: float, clock: Clock, first: int = 0
 ) -> Iterator[T]:
     """Pick frames by time stamp.
 
     Args:
         shown: frames in order with the times that ``clock`` gave them, from one that is shown at
-            or before ``first / rate`` on.
+            or before ``first / rate`` on; those without a time are passed over.
         rate: output frames a second.
         clock: the clock that timed ``shown``; asked for the duration after the last frame.
         first: the first output frame wanted.
@@ -98,6 +166,8 @@ def resample(
     k = first
     held: list[T] = []
     for time, frame in shown:
+        if time is None:
+            continue
         while held and k / rate + TOLERANCE < time:
             yield held[0]
             k += 1

@@ -1,5 +1,6 @@
 """Frames are those of the ffmpeg program, whatever the file."""
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -157,6 +158,36 @@ def test_a_range_reached_by_seeking_is_the_range_of_the_whole(videos, name, rate
     whole = read_frames(path, rate=rate, crop=(48, 48))
     for first in range(0, len(whole) - 5, len(whole) // 9):
         found = read_frames(path, first, 5, rate=rate, crop=(48, 48), frames=frames)
+        assert np.array_equal(found, whole[first : first + 5]), first
+
+
+FALSE_KEYS = {
+    "mpeg4.mp4": "-c:v mpeg4 -g 40",
+    "mpeg4.avi": "-c:v mpeg4 -g 40",
+    "h264.mp4": f"{X264} -x264-params keyint=500:min-keyint=400:scenecut=80",
+    "wmv2.avi": "-c:v wmv2 -g 40",
+    "flv.avi": "-c:v flv -g 40",
+    "vp9.mkv": "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 40",
+    "animation.mov": "-c:v qtrle -g 40",
+    "video1.avi": "-c:v msvideo1 -g 40",
+    "ffv1.mkv": "-c:v ffv1 -g 40",
+}
+
+
+@pytest.mark.parametrize("name", FALSE_KEYS)
+def test_what_is_only_called_a_key_frame_is_not_sought(tmp_path, name):
+    plain, path = make(tmp_path / f"plain_{name}", FALSE_KEYS[name], seconds=6), tmp_path / name
+    with av.open(str(plain)) as source, av.open(str(path), "w") as out:
+        stream = source.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.stream, packet.is_keyframe = copy, True
+                out.mux(packet)
+    frames, whole = probe(path).frames, read_frames(path)
+    assert frames == len(whole) == 150
+    for first in range(77, 145, 9):
+        found = read_frames(path, first, 5, frames=frames)
         assert np.array_equal(found, whole[first : first + 5]), first
 
 

@@ -20,6 +20,18 @@ from av.video.stream import VideoStream
 from video_lstm.video.source import Tally, jump_remover, new_clock, open_video, walk
 from video_lstm.video.timing import LATE, TOLERANCE, Clock
 
+# Codecs whose decoders take from the picture itself whether it is a key frame. Others may go by the
+# container, or call every frame one.
+_SELF_TELLING = frozenset({
+    "av1", "cinepak", "dirac", "ffv1", "flv1", "h261", "h263", "h263i", "h263p", "h264", "hevc",
+    "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "png", "rv10",
+    "rv20", "rv30", "rv40", "snow", "svq1", "svq3", "theora", "vc1", "vp3", "vp4", "vp5", "vp6",
+    "vp6a", "vp6f", "vp8", "vp9", "vvc", "wmv1", "wmv2", "wmv3", "zmbv",
+})  # fmt: skip
+
+# Codecs without references but for pictures that stay the same, or that are parts of an animation.
+_REPEATING = frozenset({"fraps", "lagarith", "webp"})
+
 # Frames that a decoder holds back at most, to put them into order.
 _MOST_REORDERED = 16
 
@@ -52,12 +64,17 @@ def find_landing(path: Path, first: int, rate: float | None, frames: int) -> Lan
         frames: number of source frames that decode.
 
     Returns:
-        None where packets and frames do not match one to one, or there is nothing to jump over.
+        None where the decoder does not tell key frames from others, where packets and frames do not
+        match one to one or in order, or there is nothing to jump over.
     """
     stamps: list[int] = []
     keys: list[int] = []
     ahead, latest = 0, None
     with open_video(path) as (container, stream):
+        codec = stream.codec_context.codec
+        alone = codec.intra_only and codec.canonical_name not in _REPEATING
+        if not (alone or codec.canonical_name in _SELF_TELLING):
+            return None
         time_base, clock = stream.time_base, new_clock(stream)
         avi = container.format.name == "avi"
         container.flags |= Flags.gen_pts.value
@@ -118,9 +135,15 @@ def land(
     except av.error.FFmpegError as error:
         raise LostError from error
     source = walk(container, stream, Tally())
-    # Frames before the key frame may lack what they refer to.
-    frame = next((f for f in source if f.pts is not None and f.pts >= landing.key), None)
-    if frame is None or frame.pts > landing.stamps[landing.target]:
+    # Frames before the key frame may lack what they refer to. Whether it is one, the decoder says.
+    complete = False
+    for frame in source:
+        complete = complete or frame.key_frame
+        if frame.pts is not None and frame.pts >= landing.key:
+            break
+    else:
+        raise LostError
+    if not complete or frame.pts > landing.stamps[landing.target]:
         raise LostError
     start = bisect.bisect_left(landing.stamps, frame.pts)
     for stamp in landing.stamps[:start]:

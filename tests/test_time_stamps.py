@@ -1,8 +1,10 @@
 """Videos whose time stamps are odd are shown as the ffmpeg program shows them at a target rate."""
 
 import hashlib
+import struct
 from collections import Counter
 
+import av
 import pytest
 from made_videos import X264, ffmpeg
 
@@ -102,6 +104,84 @@ def test_stamps_that_jump_are_taken_as_the_program_takes_them(tmp_path, name):
     pairs = zip(holds(frames, picks), holds(own, expected), strict=True)
     assert all(abs(ours - theirs) <= 2 for ours, theirs in pairs)
     assert ("held for" in info.note) == held
+
+
+def slides(path, codec):
+    """The last picture is held for five seconds."""
+    source = "testsrc2=size=64x48:rate=25:duration=1,noise=alls=40:allf=t"
+    late = "setpts='if(eq(N,24),N+125,N)'"
+    options = (*codec.split(), "-fps_mode", "vfr")
+    ffmpeg("-f", "lavfi", "-i", source, "-vf", late, *options, path)
+    return path
+
+
+def late(path, codec):
+    part(path, codec, 1, 100)
+    return path
+
+
+def within_a_group(path, codec):
+    """A recording without its first dozen packets."""
+    whole = path.with_name(f"whole_{path.name}")
+    part(whole, codec, 3)
+    with av.open(str(whole)) as source, av.open(str(path), "w") as out:
+        stream = source.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        for number, packet in enumerate(source.demux(stream)):
+            if packet.dts is not None and number >= 12:
+                packet.stream = copy
+                out.mux(packet)
+    return path
+
+
+def edited(path, codec):
+    """An edit list that starts between key frames and promises what the file has in all."""
+    content = bytearray(part(path, codec, 4))
+    entry = content.find(b"elst") + 12
+    content[entry + 4 : entry + 8] = struct.pack(">i", int(1.5 * 12800))
+    path.write_bytes(content)
+    return path
+
+
+ODD = {
+    "slides.mkv": (slides, X264),
+    "slides.mp4": (slides, X264),
+    "slides.gif": (slides, "-c:v gif"),
+    "late.mkv": (late, X264),
+    "late.webm": (late, "-c:v libvpx -cpu-used 16"),
+    "late.wmv": (late, "-c:v wmv2"),
+    "late.nut": (late, "-c:v mpeg4"),
+    "within_a_group.ts": (within_a_group, f"{X264} -g 30"),
+    "within_a_group.mkv": (within_a_group, f"{X264} -g 30"),
+    "within_a_group.avi": (within_a_group, "-c:v ffv1 -g 30"),
+    "edited.mp4": (edited, f"{X264} -g 50"),
+    "edited.mov": (edited, "-c:v mpeg4 -g 50"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_shown_late_or_long_is_no_cut_file(tmp_path, name):
+    make, codec = ODD[name]
+    path = make(tmp_path / name, codec)
+    info = probe(path)
+    own = program_picks(path, "-fps_mode", "passthrough")
+    expected = program_picks(path, "-r", 30)
+    assert (info.status, info.frames) == ("ok", len(own))
+    assert abs(target_frames(info.frames, info.duration, 30.0) - len(expected)) <= 1
+    assert len(our_picks(path, 30.0)) == target_frames(info.frames, info.duration, 30.0)
+
+
+@pytest.mark.parametrize("name", ["late.mkv", "edited.mp4"])
+def test_such_files_are_told_where_they_are_cut(tmp_path, name):
+    make, codec = ODD[name]
+    # Two seconds more, and what says how long it is at the start.
+    path = make(tmp_path / name, codec)
+    whole = tmp_path / f"whole_{name}"
+    options = ("-movflags", "+faststart") if name.endswith("mp4") else ()
+    ffmpeg("-copyts", "-i", path, "-c", "copy", *options, whole)
+    content = whole.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert probe(path).status.startswith("cut short")
 
 
 @pytest.mark.parametrize("name", ["forward.mpg", "three.ts", "pauses.mkv", "wild.mkv"])

@@ -120,7 +120,7 @@ def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
             return _transcoded(path, str(error), digest, declared, transcoded, end)
         return VideoInfo(0, 0, 0, 0.0, 0.0, digest, str(error))
     rate, (height, width) = clock.frames / clock.duration, convert.shape[:2]
-    note = _note(times, clock.duration, started if tally.errors_at_start else 0.0)
+    note = _note(times, clock.duration, started)
     return VideoInfo(clock.frames, width, height, rate, clock.duration, digest, "ok", note=note)
 
 

@@ -261,14 +261,26 @@ def declared_seconds(container: InputContainer, stream: VideoStream) -> float:
     if container.format.name == "avi" and stream.time_base:
         # FFmpeg cuts the duration to what there is; the header's count of frames stays.
         return float(stream.frames * stream.time_base)
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
+    if stream.duration and container.format.name != "asf":
+        return float(_edited(stream) * stream.time_base)
     # Matroska says it of streams in a tag, and of the file (which audio may prolong).
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))
     if match is not None:
-        return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
-    alone = len(container.streams) == 1 and container.duration
-    return container.duration / av.time_base if alone else 0.0
+        end = 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
+    else:
+        alone = len(container.streams) == 1 and container.duration
+        end = container.duration / av.time_base if alone else 0.0
+    # Most count from time 0, which may be long before the first frame.
+    start = float((stream.start_time or 0) * stream.time_base)
+    return end - start if 0 < start < end else end
+
+
+def _edited(stream: VideoStream) -> int:
+    """Ticks that the stream lasts. An edit list may promise more than lies behind its start."""
+    index = stream.index_entries
+    if len(index) < 2 or not index[0].is_discard:
+        return stream.duration
+    return min(stream.duration, 2 * index[-1].timestamp - index[-2].timestamp)
 
 
 def one_line(error: BaseException) -> str:

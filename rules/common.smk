@@ -52,12 +52,12 @@ for folder in (os.getcwd(), os.path.abspath("results")):
             "writable, or use --directory for a place of your own"
         )
 
-# How to train, not what: rules name these in the text of their commands, which Snakemake compares as
-# it stands in the rules, so that a change of what they stand for makes nothing again.
+# How to train, not what. In the environment of the jobs: neither a parameter nor the command's text,
+# a change of which would make everything again. Commands work without them.
 TENSORBOARD = "--tensorboard results/tensorboard" if settings.tensorboard else ""
-TRAINING = (
-    "--checkpoints results/checkpoints"
-    f" --checkpoint-seconds {settings.checkpoint_seconds} {TENSORBOARD}"
+os.environ.update(
+    TENSORBOARD=TENSORBOARD,
+    TRAINING=f"--checkpoint-seconds {settings.checkpoint_seconds} {TENSORBOARD}",
 )
 
 # A GPU is a resource that jobs queue for; without one they run side by side on the cores.

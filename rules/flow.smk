@@ -63,7 +63,7 @@ rule train_flow_convnet:
     shell:
         "python {params.command} --videos {input.videos}"
         " --flow {input.flow} --output {output}"
-        " --threads {threads} --log {log} {TRAINING}"
+        " --threads {threads} --log {log} ${{TRAINING:-}}"
 
 
 rule extract_flow_percepts:

@@ -33,4 +33,4 @@ rule pretrain:
         "Pretraining {wildcards.variant} on {wildcards.stream} of {wildcards.corpus}"
     shell:
         "python {params.command} {params.files} --output {output}"
-        " --threads {threads} --log {log} {TRAINING}"
+        " --threads {threads} --log {log} ${{TRAINING:-}}"

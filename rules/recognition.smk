@@ -28,7 +28,7 @@ rule finetune_classifier:
     shell:
         "python {params.command} --videos {input.videos}"
         " --percepts {input.percepts} {params.files} --output {output}"
-        " --threads {threads} --log {log} {TRAINING}"
+        " --threads {threads} --log {log} ${{TRAINING:-}}"
 
 
 rule validate_classifier:
@@ -62,7 +62,7 @@ rule validate_classifier:
     shell:
         "python {params.command} --videos {input.videos}"
         " --percepts {input.percepts} {params.files} --output {output}"
-        " --threads {threads} --log {log} {TRAINING}"
+        " --threads {threads} --log {log} ${{TRAINING:-}}"
 
 
 rule fuse_streams:

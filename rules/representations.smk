@@ -124,7 +124,7 @@ rule map_representations:
     shell:
         "python {params.command} --videos {input.videos} --percepts {input.percepts}"
         " --encoded {input.encoded} --scores {input.scores} --clips {input.clips}"
-        " --output {output} --threads {threads} --log {log} {TENSORBOARD}"
+        " --output {output} --threads {threads} --log {log} ${{TENSORBOARD:-}}"
 
 
 rule draw_retrieval:

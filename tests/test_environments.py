@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import threading
 import zipfile
 
@@ -79,8 +78,8 @@ def test_an_archive_runs_elsewhere_in_an_environment_of_the_locked_packages(cond
     target = "results/sequences/mnist.h5"
     snakemake(project, target, "--archive", tmp_path / "project.tar.gz")
     (conda / "no-network").touch()
-    with tarfile.open(tmp_path / "project.tar.gz") as archive:
-        archive.extractall(there, filter="data")
+    there.mkdir()
+    subprocess.run(["tar", "-xzf", tmp_path / "project.tar.gz", "-C", there], check=True)
     (conda / "installed").unlink()
     snakemake(there, target, "--sdm", "conda")
     assert (there / target).exists()

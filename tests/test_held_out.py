@@ -165,7 +165,7 @@ def test_the_workflow_leaves_them_out_and_draws_anew_for_other_splits(
     folder = copy(checkout, tmp_path / "project")
     shutil.copytree(originals, folder / "here")
     config = json.loads(json.dumps(CONFIG))
-    target, page = "results/clips/unlabelled/0.h5", "results/logs/sample_clips/unlabelled.log"
+    target, page = "results/clips/unlabelled/0.h5", "results/logs/sample_unlabelled_clips.log"
 
     def drawn():
         Path(folder, "mine.yaml").write_text(json.dumps(config))

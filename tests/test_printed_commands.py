@@ -1,4 +1,4 @@
-"""Commands that `snakemake -p` prints: whole as they stand, to be pasted into any shell."""
+"""Commands that `snakemake -p` prints can be pasted into any shell."""
 
 import os
 import re
@@ -66,16 +66,12 @@ def test_every_rule_prints_a_command_that_its_script_accepts(checkout, tmp_path,
     assert rules().keys() <= jobs.keys()
     assert len(commands) == sum(jobs[rule] for rule in rules())
     for command in commands:
-        assert "$" not in command
-        python, *words = shlex.split(command)
+        python, *words = shlex.split(re.sub(r"\$\{(TRAINING|TENSORBOARD):-\}", "", command))
+        assert not any("$" in word for word in words)
         if words[0] == "-m":  # torchrun
             words = words[words.index("--") + 1 :]
         assert python == "python" and words[0].startswith("workflow_scripts/")
         parse(import_module(Path(words[0]).stem).Arguments, words[1:])
-    training = [words for words in commands if "--checkpoints " in words]
-    assert training
-    if changed:
-        assert all(" --checkpoint-seconds 7.0 --tensorboard results/t" in c for c in training)
 
 
 def test_printed_commands_run_without_snakemake(checkout, tmp_path):

@@ -78,8 +78,8 @@ class DeviceCommandLine(CommandLine):
 class TrainingCommandLine(DeviceCommandLine):
     """Arguments of a script that trains."""
 
-    checkpoints: Path
-    """Folder of what a killed job goes on from."""
+    checkpoints: Path = Path("results/checkpoints")
+    """Folder for checkpoints, from which a job that was stopped continues."""
     checkpoint_seconds: PositiveFloat = 60.0
     """Seconds between two checkpoints."""
     tensorboard: Path | None = None

@@ -348,6 +348,8 @@ def _open_hdf5(path: Path) -> h5py.File | None:
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
+        if "file locking" in str(error):  # this process has it open already, with the lock
+            return h5py.File(path, "r")
         _raise_if_unreadable(error)
         return None
 
@@ -371,7 +373,10 @@ def map_dataset(path: Path, name: str) -> np.ndarray:
         UserError: the data set is chunked or compressed.
     """
     with reading(path):
-        with h5py.File(path, "r", locking=False) as file:
+        file = _open_hdf5(path)
+        if file is None:
+            raise UserError(f"{path}: found no readable HDF5 file; delete it and run again")
+        with file:
             dataset = file[name]
             offset, shape, dtype = dataset.id.get_offset(), dataset.shape, dataset.dtype
         if 0 in shape:

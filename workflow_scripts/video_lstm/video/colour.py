@@ -185,6 +185,8 @@ class FormatConverter:
         try:
             return self._convert(frame)
         except (av.error.FFmpegError, cv2.error, ValueError) as error:
+            if isinstance(error, MemoryError) or getattr(error, "code", 0) == cv2.Error.StsNoMem:
+                raise  # not the file's fault
             raise UnreadableVideoError(
                 f"no conversion of its pixel format {frame.format.name} ({error})"
             ) from error

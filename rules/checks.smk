@@ -24,15 +24,13 @@ if test_file is not None and not Path(test_file).is_file():
     )
 
 named_files = {
-    f"datasets.{dataset}.{'splits' if labelled.kind == 'folders' else 'lists'}": split_lists(
-        dataset
-    )
-    for dataset, labelled in settings.datasets.items()
-} | {
     "percepts.weights": [settings.percepts.weights or ""],
     "mnist.source": digit_files(),
     "mnist.test_file": [test_file or ""],
 }
+for dataset, labelled in settings.datasets.items():
+    key = "splits" if labelled.kind == "folders" else "lists"
+    named_files[f"datasets.{dataset}.{key}"] = split_lists(dataset)
 for key, files in named_files.items():
     for path in filter(contains_wildcard, files):
         raise WorkflowError(

@@ -61,7 +61,7 @@ def may_be_unlabelled(dataset):
     return may_share_videos(pile, files, own, others)
 
 
-def held_out():
+def sets_shared_with_unlabelled():
     """The labelled sets whose test videos are left out of the unlabelled videos.
 
     No others: new splits and new videos of a set that has no file in common with the unlabelled
@@ -71,11 +71,11 @@ def held_out():
     return [name for name in settings.datasets if may_be_unlabelled(name)]
 
 
-def held_out_splits():
+def shared_set_splits():
     """Their splits that are run, as an option."""
     words = [
         f"{name}:{split}"
-        for name in held_out()
+        for name in sets_shared_with_unlabelled()
         for split in settings.datasets[name].use_splits
     ]
     return f"--use-splits {' '.join(words)}" if words else ""
@@ -364,7 +364,7 @@ def represented(stream):
     return [*untrained, *settings.pretraining.variants]
 
 
-def drawn(stream):
+def draws_by_labels(stream):
     """How often labelled videos are drawn, for each number of labels: as often as for lstm_baseline."""
     return [
         settings.finetuning.classifier("lstm_baseline", stream, labels).draws
@@ -451,8 +451,8 @@ def pretrained_on_hours():
         for hours in HOURS.hours
     ]
     whole = {
-        f"results/pretrain/{corpus(*run)}/{run[2]}/{HOURS.variant}.h5"
-        for run in hours_runs()
+        f"results/pretrain/{corpus(dataset, split, stream)}/{stream}/{HOURS.variant}.h5"
+        for dataset, split, stream in hours_runs()
     }
     return series + sorted(whole)
 

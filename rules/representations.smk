@@ -54,7 +54,7 @@ rule score_representations:
     params:
         code=code("score_representations"),
         labels=" ".join(map(str, settings.finetuning.labels)),
-        draws=lambda wildcards: " ".join(map(str, drawn(wildcards.stream))),
+        draws=lambda wildcards: " ".join(map(str, draws_by_labels(wildcards.stream))),
         command=lambda wildcards: command(
             "score_representations",
             validation=settings.finetuning.validation,

@@ -48,11 +48,11 @@ rule probe_videos:
         code=code("probe_videos"),
         files=lambda wildcards: fingerprint(wildcards.dataset, wildcards.shard),
         # `transcoded`, like checkpoints, is no output: Snakemake would delete it before the job.
+        # `follow_links` is on the command line only where it is set: what was probed without stays.
         command=lambda wildcards: command(
             "probe_videos",
             root=source(wildcards.dataset).root,
             labelled=wildcards.dataset != UNLABELLED,
-            # Only where it is set: what was probed without it stays.
             follow_links=source(wildcards.dataset).follow_links or None,
             shard=wildcards.shard,
             shards=shards(wildcards.dataset),
@@ -129,7 +129,7 @@ use rule sample_clips as sample_unlabelled_clips with:
     input:
         probed=probed_shards(UNLABELLED),
         videos=lambda wildcards: expand(
-            "results/videos/{labelled}.h5", labelled=held_out()
+            "results/videos/{labelled}.h5", labelled=sets_shared_with_unlabelled()
         ),
     output:
         clip_shards(UNLABELLED),
@@ -140,7 +140,7 @@ use rule sample_clips as sample_unlabelled_clips with:
     params:
         code=code("sample_clips"),
         files=lambda wildcards, input: options(input, "videos"),
-        use_splits=lambda wildcards: held_out_splits(),
+        use_splits=lambda wildcards: shared_set_splits(),
         command=lambda wildcards: command(
             "sample_clips",
             seed=settings.seed,

@@ -86,3 +86,24 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def probe_in_process(monkeypatch):
+    """Probe files without worker processes, which are slow to start; for files that do no harm."""
+    from video_lstm.video import files
+    from video_lstm.video.probe import probe
+
+    monkeypatch.setattr(
+        files,
+        "probe_all",
+        lambda paths, *_, transcoded=None: [probe(path, transcoded=transcoded) for path in paths],
+    )
+
+
+@pytest.fixture(scope="session")
+def video(tmp_path_factory):
+    """Bytes of a video file of 50 frames at 25 frames per second."""
+    from made_videos import make_kind
+
+    return make_kind(tmp_path_factory.mktemp("video"), "b_frames.avi").read_bytes()

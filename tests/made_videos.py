@@ -78,7 +78,7 @@ def program_frames(path, height, width, layout="rgb24"):
 
     The program crops and turns them by itself.
     """
-    shown = ("-vf", "scale=iw*sar:ih", "-fps_mode", "passthrough")
-    raw = ffmpeg("-i", path, *shown, "-f", "rawvideo", "-pix_fmt", layout, "-")
+    as_displayed = ("-vf", "scale=iw*sar:ih", "-fps_mode", "passthrough")
+    raw = ffmpeg("-i", path, *as_displayed, "-f", "rawvideo", "-pix_fmt", layout, "-")
     shape = (-1, height, width, 3) if layout == "rgb24" else (-1, height, width)
     return np.frombuffer(raw, np.uint8).reshape(shape)

@@ -49,8 +49,8 @@ def test_their_index_and_clips_are_right(bugcases, run_script, tmp_path):
     options = ("--video.rate", "null", "--video.min_frames", 1, "--transcoded", tmp_path / "copies")
     run_script("probe_videos", "--root", root, "--output", probed, *options)
     files = {file.path: file for file in read_files([probed]).files}
-    found = {name: (f.status, f.native_frames, f.width, f.height) for name, f in files.items()}
-    assert found == RIGHT
+    indexed = {name: (f.status, f.native_frames, f.width, f.height) for name, f in files.items()}
+    assert indexed == RIGHT
     run_script("sample_clips", "--probed", probed, "--output", clips)
     for clip in read_clips([clips]):
         _, count, width, height = RIGHT[clip.video]
@@ -79,10 +79,10 @@ def test_each_is_classified_or_named(bugcases, finished, run_script, tmp_path):
         assert (row.score > 0) != (path in left_out)
         if path in left_out:
             assert row[2] == f"not classified: {left_out[path]}"
-    for path, told in ((bugcases[0], ""), (FOLDER / "still.avif", f"found: {PHOTOGRAPH}")):
+    for path, error in ((bugcases[0], ""), (FOLDER / "still.avif", f"found: {PHOTOGRAPH}")):
         done = run_script(
             "predict_frames", "--video", path, "--output", tmp_path / "film.gif",
             "--pretrained", results / "pretrain/patches/pixels/composite.h5", check=False,
         )  # fmt: skip
-        assert done.returncode == (1 if told else 0), done.stderr
-        assert told in done.stderr
+        assert done.returncode == (1 if error else 0), done.stderr
+        assert error in done.stderr

@@ -43,8 +43,8 @@ def test_a_line_means_its_file(line):
 )  # fmt: skip
 def test_what_is_not_there_is_no_other_file(line):
     files = [*FILES, "hop/3.mp4", "hop/1.mp4"]
-    found = FileNames(files, ["hop", "sit"], files).find(line)
-    assert found is None or (line, found) in {("0", "hop/0.mp4"), ("1", "hop/1.mp4")}
+    match = FileNames(files, ["hop", "sit"], files).find(line)
+    assert match is None or (line, match) in {("0", "hop/0.mp4"), ("1", "hop/1.mp4")}
 
 
 def test_names_of_other_spellings_and_of_several_files(tmp_path):

@@ -187,8 +187,8 @@ def test_what_is_only_called_a_key_frame_is_not_sought(tmp_path, name):
     frames, whole = probe(path).frames, read_frames(path)
     assert frames == len(whole) == 150
     for first in range(77, 145, 9):
-        found = read_frames(path, first, 5, frames=frames)
-        assert np.array_equal(found, whole[first : first + 5]), first
+        frames_by_seeking = read_frames(path, first, 5, frames=frames)
+        assert np.array_equal(frames_by_seeking, whole[first : first + 5]), first
 
 
 def test_seeking_saves_decoding(videos, monkeypatch):

@@ -119,8 +119,8 @@ def test_frames_after_a_change_of_format_are_as_in_a_file_of_their_own(tmp_path,
         expected = np.concatenate([read_frames(part, **options) for part in parts])
         assert np.array_equal(read_frames(path, **options), expected), way
         assert all(map(np.array_equal, iter_frames(path, **options), expected)), way
-        found = read_frames(path, 27, 3, frames=info.frames, **options)
-        assert np.array_equal(found, expected[27:30]), way
+        part = read_frames(path, 27, 3, frames=info.frames, **options)
+        assert np.array_equal(part, expected[27:30]), way
     yuv, matrix = read_yuv(path, 0, info.frames, size=(24, 24))
     late = np.clip(np.rint(yuv @ matrix[:, :3].T + matrix[:, 3]), 0, 255)
     # YUV of 8 bits is left of 10, and what is far outside RGB does not come back.
@@ -205,11 +205,11 @@ def test_a_frame_is_what_a_player_shows(tmp_path, name):
         )
         for frame in whole
     ]
-    found = read_frames(path, size=(40, 40), crop=(32, 32))
-    assert np.array_equal(found, expected)
+    frames = read_frames(path, size=(40, 40), crop=(32, 32))
+    assert np.array_equal(frames, expected)
     yuv, matrix = read_yuv(path, 0, 25, size=(40, 40), crop=(32, 32))
     late = np.clip(np.rint(yuv @ matrix[:, :3].T + matrix[:, 3]), 0, 255)
-    assert np.abs(late - found).mean() < 4
+    assert np.abs(late - frames).mean() < 4
 
 
 def test_what_leaves_nothing_to_show_or_too_much_is_told(tmp_path, videos):
@@ -321,10 +321,10 @@ def test_an_animated_webp_is_read_by_way_of_a_copy(tmp_path, monkeypatch):
     assert 25 * 0.04 < info.duration <= 20 * 0.04 + 5 * 0.2
     means = read_frames(info.transcoded).mean((1, 2, 3))
     assert np.abs(means - np.arange(0, 250, 10)).max() < 3
-    told = "an animated WebP, which only the ffmpeg program from version 9 on reads"
-    assert probe(path).status == told
+    status = "an animated WebP, which only the ffmpeg program from version 9 on reads"
+    assert probe(path).status == status
     monkeypatch.setattr(program, "FORMATS", program.FORMATS.replace("webp_anim,", ""))
-    assert probe(path, transcoded=tmp_path / "others").status.startswith(f"{told}; the ffmpeg ")
+    assert probe(path, transcoded=tmp_path / "others").status.startswith(f"{status}; the ffmpeg ")
 
 
 def test_a_file_that_is_no_video_is_told_by_what_it_is(tmp_path):
@@ -365,8 +365,8 @@ def test_a_file_that_is_no_video_is_told_by_what_it_is(tmp_path):
         kind = "WebP" if suffix == "webp" else suffix.upper()
         expected[f"picture.{suffix}"] = ("", f"a {kind} picture, no video")
     for name, (_, status) in expected.items():
-        found = probe(tmp_path / name, transcoded=tmp_path / "copies").status
-        assert found.startswith(status), name
+        actual = probe(tmp_path / name, transcoded=tmp_path / "copies").status
+        assert actual.startswith(status), name
     assert kinds.JPEG.endswith(
         "(extracted frames become one by: ffmpeg -i frame_%04d.jpg video.mp4)"
     )

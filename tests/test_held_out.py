@@ -9,18 +9,18 @@ import pytest
 from made_videos import make
 from projects import copy, snakemake
 
-from describe_run import held_out
+from describe_run import left_out_test_videos
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import UNLABELLED, VideoSettings, VideoSource
-from video_lstm.video import files as probing
 from video_lstm.video.clips import read_clips, read_left_out
 from video_lstm.video.files import probe_files, write_files
 from video_lstm.video.held_out import read_test_videos, without_test_videos
 from video_lstm.video.index import build_index, read_videos, write_videos
 from video_lstm.video.overlap import may_share_videos
-from video_lstm.video.probe import probe
 from video_lstm.video.scan import stat_files
+
+pytestmark = pytest.mark.usefixtures("probe_in_process")
 
 NOTHING = artifacts.Provenance("test", {}, "")
 SPLITS = {"by": "group", "pattern": "_(?P<group>[a-z]+)", "test": [["ann"], ["bob"], ["cid"]]}
@@ -37,16 +37,6 @@ def originals(tmp_path_factory):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         make(folder / name, f"-c:v libxvid -metadata title={n}", seconds=0.5, size="64x48")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def in_process(monkeypatch):
-    """Files here are good enough to be probed without worker processes, slow to start."""
-    monkeypatch.setattr(
-        probing,
-        "probe_all",
-        lambda paths, *_, transcoded=None: [probe(path, transcoded=transcoded) for path in paths],
-    )
 
 
 def same_root(here):
@@ -112,12 +102,12 @@ def test_test_videos_are_in_no_clip(tmp_path, originals, run_script, lay):
     done = run_script("sample_clips", *options)
     tested = {v.sha256 for v in read_videos(index).videos if 2 in v.splits[:2]}
     among = {f.path for f in files.files if f.sha256 in tested}
-    drawn = {clip.video for clip in read_clips([out])}
-    assert among and drawn == {f.path for f in files.files} - among
+    sampled = {clip.video for clip in read_clips([out])}
+    assert among and sampled == {f.path for f in files.files} - among
     assert set(read_left_out(out)) == among
     assert f"{len(among)} videos left out: test videos of the labelled sets" in done.stderr
     (tmp_path / UNLABELLED).mkdir()
-    page = held_out([out, out.rename(tmp_path / UNLABELLED / "0.h5")])
+    page = left_out_test_videos([out, out.rename(tmp_path / UNLABELLED / "0.h5")])
     assert f"{len(among)} test videos of the labelled sets were left out" in page
 
 
@@ -167,20 +157,20 @@ def test_the_workflow_leaves_them_out_and_draws_anew_for_other_splits(
     config = json.loads(json.dumps(CONFIG))
     target, page = "results/clips/unlabelled/0.h5", "results/logs/sample_unlabelled_clips.log"
 
-    def drawn():
+    def sample():
         Path(folder, "mine.yaml").write_text(json.dumps(config))
-        told = snakemake(folder, target, config="mine.yaml").stdout
-        return "sample_unlabelled_clips" in told, set(read_left_out(folder / target))
+        output = snakemake(folder, target, config="mine.yaml").stdout
+        return "sample_unlabelled_clips" in output, set(read_left_out(folder / target))
 
     names = {p: {f"set/{c}/{c}_{p}.avi" for c in ("hop", "sit")} for p in PEOPLE}
-    assert drawn() == (True, names["ann"] | names["bob"])
+    assert sample() == (True, names["ann"] | names["bob"])
     assert "4 videos left out" in (folder / page).read_text()
     config["datasets"]["mine"]["use_splits"] = [2]
-    assert drawn() == (True, names["bob"])
+    assert sample() == (True, names["bob"])
     # Of folders without a common video other splits make no other clips.
     shutil.move(folder / "here/set", folder / "apart")
     config["datasets"]["mine"]["root"] = "apart"
-    assert drawn() == (True, set())
+    assert sample() == (True, set())
     config["datasets"]["mine"]["splits"]["test"] = [["dee"], ["eve"]]
     config["datasets"]["mine"]["use_splits"] = [1, 2]
-    assert drawn() == (False, set())
+    assert sample() == (False, set())

@@ -64,9 +64,9 @@ def test_a_run_goes_on_without_locks_and_says_so_once(checkout, tmp_path, no_loc
         cwd=project, env=no_locks(number), text=True, stdout=-1, stderr=-2,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
-    told = [line for line in done.stdout.splitlines() if "cannot lock files" in line]
-    assert len(told) == 1
-    assert told[0].startswith(".snakemake/run.lock: ") and os.strerror(number) in told[0]
+    warnings = [line for line in done.stdout.splitlines() if "cannot lock files" in line]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(".snakemake/run.lock: ") and os.strerror(number) in warnings[0]
     with artifacts.open_artifact(project / "results/flow/tiny/0.h5", "flow") as file:
         assert len(file["encoded"])
 

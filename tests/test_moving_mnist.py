@@ -229,8 +229,8 @@ def test_what_is_no_standard_file_is_told_in_a_line(tmp_path, kind):
 @pytest.mark.parametrize(("digits", "count"), [(1, 8), (2, 3), (3, 20)])
 def test_swapped_axes_are_refused_however_few_sequences_are_taken(tmp_path, digits, count):
     settings = MNISTSettings(digits=digits, test_sequences=count)
-    made = fixed_sequences(load_digits("sklearn")[1], settings, 20, seed=1)
-    right = np.concatenate(list(made)).swapaxes(0, 1)
+    rendered = fixed_sequences(load_digits("sklearn")[1], settings, 20, seed=1)
+    right = np.concatenate(list(rendered)).swapaxes(0, 1)
     np.save(tmp_path / "right.npy", right)
     np.save(tmp_path / "swapped.npy", right.swapaxes(0, 1))
     frames = min(count, 20)
@@ -294,8 +294,8 @@ def folder(tmp_path, monkeypatch):
 
 def test_mnist_is_read_plain_and_packed(folder):
     path, arrays = folder
-    for found, array in zip(load_digits(str(path)), arrays, strict=True):
-        np.testing.assert_array_equal(found, array)
+    for images, array in zip(load_digits(str(path)), arrays, strict=True):
+        np.testing.assert_array_equal(images, array)
     assert [file.name for file in mnist_files(str(path))] == [
         "train-images-idx3-ubyte.gz",
         "t10k-images-idx3-ubyte",

@@ -53,5 +53,5 @@ def test_files_in_braces_are_told_with_their_setting(checkout, tmp_path, key):
     config.write_text(yaml.safe_dump(TINY | NAMED[key]))
     done = snakemake(project, "-n", "tables", check=False, config="mine.yaml")
     assert done.returncode == 1
-    told = f"{key}: expected a path without a name in braces"
-    assert told in done.stdout and PLACE in done.stdout, done.stdout
+    message = f"{key}: expected a path without a name in braces"
+    assert message in done.stdout and PLACE in done.stdout, done.stdout

@@ -27,8 +27,8 @@ SEVERAL = {
 
 def printed(folder, *targets):
     """What a dry run prints, and the commands in it."""
-    told = snakemake(folder, "-n", "-p", *targets, config="mine.yaml").stdout
-    return told, re.findall(r"^Shell command: (?!None$)(.+)$", told, re.M)
+    output = snakemake(folder, "-n", "-p", *targets, config="mine.yaml").stdout
+    return output, re.findall(r"^Shell command: (?!None$)(.+)$", output, re.M)
 
 
 def project(checkout, folder, **changed):
@@ -41,13 +41,13 @@ def project(checkout, folder, **changed):
 
 def rules():
     """The rules that have commands: their text by their names."""
-    found = {}
+    texts = {}
     for path in (ROOT / "rules").glob("*.smk"):
         for text in re.split(r"^(?=rule |use rule )", path.read_text(), flags=re.M)[1:]:
             name = re.match(r"rule (\w+)|use rule \w+ as (\w+)", text)
             if name[2] or "    shell:" in text:
-                found[name[1] or name[2]] = text
-    return found
+                texts[name[1] or name[2]] = text
+    return texts
 
 
 def test_logs_and_benchmark_files_are_named_by_their_rules():
@@ -61,8 +61,8 @@ def test_logs_and_benchmark_files_are_named_by_their_rules():
 
 @pytest.mark.parametrize("changed", [{}, SEVERAL], ids=["usual", "several"])
 def test_every_rule_prints_a_command_that_its_script_accepts(checkout, tmp_path, changed):
-    told, commands = printed(project(checkout, tmp_path / "project", **changed), *TARGETS)
-    jobs = counts(told)
+    output, commands = printed(project(checkout, tmp_path / "project", **changed), *TARGETS)
+    jobs = counts(output)
     assert rules().keys() <= jobs.keys()
     assert len(commands) == sum(jobs[rule] for rule in rules())
     for command in commands:

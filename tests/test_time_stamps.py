@@ -29,8 +29,8 @@ def part(path, codec, seconds=1.0, start=0.0):
 
 def joined(path, codec, *parts):
     """Recordings one after the other, of so many seconds and with stamps from so many on."""
-    made = [part(path.with_name(f"{n}_{path.name}"), codec, *p) for n, p in enumerate(parts)]
-    path.write_bytes(b"".join(made))
+    pieces = [part(path.with_name(f"{n}_{path.name}"), codec, *p) for n, p in enumerate(parts)]
+    path.write_bytes(b"".join(pieces))
     return path
 
 
@@ -89,7 +89,7 @@ JUMPS = {
 
 @pytest.mark.parametrize("name", JUMPS)
 def test_stamps_that_jump_are_taken_as_the_program_takes_them(tmp_path, name):
-    make, how, held = JUMPS[name]
+    make, how, is_held = JUMPS[name]
     path = make(tmp_path / name, *how)
     info = probe(path)
     assert info.status == "ok"
@@ -103,7 +103,7 @@ def test_stamps_that_jump_are_taken_as_the_program_takes_them(tmp_path, name):
     # The program rounds to the nearest frame, the rule here looks back.
     pairs = zip(holds(frames, picks), holds(own, expected), strict=True)
     assert all(abs(ours - theirs) <= 2 for ours, theirs in pairs)
-    assert ("held for" in info.note) == held
+    assert ("held for" in info.note) == is_held
 
 
 def slides(path, codec):
@@ -193,8 +193,8 @@ def test_a_range_of_a_video_with_jumps_is_that_of_the_whole(tmp_path, name, rate
     path = make(tmp_path / name, *how)
     frames, whole = probe(path).frames, read_frames(path, rate=rate)
     for first in range(0, len(whole) - 5, max(1, len(whole) // 9)):
-        found = read_frames(path, first, 5, rate=rate, frames=frames)
-        assert (found == whole[first : first + 5]).all(), first
+        part_of_it = read_frames(path, first, 5, rate=rate, frames=frames)
+        assert (part_of_it == whole[first : first + 5]).all(), first
 
 
 def test_a_frame_that_is_held_is_told_by_probing_and_in_the_index(tmp_path, run_script):

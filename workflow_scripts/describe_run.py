@@ -50,7 +50,7 @@ def main(arguments: Arguments) -> None:
         table_html(pd.DataFrame(sets)),
         left_out(arguments.videos),
         notes(arguments.videos),
-        held_out(arguments.clips),
+        left_out_test_videos(arguments.clips),
         "<h2>Time</h2>",
         table_html(times(arguments.benchmarks)),
         "<h2>Settings</h2>",
@@ -99,11 +99,13 @@ def notes(videos: list[Path]) -> str:
     return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
 
 
-def held_out(clips: list[Path]) -> str:
+def left_out_test_videos(clips: list[Path]) -> str:
     """How many test videos no unlabelled clips were drawn from."""
     paths = next((read_left_out(path) for path in clips if path.parent.name == UNLABELLED), [])
-    told = f"<p>{len(paths)} test videos of the labelled sets were left out of the unlabelled ones"
-    return told + (f", such as {html.escape(paths[0])}.</p>" if paths else ".</p>")
+    sentence = (
+        f"<p>{len(paths)} test videos of the labelled sets were left out of the unlabelled ones"
+    )
+    return sentence + (f", such as {html.escape(paths[0])}.</p>" if paths else ".</p>")
 
 
 def times(folder: Path) -> pd.DataFrame:

@@ -150,27 +150,31 @@ class FormatConverter:
         stored = (frame.height, frame.width)
         visible = display.visible(frame)
         upright = self.orientation.size(visible[2:])
-        shown = display.stretched(upright, self.orientation.transpose)
+        displayed = display.stretched(upright, self.orientation.transpose)
         top, left, height, width = visible
         cropping = [("crop", f"{width}:{height}:{left}:{top}:exact=1")]
         self._steps = (cropping if visible[2:] != stored else []) + self.orientation.filters
-        self._stretch = f"{shown[1]}:{shown[0]}:" if shown != upright else ""
-        region, output = plan_region(shown, size, crop)
+        self._stretch = f"{displayed[1]}:{displayed[0]}:" if displayed != upright else ""
+        region, output = plan_region(displayed, size, crop)
         self.shape: tuple[int, ...] = output if kind == "gray" else (*output, 3)
         self._convert = {"rgb": self._rgb, "gray": self._gray, "yuv": self._yuv}[kind]
         self._output = output
         self._resized = region != output
-        self._shown = ((shown[0] - region[0]) // 2, (shown[1] - region[1]) // 2, *region)
-        self._stored = self.orientation.stored_region(self._shown, shown)
+        self._shown = (
+            (displayed[0] - region[0]) // 2,
+            (displayed[1] - region[1]) // 2,
+            *region,
+        )
+        self._stored = self.orientation.stored_region(self._shown, displayed)
         # FFmpeg converts frames of odd size in another way, and so do their parts have to be.
         odd = stored[0] % 2 == 1 or stored[1] % 2 == 1
-        self._whole = region == shown or odd
+        self._whole = region == displayed or odd
         weights = _LUMA_WEIGHTS.get(frame.colorspace)
         # What is cropped or stretched for display is converted as a whole, too.
-        as_stored = visible[2:] == stored and shown == upright
+        as_stored = visible[2:] == stored and displayed == upright
         self._planar = frame.format.name in _PLANAR and weights is not None and as_stored
         turned = self.orientation != Orientation()
-        self._plain = self._planar and not turned and region == shown == output and not odd
+        self._plain = self._planar and not turned and region == displayed == output and not odd
         self._small = 3 * frame.width * frame.height < _SMALL
         self._graph: av.filter.Graph | None = None
         self._reformatter = VideoReformatter()

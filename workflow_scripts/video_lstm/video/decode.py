@@ -175,5 +175,5 @@ class _Reader:
             if self.rate is None:
                 yield from (f for index, f in enumerate(source, start) if index >= first)
             else:
-                shown = timed(container, stream, source, clock)
-                yield from resample(shown, self.rate, clock, first)
+                timed_frames = timed(container, stream, source, clock)
+                yield from resample(timed_frames, self.rate, clock, first)

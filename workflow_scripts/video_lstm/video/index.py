@@ -182,5 +182,7 @@ def _first(videos: Sequence[Video], split: int, part: int) -> Video | None:
 
 
 def _noted(pairs: Sequence[tuple[str, str]], what: str) -> list[str]:
-    told = [f"'{one}' = '{two}'" for one, two in pairs[:5]] + ["..."] * (len(pairs) > 5)
-    return [f"{len(pairs)} videos of the same content {what}: {', '.join(told)}"] if pairs else []
+    examples = [f"'{one}' = '{two}'" for one, two in pairs[:5]] + ["..."] * (len(pairs) > 5)
+    return (
+        [f"{len(pairs)} videos of the same content {what}: {', '.join(examples)}"] if pairs else []
+    )

@@ -94,17 +94,17 @@ def _folders(source: VideoSource, root: Path, seed: int, usable: Container[str] 
         ]
         _require_groups([e for e in entries if _is_usable(e, usable)], how.pattern, usable)
     # What cannot be used is not drawn, nor counted where a share is.
-    drawn = [e for e in entries if _is_usable(e, usable) and (e.group or how.by != "group")]
+    candidates = [e for e in entries if _is_usable(e, usable) and (e.group or how.by != "group")]
     if how.by == "list":
-        drawn, lists = entries, (list(map(Path, how.train)), list(map(Path, how.test)))
+        candidates, lists = entries, (list(map(Path, how.train)), list(map(Path, how.test)))
         marks = splits.by_list([entry.path for entry in entries], *lists, usable, notes)
     elif how.by == "group":
         known = [entry.group for entry in entries if entry.group]
-        marks = splits.by_group([e.group for e in drawn], how.test, how.count, seed, known)
+        marks = splits.by_group([e.group for e in candidates], how.test, how.count, seed, known)
     else:
-        members = [(entry.class_name, entry.path) for entry in drawn]
+        members = [(entry.class_name, entry.path) for entry in candidates]
         marks = splits.by_fraction(members, how.test, how.count, seed)
-    parts = dict(zip((entry.path for entry in drawn), marks, strict=True))
+    parts = dict(zip((entry.path for entry in candidates), marks, strict=True))
     unused = (UNUSED,) * len(next(iter(marks), ()))
     return Layout(entries, classes, [parts.get(e.path, unused) for e in entries], notes)
 
@@ -117,11 +117,12 @@ _PART = re.compile(
 
 def _refuse_parts(root: Path, classes: list[str]) -> None:
     """Folders of training and test videos above those of the classes are no classes."""
-    found = [(name, match[2].lower()) for name in classes if (match := _PART.fullmatch(name))]
-    if len({word[:2] for _, word in found}) > 1 and any(word[:2] == "tr" for _, word in found):
-        parts = ", ".join(name for name, _ in found)
+    parts = [(name, match[2].lower()) for name in classes if (match := _PART.fullmatch(name))]
+    kinds = {word[:2] for _, word in parts}
+    if len(kinds) > 1 and "tr" in kinds:
+        names = ", ".join(name for name, _ in parts)
         raise UserError(
-            f"{root}: expected a folder for each class, found the parts of a split ({parts}); set "
+            f"{root}: expected a folder for each class, found the parts of a split ({names}); set "
             "'root' to a folder in which all videos of a class lie in one folder (links will do, "
             "with follow_links), and name the parts by lists, splits: {by: list}"
         )

@@ -152,24 +152,24 @@ def find_listed(
     Raises:
         UserError: no line, or a line that means two files.
     """
-    found, lost = [], []
+    matches, missing = [], []
     for number, line in enumerate(lines):
         bare = folder and not re.search(r"[/\\]", line)
         try:
             path = names.find(f"{folder}/{line}" if bare else line)
         except UserError as error:
             raise UserError(f"{source}: line '{line[:200]}': {error}") from error
-        found.append(path)
+        matches.append(path)
         if path is None and not (number == 0 and _is_header(line)):
-            lost.append(line[:200])
-    told = f"found {len(lost)} of {len(lines)} missing: {some(lost)}"
-    if lost and not any(found):
+            missing.append(line[:200])
+    outcome = f"found {len(missing)} of {len(lines)} missing: {some(missing)}"
+    if missing and not any(matches):
         raise UserError(
-            f"{source}: expected every file that it lists below the data set's root, {told}; "
+            f"{source}: expected every file that it lists below the data set's root, {outcome}; "
             "looked for these paths below the root, in any letter case and with any ending; "
             "complete the files or the list"
         )
-    return found, [f"{source}: {told}; left out"] if lost else []
+    return matches, [f"{source}: {outcome}; left out"] if missing else []
 
 
 def read_lines(path: Path) -> list[str]:

@@ -291,12 +291,12 @@ def _note(times: Sequence[float], duration: float, missing: float) -> str:
     holds = np.diff(times, append=duration)
     order = np.argsort(-holds, kind="stable")
     few = max(1, int(_FEW * len(holds)))
-    held = holds[order[:few]].cumsum()
-    most = np.flatnonzero(held > duration / 2 + SLACK)
+    cumulative = holds[order[:few]].cumsum()
+    most = np.flatnonzero(cumulative > duration / 2 + SLACK)
     if len(holds) > 1 and len(most):
         count = int(most[0]) + 1
         which = f"frame {order[0]} is" if count == 1 else f"{count} of {len(times)} frames are"
-        notes.append(f"{which} held for {held[count - 1]:.1f} of its {duration:.1f} s")
+        notes.append(f"{which} held for {cumulative[count - 1]:.1f} of its {duration:.1f} s")
     return "; ".join(notes)
 
 

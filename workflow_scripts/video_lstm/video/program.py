@@ -117,10 +117,10 @@ def find_shortcoming(program: str) -> str | None:
                 return f"takes more than {_TRIAL_SECONDS:.0f} s for one frame"
             except OSError as error:  # no program of this machine
                 return error.strerror
-            said = done.stderr.decode("utf-8", "replace")
-            raise_if_full(said)
+            message = done.stderr.decode("utf-8", "replace")
+            raise_if_full(message)
             if done.returncode:
-                return _last_word(said)
+                return _last_word(message)
     return None
 
 
@@ -161,14 +161,14 @@ def transcode(path: Path, out: Path, time_limit: float) -> None:
             told = f"transcoding takes more than {time_limit:.0f} s"
             raise UnreadableVideoError(told) from error
         except subprocess.CalledProcessError as error:
-            said = error.stderr.decode("utf-8", "replace").strip()
-            raise_if_full(said)
-            word = _last_word(said)
+            message = error.stderr.decode("utf-8", "replace").strip()
+            raise_if_full(message)
+            word = _last_word(message)
             raise UnreadableVideoError(f"the ffmpeg program fails on it ({word})") from error
 
 
-def _last_word(said: str) -> str:
-    return (said.strip().splitlines() or ["no word why"])[-1][:200]
+def _last_word(message: str) -> str:
+    return (message.strip().splitlines() or ["no word why"])[-1][:200]
 
 
 def _transcoding(program: str, path: Path, out: Path, time_limit: float) -> list[str]:

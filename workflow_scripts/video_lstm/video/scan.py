@@ -85,11 +85,11 @@ def stat_files(root: Path, follow_links: bool = False) -> dict[str, os.stat_resu
         root: the data set's folder; one that is not there has no files.
         follow_links: whether links are followed; if not, a link's own size and time count.
     """
-    found: dict[str, os.stat_result] = {}
+    statuses: dict[str, os.stat_result] = {}
 
     def note(error: OSError) -> None:
         with contextlib.suppress(OSError):
-            found[os.path.relpath(error.filename, root)] = os.lstat(error.filename)
+            statuses[os.path.relpath(error.filename, root)] = os.lstat(error.filename)
 
     for path in _walk(root, follow_links, note):
         place = f"{root}/{path}"
@@ -98,8 +98,8 @@ def stat_files(root: Path, follow_links: bool = False) -> dict[str, os.stat_resu
             if follow_links and stat.S_ISLNK(status.st_mode) and os.path.exists(place):  # noqa: PTH110
                 status = os.stat(place)  # noqa: PTH116
             if not stat.S_ISDIR(status.st_mode):
-                found[path] = status
-    return found
+                statuses[path] = status
+    return statuses
 
 
 def fingerprints(

@@ -184,11 +184,13 @@ def hmdb51(
                 continue
             source = lists / f"{name}_test_split{split}.txt"
             listed = [_marked(line, source) for line in read_lines(source)]
-            found, lost = find_listed(source, [file for file, _ in listed], names, folder=name)
-            notes += lost
+            matches, missing_notes = find_listed(
+                source, [file for file, _ in listed], names, folder=name
+            )
+            notes += missing_notes
             marks |= {
                 path: mark
-                for path, (_, mark) in zip(found, listed, strict=True)
+                for path, (_, mark) in zip(matches, listed, strict=True)
                 if path is not None
             }
         columns.append([marks.get(path, UNUSED) for path in paths])
@@ -225,9 +227,9 @@ def _two_sided(
             for line in read_lines(source)
             if not any(part in absent for part in re.split(r"[/\\]", line.casefold())[:-1])
         ]
-        found, lost = find_listed(source, lines, names)
-        notes += lost
-        sides.append(set(found) - {None})
+        matches, missing_notes = find_listed(source, lines, names)
+        notes += missing_notes
+        sides.append(set(matches) - {None})
     both = sorted(sides[0] & sides[1])
     if both:
         raise UserError(

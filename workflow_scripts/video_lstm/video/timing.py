@@ -148,15 +148,15 @@ def target_frames(frames: int, duration: float, rate: float | None) -> int:
 
 
 def resample(
-    shown: Iterable[tuple[float | None, T]], rate: float, clock: Clock, first: int = 0
+    timed_frames: Iterable[tuple[float | None, T]], rate: float, clock: Clock, first: int = 0
 ) -> Iterator[T]:
     """Pick frames by time stamp.
 
     Args:
-        shown: frames in order with the times that ``clock`` gave them, from one that is shown at
-            or before ``first / rate`` on; those without a time are passed over.
+        timed_frames: frames in order with the times that ``clock`` gave them, from one that is
+            shown at or before ``first / rate`` on; those without a time are passed over.
         rate: output frames a second.
-        clock: the clock that timed ``shown``; asked for the duration after the last frame.
+        clock: the clock that timed ``timed_frames``; asked for the duration after the last frame.
         first: the first output frame wanted.
 
     Yields:
@@ -165,7 +165,7 @@ def resample(
     """
     k = first
     held: list[T] = []
-    for time, frame in shown:
+    for time, frame in timed_frames:
         if time is None:
             continue
         while held and k / rate + TOLERANCE < time:

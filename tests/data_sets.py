@@ -1,0 +1,40 @@
+"""Data sets of a few files, and their tables."""
+
+from pathlib import Path
+
+from video_lstm.settings.videos import VideoSettings, VideoSource
+from video_lstm.video.files import probe_files
+from video_lstm.video.index import build_index
+
+NATIVE = VideoSettings(rate=None)
+
+
+def plant(root, files):
+    """Write files, given as path -> content."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def source(root, kind="folders", **options):
+    return VideoSource(kind=kind, root=str(root), **options)
+
+
+def index(source, video=NATIVE, seed=0):
+    """The table of a data set whose files are probed in one go."""
+    files = probe_files(
+        Path(source.root),
+        source.kind != "unlabelled",
+        video,
+        follow_links=source.follow_links,
+    )
+    return build_index(source, files, seed)
+
+
+def usable(table):
+    return [video for video in table.videos if video.status == "ok"]
+
+
+def groups(pattern="_(?P<group>[a-z]+)", **options):
+    return {"by": "group", "pattern": pattern, **options}

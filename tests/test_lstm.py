@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from video_lstm.models import products
 from video_lstm.models.lstm import LSTMStack, PeepholeLSTM
 
 if not torch.cuda.is_available():  # Triton's interpreter runs the kernels on a CPU
@@ -176,11 +177,16 @@ def test_gradcheck(fed: int) -> None:
 
 @pytest.mark.parametrize("path", FAST)
 @pytest.mark.parametrize("fed", [4, 0])
-def test_bfloat16_rounds_factors_only(path: str, fed: int) -> None:
+@pytest.mark.parametrize("has_instructions", [True, False])
+def test_bfloat16_rounds_factors_only(
+    monkeypatch: pytest.MonkeyPatch, path: str, fed: int, has_instructions: bool
+) -> None:
     """Against float64, with weights and inputs that are numbers of bfloat16 to begin with.
 
     h is rounded on its way to each product, and on a GPU the outputs are; cells and sums are not.
     """
+    if not has_instructions:
+        monkeypatch.setattr(products, "_ONEDNN_BFLOAT16", False)
     size, batch = (256, 32) if path == "cpu" else (64, 8)  # a CPU rounds for large products only
     layer = random_layer(size if fed else None, size, path, torch.bfloat16).float()
     generator = torch.Generator().manual_seed(3)

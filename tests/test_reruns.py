@@ -157,6 +157,7 @@ EVERYTHING = {
 MODULES = {
     **dict.fromkeys(("artifacts", "code", "errors", "interruption", "progress"), EVERYTHING),
     **dict.fromkeys(("device", "gpus"), DEVICE),
+    "precision": PRETRAINING | CLASSIFIERS | {"train_flow_convnet", "encode_videos"},
     # Settings reach a stage as values.
     **dict.fromkeys(("settings", "configuration", "doctor"), NOTHING),
     "parallel": {"render_demo", "extract_flow", "extract_percepts", "extract_flow_percepts",

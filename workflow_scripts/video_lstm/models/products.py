@@ -9,7 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from video_lstm.precision import multiplies_bfloat16
+
 _ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+_ONEDNN_BFLOAT16 = _ONEDNN and multiplies_bfloat16(torch.device("cpu"))
+"""On other CPUs oneDNN may refuse bfloat16; PyTorch's own product is slow there, but works."""
 _ONEDNN_FROM = 2**20
 """Multiplications from which oneDNN's 10 us of preparing a product are worth it."""
 
@@ -29,7 +33,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         factors = _dense(x.bfloat16()), _dense(weight.bfloat16())
         rounded = (
             torch.ops.mkldnn._linear_pointwise(*factors, None, "none", [], "")
-            if _ONEDNN
+            if _ONEDNN_BFLOAT16
             else torch.mm(factors[0], factors[1].t())
         )
         return rounded.float() if bias is None else torch.add(rounded, bias)

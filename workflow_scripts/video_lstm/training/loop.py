@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from video_lstm.device import multiplies_bfloat16
 from video_lstm.errors import UserError
 from video_lstm.interruption import deferred_signals
+from video_lstm.precision import multiplies_bfloat16
 from video_lstm.progress import Progress
 from video_lstm.settings.training import TrainingSettings
 from video_lstm.training import processes

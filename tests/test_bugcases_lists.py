@@ -29,7 +29,8 @@ FILES = [f"{c}/{n} x.mp4" for c in ("hop", "sit") for n in range(4)] + [
         "root/hop/0 x.mp4", "data/root/hop/0 x.mp4", "/home/me/root/hop/0 x.mp4 1",
         "/home/sit/root/hop/0 x.mp4", "C:\\videos\\root\\hop\\0 x.mp4", "hop/0 x.avi",
         "hop/0 x", "hop/0 x 3", "HOP/0 X.MP4", "hop/hop/0 x.mp4", "0 x.mp4,hop", "hop,0 x.mp4",
-        "0 x.mp4 hop",
+        "0 x.mp4 hop", "hop/0%20x.mp4", "file:///root/hop/0%20x.mp4 1", "hop/0 x.mp4|3",
+        "3|hop|0 x.mp4",
     ],
 )  # fmt: skip
 def test_a_line_means_its_file(line):
@@ -58,6 +59,59 @@ def test_names_of_other_spellings_and_of_several_files(tmp_path):
     for line in ("hop/a", "a.mp4"):
         with pytest.raises(UserError, match=rf"list: line '{line}': expected one file"):
             find_listed(Path("list"), [line], FileNames(both, ["hop", "sit"], both))
+
+
+@pytest.fixture
+def read(tmp_path):
+    """The training paths and the notes of lists of this content."""
+
+    def call(train, files=FILES):
+        (tmp_path / "train.txt").write_bytes(train)
+        (tmp_path / "test.txt").write_text("hop/1 x.mp4\nsit/1 x.mp4\n")
+        notes = []
+        marks = by_list(files, [tmp_path / "train.txt"], [tmp_path / "test.txt"], files, notes)
+        chosen = [path for path, mark in zip(files, marks, strict=True) if mark == (1,)]
+        return chosen, [note.removeprefix(f"{tmp_path}/train.txt: ") for note in notes]
+
+    return call
+
+
+def test_comments_are_no_files_and_kinetics_names_are_made_of_columns(read):
+    assert read(b"# a list\n#\nhop/0 x.mp4\nsit/0 x.mp4\n") == (["hop/0 x.mp4", "sit/0 x.mp4"], [])
+    files = [*FILES, "hop/-b_c_000001_000011.mp4", "sit/d,e_001230_001240.mkv"]
+    lines = (
+        'label,youtube_id,time_start,time_end,split\nhop,-b_c,1,11,train\nsit,"d,e",1230,1240,x\n'
+    )
+    assert read(lines.encode(), files) == (files[-2:], [])
+
+
+@pytest.mark.parametrize("line", ["hop/0 x.mp4 sit", "hop/0 x.mp4,sit,3", "Sit\thop/0 x.mp4"])
+def test_a_line_that_names_another_class_is_told(read, line):
+    paths, notes = read(f"{line}\nsit/0 x.mp4 sit\nsit/2 x.mp4 1\nhop/3 x.mp4\n".encode())
+    assert len(paths) == 4 and notes == [
+        "1 lines name another class than that of the file's folder, which counts: "
+        f"'{line}'"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "a name on every line, found none"),
+        (b" \n\n", "a name on every line, found none"),
+        ("hop/0 x.mp4\n".encode("utf-16-le"), "zero bytes"),
+        ("hop/0 x.mp4\n".encode("utf-32"), "zero bytes"),
+        (b"hop/0 x.mp4\nsit/caf\xe9.avi\n", r"other bytes in line 2 ('sit/caf\xe9.avi')"),
+        (b"\x1f\x8b\x08\0packed", "other bytes in line 1"),
+        (b'[{"id": "1", "label": "hop"}]', """'[{"id": "1", "label": "hop"}]'; looked for"""),
+        (b"<!DOCTYPE html>\n<html>", "'<!DOCTYPE html>'"),
+    ],
+)
+def test_what_is_no_list_is_told_in_a_line(read, content, found):
+    with pytest.raises(UserError) as error:
+        read(content)
+    line = str(error.value)
+    assert "train.txt: expected " in line and found in line and line.isprintable()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import h5py
 import pytest
 from made_videos import make
 from projects import copy, snakemake
@@ -126,6 +127,17 @@ def test_where_the_file_changed_since_its_path_tells(tmp_path, originals):
     assert len(rest.usable) == 6
     with pytest.raises(UserError, match=r"set\.h5: expected split 4, found 3 splits"):
         read_test_videos([index], {"set": [1, 4]})
+    # A copy that was encoded again has other bytes; its place is known.
+    copy = tmp_path / "copy.mp4"
+    shutil.copy(originals / "a.avi", copy)
+    with h5py.File(index, "a") as file:
+        file["transcoded"][0] = str(copy)  # of hop_ann, tested in split 1
+    shutil.copy(originals / "b.avi", tmp_path / "other.mp4")
+    for number, expected in ((1, ["copy.mp4"]), (2, [])):
+        files = probe_files(tmp_path, False, VideoSettings())
+        assert (
+            without_test_videos(files, read_test_videos([index], {"set": [number]}))[1] == expected
+        )
     alone = probe_files(root / "hop", False, VideoSettings())
     alone.files[:] = alone.files[:3]
     with pytest.raises(UserError, match=r"found only test videos .*\(3, 'hop_ann.avi' the first"):

@@ -1,6 +1,7 @@
 """Classes and splits of a data set: by folders, groups, lists, and as the official sets unpack."""
 
 import re
+import shutil
 from collections import Counter
 
 import pytest
@@ -78,16 +79,46 @@ def test_the_same_content_twice_is_told(tmp_path, video):
         ("Training", "Testing"),
         ("kinetics_train", "kinetics_val"),
         ("train_set", "validation2"),
+        ("trainval", "test"),
+        ("train.mini", "dev_split"),
+        ("val", "test"),
+        ("training", "held-out"),
     ],
 )
 def test_parts_of_a_split_are_no_classes(tmp_path, video, names):
     plant(tmp_path, {f"{part}/{c}/x.avi": video for part in names for c in ("hop", "sit")})
     with pytest.raises(UserError, match=rf"found the parts of a split .*{names[0]}"):
         index(source(tmp_path))
-    # One of them is a class like any other.
+    # One of them is a class like any other, and so are words that begin like them.
     one = tmp_path / "one"
     plant(one, {f"{c}/{n}.avi": video for c in ("train", "bus") for n in range(3)})
     assert index(source(one)).classes == ["bus", "train"]
+    plant(one, {f"{c}/{n}.avi": video for c in ("valley", "test bench", "eval") for n in range(3)})
+    with pytest.raises(UserError, match=r"parts of a split \(eval, train\)"):
+        index(source(one))
+    shutil.rmtree(one / "train")
+    assert index(source(one)).classes == ["bus", "eval", "test bench", "valley"]
+
+
+def test_what_lies_in_no_class_is_told(tmp_path, video):
+    plant(tmp_path, {f"{c}/{n}.avi": video + f"{c}{n}".encode() for c in ("hop", "sit")
+                     for n in range(3)})  # fmt: skip
+    plant(tmp_path, {"beside.avi": video, "readme.txt": "", ".git/x": "", "notes/n.txt": "text"})
+    (tmp_path / "nothing").mkdir()
+    assert index(source(tmp_path)).notes == [
+        "1 files in no class's folder, left out: 'beside.avi'",
+        "2 folders without videos, no classes: 'notes', 'nothing'",
+    ]
+
+
+def test_official_classes_that_no_folder_has_are_told(tmp_path, video):
+    names = {part: f"v_Archery_g0{n}_c01.avi" for n, part in enumerate(("train", "test"))}
+    plant(tmp_path, {f"set/Archery/{name}": video for name in names.values()})
+    plant(tmp_path, {"classInd.txt": "Archery=1\nBowling=2\n"})
+    lists = {f"{part}list0{n}.txt": names[part] for part in names for n in (1, 2, 3)}
+    plant(tmp_path, lists)
+    with pytest.raises(UserError, match=r"set: .*found none; .*missing: Archery=1, Bowling=2"):
+        find_videos(source(tmp_path / "set", "ucf101", lists=str(tmp_path)), 0)
 
 
 def test_class_folders_by_group(tmp_path, video):

@@ -61,6 +61,9 @@ def test_groups_take_turns(number, test, count, seed):
         '"1","Archery"\n"2","Bowling"\n',
         "2\tBowling\n1\tArchery\n",
         "1: Archery\n2: Bowling\n",
+        "1. Archery\n2. Bowling\n",
+        "1) Archery\n2) Bowling\n",
+        "0|Archery\n1|Bowling\n",
     ],
 )
 def test_a_class_index_is_read_as_people_have_it(tmp_path, text):

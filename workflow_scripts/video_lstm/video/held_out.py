@@ -45,16 +45,18 @@ def read_test_videos(
     for index in indices:
         with open_artifact(index, "videos") as file:
             root, splits = str(file.attrs["root"]), file["splits"][()]
-            names, sha256 = (np.array(read_strings(file, of)) for of in ("path", "sha256"))
+            columns = ("path", "sha256", "transcoded")
+            names, sha256, copies = (np.array(read_strings(file, of)) for of in columns)
         numbers = list(use_splits.get(index.stem, range(1, splits.shape[1] + 1)))
         if numbers and max(numbers) > splits.shape[1]:
             raise UserError(
                 f"{index}: expected split {max(numbers)}, found {splits.shape[1]} splits; index "
                 "the videos again"
             )
-        columns = [number - 1 for number in numbers]
-        rows = (splits[:, columns] == TEST).any(axis=1)
+        rows = (splits[:, [number - 1 for number in numbers]] == TEST).any(axis=1)
         paths.update(_real_path(root, name) for name in names[rows].tolist())
+        # A copy that was encoded again has other bytes.
+        paths.update(os.path.realpath(copy) for copy in copies[rows].tolist() if copy)
         digests.update(sha256[rows].tolist())
     return LabelledTestVideos(frozenset(paths), frozenset(digests - {""}))
 

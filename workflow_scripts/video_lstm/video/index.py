@@ -143,7 +143,7 @@ def _check(table: VideoTable) -> None:
                 raise UserError(
                     f"{os.path.join(table.root, name)}: expected {word} videos of class '{name}' "  # noqa: PTH118
                     f"in split {split + 1}, found none among its {len(members)} videos{why}"
-                    f"{example}; add videos or change the splits"
+                    f"{example}; add videos or change the splits, or move the class's folder out"
                     + "".join(f" ({note})" for note in table.notes)
                 )
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import VideoSource
 from video_lstm.video import splits
+from video_lstm.video.lists import some
 from video_lstm.video.parts import UNUSED
-from video_lstm.video.scan import Entry, find_files
+from video_lstm.video.scan import Entry, find_files, list_root
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,17 @@ def find_videos(source: VideoSource, seed: int, usable: Container[str] | None = 
     layout = find[source.kind](source, root, seed, usable)
     if not layout.entries:
         wanted = "videos" if source.kind == "unlabelled" else "a folder for each class, with videos"
-        raise UserError(f"{root}: expected {wanted}, found none; set 'root' to where they are")
+        raise UserError(
+            f"{root}: expected {wanted}, found none; set 'root' to where they are"
+            + "".join(f" ({note})" for note in layout.notes)
+        )
     if len(layout.classes) == 1:
         raise UserError(
             f"{root}: expected two classes or more to tell apart, found '{layout.classes[0]}' "
             "alone; set 'root' to the folder that holds the classes' folders"
         )
+    if source.kind != "unlabelled":
+        layout.notes.extend(_outside_classes(source, layout.entries))
     return layout
 
 
@@ -109,8 +115,22 @@ def _folders(source: VideoSource, root: Path, seed: int, usable: Container[str] 
     return Layout(entries, classes, [parts.get(e.path, unused) for e in entries], notes)
 
 
+def _outside_classes(source: VideoSource, entries: list[Entry]) -> list[str]:
+    """Notes on files beside the folders of the classes, and on folders without videos."""
+    folders, files = list_root(Path(source.root))
+    with_videos = {entry.path.split("/")[0] for entry in entries}
+    without = [name for name in folders if name not in with_videos]
+    notes = []
+    if files:
+        notes.append(f"{len(files)} files in no class's folder, left out: {some(files)}")
+    if without and source.kind == "folders":  # of official classes it is told already
+        notes.append(f"{len(without)} folders without videos, no classes: {some(without)}")
+    return notes
+
+
 _PART = re.compile(
-    r"(.*[-_ ])?(train(ing)?|val(id(ation)?)?|test(ing)?|eval)([-_ ]?(set|videos?|data|\d+))*",
+    r"(.*[-_. ])?(train(ing|val)?|val(id(ation)?)?|test(ing)?|eval(uation)?|dev(elopment)?"
+    r"|held[-_ ]?out|hold[-_ ]?out)([-_. ]?(set|split|videos?|data|full|mini|\d+))*",
     re.IGNORECASE,
 )
 
@@ -119,7 +139,7 @@ def _refuse_parts(root: Path, classes: list[str]) -> None:
     """Folders of training and test videos above those of the classes are no classes."""
     parts = [(name, match[2].lower()) for name in classes if (match := _PART.fullmatch(name))]
     kinds = {word[:2] for _, word in parts}
-    if len(kinds) > 1 and "tr" in kinds:
+    if len(kinds) > 1 and ("tr" in kinds or len(parts) == len(classes)):
         names = ", ".join(name for name, _ in parts)
         raise UserError(
             f"{root}: expected a folder for each class, found the parts of a split ({names}); set "

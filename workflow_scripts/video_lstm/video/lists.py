@@ -12,13 +12,15 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from video_lstm.errors import UserError
 
 _ENDING = re.compile(r"\.([a-z]\w{1,4}|3gp|3g2)$", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?\d+([.,:]\d+)*")
 _HEADER = {"path", "file", "files", "filename", "file_name", "filepath", "file_path", "video",
-           "videos", "video_path", "video_name", "video_id", "name", "id", "clip"}  # fmt: skip
+           "videos", "video_path", "video_name", "video_id", "youtube_id", "name", "id", "clip",
+           "label", "class"}  # fmt: skip
 """Words of a first line that names columns; one of them is enough."""
 
 
@@ -54,11 +56,19 @@ class FileNames:
         Raises:
             UserError: two usable files or more fit.
         """
-        for name in dict.fromkeys(self._names(line)):
-            path = self._look_up(name)
-            if path is not None:
-                return path
+        # As it is, and with escapes as in an address: %20.
+        for text in dict.fromkeys((line, unquote(line))):
+            for name in dict.fromkeys(self._names(text)):
+                path = self._look_up(name)
+                if path is not None:
+                    return path
         return None
+
+    def other_class(self, line: str, path: str) -> str | None:
+        """The class that a line names beside the path of a file of another class, if it does."""
+        words = map(_unquoted, re.split(r"[,;\t|]|\s+(?=\S+$)", line))
+        named = {_folded(word) for word in words if not _is_path(word)} & self._classes
+        return min((name for name in named if name not in _folded(path)), default=None)
 
     def _look_up(self, name: str) -> str | None:
         name = unicodedata.normalize("NFC", posixpath.normpath(name.replace("\\", "/")))
@@ -106,7 +116,7 @@ class FileNames:
         """What of a line may be the file's name, the likeliest first."""
         yield line
         yield _unquoted(line)
-        for delimiter in ",;\t":
+        for delimiter in ",;\t|":
             if delimiter in line:
                 try:
                     reader = csv.reader([line], delimiter=delimiter, skipinitialspace=True)
@@ -118,6 +128,7 @@ class FileNames:
                     names = [field for field in fields if not self._is_label(field)] or fields
                 for name in names[:1]:
                     yield from self._in_class(name, fields)
+                yield from _kinetics_names(fields)
         for blank in reversed(list(re.finditer(r"\s+", line))):
             before, after = _unquoted(line[: blank.start()]), line[blank.end() :]
             if _ENDING.search(before) or all(map(self._is_label, after.split())):
@@ -152,7 +163,7 @@ def find_listed(
     Raises:
         UserError: no line, or a line that means two files.
     """
-    matches, missing = [], []
+    matches, missing, elsewhere = [], [], []
     for number, line in enumerate(lines):
         bare = folder and not re.search(r"[/\\]", line)
         try:
@@ -160,16 +171,25 @@ def find_listed(
         except UserError as error:
             raise UserError(f"{source}: line '{line[:200]}': {error}") from error
         matches.append(path)
-        if path is None and not (number == 0 and _is_header(line)):
+        is_comment = re.match(r"#(\s|$)", line) or (number == 0 and _is_header(line))
+        if path is None and not is_comment:
             missing.append(line[:200])
+        elif path is not None and names.other_class(line, path):
+            elsewhere.append(line[:200])
     outcome = f"found {len(missing)} of {len(lines)} missing: {some(missing)}"
     if missing and not any(matches):
         raise UserError(
             f"{source}: expected every file that it lists below the data set's root, {outcome}; "
-            "looked for these paths below the root, in any letter case and with any ending; "
-            "complete the files or the list"
+            "looked for these paths below the root, one a line, in any letter case and with any "
+            "ending; complete the files or the list"
         )
-    return matches, [f"{source}: {outcome}; left out"] if missing else []
+    notes = [f"{source}: {outcome}; left out"] if missing else []
+    if elsewhere:
+        notes.append(
+            f"{source}: {len(elsewhere)} lines name another class than that of the file's folder, "
+            f"which counts: {some(elsewhere)}"
+        )
+    return matches, notes
 
 
 def read_lines(path: Path) -> list[str]:
@@ -178,21 +198,34 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         UserError: there is no such file, or no text in it.
     """
+    wanted = f"{path}: expected a list of videos as UTF-8 text, found"
     try:
         content = path.read_bytes()
-        # Windows marks its texts by their first bytes.
-        wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-        text = content.decode("utf-16" if wide else "utf-8-sig")
     except FileNotFoundError as error:
         raise UserError(
             f"{path}: expected a list of videos, found no file; correct 'splits' or 'lists', where "
             "paths count from where snakemake runs"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"{wanted} {error.strerror}; name a file that can be read") from error
+    # Windows marks its texts by their first bytes.
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start)
+        line = content.split(b"\n")[number][:99].decode("latin-1").encode("unicode_escape").decode()
         raise UserError(
-            f"{path}: expected a list of videos as UTF-8 text, found {error}; mend the file"
+            f"{wanted} other bytes in line {number + 1} ('{line}'); save it as UTF-8"
         ) from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    if "\0" in text:
+        raise UserError(
+            f"{wanted} zero bytes, as in UTF-16 or what is no text; save it as UTF-8 text"
+        )
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise UserError(f"{path}: expected a name on every line, found none; get the list again")
+    return lines
 
 
 def some(names: Sequence[str]) -> str:
@@ -212,6 +245,14 @@ def _unquoted(text: str) -> str:
 
 def _is_path(text: str) -> bool:
     return re.search(r"[/\\]", text) is not None or _ENDING.search(text) is not None
+
+
+def _kinetics_names(fields: Sequence[str]) -> Iterator[str]:
+    """Names of Kinetics, where fields are a label, an id, and seconds: id_000001_000011."""
+    whole = [field for field in fields if re.fullmatch(r"\d{1,6}(\.0)?", field)]
+    seconds = [int(float(field)) for field in whole[:2]]
+    if len(seconds) == 2:
+        yield from ("_".join([field, *(f"{s:06}" for s in seconds)]) for field in fields if field)
 
 
 def _is_header(line: str) -> bool:

@@ -71,6 +71,18 @@ def find_files(root: Path, labelled: bool, follow_links: bool = False) -> list[E
     return sorted(entries, key=lambda entry: entry.path)
 
 
+def list_root(root: Path) -> tuple[list[str], list[str]]:
+    """Names of the folders in a root, and of the files beside them that are no texts; sorted.
+
+    What is hidden does not count; links to folders are folders.
+    """
+    folders, files = [], []
+    for path in sorted(root.iterdir()):
+        if not path.name.startswith(".") and path.suffix.lower() not in _TEXT:
+            (folders if path.is_dir() else files).append(shown(path.name))
+    return folders, files
+
+
 def shard_of(path: str, shards: int) -> int:
     """Which job a video belongs to, from 0: by its name alone, so that no other video moves it."""
     return int.from_bytes(hashlib.sha256(path.encode()).digest()[:8]) % shards

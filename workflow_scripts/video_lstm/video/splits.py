@@ -119,8 +119,6 @@ def ucf101_classes(lists: Path) -> list[str]:
     """
     source = lists / "classInd.txt"
     classes = [_class_line(line, source) for line in read_lines(source)]
-    if not classes:
-        raise UserError(f"{source}: expected a class on every line, found none; get it again")
     (twice, times), *_ = Counter(name.casefold() for _, name in classes).most_common(1)
     if times > 1:
         raise UserError(
@@ -133,7 +131,10 @@ def ucf101_classes(lists: Path) -> list[str]:
 
 def _class_line(line: str, source: Path) -> tuple[int | None, str]:
     """Number, where there is one, and name of a class."""
-    words = [word for word in re.split(r"""[\s,;:"']+""", line) if word]
+    # `1. Archery` and `1) Archery` too.
+    words = [
+        word for word in re.split(r"""[\s,;:"'|]+""", re.sub(r"^(\d+)[.)]\s", r"\1 ", line)) if word
+    ]
     numbers = [int(word) for word in words if word.isdecimal()]
     names = [word for word in words if not word.isdecimal()]
     if len(names) != 1 or len(numbers) > 1:

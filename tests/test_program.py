@@ -16,6 +16,8 @@ REFUSALS = {
     "killed": "kill -9 $$",
     "hanging": "exec sleep 60",
     "of another machine": None,
+    "another program of that name": "echo usage: ffmpeg; exit 0",
+    "garbage": "head -c 100000 /dev/urandom; head -c 100000 /dev/urandom >&2; exit 3",
 }
 
 

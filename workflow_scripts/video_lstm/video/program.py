@@ -101,14 +101,14 @@ def find_shortcoming(program: str) -> str | None:
         layout = {"format": "rawvideo", "pix_fmt": "yuv420p", "s": "16x16", "framerate": 25}
         frames = ffmpeg.input(f"file:{raw}", **layout)
         films = {suffix: Path(folder, f"film{suffix}") for suffix in CODECS}
-        commands = [
-            frames.output(f"file:{films[suffix]}", format=container, **options).compile(
-                [program, "-nostdin", "-v", "error"]
-            )
+        commands = {
+            films[suffix]: frames.output(f"file:{films[suffix]}", format=container, **options)
+            .compile([program, "-nostdin", "-v", "error"])
             for suffix, (container, options) in CODECS.items()
-        ]
-        commands += [_transcoding(program, films[".avi"], Path(folder, "copy"), _TRIAL_SECONDS)]
-        for command in commands:
+        }  # fmt: skip
+        copy = Path(folder, "copy")
+        commands[copy] = _transcoding(program, films[".avi"], copy, _TRIAL_SECONDS)
+        for film, command in commands.items():
             try:
                 done = subprocess.run(
                     command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TRIAL_SECONDS
@@ -121,6 +121,8 @@ def find_shortcoming(program: str) -> str | None:
             raise_if_full(message)
             if done.returncode:
                 return _last_word(message)
+            if not film.exists() or film.stat().st_size == 0:
+                return f"ends well and writes nothing to {film.name}"
     return None
 
 

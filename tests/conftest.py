@@ -91,14 +91,15 @@ def one_thread():
 @pytest.fixture
 def probe_in_process(monkeypatch):
     """Probe files without worker processes, which are slow to start; for files that do no harm."""
-    from video_lstm.video import files
+    from video_lstm.video import files, sampling
     from video_lstm.video.probe import probe
 
-    monkeypatch.setattr(
-        files,
-        "probe_all",
-        lambda paths, *_, transcoded=None: [probe(path, transcoded=transcoded) for path in paths],
-    )
+    for module in (files, sampling):
+        monkeypatch.setattr(
+            module,
+            "probe_all",
+            lambda paths, *_, transcoded=None: [probe(p, transcoded=transcoded) for p in paths],
+        )
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,33 @@
 
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from made_videos import X264, ffmpeg, make, make_kind, program_frames
 
+from video_lstm import artifacts
 from video_lstm.errors import UserError
+from video_lstm.flow import extract as flow_extraction
+from video_lstm.flow.extract import extract_flow
+from video_lstm.flow.storage import PartialFlow
+from video_lstm.percepts import extract as extraction
+from video_lstm.percepts import new_videos
+from video_lstm.percepts.extract import Backend
+from video_lstm.percepts.new_videos import readable_videos
+from video_lstm.percepts.partial import PartialRows
+from video_lstm.sequences.percepts import PerceptStore
+from video_lstm.settings.percepts import FlowSettings
 from video_lstm.video import probe as probing
-from video_lstm.video.decode import read_frames
+from video_lstm.video.decode import iter_frames, read_frames
 from video_lstm.video.probe import probe, probe_all
 from video_lstm.video.program import transcode
+from video_lstm.video.sampling import whole_video
 from video_lstm.video.source import UnreadableVideoError
 
 
@@ -210,6 +225,70 @@ def test_a_file_that_kills_or_holds_its_worker_is_told_and_the_rest_goes_on(
     ]
     assert done == [1, 2, 3, 4, 5, 6]
     assert len({info.sha256 for info in infos}) == 1
+
+
+def test_new_videos_are_probed_where_they_can_do_no_harm(tmp_path, videos, monkeypatch):
+    good = make_kind(videos, "plain.mp4")
+    killer = shutil.copy(good, tmp_path / "killer.mp4")
+    monkeypatch.setattr(probing, "_serve", serve_badly)
+    clips, reasons = readable_videos([good, killer, good], None, tmp_path)
+    assert [clip.frames for clip in clips] == [50, 50]
+    assert reasons == ["", "decoding it crashes (exit -11)", ""]
+    with pytest.raises(UserError, match=r"none that can be read: decoding it crashes"):
+        readable_videos([killer], None, tmp_path)
+    with pytest.raises(UnreadableVideoError, match="decoding it crashes"):
+        whole_video(killer, None, tmp_path)
+
+
+ALTERED = UnreadableVideoError("expected frames 0 to 49, found 3 of them")
+
+
+@pytest.mark.usefixtures("probe_in_process")
+@pytest.mark.parametrize("error", [ALTERED, ValueError("31 is no type"), OSError(5, "I/O error")])
+@pytest.mark.parametrize("stream", ["rgb", "flow"])
+def test_a_new_video_that_fails_late_leaves_the_others(
+    tmp_path, videos, monkeypatch, error, stream
+):
+    """It probes well, and its frames cannot be read when their percepts are extracted."""
+    good = make_kind(videos, "plain.mp4")
+    bad = Path(shutil.copy(good, tmp_path / "bad.mp4"))
+
+    def iterate(path, *args, **options):
+        if path == bad:
+            raise error
+        yield from iter_frames(path, *args, **options)
+
+    def read(path, *args, **options):
+        return np.stack(list(iterate(path, *args, **options)))
+
+    monkeypatch.setattr(extraction, "read_frames", read)
+    monkeypatch.setattr(flow_extraction, "iter_frames", iterate)
+    mean = Backend(3, lambda frames: frames.mean((1, 2)).astype(np.float16))
+    monkeypatch.setattr(new_videos, "open_backend", lambda *_: mean)
+    monkeypatch.setattr(new_videos, "weights_path", lambda _: None)
+    if stream == "flow":  # the flow of each frame pair stands for a percept
+
+        def flow_percepts(clips, how, folder):
+            partial = PartialFlow(folder / "partial", "flow")
+            extract_flow(clips, FlowSettings(height=24, width=32), how.device, partial, 2)
+            lengths = [len(images) for images in partial.lengths]
+            rows = PartialRows(folder, "rows", [sum(lengths)], 3)
+            rows.append(np.zeros((sum(lengths), 3), np.float16))
+            return [clip.name for clip in clips], lengths, rows, 3
+
+        monkeypatch.setattr(new_videos, "_flow_percepts", flow_percepts)
+    how = new_videos.Extraction(
+        {"percepts": {}} | ({"convnet": ""} if stream == "flow" else {}), Path("model"), None, None,
+        torch.device("cpu"), 2, tmp_path, artifacts.Provenance("test", {}, ""),
+    )  # fmt: skip
+    path, reasons = new_videos.extract_new_percepts([bad, good, tmp_path / "none"], how, tmp_path)
+    assert str(error).split(", ")[-1].split("] ")[-1] in reasons[0] and reasons[1] == ""
+    assert reasons[2].startswith("cannot be opened")
+    store = PerceptStore([path])
+    assert [name.video for name in store.names] == [str(good)]
+    assert store.length(0) == (50 if stream == "rgb" else 49)
+    with pytest.raises(UserError, match="none that can be read"):
+        new_videos.extract_new_percepts([bad], how, tmp_path / "alone")
 
 
 def test_decoding_minds_its_time_limit(videos):

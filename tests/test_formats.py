@@ -54,6 +54,7 @@ def test_side_data_without_a_name_does_not_hide_how_a_frame_is_turned(tmp_path, 
     assert abs(read_frames(path).astype(int) - expected).max() <= 2
 
 
+@pytest.mark.usefixtures("probe_in_process")
 def test_whatever_reading_a_file_raises_the_others_are_read(tmp_path, videos, monkeypatch, caplog):
     real, good = probing.open_video, make_kind(videos, "plain.mp4")
     paths = [good, tmp_path / "odd.mp4", tmp_path / "huge.mp4", good]

@@ -25,7 +25,7 @@ import torch
 from command_line import NewVideosCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.evaluation.tables import write_csv
-from video_lstm.percepts.new_videos import Extraction, extract_new_percepts, readable_videos
+from video_lstm.percepts.new_videos import Extraction, extract_new_percepts
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.training.finetuning import load_classifier, score_videos
 from video_lstm.video.scan import shown
@@ -52,24 +52,26 @@ def main(arguments: Arguments) -> None:
     classifier = load_classifier(arguments.classifier)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clips, reasons = readable_videos(arguments.videos, classifier.percepts.get("rate"), folder)
         how = Extraction(
             classifier.percepts, arguments.classifier, arguments.weights, arguments.flow_convnet,
             device, max(arguments.threads, 1), arguments.cache / "onnx", arguments.provenance({}),
         )  # fmt: skip
-        store = PerceptStore([extract_new_percepts(clips, how, folder)])
-        rows = {name: row for row, name in enumerate(store.names)}
+        percepts, reasons = extract_new_percepts(arguments.videos, how, folder)
+        store = PerceptStore([percepts])
+        rows = {name.video: row for row, name in enumerate(store.names)}
+        paths = [shown(str(path)) for path in arguments.videos]
+        read = [rows[path] for path, reason in zip(paths, reasons, strict=True) if not reason]
         scores = score_videos(
-            classifier.model.to(device), store, np.array([rows[clip.name] for clip in clips]),
-            classifier.frames, classifier.stride,
+            classifier.model.to(device), store, np.array(read), classifier.frames,
+            classifier.stride,
         )  # fmt: skip
-    lines, paths = iter(scores), [shown(str(path)) for path in arguments.videos]
+    lines = iter(scores)
     table = pd.DataFrame(
         [
             [path, f"not classified: {reason}", np.nan, *[np.nan] * scores.shape[1]]
             if reason
             else [
-                shown(str(path)),
+                path,
                 classifier.classes[(row := next(lines)).argmax()],
                 row.max(),
                 *row,
@@ -79,7 +81,7 @@ def main(arguments: Arguments) -> None:
         columns=["video", "class", "score", *(f"p({name})" for name in classifier.classes)],
     )
     write_csv(table, arguments.output, decimals=4)
-    logger.info("%d of %d videos: %s", len(clips), len(table), arguments.output)
+    logger.info("%d of %d videos: %s", len(read), len(table), arguments.output)
 
 
 if __name__ == "__main__":

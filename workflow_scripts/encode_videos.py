@@ -34,7 +34,7 @@ from video_lstm.evaluation.encoding import (
 )
 from video_lstm.evaluation.tables import write_csv
 from video_lstm.models.representations import BlockEncoder
-from video_lstm.percepts.new_videos import Extraction, extract_new_percepts, readable_videos
+from video_lstm.percepts.new_videos import Extraction, extract_new_percepts
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings.section import Positive, Stream
 from video_lstm.settings.training import UntrainedEncoder, Variant
@@ -122,8 +122,7 @@ def new_percepts(arguments: Arguments, device: torch.device, folder: Path) -> li
         percepts, path, arguments.weights, arguments.flow_convnet, device,
         max(arguments.threads, 1), arguments.cache / "onnx", arguments.provenance({}),
     )  # fmt: skip
-    clips, _ = readable_videos(arguments.files, percepts.get("rate"), folder)
-    return [extract_new_percepts(clips, how, folder)]
+    return [extract_new_percepts(arguments.files, how, folder)[0]]
 
 
 def encoder_of(arguments: Arguments, store: PerceptStore) -> BlockEncoder:

@@ -7,15 +7,13 @@ from itertools import islice
 import numpy as np
 import torch
 
-from video_lstm.errors import UserError
 from video_lstm.flow.methods import compute_flow
 from video_lstm.flow.storage import PartialFlow, encode
 from video_lstm.parallel import ordered_map
 from video_lstm.progress import Progress
 from video_lstm.settings.percepts import FlowSettings
 from video_lstm.video.clips import Clip
-from video_lstm.video.decode import iter_frames
-from video_lstm.video.source import UnreadableVideoError
+from video_lstm.video.decode import iter_frames, reading_frames
 
 SEGMENT = 256
 """Flows that a thread works out in one go: memory is bounded for clips of any length."""
@@ -66,12 +64,12 @@ def _segment(segment: Clip, settings: FlowSettings, device: torch.device) -> lis
         rate=segment.rate, size=size, gray=True, frames=segment.native_frames,
     )  # fmt: skip
     images: list[bytes] = []
-    try:
-        held = [next(frames)]
-        while chunk := list(islice(frames, settings.batch)):
-            held = [held[-1], *chunk]
-            images += encode(compute_flow(np.stack(held), settings, device), settings)
-    except UnreadableVideoError as error:
-        reason = str(error).removeprefix(f"{segment.path}: ")
-        raise UserError(f"{segment.path}: {reason}") from error
-    return images
+    with reading_frames(segment):
+        last = next(frames)
+    while True:
+        with reading_frames(segment):
+            chunk = list(islice(frames, settings.batch))
+        if not chunk:
+            return images
+        images += encode(compute_flow(np.stack([last, *chunk]), settings, device), settings)
+        last = chunk[-1]

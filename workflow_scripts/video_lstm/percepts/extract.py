@@ -16,8 +16,7 @@ from video_lstm.percepts.partial import PartialRows
 from video_lstm.progress import Progress
 from video_lstm.settings.percepts import PerceptSettings
 from video_lstm.video.clips import Clip, ClipName, write_names, write_rate
-from video_lstm.video.decode import read_frames
-from video_lstm.video.source import UnreadableVideoError
+from video_lstm.video.decode import read_frames, reading_frames
 
 # Frames that a thread decodes in one go: bounds the memory whatever the length of a clip.
 _PIECE = 256
@@ -181,7 +180,7 @@ def _pieces(clips: Sequence[Clip], skip: int) -> Iterator[Clip]:
 
 
 def _decode(piece: Clip, settings: PerceptSettings) -> np.ndarray:
-    try:
+    with reading_frames(piece):
         return read_frames(
             piece.path,
             piece.first,
@@ -191,9 +190,3 @@ def _decode(piece: Clip, settings: PerceptSettings) -> np.ndarray:
             crop=(settings.crop, settings.crop),
             frames=piece.native_frames,
         )
-    except UnreadableVideoError as error:
-        reason = str(error).removeprefix(f"{piece.path}: ")
-        raise UserError(
-            f"{piece.path}: expected frames {piece.first} to {piece.first + piece.frames - 1} as "
-            f"indexed, found: {reason}; index the videos again"
-        ) from error

@@ -19,8 +19,9 @@ from video_lstm.percepts.networks import weights_path
 from video_lstm.percepts.partial import PartialRows
 from video_lstm.settings.percepts import FlowSettings, PerceptSettings
 from video_lstm.video.clips import Clip, write_rate
-from video_lstm.video.sampling import whole_video
-from video_lstm.video.source import UnreadableVideoError
+from video_lstm.video.decode import UnreadableClipError
+from video_lstm.video.sampling import whole_videos
+from video_lstm.video.scan import shown
 
 logger = logging.getLogger("video_lstm")
 
@@ -51,7 +52,7 @@ class Extraction:
 
 
 def readable_videos(
-    paths: Sequence[Path], rate: float | None, folder: Path
+    paths: Sequence[Path], rate: float | None, folder: Path, workers: int = 1
 ) -> tuple[list[Clip], list[str]]:
     """The videos that can be read, and of every path why not; empty where it can.
 
@@ -59,35 +60,59 @@ def readable_videos(
         paths: the files.
         rate: frames per second; None for each file's own.
         folder: for copies of sound videos that the reader refuses.
+        workers: processes that probe them.
 
     Raises:
         UserError: none can be read.
     """
-    clips, reasons = [], []
-    for path in paths:
-        try:
-            clips.append(whole_video(path, rate, folder / "transcoded"))
-            reasons.append("")
-        except UnreadableVideoError as error:
-            reasons.append(str(error))
-            logger.warning("%s: left out: %s", path, error)
+    found = whole_videos(paths, rate, folder / "transcoded", workers)
+    clips = [clip for clip in found if isinstance(clip, Clip)]
+    reasons = [clip if isinstance(clip, str) else "" for clip in found]
+    for path, reason in zip(paths, reasons, strict=True):
+        if reason:
+            logger.warning("%s: left out: %s", path, reason)
     if not clips:
-        raise UserError(f"--videos: expected videos, found none that can be read: {reasons[0]}")
+        raise _nothing_readable(reasons[0])
     return clips, reasons
 
 
-def extract_new_percepts(clips: Sequence[Clip], how: Extraction, folder: Path) -> Path:
-    """Extract percepts of clips into an artifact in a folder, RGB or of flow as the model's are.
+def extract_new_percepts(
+    paths: Sequence[Path], how: Extraction, folder: Path
+) -> tuple[Path, list[str]]:
+    """Extract percepts of videos into an artifact in a folder, RGB or of flow as the model's are.
+
+    A video that the probe could read and the extraction cannot is left out, and the extraction of
+    the others begins again.
+
+    Returns:
+        The artifact; of every path why it is not in it, empty where it is.
 
     Raises:
-        UserError: the weights or the convnet are not those of the model's percepts.
+        UserError: no video can be read, or the weights or the convnet are not those of the model's
+            percepts.
     """
-    path = folder / "percepts.h5"
-    rate = how.percepts.get("rate")
+    path, rate = folder / "percepts.h5", how.percepts.get("rate")
+    clips, reasons = readable_videos(paths, rate, folder, how.threads)
     make = _flow_percepts if "convnet" in how.percepts else _rgb_percepts
-    with artifacts.create(path, "percepts", how.provenance) as file:
-        write_percepts(file, *make(clips, how, folder), rate)
-    return path
+    while clips:
+        try:
+            with artifacts.create(path, "percepts", how.provenance) as file:
+                write_percepts(file, *make(clips, how, folder / str(len(clips))), rate)
+            return path, reasons
+        except UnreadableClipError as error:
+            failed = {clip.video for clip in clips if clip.path == error.path}
+            logger.warning("%s: left out: %s", ", ".join(failed), error.reason)
+            clips = [clip for clip in clips if clip.path != error.path]
+            names = [shown(str(path)) for path in paths]
+            reasons = [
+                error.reason if name in failed else reason
+                for name, reason in zip(names, reasons, strict=True)
+            ]
+    raise _nothing_readable(reasons[0])
+
+
+def _nothing_readable(reason: str) -> UserError:
+    return UserError(f"--videos: expected videos, found none that can be read: {reason}")
 
 
 def _rgb_percepts(

@@ -1,11 +1,14 @@
 """Read frames of a video file in-process: exact counts, any range, any target rate, any size."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
 
+from video_lstm.errors import UserError
+from video_lstm.video.clips import Clip
 from video_lstm.video.colour import Converter, Kind
 from video_lstm.video.geometry import Display, Size
 from video_lstm.video.seek import LostError, find_landing, land
@@ -13,6 +16,7 @@ from video_lstm.video.source import (
     Tally,
     UnreadableVideoError,
     new_clock,
+    one_line,
     open_video,
     timed,
     walk,
@@ -98,6 +102,40 @@ def iter_frames(
     """
     reader = _Reader(path, first, count, rate, size, crop, "gray" if gray else "rgb", frames)
     yield from reader
+
+
+class UnreadableClipError(UserError):
+    """The frames of a clip cannot be read, though the probe of the video counted them.
+
+    Attributes:
+        path: the file.
+        reason: why not, without the file's name.
+    """
+
+    def __init__(self, clip: Clip, reason: str) -> None:
+        self.path, self.reason = clip.path, reason
+        super().__init__(
+            f"{clip.path}: expected frames {clip.first} to {clip.first + clip.frames - 1} as "
+            f"indexed, found: {reason}; index the videos again"
+        )
+
+
+@contextlib.contextmanager
+def reading_frames(clip: Clip) -> Iterator[None]:
+    """Turn whatever reading a clip's frames raises in the block into an error that names the file.
+
+    Raises:
+        UnreadableClipError: the file cannot be read.
+    """
+    try:
+        yield
+    except UnreadableVideoError as error:
+        raise UnreadableClipError(clip, str(error).removeprefix(f"{clip.path}: ")) from error
+    except (MemoryError, UserError):  # not the file's fault
+        raise
+    except Exception as error:
+        reason = f"reading it fails ({type(error).__name__}: {one_line(error)})"
+        raise UnreadableClipError(clip, reason) from error
 
 
 class _Reader:

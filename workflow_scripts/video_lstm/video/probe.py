@@ -2,12 +2,14 @@
 
 import hashlib
 import multiprocessing
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -203,7 +205,12 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
+        # It needs nothing of the calling script, whose imports may take seconds.
+        caller, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            self._process.start()
+        finally:
+            sys.modules["__main__"] = caller
         theirs.close()
         self._ready = False
 
@@ -226,8 +233,7 @@ class _Worker:
                 result = f"decoding it crashes (exit {self._process.exitcode})"
                 if not self._ready:
                     raise RuntimeError(
-                        f"a worker process ends before it begins (exit {self._process.exitcode}); "
-                        "is the calling script's main part under `if __name__ == '__main__':`?"
+                        f"a worker process ends before it begins (exit {self._process.exitcode})"
                     ) from None
             if result is None:
                 # Its own start, slow on a busy machine, is not held against its first file.

@@ -11,7 +11,7 @@ import numpy as np
 from video_lstm.errors import UserError
 from video_lstm.video.clips import Clip
 from video_lstm.video.files import OK, FileTable, VideoFile, summarise
-from video_lstm.video.probe import probe
+from video_lstm.video.probe import probe_all
 from video_lstm.video.scan import shown
 from video_lstm.video.source import UnreadableVideoError
 from video_lstm.video.timing import frames_before, target_frames
@@ -136,11 +136,28 @@ def whole_video(path: Path, rate: float | None, transcoded: Path) -> Clip:
     Raises:
         UnreadableVideoError: it cannot be read, with the reason.
     """
-    info = probe(path, transcoded=transcoded)
-    if info.status != OK:
-        raise UnreadableVideoError(info.status)
-    frames = target_frames(info.frames, info.duration, rate)
-    return Clip(shown(str(path)), 0, frames, info.frames, rate, info.transcoded or path)
+    (clip,) = whole_videos([path], rate, transcoded)
+    if isinstance(clip, str):
+        raise UnreadableVideoError(clip)
+    return clip
+
+
+def whole_videos(
+    paths: Sequence[Path], rate: float | None, transcoded: Path, workers: int = 1
+) -> list[Clip | str]:
+    """The same of several videos: for each the clip, or the reason why it cannot be read.
+
+    They are probed in processes of their own, so that no file ends the caller's.
+    """
+    clips: list[Clip | str] = []
+    for path, info in zip(paths, probe_all(paths, workers, transcoded=transcoded), strict=True):
+        if info.status != OK:
+            clips.append(info.status)
+            continue
+        frames = target_frames(info.frames, info.duration, rate)
+        place = info.transcoded or path
+        clips.append(Clip(shown(str(path)), 0, frames, info.frames, rate, place))
+    return clips
 
 
 def _clip(table: FileTable, file: VideoFile, first: int, frames: int) -> Clip:

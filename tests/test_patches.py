@@ -170,6 +170,11 @@ def test_a_pile_with_too_few_videos_is_an_error(pile):
         plan(pile, SETTINGS, 20, seed=0)
 
 
+def test_a_video_that_is_gone_is_named(pile, tmp_path):
+    with pytest.raises(UserError, match=r"[0-4]\.avi: expected frames .* found: cannot be opened"):
+        write(tmp_path / "patches.h5", pile)
+
+
 def test_clips_at_another_rate_are_of_the_same_seconds(tmp_path):
     """Videos of 252 frames at 25 a second and of 151 at 15."""
     files = [

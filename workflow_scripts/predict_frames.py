@@ -26,6 +26,7 @@ from video_lstm.sequences.fixed import as_pixels, normalised
 from video_lstm.sequences.pixels import Pixels
 from video_lstm.sequences.tiles import cut_tiles, join_tiles, read_tiled
 from video_lstm.training.pretrained import load_pretrained
+from video_lstm.video.decode import UnreadableClipError
 from video_lstm.video.encode import write_film
 from video_lstm.video.sampling import whole_video
 from video_lstm.video.source import UnreadableVideoError, stated_rate
@@ -67,8 +68,9 @@ def main(arguments: Arguments) -> None:
                 )
             rate = video.rate or stated_rate(video.path)
             frames = read_tiled(video, info.pixels)
-    except UnreadableVideoError as error:
-        raise UserError(f"{arguments.video}: expected a video, found: {error}") from error
+    except (UnreadableVideoError, UnreadableClipError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(f"{arguments.video}: expected a video, found: {reason}") from error
     frames = frames[: len(frames) // window * window]
     model.to(device).eval()
     made = np.concatenate(

@@ -14,7 +14,7 @@ from video_lstm.progress import Progress
 from video_lstm.sequences import draws
 from video_lstm.settings.sequences import PatchSettings
 from video_lstm.video.clips import Clip
-from video_lstm.video.decode import read_frames
+from video_lstm.video.decode import read_frames, reading_frames
 
 
 @dataclass(frozen=True)
@@ -147,15 +147,16 @@ def _decoded(
 
 def _patches(cuts: ClipCuts, settings: PatchSettings, frames: int) -> np.ndarray:
     clip, size, begin = cuts.clip, settings.size, int(cuts.start[0])
-    shown = read_frames(
-        clip.path,
-        clip.first + begin,
-        int(cuts.start[-1]) - begin + frames,
-        rate=clip.rate,
-        size=(settings.height, settings.width),
-        gray=not settings.colour,
-        frames=clip.native_frames,
-    )
+    with reading_frames(clip):
+        shown = read_frames(
+            clip.path,
+            clip.first + begin,
+            int(cuts.start[-1]) - begin + frames,
+            rate=clip.rate,
+            size=(settings.height, settings.width),
+            gray=not settings.colour,
+            frames=clip.native_frames,
+        )
     return np.stack(
         [
             shown[start : start + frames, row : row + size, column : column + size]

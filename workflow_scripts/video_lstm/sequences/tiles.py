@@ -4,26 +4,27 @@ import numpy as np
 
 from video_lstm.sequences.pixels import Pixels
 from video_lstm.video.clips import Clip
-from video_lstm.video.decode import read_frames
+from video_lstm.video.decode import read_frames, reading_frames
 
 
 def read_tiled(video: Clip, pixels: Pixels) -> np.ndarray:
     """The middle of a video's frames, as much as whole tiles fill: (T, height, width[, 3]) uint8.
 
     Raises:
-        UnreadableVideoError: the file cannot be read.
+        UnreadableClipError: the file cannot be read.
     """
     rows, columns = pixels.grid
-    return read_frames(
-        video.path,
-        video.first,
-        video.frames,
-        rate=video.rate,
-        size=(pixels.height, pixels.width),
-        crop=(rows * pixels.size, columns * pixels.size),
-        gray=not pixels.colour,
-        frames=video.native_frames,
-    )
+    with reading_frames(video):
+        return read_frames(
+            video.path,
+            video.first,
+            video.frames,
+            rate=video.rate,
+            size=(pixels.height, pixels.width),
+            crop=(rows * pixels.size, columns * pixels.size),
+            gray=not pixels.colour,
+            frames=video.native_frames,
+        )
 
 
 def cut_tiles(frames: np.ndarray, size: int) -> np.ndarray:

@@ -6,10 +6,16 @@ for dataset in DATASETS:
     root = source(dataset).root
     if not is_demo(root) and not Path(root).is_dir():
         key = "unlabelled" if dataset == UNLABELLED else f"datasets.{dataset}"
+        expanded = os.path.expandvars(os.path.expanduser(root))
         raise WorkflowError(
-            f"{key}.root: expected a folder of videos, found nothing at {root} "
-            f"(from {os.getcwd()}); "
+            f"{key}.root: expected a folder of videos, found "
+            f"{'a file' if os.path.isfile(root) else 'nothing'} at {root} (from {os.getcwd()}); "
             "correct the path in the configuration"
+            + (
+                f" (~ and $ stand for themselves: {expanded})"
+                if expanded != root
+                else ""
+            )
         )
 if settings.percepts.weights and not Path(settings.percepts.weights).is_file():
     raise WorkflowError(

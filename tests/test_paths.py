@@ -30,6 +30,21 @@ def test_a_checkout_and_videos_may_lie_in_braces(checkout, tmp_path):
     snakemake(elsewhere, "-n", *everything, *snakefile, config=str(config))
 
 
+@pytest.mark.parametrize(
+    ("root", "message"),
+    [("~/videos", "found nothing at ~/videos ("), ("$HOME/videos", "$ stand for themselves: /"),
+     ("Makefile", "found a file at Makefile (")],
+)  # fmt: skip
+def test_a_root_that_is_no_folder_is_told_with_its_setting(checkout, tmp_path, root, message):
+    project = copy(checkout, tmp_path / "project")
+    config = TINY | {"datasets": {"tiny": TINY["datasets"]["tiny"] | {"root": root}}}
+    (project / "mine.yaml").write_text(yaml.safe_dump(config))
+    done = snakemake(project, "-n", "tables", check=False, config="mine.yaml")
+    assert done.returncode == 1
+    assert "datasets.tiny.root: expected a folder of videos" in done.stdout
+    assert message in done.stdout and ("stand for themselves" in done.stdout) == (root[0] in "~$")
+
+
 FOLDER = {"kind": "hmdb51", "root": "results/demo/labelled", "lists": PLACE}
 LISTS = {"by": "list", "train": [f"{PLACE}/train.txt"], "test": [f"{PLACE}/test.txt"]}
 NAMED = {

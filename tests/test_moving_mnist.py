@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import zipfile
 
 import numpy as np
 import pytest
@@ -211,6 +212,11 @@ NO_TEST_FILES = {
     "half an archive": lambda path: path.write_bytes(b"PK\x03\x04" + bytes(99)),
     "several arrays": lambda path: np.savez(path.open("wb"), clips=[1], dims=[2]),
     "an empty archive": lambda path: np.savez(path.open("wb")),
+    "an archive of a text": lambda path: zipfile.ZipFile(path, "w").writestr("readme.txt", "hello"),
+    "a length below zero": lambda path: path.write_bytes(
+        _whole(path).replace(b"(6, 9,", b"(-6,9,") + bytes(9)
+    ),
+    "packed": lambda path: path.write_bytes(gzip.compress(_whole(path))),
     "objects": lambda path: np.save(path.open("wb"), np.array([{}], object)),
     "a number": lambda path: np.save(path.open("wb"), np.uint8(3)),
     "a folder": lambda path: path.mkdir(),
@@ -223,7 +229,8 @@ def test_what_is_no_standard_file_is_told_in_a_line(tmp_path, kind):
     NO_TEST_FILES[kind](path)
     with pytest.raises(UserError) as error:
         next(standard_sequences(path, SMALL, 5))
-    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+    line = str(error.value)
+    assert line.startswith(f"{path}: ") and "\n" not in line and "load it unsafely" not in line
 
 
 @pytest.mark.parametrize(("digits", "count"), [(1, 8), (2, 3), (3, 20)])

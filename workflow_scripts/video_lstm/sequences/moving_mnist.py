@@ -228,13 +228,15 @@ def _load_array(path: Path) -> np.ndarray:
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded:
-            if len(loaded.files) == 1:
-                return loaded[loaded.files[0]]
-            names = ", ".join(loaded.files) or "none"
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            names = ", ".join(loaded.files) or "nothing"
+            if len(loaded.files) == 1 and isinstance(array := loaded[names], np.ndarray):
+                return array
+    except (OSError, ValueError, EOFError, OverflowError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).split("\n", 1)[0]
+        if "pickle" in reason:  # NumPy's guess at whatever it does not know
+            reason = "it begins like none"
         raise UserError(f"{expected} no array of NumPy's ({reason}); get the file again") from error
-    raise UserError(f"{expected} an .npz file of several arrays ({names}); save the one as .npy")
+    raise UserError(f"{expected} an archive that is no single array ({names}); save that as .npy")
 
 
 def _axes_are_swapped(array: np.ndarray) -> bool:

@@ -234,7 +234,9 @@ def test_new_videos_are_probed_where_they_can_do_no_harm(tmp_path, videos, monke
     clips, reasons = readable_videos([good, killer, good], None, tmp_path)
     assert [clip.frames for clip in clips] == [50, 50]
     assert reasons == ["", "decoding it crashes (exit -11)", ""]
-    with pytest.raises(UserError, match=r"none that can be read: decoding it crashes"):
+    with pytest.raises(
+        UserError, match=r"killer.mp4: .* none that can be read.*: decoding it crashes"
+    ):
         readable_videos([killer], None, tmp_path)
     with pytest.raises(UnreadableVideoError, match="decoding it crashes"):
         whole_video(killer, None, tmp_path)

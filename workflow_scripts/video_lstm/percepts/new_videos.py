@@ -72,7 +72,7 @@ def readable_videos(
         if reason:
             logger.warning("%s: left out: %s", path, reason)
     if not clips:
-        raise _nothing_readable(reasons[0])
+        raise _nothing_readable(paths[0], reasons[0])
     return clips, reasons
 
 
@@ -108,11 +108,14 @@ def extract_new_percepts(
                 error.reason if name in failed else reason
                 for name, reason in zip(names, reasons, strict=True)
             ]
-    raise _nothing_readable(reasons[0])
+    raise _nothing_readable(paths[0], reasons[0])
 
 
-def _nothing_readable(reason: str) -> UserError:
-    return UserError(f"--videos: expected videos, found none that can be read: {reason}")
+def _nothing_readable(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path}: expected videos, found none that can be read, this the first: {reason}; name "
+        "others, or mend it"
+    )
 
 
 def _rgb_percepts(

@@ -36,6 +36,13 @@ named_files = {
 }
 for dataset, labelled in settings.datasets.items():
     key = "splits" if labelled.kind == "folders" else "lists"
+    files = list_files(source(dataset)) if labelled.kind == "folders" else []
+    absent = [path for path in files if not path.is_file()]
+    if absent:
+        raise WorkflowError(
+            f"datasets.{dataset}.{key}: expected a list of videos, found no file at {absent[0]} "
+            f"(from {os.getcwd()}); correct the path in the configuration"
+        )
     named_files[f"datasets.{dataset}.{key}"] = split_lists(dataset)
 for key, files in named_files.items():
     for path in filter(contains_wildcard, files):

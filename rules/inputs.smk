@@ -82,9 +82,9 @@ def shared_set_splits():
 
 
 def split_lists(dataset):
-    """The user's lists of classes and splits; where they are missing, the job says so."""
+    """The user's lists of classes and splits; where official ones are missing, the job says so."""
     try:
-        return [str(path) for path in list_files(source(dataset)) if path.exists()]
+        return [str(path) for path in list_files(source(dataset))]
     except UserError:
         return []
 

@@ -45,6 +45,26 @@ def test_a_root_that_is_no_folder_is_told_with_its_setting(checkout, tmp_path, r
     assert message in done.stdout and ("stand for themselves" in done.stdout) == (root[0] in "~$")
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"splits": {"by": "list", "train": ["a.txt"], "test": ["b.txt"]}},
+         "datasets.tiny.splits: expected a list of videos, found no file at b.txt (from /"),
+        ({"splits": {"by": "list", "train": ["rules"], "test": ["a.txt"]}},
+         "datasets.tiny.splits: expected a list of videos, found no file at rules (from /"),
+    ],
+)  # fmt: skip
+def test_lists_that_are_not_there_are_told_before_anything_runs(
+    checkout, tmp_path, changed, message
+):
+    project = copy(checkout, tmp_path / "project")
+    (project / "a.txt").write_text("walk/x.mp4")
+    config = TINY | {"datasets": {"tiny": {"root": "results/demo/labelled"} | changed}}
+    (project / "mine.yaml").write_text(yaml.safe_dump(config))
+    done = snakemake(project, "-n", "tables", check=False, config="mine.yaml")
+    assert done.returncode == 1 and message in done.stdout, done.stdout
+
+
 FOLDER = {"kind": "hmdb51", "root": "results/demo/labelled", "lists": PLACE}
 LISTS = {"by": "list", "train": [f"{PLACE}/train.txt"], "test": [f"{PLACE}/test.txt"]}
 NAMED = {

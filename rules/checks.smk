@@ -4,7 +4,7 @@ from snakemake.io import contains_wildcard
 
 for dataset in DATASETS:
     root = source(dataset).root
-    if not is_demo(root) and not Path(root).is_dir():
+    if not is_demo(root) and not os.path.isdir(root):
         key = "unlabelled" if dataset == UNLABELLED else f"datasets.{dataset}"
         expanded = os.path.expandvars(os.path.expanduser(root))
         raise WorkflowError(
@@ -17,13 +17,13 @@ for dataset in DATASETS:
                 else ""
             )
         )
-if settings.percepts.weights and not Path(settings.percepts.weights).is_file():
+if settings.percepts.weights and not os.path.isfile(settings.percepts.weights):
     raise WorkflowError(
         f"percepts.weights: expected a file of weights, found none at {settings.percepts.weights}; "
         "download it, or correct the path in the configuration"
     )
 test_file = settings.mnist.test_file
-if test_file is not None and not Path(test_file).is_file():
+if test_file is not None and not os.path.isfile(test_file):
     raise WorkflowError(
         f"mnist.test_file: expected a file of sequences, found none at '{test_file}'; correct the "
         "path in the configuration, or leave the setting out"
@@ -37,7 +37,7 @@ named_files = {
 for dataset, labelled in settings.datasets.items():
     key = "splits" if labelled.kind == "folders" else "lists"
     files = list_files(source(dataset)) if labelled.kind == "folders" else []
-    absent = [path for path in files if not path.is_file()]
+    absent = [path for path in files if not os.path.isfile(path)]
     if absent:
         raise WorkflowError(
             f"datasets.{dataset}.{key}: expected a list of videos, found no file at {absent[0]} "

@@ -136,6 +136,21 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, video, monkeypatch, n
     assert fingerprints(tmp_path, 2) != before
 
 
+def test_a_root_that_is_no_folder_or_lies_in_a_closed_one_is_told(tmp_path, video, monkeypatch):
+    plant(tmp_path, {"a.avi": video})
+    stat = os.stat
+
+    def deny(path, *args, **options):
+        if Path(path) == tmp_path / "closed/set":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", deny)
+    for name, found in (("a.avi", "a file"), ("closed/set", "none that can be read .Permission")):
+        with pytest.raises(UserError, match=rf"{name}: expected the folder .* found {found}"):
+            index(source(tmp_path / name))
+
+
 def test_a_name_that_is_no_text_is_told_not_fatal(tmp_path, video):
     plant(tmp_path, {"a.avi": video})
     (tmp_path / os.fsdecode(b"bad\xff.avi")).write_bytes(video)

@@ -16,7 +16,7 @@ from video_lstm.errors import UserError
 from video_lstm.settings.videos import VideoSettings
 from video_lstm.video.clips import read_rate, write_rate
 from video_lstm.video.probe import VideoInfo, probe_all
-from video_lstm.video.scan import find_files, shard_of
+from video_lstm.video.scan import find_files, require_folder, shard_of
 from video_lstm.video.timing import target_frames
 
 OK = "ok"
@@ -99,11 +99,7 @@ def probe_files(
     """
     if not 0 <= shard < shards:
         raise UserError(f"--shard: expected 0 to {shards - 1} (--shards {shards}), found {shard}")
-    if not root.is_dir():
-        raise UserError(
-            f"{root}: expected the folder of a data set's videos, found no folder there; set "
-            "'root' to where they are"
-        )
+    require_folder(root)
     found_files = find_files(root, labelled, follow_links)
     entries = [entry for entry in found_files if shard_of(entry.path, shards) == shard]
     opened = [entry.path for entry in entries if not entry.refusal]

@@ -10,7 +10,7 @@ from video_lstm.settings.videos import VideoSource
 from video_lstm.video import splits
 from video_lstm.video.lists import some
 from video_lstm.video.parts import UNUSED
-from video_lstm.video.scan import Entry, find_files, list_root
+from video_lstm.video.scan import Entry, find_files, list_root, require_folder
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,7 @@ def find_videos(source: VideoSource, seed: int, usable: Container[str] | None = 
             the splits do not fit the files.
     """
     root = Path(source.root)
-    if not root.is_dir():
-        raise UserError(
-            f"{root}: expected the folder of a data set's videos ({source.kind}), found no folder "
-            "there; set 'root' to where they are"
-        )
+    require_folder(root)
     find: dict[str, Callable[[VideoSource, Path, int, Container[str] | None], Layout]] = {
         "folders": _folders,
         "ucf101": _ucf101,

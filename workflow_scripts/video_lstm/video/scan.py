@@ -71,6 +71,19 @@ def find_files(root: Path, labelled: bool, follow_links: bool = False) -> list[E
     return sorted(entries, key=lambda entry: entry.path)
 
 
+def require_folder(root: Path) -> None:
+    """Raise a UserError, with what is there instead, unless the root of a data set is a folder."""
+    try:
+        found = None if stat.S_ISDIR(os.stat(root).st_mode) else "a file"  # noqa: PTH116
+    except OSError as error:
+        found = f"none that can be read ({error.strerror})"
+    if found:
+        raise UserError(
+            f"{root}: expected the folder of a data set's videos, found {found}; set 'root' to "
+            "where they are"
+        )
+
+
 def list_root(root: Path) -> tuple[list[str], list[str]]:
     """Names of the folders in a root, and of the files beside them that are no texts; sorted.
 
@@ -79,7 +92,8 @@ def list_root(root: Path) -> tuple[list[str], list[str]]:
     folders, files = [], []
     for path in sorted(root.iterdir()):
         if not path.name.startswith(".") and path.suffix.lower() not in _TEXT:
-            (folders if path.is_dir() else files).append(shown(path.name))
+            is_folder = os.path.isdir(path)  # noqa: PTH112 - never raises
+            (folders if is_folder else files).append(shown(path.name))
     return folders, files
 
 

@@ -83,6 +83,7 @@ def test_the_same_content_twice_is_told(tmp_path, video):
         ("train.mini", "dev_split"),
         ("val", "test"),
         ("training", "held-out"),
+        ("1_train", "2_test"),
     ],
 )
 def test_parts_of_a_split_are_no_classes(tmp_path, video, names):
@@ -98,6 +99,9 @@ def test_parts_of_a_split_are_no_classes(tmp_path, video, names):
         index(source(one))
     shutil.rmtree(one / "train")
     assert index(source(one)).classes == ["bus", "eval", "test bench", "valley"]
+    exercises = {"strength training", "balance test", "jump test"}
+    plant(tmp_path / "two", {f"{c}/{n}.avi": video for c in exercises for n in range(2)})
+    assert index(source(tmp_path / "two")).classes == sorted(exercises)
 
 
 def test_what_lies_in_no_class_is_told(tmp_path, video):

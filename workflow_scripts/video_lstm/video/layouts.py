@@ -133,15 +133,20 @@ _PART = re.compile(
 
 def _refuse_parts(root: Path, classes: list[str]) -> None:
     """Folders of training and test videos above those of the classes are no classes."""
-    parts = [(name, match[2].lower()) for name in classes if (match := _PART.fullmatch(name))]
-    kinds = {word[:2] for _, word in parts}
-    if len(kinds) > 1 and ("tr" in kinds or len(parts) == len(classes)):
-        names = ", ".join(name for name, _ in parts)
-        raise UserError(
-            f"{root}: expected a folder for each class, found the parts of a split ({names}); set "
-            "'root' to a folder in which all videos of a class lie in one folder (links will do, "
-            "with follow_links), and name the parts by lists, splits: {by: list}"
-        )
+    parts: dict[str, dict[str, str]] = {}  # by what stands before the word: name -> word
+    for name in classes:
+        if match := _PART.fullmatch(name):
+            prefix = re.sub(r"\d", "", match[1] or "").lower()
+            parts.setdefault(prefix, {})[name] = match[2].lower()
+    for words in parts.values():
+        kinds = {word[:2] for word in words.values()}
+        if len(kinds) > 1 and ("tr" in kinds or len(words) == len(classes)):
+            raise UserError(
+                f"{root}: expected a folder for each class, found the parts of a split "
+                f"({', '.join(words)}); set 'root' to a folder in which all videos of a class lie "
+                "in one folder (links will do, with follow_links), and name the parts by lists, "
+                "splits: {by: list}"
+            )
 
 
 def _is_usable(entry: Entry, usable: Container[str] | None) -> bool:

@@ -191,6 +191,45 @@ def test_what_is_only_called_a_key_frame_is_not_sought(tmp_path, name):
         assert np.array_equal(frames_by_seeking, whole[first : first + 5]), first
 
 
+def jumping(path, codec, *jumps):
+    """A video whose packets are moved by so many seconds, from one on, in order of decoding."""
+    plain = make(path.with_name(f"plain_{path.name}"), codec, seconds=7)
+    move = "+".join(f"if(gte(N,{number}),{seconds},0)/TB" for number, seconds in jumps)
+    ffmpeg("-i", plain, "-c", "copy", "-bsf:v", f"setts=pts='PTS+{move}':dts='DTS+{move}'", path)
+
+
+def without_index(path, codec):
+    content = make(path, codec, seconds=7).read_bytes()
+    footer = bytes.fromhex("060e2b34020501010d010201010404")
+    path.write_bytes(content[: content.rindex(footer)])
+
+
+def with_junk(path, codec):
+    path.write_bytes(bytes(range(1, 101)) + make(path, codec, seconds=7).read_bytes())
+
+
+# Stamps are made up by where reading begins, or are not in the order in which frames are shown.
+OUT_OF_ORDER = {
+    "no_index.mxf": (without_index, "-c:v mpeg2video -bf 2 -g 15"),
+    "no_header.avi": (with_junk, "-c:v mpeg4 -bf 2 -g 40"),
+    "back.mp4": (jumping, "-c:v mpeg4 -bf 2 -g 40", (60, 20), (90, -30)),
+    "forward.mp4": (jumping, "-c:v mpeg4 -bf 2 -g 40", (60, 20), (100, 15)),
+    "forward.flv": (jumping, f"{X264} -g 40", (60, 20), (100, 15)),
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_ORDER)
+def test_a_frame_is_not_sought_by_a_stamp_that_is_not_its_own(tmp_path, name):
+    create, *how = OUT_OF_ORDER[name]
+    create(tmp_path / name, *how)
+    frames = probe(tmp_path / name).frames
+    for rate in (None, 30.0):
+        whole = read_frames(tmp_path / name, rate=rate, crop=(48, 48))
+        for first in [*range(len(whole) // 3, len(whole) - 3, len(whole) // 11), len(whole) - 3]:
+            part = read_frames(tmp_path / name, first, 3, rate=rate, crop=(48, 48), frames=frames)
+            assert np.array_equal(part, whole[first : first + 3]), (rate, first)
+
+
 def test_seeking_saves_decoding(videos, monkeypatch):
     path = make(videos / "groups.mp4", f"{X264} -g 25", seconds=10)
     decoded = []

@@ -184,7 +184,8 @@ class _Reader:
                         return
                     done += 1
                     yield frame
-                break
+                if self.count is None or done == self.count:
+                    break
             except LostError:
                 # The file's key frames are not what they claim: go on from here the slow way.
                 continue

@@ -1,8 +1,9 @@
 """Reach a frame far into a video without decoding all that comes before it.
 
-Containers lie about their key frames, and some packets give no frame, so a jump is only made where
-every packet's time stamp can stand for one frame, and each frame that comes out is checked to be
-the one expected.
+Containers lie about their key frames, some packets give no frame, and some formats make up time
+stamps by where reading began, so a jump is only made where every packet's time stamp can stand for
+one frame, the packet that it leads to is checked to be the same bytes of the file, and each frame
+that comes out is checked to be the one expected.
 """
 
 import bisect
@@ -15,6 +16,7 @@ from pathlib import Path
 import av
 import av.error
 from av.container import Flags, InputContainer
+from av.format import Flags as Format
 from av.video.stream import VideoStream
 
 from video_lstm.video.source import Tally, jump_remover, new_clock, open_video, walk
@@ -46,6 +48,8 @@ class Landing:
 
     key: int
     """Time stamp of the key frame, in ticks of the stream."""
+    place: tuple[int | None, int]
+    """Where the key frame's packet is in the file, and its size: in bytes."""
     target: int
     """Number of the source frame wanted, at or after the key frame."""
     stamps: list[int]
@@ -68,12 +72,17 @@ def find_landing(path: Path, first: int, rate: float | None, frames: int) -> Lan
         match one to one or in order, or there is nothing to jump over.
     """
     stamps: list[int] = []
-    keys: list[int] = []
-    ahead, latest = 0, None
+    # Of key frames that come after all that was decoded before them: the time stamp, the number in
+    # order of decoding, the place in the file.
+    keys: list[tuple[int, int, tuple[int | None, int]]] = []
+    ahead, latest, newest = 0, None, None
     with open_video(path) as (container, stream):
         codec = stream.codec_context.codec
         alone = codec.intra_only and codec.canonical_name not in _REPEATING
         if not (alone or codec.canonical_name in _SELF_TELLING):
+            return None
+        # Streams without a container begin with what the decoder has to know.
+        if container.format.flags & Format.no_timestamps.value and not alone:
             return None
         time_base, clock = stream.time_base, new_clock(stream)
         avi = container.format.name == "avi"
@@ -91,9 +100,11 @@ def find_landing(path: Path, first: int, rate: float | None, frames: int) -> Lan
                 if packet.dts is not None:
                     latest = packet.dts if latest is None else max(latest, packet.dts)
                     ahead = max(ahead, packet.pts - packet.dts, latest - packet.dts)
+                if newest is None or packet.pts > newest:
+                    newest = packet.pts
+                    if packet.is_keyframe:
+                        keys.append((packet.pts, len(stamps), (packet.pos, packet.size)))
                 stamps.append(packet.pts)
-                if packet.is_keyframe:
-                    keys.append(packet.pts)
         except av.error.FFmpegError:
             return None
     if frames < 2 or len(stamps) != frames or len(set(stamps)) != frames:
@@ -110,10 +121,14 @@ def find_landing(path: Path, first: int, rate: float | None, frames: int) -> Lan
         target = sum(time <= limit for time in times) - 1
     if not 0 < target < frames:
         return None
-    before = [key for key in keys if key <= stamps[target]]
-    if not before or max(before) <= stamps[0]:
+    before = [key for key in keys if key[0] <= stamps[target]]
+    if not before or before[-1][0] <= stamps[0]:
         return None
-    return Landing(max(before), target, stamps)
+    key, number, place = before[-1]
+    # What is decoded after the key frame and shown before it is not much, or else out of order.
+    if bisect.bisect_left(stamps, key) - number > _MOST_REORDERED:
+        return None
+    return Landing(key, place, target, stamps)
 
 
 def land(
@@ -131,6 +146,12 @@ def land(
     # Only the first frame names the encoder (x264, XviD), whose faults the decoder makes good.
     next(walk(container, stream, Tally()), None)
     try:
+        container.seek(landing.key, stream=stream, backward=True)
+        for packet in container.demux(stream):
+            if packet.pts is not None and packet.pts >= landing.key:
+                break
+        if (packet.pts, packet.pos, packet.size) != (landing.key, *landing.place):
+            raise LostError
         container.seek(landing.key, stream=stream, backward=True)
     except av.error.FFmpegError as error:
         raise LostError from error

@@ -312,6 +312,25 @@ def test_motion_jpeg_without_a_container_is_read(tmp_path):
     assert (info.status, info.frames, info.width) == ("ok", 15, 64)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [
+        ("fast.h264", "-c:v libx264 -bf 0 -pix_fmt yuv420p", 60),
+        ("fast.hevc", "-c:v libx265 -pix_fmt yuv420p -x265-params log-level=none", 60),
+        ("slow.h264", "-c:v libx264 -bf 2 -pix_fmt yuv420p", 10),
+        ("fast.m2v", "-c:v mpeg2video", 60),
+        ("dirac.drc", "-c:v vc2 -pix_fmt yuv420p -f dirac", 25),
+        ("game.roq", "-c:v roqvideo", 30),
+    ],
+)
+def test_streams_without_time_stamps_last_as_long_as_they_say(tmp_path, name, codec, rate):
+    path = make(tmp_path / name, codec, rate=rate, size="64x48")
+    info = probe(path)
+    assert (info.status, info.frames, round(info.duration, 3)) == ("ok", 2 * rate, 2.0)
+    assert len(read_frames(path, rate=30.0)) == 60
+    assert np.abs(read_frames(path).astype(int) - program_frames(path, 48, 64)).max() <= 2
+
+
 def test_an_animated_webp_is_read_by_way_of_a_copy(tmp_path, monkeypatch):
     pictures = [Image.fromarray(np.full((48, 64, 3), grey, np.uint8)) for grey in range(0, 250, 10)]
     options = {"save_all": True, "append_images": pictures[1:], "lossless": True}

@@ -83,6 +83,11 @@ JUMPS = {
     "pauses.mkv": (both, (GROUPS, "if(gte(N,25),20,0)+if(gte(N,50),20,0)", 3), True),
     "wild.mkv": (restamped, (X264, "if(eq(N,25),20,0)", "0"), True),
     "wild.mp4": (restamped, (X264, "if(eq(N,25),20,0)", "0"), True),
+    "wild.ogv": (both, (THEORA, "if(eq(N,25),5000,0)"), False),
+    "two_pauses.mkv": (both, ("-c:v mpeg4", "if(gte(N,40),20,0)+if(gte(N,90),15,0)", 7), True),
+    "within_a_group.mp4": (restamped, (X264, "if(between(N,11,22),20,0)", "0"), True),
+    "within_a_group.ts": (restamped, (X264, "if(between(N,11,22),20,0)", "0"), True),
+    "within_a_group.flv": (restamped, (X264, "if(between(N,11,22),20,0)", "0"), True),
     "out_of_all_proportion.nut": (both, ("-c:v mpeg4", AFTER.format(144000)), False),
 }
 

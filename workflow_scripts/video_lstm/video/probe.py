@@ -279,6 +279,8 @@ def _check_whole(frames: int, duration: float, declared: float, tally: Tally) ->
     if tally.errors > (1 - _WHOLE) * (frames + tally.errors):
         total = frames + tally.errors
         raise UnreadableVideoError(f"damaged: {tally.errors} of {total} packets do not decode")
+    if tally.cut_short and duration >= declared:
+        raise UnreadableVideoError(f"cut short: reading fails after {duration:.1f} s")
     if tally.cut_short or (duration < _WHOLE * declared and declared - duration > SLACK):
         raise UnreadableVideoError(
             f"cut short: {duration:.1f} s of the {declared:.1f} s that it declares"

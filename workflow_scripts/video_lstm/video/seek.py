@@ -75,7 +75,8 @@ def find_landing(path: Path, first: int, rate: float | None, frames: int) -> Lan
     # Of key frames that come after all that was decoded before them: the time stamp, the number in
     # order of decoding, the place in the file.
     keys: list[tuple[int, int, tuple[int | None, int]]] = []
-    ahead, latest, newest = 0, None, None
+    decoding_times: list[int | None] = []
+    ahead, latest, newest, reordered = 0, None, None, False
     with open_video(path) as (container, stream):
         codec = stream.codec_context.codec
         alone = codec.intra_only and codec.canonical_name not in _REPEATING
@@ -100,11 +101,14 @@ def find_landing(path: Path, first: int, rate: float | None, frames: int) -> Lan
                 if packet.dts is not None:
                     latest = packet.dts if latest is None else max(latest, packet.dts)
                     ahead = max(ahead, packet.pts - packet.dts, latest - packet.dts)
-                if newest is None or packet.pts > newest:
+                if newest is not None and packet.pts < newest:
+                    reordered = True
+                else:
                     newest = packet.pts
                     if packet.is_keyframe:
                         keys.append((packet.pts, len(stamps), (packet.pos, packet.size)))
                 stamps.append(packet.pts)
+                decoding_times.append(packet.dts)
         except av.error.FFmpegError:
             return None
     if frames < 2 or len(stamps) != frames or len(set(stamps)) != frames:
@@ -116,6 +120,12 @@ def find_landing(path: Path, first: int, rate: float | None, frames: int) -> Lan
         return None
     target = first
     if rate is not None:
+        # Where both times jump at one packet, frames on both sides of it are shown out of order.
+        long = LATE / time_base
+        jumps_at = [n for n in range(1, frames) if stamps[n] - stamps[n - 1] > long]
+        times = [(decoding_times[n - 1], decoding_times[n]) for n in jumps_at if reordered]
+        if any(None not in pair and pair[1] - pair[0] > long for pair in times):
+            return None
         limit = first / rate + TOLERANCE
         times = (clock.tick(float(stamp * time_base)) for stamp in stamps)
         target = sum(time <= limit for time in times) - 1
@@ -178,5 +188,9 @@ def _checked(
     for index in range(start, len(stamps)):
         if frame is None or frame.pts != stamps[index]:
             raise LostError
+        # Decoders leave out frames whose references they lack: the next one tells.
+        following = next(source, None)
+        if following is not None and following.pts not in stamps[index + 1 : index + 2]:
+            raise LostError
         yield frame
-        frame = next(source, None)
+        frame = following

@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 
 from video_lstm.errors import UserError
 from video_lstm.video.kinds import ANIMATED_WEBP, JPEG, PHOTOGRAPH, is_jpeg_picture, kind_of
-from video_lstm.video.timing import Clock, JumpRemover
+from video_lstm.video.timing import Clock, JumpRemover, StampChooser
 
 MAX_PIXELS = 8192 * 4608
 """Pixels in a frame: a little over 8K. A file that declares more is not decoded."""
@@ -197,25 +197,29 @@ def _packets(
     container: InputContainer, stream: VideoStream, tally: Tally
 ) -> Iterator[av.Packet | None]:
     """Packets of the stream; the last is empty and makes the decoder give out what it holds."""
-    multipart, end = container.format.name == "mpjpeg", 0
-    jumps = jump_remover(container, stream)
+    jumps, last = jump_remover(container, stream), None
     try:
         for packet in container.demux(stream):
-            if multipart:
-                end = (packet.pos or 0) + packet.size
+            last = packet
             if jumps is not None and (offset := jumps.correct(packet.dts, packet.duration)):
                 packet.dts = None if packet.dts is None else packet.dts + offset
                 packet.pts = None if packet.pts is None else packet.pts + offset
             yield packet
     except (av.error.FFmpegError, ValueError):
-        # Multipart Motion JPEG has no end: FFmpeg looks for a picture behind the last one.
-        tally.cut_short = not multipart or container.size - end > _PART_HEADER
+        # Some formats have no end: FFmpeg looks for a packet behind the last one.
+        whole = last is not None and last.pos is not None and not last.is_corrupt
+        rest = container.size - last.pos - last.size if whole else container.size
+        tally.cut_short = rest > (_PART_HEADER if container.format.name == "mpjpeg" else 0)
         yield None
 
 
 def new_clock(stream: VideoStream) -> Clock:
     """A clock whose nominal step is the container's (1/25 s where that is not sane)."""
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+    rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
+    if stream.container.format.flags & Flags.no_timestamps.value:
+        # The average is FFmpeg's default; what the stream says is in the guess.
+        rates = rates[1:]
+    rate = next((rate for rate in rates if rate), None)
     sane = rate is not None and 0.01 <= rate <= 1000
     return Clock(1 / float(rate) if sane else 1 / 25)
 
@@ -246,12 +250,13 @@ def timed(
     # AVI has no presentation times: FFmpeg makes them up, wrongly with B frames; its decoding times
     # count frames, and a decoder gives frames out in order at a constant delay.
     avi, base = container.format.name == "avi", stream.time_base
-    jumping = may_jump(container)
+    # Dirac without a container counts frames in ticks.
+    counted, choose = container.format.name == "dirac", StampChooser().choose
     top, bottom = base.numerator, base.denominator
     for frame in frames:
-        ticks = frame.dts if avi else frame.pts
-        if ticks is None and jumping:
-            ticks = frame.dts
+        ticks = frame.dts if avi else choose(frame.pts, frame.dts)
+        if counted:
+            ticks = None
         stamp = None if ticks is None else ticks * top / bottom
         yield clock.tick(stamp, frame.duration * top / bottom), frame
 

@@ -6,11 +6,11 @@ disagree on how many frames a video has:
 - Frame 0 is shown at 0 s; frame j at ``t_j``, its time stamp less the first one's. A missing stamp,
   one that does not come after its predecessor's, or one more than 30 hours away from it, is
   replaced by one nominal step after it. As in the ffmpeg program, a frame whose stamp lies more
-  than half a second before its predecessor's comes too late: no target rate picks it.
+  than one and a half such steps before its predecessor's comes too late: no target rate picks it.
 - The last frame is shown for as long as the others on average, so that n frames last
   ``t_last * n / (n - 1)`` seconds. Where the container says that it is held for longer, that holds;
-  and where a gap in the middle makes the average long, it is shown for as long as the container
-  says, or else as its predecessor was.
+  and where a gap in the middle makes the average long (one of 10 s, or of half of the video), it
+  is shown for as long as the container says, or else as its predecessor was.
 - At a target rate r, output frame k is the last source frame with ``t_j <= k / r + TOLERANCE``, and
   there is an output frame for every k with ``k / r + TOLERANCE < duration``.
 
@@ -36,9 +36,10 @@ SLACK = 0.25
 WILD = 30 * 3600.0
 """Seconds; time stamps and durations that are further off make no sense."""
 _JUMP = 10.0
-# Decoders may give out a frame or two in the wrong order; what lies further back comes too late.
 LATE = 0.5
-"""Seconds before its predecessor at which a frame is no longer shown."""
+"""Seconds before its predecessor at which a frame is no longer shown, whatever the rate."""
+# Decoders may give out two frames in the wrong order; more that come late are not shown.
+_LATE_STEPS = 1.5
 
 
 class JumpRemover:
@@ -74,6 +75,29 @@ class JumpRemover:
         return self.offset
 
 
+class StampChooser:
+    """Takes a frame's presentation or decoding time for its stamp, as FFmpeg's libraries do.
+
+    That of the two that was out of order less often so far; the presentation time if both were
+    so equally often.
+    """
+
+    def __init__(self) -> None:
+        self._last_pts = self._last_dts = -math.inf
+        self._disorder = 0
+
+    def choose(self, pts: int | None, dts: int | None) -> int | None:
+        """The stamp of the next frame, in the ticks of its times; None: it has none."""
+        if dts is not None:
+            self._disorder -= dts <= self._last_dts
+        if pts is not None:
+            self._disorder += pts <= self._last_pts
+        if pts is not None or dts is not None:
+            self._last_dts = pts if dts is None else dts
+            self._last_pts = dts if pts is None else pts
+        return pts if pts is not None and (self._disorder <= 0 or dts is None) else dts
+
+
 class Clock:
     """Turns raw time stamps (seconds, or None) into times that start at 0 and only increase.
 
@@ -107,7 +131,7 @@ class Clock:
             if abs(time - expected) > WILD:
                 time = expected
             elif time <= self.last:
-                if time < self.last - LATE:
+                if time < self.last - min(LATE, _LATE_STEPS * self.nominal):
                     return None
                 time = expected
         self._shown += 1
@@ -125,7 +149,7 @@ class Clock:
         if self._length > average + SLACK:
             return self.last + self._length
         steady = self._length or self._step
-        gap = self._longest > self.last / 2 + SLACK or average > steady + SLACK
+        gap = self._longest > min(_JUMP, self.last / 2 + SLACK) or average > steady + SLACK
         if self._shown > 1 and gap and average > steady:
             return self.last + steady
         # Rounded in one step, as it always was: the last frame of some files depends on it.

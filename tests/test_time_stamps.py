@@ -139,6 +139,22 @@ def within_a_group(path, codec):
     return path
 
 
+@pytest.mark.parametrize("name", ["late.ts", "late.mkv", "late.flv"])
+@pytest.mark.parametrize("lost", [30, 70])
+def test_a_start_that_does_not_decode_is_no_more_than_half(tmp_path, name, lost):
+    whole, path = tmp_path / f"whole_{name}", tmp_path / name
+    part(whole, f"{X264} -g 1000 -force_key_frames {lost / 25}", 4)
+    # All but the first packets, of which the first is the key frame.
+    ffmpeg("-i", whole, "-c", "copy", "-copyts", "-bsf:v", "noise=drop=lt(n\\,3)", path)
+    info = probe(path)
+    if lost > 50:
+        assert info.status.startswith("damaged: only ")
+        assert f" {100 - lost} " in info.status
+    else:
+        assert (info.status, info.frames) == ("ok", 100 - lost)
+        assert "do not decode" in info.note
+
+
 def edited(path, codec):
     """An edit list that starts between key frames and promises what the file has in all."""
     content = bytearray(part(path, codec, 4))

@@ -115,6 +115,7 @@ def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
             # What does not decode at the start is no sign that the end is missing.
             start = float((stream.start_time or 0) * stream.time_base)
             started = max(0.0, (clock.origin or 0.0) - start)
+        _check_start(clock.frames, clock.duration, started, tally)
         _check_whole(clock.frames, clock.duration, declared - started, tally)
     except UnreadableVideoError as error:
         digest = digest or _sha256(path)
@@ -271,6 +272,25 @@ def _serve(pipe: Connection) -> None:
         except UserError as error:  # not the file's fault
             result = error
         pipe.send(result)
+
+
+def _check_start(frames: int, duration: float, missing: float, tally: Tally) -> None:
+    """Refuse a video of which less than half decodes, since its start does not.
+
+    Args:
+        frames: number of frames that decode.
+        duration: seconds that they last.
+        missing: seconds at the start that do not decode.
+        tally: what happened while the file was read.
+    """
+    total = frames + tally.errors_at_start + tally.errors
+    if 0 < frames < total / 2:
+        raise UnreadableVideoError(f"damaged: only {frames} of {total} packets decode")
+    if 0 < frames and duration < missing:
+        raise UnreadableVideoError(
+            f"damaged: only {frames} frames decode, the last {duration:.1f} of its "
+            f"{missing + duration:.1f} s"
+        )
 
 
 def _check_whole(frames: int, duration: float, declared: float, tally: Tally) -> None:

@@ -97,6 +97,19 @@ def test_cut_files_are_told_from_whole_ones(tmp_path, videos):
             assert probe(path).status != "ok", path.name
 
 
+@pytest.mark.parametrize("codec", ["wmv2", "mjpeg"])
+def test_a_cut_asf_file_is_told_from_a_whole_one(tmp_path, codec):
+    path = make(tmp_path / "film.wmv", f"-c:v {codec}")
+    content = path.read_bytes()
+    assert probe(path).status == "ok"
+    path.write_bytes(content + bytes(len(content) // 5))
+    assert probe(path).status == "ok"
+    for share in (0.3, 0.5, 0.8):
+        path.write_bytes(content[: int(share * len(content))])
+        assert probe(path).status.startswith("cut short: ")
+        assert probe(path).status.endswith(" of the 2.0 s that it declares")
+
+
 @pytest.fixture
 def changing(tmp_path):
     """A video whose frame size changes after a second."""

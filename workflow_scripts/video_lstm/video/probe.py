@@ -286,7 +286,7 @@ def _check_start(frames: int, duration: float, missing: float, tally: Tally) -> 
     total = frames + tally.errors_at_start + tally.errors
     if 0 < frames < total / 2:
         raise UnreadableVideoError(f"damaged: only {frames} of {total} packets decode")
-    if 0 < frames and duration < missing:
+    if frames > 0 and duration < missing:
         raise UnreadableVideoError(
             f"damaged: only {frames} frames decode, the last {duration:.1f} of its "
             f"{missing + duration:.1f} s"

@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import stat
+import struct
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -266,7 +267,10 @@ def declared_seconds(container: InputContainer, stream: VideoStream) -> float:
     if container.format.name == "avi" and stream.time_base:
         # FFmpeg cuts the duration to what there is; the header's count of frames stays.
         return float(stream.frames * stream.time_base)
-    if stream.duration and container.format.name != "asf":
+    if container.format.name == "asf":
+        if not container.duration:
+            return _seconds_in_asf(Path(container.name.removeprefix("file:")))
+    elif stream.duration:
         return float(_edited(stream) * stream.time_base)
     # Matroska says it of streams in a tag, and of the file (which audio may prolong).
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))
@@ -278,6 +282,20 @@ def declared_seconds(container: InputContainer, stream: VideoStream) -> float:
     # Most count from time 0, which may be long before the first frame.
     start = float((stream.start_time or 0) * stream.time_base)
     return end - start if 0 < start < end else end
+
+
+def _seconds_in_asf(path: Path) -> float:
+    """How long a file is by its header, which FFmpeg does not believe where the size differs."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    # The object of file properties, and what lies before its play duration; see ASF, 3.2.
+    found = re.search(rb"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\0\xc0\x0c\x20\x53\x65", head)
+    fields = head[found.end() + 48 :][:28] if found else b""
+    if len(fields) < 28:
+        return 0.0
+    play, _, preroll, flags = struct.unpack("<QQQI", fields)
+    is_broadcast = flags & 1
+    return 0.0 if is_broadcast else max(0.0, play / 1e7 - preroll / 1e3)
 
 
 def _edited(stream: VideoStream) -> int:

@@ -164,7 +164,14 @@ def edited(path, codec):
     return path
 
 
+def overstated(path, codec):
+    """A header that takes the duration from a stamp that the packets do not have."""
+    return restamped(path, codec, "if(eq(N,25),5000,0)", "0")
+
+
 ODD = {
+    "overstated.flv": (overstated, "-c:v flv"),
+    "overstated.wmv": (overstated, "-c:v wmv2"),
     "slides.mkv": (slides, X264),
     "slides.mp4": (slides, X264),
     "slides.gif": (slides, "-c:v gif"),
@@ -192,7 +199,7 @@ def test_what_is_shown_late_or_long_is_no_cut_file(tmp_path, name):
     assert len(our_picks(path, 30.0)) == target_frames(info.frames, info.duration, 30.0)
 
 
-@pytest.mark.parametrize("name", ["late.mkv", "edited.mp4"])
+@pytest.mark.parametrize("name", ["late.mkv", "edited.mp4", "overstated.flv", "overstated.wmv"])
 def test_such_files_are_told_where_they_are_cut(tmp_path, name):
     make, codec = ODD[name]
     # Two seconds more, and what says how long it is at the start.

@@ -52,6 +52,14 @@ RAW_JPEG = ("jpeg_pipe", "mjpeg")
 # Bytes that may stand between two pictures of multipart Motion JPEG.
 _PART_HEADER = 1024
 
+# Formats whose header says how large the file is: the bytes before that, and what follows them. Of
+# ASF's file properties (its section 3.2): size, play duration, preroll and flags.
+_SIZES = {
+    "asf": (bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"), "<24xQ16xQ8xQI"),
+    "flv": (b"\0\x08filesize\0", ">d"),
+}
+_BROADCAST = 1
+
 # Brands of HEIF: AVIF, HEIC and what else holds pictures as items.
 _PHOTOGRAPHS = re.compile("mif[12]|avif|hei[cxms]")
 
@@ -267,10 +275,16 @@ def declared_seconds(container: InputContainer, stream: VideoStream) -> float:
     if container.format.name == "avi" and stream.time_base:
         # FFmpeg cuts the duration to what there is; the header's count of frames stays.
         return float(stream.frames * stream.time_base)
-    if container.format.name == "asf":
-        if not container.duration:
-            return _seconds_in_asf(Path(container.name.removeprefix("file:")))
-    elif stream.duration:
+    if container.format.name in _SIZES:
+        # One wild time stamp makes the duration wrong. Its size tells that the file is whole.
+        fields = _read_fields(container, *_SIZES[container.format.name])
+        if fields is not None and fields[0] == container.size:
+            return 0.0
+        if container.format.name == "asf" and fields is not None and not container.duration:
+            # FFmpeg does not believe the header of a file of another size.
+            _, play, preroll, flags = fields
+            return 0.0 if flags & _BROADCAST else max(0.0, play / 1e7 - preroll / 1e3)
+    if stream.duration and container.format.name != "asf":
         return float(_edited(stream) * stream.time_base)
     # Matroska says it of streams in a tag, and of the file (which audio may prolong).
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))
@@ -284,18 +298,12 @@ def declared_seconds(container: InputContainer, stream: VideoStream) -> float:
     return end - start if 0 < start < end else end
 
 
-def _seconds_in_asf(path: Path) -> float:
-    """How long a file is by its header, which FFmpeg does not believe where the size differs."""
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
-    # The object of file properties, and what lies before its play duration; see ASF, 3.2.
-    found = re.search(rb"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\0\xc0\x0c\x20\x53\x65", head)
-    fields = head[found.end() + 48 :][:28] if found else b""
-    if len(fields) < 28:
-        return 0.0
-    play, _, preroll, flags = struct.unpack("<QQQI", fields)
-    is_broadcast = flags & 1
-    return 0.0 if is_broadcast else max(0.0, play / 1e7 - preroll / 1e3)
+def _read_fields(container: InputContainer, before: bytes, layout: str) -> tuple[float, ...] | None:
+    """Numbers that stand behind the first such bytes near a file's start; None: there are none."""
+    with Path(container.name.removeprefix("file:")).open("rb") as file:
+        _, found, fields = file.read(1 << 16).partition(before)
+    size = struct.calcsize(layout)
+    return struct.unpack(layout, fields[:size]) if found and len(fields) >= size else None
 
 
 def _edited(stream: VideoStream) -> int:

@@ -137,6 +137,40 @@ def test_a_frame_size_that_changes_by_turning_is_as_any_other_that_does(tmp_path
     assert (info.status, info.frames, info.width, info.height) == ("ok", 6, 64, 48)
 
 
+@pytest.mark.parametrize("orientations", [(1, 4, 1), (2, 3), (3, 2, 3), (5, 8), (6, 7, 6)])
+def test_frames_that_are_mirrored_from_one_on_are_shown_so(tmp_path, orientations):
+    pictures = jpegs(tmp_path, 6)
+    parts = [[with_exif(picture, number) for picture in pictures] for number in orientations]
+    (tmp_path / "film.mjpeg").write_bytes(b"".join(map(b"".join, parts)))
+    path = tmp_path / "mirrored.avi"
+    ffmpeg("-f", "mjpeg", "-i", tmp_path / "film.mjpeg", "-c", "copy", path)
+    info = probe(path)
+    expected = program_frames(path, info.height, info.width)
+    for options in ({}, {"size": (24, 24)}):
+        films = []
+        for n, part in enumerate(parts):
+            (tmp_path / f"{n}.mjpeg").write_bytes(b"".join(part))
+            films.append(read_frames(tmp_path / f"{n}.mjpeg", **options))
+        assert np.array_equal(read_frames(path, **options), np.concatenate(films))
+    assert np.abs(read_frames(path).astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("name", ["film.ts", "film.mpg", "film.m2v"])
+def test_pixels_that_become_wider_are_as_any_other_change_of_size(tmp_path, name):
+    codec = "-c:v libx264 -pix_fmt yuv420p" if name.endswith("ts") else "-c:v mpeg2video"
+    path = tmp_path / name
+    parts = [
+        make(tmp_path / f"{n}{name}", f"{codec} -aspect {shape}", 1).read_bytes()
+        for n, shape in enumerate(("4:3", "16:9"))
+    ]
+    path.write_bytes(b"".join(parts))
+    assert probe(path).status.startswith("width of pixels changes near frame 2")
+    info = probe(path, transcoded=tmp_path / "copies")
+    assert (info.status, info.frames, info.width, info.height) == ("ok", 50, 160, 120)
+    path.write_bytes(parts[1] * 2)
+    assert (probe(path).status, probe(path).width) == ("ok", 213)
+
+
 # What a player shows ----------------------------------------------------------------------------
 
 

@@ -15,7 +15,14 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 
-from video_lstm.video.geometry import Display, Orientation, Region, Size, plan_region
+from video_lstm.video.geometry import (
+    Display,
+    Orientation,
+    Region,
+    Size,
+    display_matrix,
+    plan_region,
+)
 from video_lstm.video.source import UnreadableVideoError, UnsupportedVideoError
 
 Kind = Literal["rgb", "gray", "yuv"]
@@ -91,7 +98,7 @@ class Converter:
             UnreadableVideoError: no conversion from the frame's format.
             UnsupportedVideoError: the size on display changes.
         """
-        key = (frame.format.name, frame.colorspace, frame.color_range, frame.rotation)
+        key = (frame.format.name, frame.colorspace, frame.color_range, display_matrix(frame))
         if key != self._key:
             self._switch(key, frame)
         image = self._convert(frame)
@@ -99,7 +106,7 @@ class Converter:
 
     def check(self, frame: av.VideoFrame) -> None:
         """Convert a frame if none of its format was converted before; raises as a call does."""
-        key = (frame.format.name, frame.colorspace, frame.color_range, frame.rotation)
+        key = (frame.format.name, frame.colorspace, frame.color_range, display_matrix(frame))
         if key not in self._converters:
             self(frame)
 

@@ -1,5 +1,6 @@
 """Which pixels of a decoded frame are shown, and how: cropped, turned, stretched, resized."""
 
+import functools
 import re
 import threading
 from dataclasses import dataclass
@@ -33,8 +34,8 @@ class Orientation:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> "Orientation":
         """The orientation in the display matrix that the container attached to a frame."""
-        data = _side_data(frame, "DISPLAYMATRIX")
-        if data is None:
+        data = display_matrix(frame)
+        if not data:
             return cls()
         a, b, _, c, d = np.frombuffer(data, np.int32)[:5].astype(np.float64)
         largest = max(abs(a), abs(b), abs(c), abs(d))
@@ -161,20 +162,34 @@ def plan_region(shown: Size, size: Size | None, crop: Size | None) -> tuple[Size
     return (region[0], region[1]), output
 
 
+def display_matrix(frame: av.VideoFrame) -> bytes:
+    """What the file says of turning and mirroring a frame; empty where it says nothing."""
+    data = _side_data(frame, "DISPLAYMATRIX")
+    return b"" if data is None else bytes(data)
+
+
 def _side_data(frame: av.VideoFrame, name: str) -> av.sidedata.sidedata.SideData | None:
     """Side data of a frame by PyAV's name for it, whatever else is attached to the frame."""
     try:
         return frame.side_data.get(name)
     except ValueError:
         # PyAV gives none at all where it has no name for one of them, such as Exif.
-        graph = av.filter.Graph()
-        source = graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
-        )
-        steps = [graph.add("sidedata", f"mode=delete:type={kind}") for kind in _UNNAMED]
-        graph.link_nodes(source, *steps, graph.add("buffersink")).configure()
+        form = frame.width, frame.height, frame.format.name
+        graph = _remover_of_unnamed(threading.get_ident(), *form)
         graph.vpush(frame)
         return graph.vpull().side_data.get(name)
+
+
+@functools.lru_cache(maxsize=8)
+def _remover_of_unnamed(thread: int, width: int, height: int, layout: str) -> av.filter.Graph:
+    """Filters that take away the side data of frames that PyAV has no name for, for one thread."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=width, height=height, format=av.VideoFormat(layout), time_base=Fraction(1, 1000)
+    )
+    steps = [graph.add("sidedata", f"mode=delete:type={kind}") for kind in _UNNAMED]
+    graph.link_nodes(source, *steps, graph.add("buffersink")).configure()
+    return graph
 
 
 # A level of FFmpeg's log holds for the whole process.

@@ -16,10 +16,16 @@ from pathlib import Path
 import av
 import av.error
 from av.container import Flags, InputContainer
-from av.format import Flags as Format
 from av.video.stream import VideoStream
 
-from video_lstm.video.source import Tally, jump_remover, new_clock, open_video, walk
+from video_lstm.video.source import (
+    Tally,
+    is_without_time_stamps,
+    jump_remover,
+    new_clock,
+    open_video,
+    walk,
+)
 from video_lstm.video.timing import LATE, TOLERANCE, Clock
 
 # Codecs whose decoders take from the picture itself whether it is a key frame. Others may go by the
@@ -83,7 +89,7 @@ def find_landing(path: Path, first: int, rate: float | None, frames: int) -> Lan
         if not (alone or codec.canonical_name in _SELF_TELLING):
             return None
         # Streams without a container begin with what the decoder has to know.
-        if container.format.flags & Format.no_timestamps.value and not alone:
+        if is_without_time_stamps(container) and not alone:
             return None
         time_base, clock = stream.time_base, new_clock(stream)
         avi = container.format.name == "avi"

@@ -172,10 +172,13 @@ def walk(
     As the ffmpeg program does, a packet that does not decode is skipped and the next one tried.
 
     Raises:
-        UnsupportedVideoError: the size changes in mid-stream.
+        UnsupportedVideoError: the size, or the shape of pixels, changes in mid-stream.
         UnreadableVideoError: a limit is passed, or decoding takes more than ``time_limit`` seconds.
     """
-    decode, frames, width, height = stream.codec_context.decode, 0, 0, 0
+    codec, frames, width, height = stream.codec_context, 0, 0, 0
+    decode, aspect = codec.decode, None
+    # Elsewhere the container says how wide a pixel is, once for all.
+    without_aspect = may_jump(container) or is_without_time_stamps(container)
     end = time.monotonic() + time_limit
     # What is done for every packet and frame is kept to little: it shows in small videos.
     for packet in _packets(container, stream, tally):
@@ -194,10 +197,14 @@ def walk(
                     change = f"{width}x{height} to {frame.width}x{frame.height}"
                     raise UnsupportedVideoError(f"frame size changes at frame {frames}: {change}")
                 width, height = frame.width, frame.height
+                aspect = codec.sample_aspect_ratio
             frames += 1
             if frames > MAX_FRAMES:
                 raise UnreadableVideoError(f"more than {MAX_FRAMES} frames")
             yield frame
+        if without_aspect and frames and codec.sample_aspect_ratio != aspect:
+            change = f"{aspect or 1} to {codec.sample_aspect_ratio or 1}"
+            raise UnsupportedVideoError(f"width of pixels changes near frame {frames}: {change}")
         if time.monotonic() > end:
             raise UnreadableVideoError(f"decoding takes more than {time_limit:.0f} s")
 
@@ -225,7 +232,7 @@ def _packets(
 def new_clock(stream: VideoStream) -> Clock:
     """A clock whose nominal step is the container's (1/25 s where that is not sane)."""
     rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
-    if stream.container.format.flags & Flags.no_timestamps.value:
+    if is_without_time_stamps(stream.container):
         # The average is FFmpeg's default; what the stream says is in the guess.
         rates = rates[1:]
     rate = next((rate for rate in rates if rate), None)
@@ -236,6 +243,11 @@ def new_clock(stream: VideoStream) -> Clock:
 def may_jump(container: InputContainer) -> bool:
     """Whether time stamps may jump in files of the container's format."""
     return bool(container.format.flags & Flags.ts_discont.value)
+
+
+def is_without_time_stamps(container: InputContainer) -> bool:
+    """Whether a file is a stream without a container, as a codec writes it."""
+    return bool(container.format.flags & Flags.no_timestamps.value)
 
 
 def jump_remover(container: InputContainer, stream: VideoStream) -> JumpRemover | None:

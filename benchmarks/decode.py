@@ -25,8 +25,8 @@ import cv2
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
 from video_lstm.video.decode import iter_frames, read_frames
+from video_lstm.video.ffmpeg_program import ffmpeg_program
 from video_lstm.video.probe import probe
-from video_lstm.video.program import ffmpeg_program
 
 
 def ours(path: Path) -> int:

@@ -1,7 +1,7 @@
 """The peephole LSTM side by side with what a user would take instead, forward and backward.
 
 Contenders: `peephole` (ours), `torch.nn.LSTM`, which has no peepholes, a naive loop over the steps
-(ours, path "reference"), and the time that the layer's matrix products alone would take at the best
+(ours, backend "reference"), and the time that the layer's matrix products alone would take at the best
 rate that a large product reaches on the machine. Runs are interleaved, so that a busy moment hits
 all, and the medians are compared. The ratio is how many times faster `peephole` is.
 
@@ -30,8 +30,8 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 from video_lstm.models.lstm import PeepholeLSTM
-from video_lstm.models.products import product
-from video_lstm.training.capture import cuda_graph
+from video_lstm.models.matmul import product
+from video_lstm.training.cuda_graphs import cuda_graph
 
 INPUT_SIZE, STEPS = 4096, 16
 CASES = [(512, 32), (512, 100), (2048, 32), (2048, 100)]
@@ -46,8 +46,8 @@ def contender(name: str, hidden_size: int) -> nn.Module:
     """A layer by the name of a contender."""
     if name == "torch.nn.LSTM":
         return nn.LSTM(INPUT_SIZE, hidden_size).to(DEVICE)
-    path = "reference" if name == "naive loop" else "auto"
-    return PeepholeLSTM(INPUT_SIZE, hidden_size, path=path).to(DEVICE)
+    backend = "reference" if name == "naive loop" else "auto"
+    return PeepholeLSTM(INPUT_SIZE, hidden_size, backend=backend).to(DEVICE)
 
 
 def now() -> float:

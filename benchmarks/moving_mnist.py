@@ -33,11 +33,11 @@ def loop(digits: np.ndarray, settings: MNISTSettings, seed: int, size: int) -> n
     """
     side, d = settings.size, settings.digit_size
     rng = np.random.default_rng(seed)
-    chosen = rng.integers(len(digits), size=(size, settings.digits))
+    chosen = rng.integers(len(digits), size=(size, settings.num_digits))
     places = corners(rng, size, FRAMES, settings)
     batch = np.zeros((FRAMES, size, side, side), np.float32)
     for sequence in range(size):
-        for digit in range(settings.digits):
+        for digit in range(settings.num_digits):
             image = digits[chosen[sequence, digit]]
             for frame in range(FRAMES):
                 row, column = places[frame, sequence, digit]

@@ -70,7 +70,7 @@ def empty_job(folder: Path) -> list[str]:
     given = folder / "finetuned.h5"
     with create(given, "finetuned", Provenance("benchmark", {}, "0")) as file:
         told = {"dataset": "a", "stream": "rgb", "split": 1, "variant": "lstm_baseline"}
-        file.attrs.update(told | {"labels": "all", "measure": "accuracy", "head": "random"})
+        file.attrs.update(told | {"labels": "all", "measure": "accuracy", "softmax_init": "random"})
         file["scores"], file["accuracy"] = np.ones((1, 1, 1)), np.ones(1)
         file["video"], file["label"] = np.zeros(1, np.int32), np.zeros(1, np.int32)
         file.create_group("curves")

@@ -55,8 +55,8 @@ def build(folder: Path, videos: int, frames: int) -> None:
 
 def measure(folder: Path, batches: int) -> dict[str, float]:
     """Seconds of each step on one data set, and the memory that is not the file's."""
-    from video_lstm.evaluation.recognition import cut_validation, read_split
-    from video_lstm.evaluation.subsets import labelled_subset
+    from video_lstm.sequences.labelled_clips import read_split, split_off_validation
+    from video_lstm.sequences.labelled_subsets import draw_labelled_subset
     from video_lstm.sequences.percepts import PerceptStore, PerceptWindows
 
     told, clock = {}, time.perf_counter()
@@ -69,9 +69,9 @@ def measure(folder: Path, batches: int) -> dict[str, float]:
     lap("open_store_s")
     train, _, _ = read_split(folder / "videos.h5", 1, store)
     lap("read_split_s")
-    cut_validation(train, 0.2, 0)
+    split_off_validation(train, 0.2, 0)
     lap("cut_validation_s")
-    labelled_subset(train.labels, 10, 0, 0)
+    draw_labelled_subset(train.labels, 10, 0, 0)
     lap("labelled_subset_s")
     windows = PerceptWindows(store, train.clips, FRAMES, 0)
     lap("plan_windows_s")

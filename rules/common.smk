@@ -19,9 +19,9 @@ from video_lstm.code import code_hashes
 from video_lstm.errors import UserError
 from video_lstm.configuration import load_settings
 from video_lstm.locks import lock_file
-from video_lstm.settings.section import Section, Stream
+from video_lstm.settings.base import Section, Stream
 from video_lstm.settings.sequences import MovingDigits
-from video_lstm.settings.training import FUSED, PretrainSettings, UntrainedEncoder
+from video_lstm.settings.training import FUSED, EncoderDecoderSettings, BaselineRepresentation
 from video_lstm.settings.videos import UNLABELLED, VideoSource
 from video_lstm.training.tensorboard import require_tensorboard
 
@@ -81,13 +81,13 @@ wildcard_constraints:
     corpus=rf"mnist|patches|{UNLABELLED}|({'|'.join(settings.datasets)})_split\d+",
     frames="mnist|patches",
     test=r"mnist(_\d+)?|patches",
-    digits=r"\d+",
-    units=r"\d+",
+    num_digits=r"\d+",
+    hidden_size=r"\d+",
     compared="convlstm|lstm_equal_parameters|lstm_equal_time",
     comparison="capacity|convlstm",
     model=r"[a-z_0-9]+",
     variant="|".join(["single_frame", "lstm_baseline", *settings.pretraining.variants]),
-    encoder="|".join([*get_args(UntrainedEncoder), *settings.pretraining.variants]),
+    encoder="|".join([*get_args(BaselineRepresentation), *settings.pretraining.variants]),
     labels=r"\d+|all",
     choice=r"\d+",
 
@@ -150,13 +150,13 @@ def command(script, **values):
     """A script and its settings as they stand on a command line: sections as JSON, None left out.
 
     Called in a function of the wildcards, since Snakemake takes braces in other parameters, such as
-    those of a path, for wildcards. Several `processes` of a model are started by torchrun.
+    those of a path, for wildcards. Several processes of a model (`num_processes`) are started by torchrun.
     """
     words = [shlex.quote(f"{SCRIPTS}/{script}.py")]
-    processes = getattr(values.get("model"), "processes", 1)
-    if processes > 1:
+    num_processes = getattr(values.get("model"), "num_processes", 1)
+    if num_processes > 1:
         words.insert(
-            0, f"-m torch.distributed.run --standalone --nproc-per-node {processes} --"
+            0, f"-m torch.distributed.run --standalone --nproc-per-node {num_processes} --"
         )
     for name, value in values.items():
         if value is None:

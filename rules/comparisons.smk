@@ -5,15 +5,15 @@ use rule pretrain as pretrain_capacity with:
     input:
         digits=lambda wildcards: digit_files(),
     output:
-        "results/capacity/{units}.h5",
+        "results/capacity/{hidden_size}.h5",
     log:
-        "results/logs/pretrain_capacity/{units}.log",
+        "results/logs/pretrain_capacity/{hidden_size}.log",
     benchmark:
-        "results/benchmarks/pretrain_capacity/{units}.tsv"
+        "results/benchmarks/pretrain_capacity/{hidden_size}.tsv"
     resources:
         mem_mb=memory(8000),
         runtime=2880,
-        gpu=GPU * settings.pretraining.mnist.processes,
+        gpu=GPU * settings.pretraining.mnist.num_processes,
     params:
         code=code("pretrain"),
         files="",
@@ -23,11 +23,11 @@ use rule pretrain as pretrain_capacity with:
             variant="autoencoder",
             source="mnist",
             mnist=narrow(settings.mnist, MovingDigits),
-            model=capacity_model(int(wildcards.units)),
+            model=capacity_model(int(wildcards.hidden_size)),
             seed=settings.seed,
         ),
     message:
-        "Pretraining an autoencoder of {wildcards.units} units on Moving MNIST"
+        "Pretraining an autoencoder of {wildcards.hidden_size} units on Moving MNIST"
 
 
 use rule pretrain as pretrain_convlstm with:
@@ -43,7 +43,7 @@ use rule pretrain as pretrain_convlstm with:
     resources:
         mem_mb=memory(8000),
         runtime=2880,
-        gpu=GPU * settings.pretraining.mnist.processes,
+        gpu=GPU * settings.pretraining.mnist.num_processes,
     params:
         code=code("pretrain"),
         files="",

@@ -4,10 +4,10 @@ import functools
 
 from video_lstm.video.layouts import list_files
 from video_lstm.video.overlap import may_share_videos
-from video_lstm.video.scan import fingerprints, stat_files
+from video_lstm.video.file_scan import fingerprints, stat_files
 
 # Sequences of pixels to test on: like those that were learned from, and of other numbers of digits.
-OTHER_DIGITS = [digits for digits in (1, 2, 3) if digits != settings.mnist.digits]
+OTHER_DIGITS = [digits for digits in (1, 2, 3) if digits != settings.mnist.num_digits]
 TESTS = ["mnist", *(f"mnist_{digits}" for digits in OTHER_DIGITS), "patches"]
 CONVLSTMS = ["convlstm", "lstm_equal_parameters", "lstm_equal_time"]
 CLASSIFIERS = ["single_frame", "lstm_baseline", *settings.pretraining.variants]
@@ -27,7 +27,7 @@ def source(dataset):
 def shards(dataset):
     """How many jobs the probing and the extraction of a data set are cut into."""
     is_pile = dataset == UNLABELLED
-    return (settings.unlabelled if is_pile else settings.datasets[dataset]).shards
+    return (settings.unlabelled if is_pile else settings.datasets[dataset]).num_shards
 
 
 @functools.cache
@@ -148,12 +148,12 @@ def pretraining(wildcards):
     """The source of a corpus's sequences and the section of its models, as the script's options."""
     source = {"mnist": "mnist", "patches": "patches"}.get(wildcards.corpus, "percepts")
     section = getattr(settings.pretraining, source)
-    options = {"source": source, "model": narrow(section, PretrainSettings)}
+    options = {"source": source, "model": narrow(section, EncoderDecoderSettings)}
     if source == "mnist":
         return options | {"mnist": narrow(settings.mnist, MovingDigits)}
     if source == "patches":
-        return options | {"centre": section.centre}
-    return options | {"stream": wildcards.stream, "validation": section.validation}
+        return options | {"subtract_mean": section.subtract_mean}
+    return options | {"stream": wildcards.stream, "validation_fraction": section.validation_fraction}
 
 
 def pretraining_inputs(wildcards):
@@ -208,7 +208,7 @@ def encoder_inputs(wildcards):
     """What is encoded, and by what; the training videos, where percepts are standardised by them."""
     labelled, split, stream = wildcards.labelled, wildcards.split, wildcards.stream
     inputs = {"percepts": percept_shards(labelled, features(labelled, split, stream))}
-    if wildcards.encoder in get_args(UntrainedEncoder):
+    if wildcards.encoder in get_args(BaselineRepresentation):
         return inputs | {"videos": f"results/videos/{labelled}.h5"}
     folder = f"results/pretrain/{corpus(labelled, split, stream)}/{stream}"
     return inputs | {"pretrained": f"{folder}/{wildcards.encoder}.h5"}
@@ -217,7 +217,7 @@ def encoder_inputs(wildcards):
 def encoder_command(wildcards):
     """The command line of an encoder; only one with random weights has its size from here."""
     model = settings.pretraining.percepts
-    random = {"units": model.units, "layers": model.layers, "seed": settings.seed}
+    random = {"hidden_size": model.hidden_size, "num_layers": model.num_layers, "seed": settings.seed}
     return command(
         "encode_videos",
         device=settings.device,
@@ -225,8 +225,8 @@ def encoder_command(wildcards):
         split=wildcards.split,
         stream=wildcards.stream,
         variant=wildcards.encoder,
-        frames=settings.finetuning.frames,
-        stride=settings.finetuning.stride,
+        block_frames=settings.finetuning.block_frames,
+        block_stride=settings.finetuning.block_stride,
         **(random if wildcards.encoder == "random" else {}),
     )
 
@@ -242,11 +242,11 @@ def classifier_command(wildcards, choice=None, **values):
         stream=wildcards.stream,
         variant=wildcards.variant,
         labels=wildcards.labels,
-        finetuning=settings.finetuning.classifier(
+        finetuning=settings.finetuning.settings_of(
             wildcards.variant, wildcards.stream, labels, choice
         ),
-        units=settings.pretraining.percepts.units,
-        layers=settings.pretraining.percepts.layers,
+        hidden_size=settings.pretraining.percepts.hidden_size,
+        num_layers=settings.pretraining.percepts.num_layers,
         seed=settings.seed,
         **values,
     )
@@ -302,7 +302,7 @@ def paper_table_files(number):
             for dataset, split, stream in runs()
             if stream == settings.streams[0]
             for variant in CLASSIFIERS[1:]
-            for labels in (settings.datasets[dataset].small_labels, "all")
+            for labels in (settings.datasets[dataset].small_set_labels_or_default, "all")
         ]
     fused = [
         f"results/fuse/{dataset}/split{split}/{'+'.join(streams)}/{variant}/all.h5"
@@ -358,7 +358,7 @@ def runs():
 
 def represented(stream):
     """The encoders whose representations are scored; movement is of the stream `motion`."""
-    untrained = get_args(UntrainedEncoder)
+    untrained = get_args(BaselineRepresentation)
     if stream != "motion":
         untrained = [name for name in untrained if name != "movement"]
     return [*untrained, *settings.pretraining.variants]
@@ -367,7 +367,7 @@ def represented(stream):
 def draws_by_labels(stream):
     """How often labelled videos are drawn, for each number of labels: as often as for lstm_baseline."""
     return [
-        settings.finetuning.classifier("lstm_baseline", stream, labels).draws
+        settings.finetuning.settings_of("lstm_baseline", stream, labels).num_draws
         for labels in settings.finetuning.labels
     ]
 
@@ -390,22 +390,22 @@ def gallery_inputs(dataset):
     }
 
 
-def capacity_model(units):
+def capacity_model(hidden_size):
     """An autoencoder of so many units."""
     section = settings.capacity
-    changed = {"units": units, "layers": section.layers, "training": section.training}
+    changed = {"hidden_size": hidden_size, "num_layers": section.num_layers, "training": section.training}
     return settings.pretraining.mnist.model_copy(update=changed)
 
 
 def convlstm_model(name):
     """The ConvLSTM, or an LSTM beside it."""
     section = settings.convlstm
-    changed = {"layers": section.layers, "training": section.training}
+    changed = {"num_layers": section.num_layers, "training": section.training}
     if name == "convlstm":
         changed |= {
-            "units": section.channels,
-            "kernel": section.kernel,
-            "map_patch": section.map_patch,
+            "hidden_size": section.channels,
+            "kernel_size": section.kernel_size,
+            "patch_size": section.patch_size,
         }
     return settings.pretraining.mnist.model_copy(update=changed)
 
@@ -413,17 +413,17 @@ def convlstm_model(name):
 def compared_with(wildcards):
     """The models that an LSTM is made as large as, or trained for as long as."""
     other, own = (f"results/convlstm/{name}.h5" for name in CONVLSTMS[:2])
-    large = {"as_large_as": other}
+    large = {"match_parameters_of": other}
     return {
         "convlstm": {},
         "lstm_equal_parameters": large,
-        "lstm_equal_time": large | {"as_long_as": other, "as_fast_as": own},
+        "lstm_equal_time": large | {"match_seconds_of": other, "speed_reference": own},
     }[wildcards.compared]
 
 
 def compared_files(folder, wildcards):
     """The files of a comparison's models, in the order of its table."""
-    names = settings.capacity.units if wildcards.comparison == "capacity" else CONVLSTMS
+    names = settings.capacity.hidden_sizes if wildcards.comparison == "capacity" else CONVLSTMS
     return [f"{folder.format(wildcards.comparison)}/{name}.h5" for name in names]
 
 

@@ -36,23 +36,23 @@ use rule render_moving_mnist as render_other_digits with:
     input:
         digits=lambda wildcards: digit_files(),
     output:
-        "results/sequences/mnist_{digits}.h5",
+        "results/sequences/mnist_{num_digits}.h5",
     log:
-        "results/logs/render_other_digits/{digits}.log",
+        "results/logs/render_other_digits/{num_digits}.log",
     benchmark:
-        "results/benchmarks/render_other_digits/{digits}.tsv"
+        "results/benchmarks/render_other_digits/{num_digits}.tsv"
     params:
         code=code("render_moving_mnist"),
         command=lambda wildcards: command(
             "render_moving_mnist",
             mnist=settings.mnist.model_copy(
-                update={"digits": int(wildcards.digits), "test_file": None}
+                update={"num_digits": int(wildcards.num_digits), "test_file": None}
             ),
             frames=sequence_frames("mnist"),
             seed=settings.seed,
         ),
     message:
-        "Rendering a test set of Moving MNIST, digits: {wildcards.digits}"
+        "Rendering a test set of Moving MNIST, digits: {wildcards.num_digits}"
 
 
 rule cut_patches:

@@ -18,7 +18,7 @@ rule pretrain:
     resources:
         mem_mb=memory(8000),
         runtime=2880,
-        gpu=lambda wildcards: GPU * pretraining(wildcards)["model"].processes,
+        gpu=lambda wildcards: GPU * pretraining(wildcards)["model"].num_processes,
     params:
         code=code("pretrain"),
         files=pretraining_files,

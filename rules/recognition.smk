@@ -53,7 +53,7 @@ rule validate_classifier:
         command=lambda wildcards: classifier_command(
             wildcards,
             choice=int(wildcards.choice),
-            validation=settings.finetuning.validation,
+            validation_fraction=settings.finetuning.validation_fraction,
         ),
     message:
         "Validating choice {wildcards.choice} of settings for {wildcards.variant} on"

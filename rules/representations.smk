@@ -57,7 +57,7 @@ rule score_representations:
         draws=lambda wildcards: " ".join(map(str, draws_by_labels(wildcards.stream))),
         command=lambda wildcards: command(
             "score_representations",
-            validation=settings.finetuning.validation,
+            validation_fraction=settings.finetuning.validation_fraction,
             seed=settings.seed,
         ),
     message:

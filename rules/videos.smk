@@ -55,7 +55,7 @@ rule probe_videos:
             labelled=wildcards.dataset != UNLABELLED,
             follow_links=source(wildcards.dataset).follow_links or None,
             shard=wildcards.shard,
-            shards=shards(wildcards.dataset),
+            num_shards=shards(wildcards.dataset),
             video=settings.video,
             transcoded=f"results/transcoded/{wildcards.dataset}",
         ),

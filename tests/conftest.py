@@ -105,6 +105,6 @@ def probe_in_process(monkeypatch):
 @pytest.fixture(scope="session")
 def video(tmp_path_factory):
     """Bytes of a video file of 50 frames at 25 frames per second."""
-    from made_videos import make_kind
+    from video_files import make_kind
 
     return make_kind(tmp_path_factory.mktemp("video"), "b_frames.avi").read_bytes()

@@ -6,7 +6,7 @@ from video_lstm.settings.videos import VideoSettings, VideoSource
 from video_lstm.video.files import probe_files
 from video_lstm.video.index import build_index
 
-NATIVE = VideoSettings(rate=None)
+NATIVE = VideoSettings(frame_rate=None)
 
 
 def plant(root, files):

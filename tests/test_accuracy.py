@@ -9,10 +9,10 @@ from video_lstm.errors import UserError
 from video_lstm.evaluation.accuracy import hours_table, interval, summarise
 from video_lstm.evaluation.choices import choices_table
 from video_lstm.evaluation.fusion import choose_weights, read_streams
-from video_lstm.evaluation.published import beside_published, wide
+from video_lstm.evaluation.published_results import compare_with_published, wide
 from video_lstm.evaluation.tables import collect_scores
-from video_lstm.evaluation.validation import best_validated
 from video_lstm.plots import accuracy, unlabelled_hours
+from video_lstm.sequences.validation import best_validated
 
 VALIDATED = "validation_accuracy"
 
@@ -23,7 +23,7 @@ def classified(path, scores, truth, measure="accuracy", inputs=None, **told):
     about = {"dataset": "ucf101", "split": 1, "stream": "rgb", "variant": "composite"}
     identities = {role: identity(file) for role, file in (inputs or {}).items()}
     with create(path, "finetuned", Provenance("test", {}, "0", identities)) as file:
-        about |= {"labels": "all", "measure": measure, "head": "random"}
+        about |= {"labels": "all", "measure": measure, "softmax_init": "random"}
         file.attrs.update(about | told)
         write_arrays(file, "curves", {})
         file["scores"], file["label"] = scores, truth
@@ -112,7 +112,7 @@ def test_amounts_of_video_that_are_the_same_are_one(tmp_path, run_script):
 
 
 def test_published_figures_stand_beside_what_they_are_about(scores):
-    table = beside_published(scores, "table3")
+    table = compare_with_published(scores, "table3")
     told = table.set_index(["corpus", "stream", "labels", "variant"]).published
     assert told["ucf101", "rgb", "all", "composite"] == 75.8
     assert told["ucf101", "rgb", "10", "composite"] == 67.0  # the small set
@@ -125,7 +125,7 @@ def test_published_figures_stand_beside_what_they_are_about(scores):
 
 
 def test_published_figures_are_told_once_and_in_full():
-    from video_lstm.evaluation.published import _PUBLISHED
+    from video_lstm.evaluation.published_results import _PUBLISHED
 
     table = pd.read_csv(_PUBLISHED, dtype=str, keep_default_na=False)
     assert not table.duplicated(["table", "model", "corpus", "stream", "labels"]).any()
@@ -148,7 +148,7 @@ def test_fusion_weighs_by_validation_and_keeps_the_labels_of_both(tmp_path, run_
     run_script("fuse_streams", *options, "--output", tmp_path / "fused.h5")
     with open_artifact(tmp_path / "fused.h5", "finetuned") as file:
         assert file.attrs["weights"].tolist() == [0.5, 0.5]
-        assert (file.attrs["stream"], file.attrs["head"]) == ("rgb+flow1", "random")
+        assert (file.attrs["stream"], file.attrs["softmax_init"]) == ("rgb+flow1", "random")
         assert file["accuracy"][()] == [1.0]
         np.testing.assert_allclose(file["scores"][()], (rgb + flow) / 2, atol=1e-6)
     fused = collect_scores([tmp_path / "fused.h5"], [])

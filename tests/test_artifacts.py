@@ -144,7 +144,9 @@ def test_what_dead_writers_left_is_removed_and_what_the_living_write_is_kept(tmp
     with subprocess.Popen(["sleep", "60"]) as living:
         names = {}
         for process in (living.pid, 4_999_999):  # the second is beyond all numbers of processes
-            names[process] = artifacts.beside(path).name.replace(str(os.getpid()), str(process))
+            names[process] = artifacts.temporary_path(path).name.replace(
+                str(os.getpid()), str(process)
+            )
             (tmp_path / names[process]).write_text("half")
         write_clips(path)
         living.kill()
@@ -154,9 +156,9 @@ def test_what_dead_writers_left_is_removed_and_what_the_living_write_is_kept(tmp
 def test_a_file_of_any_kind_is_whole_or_as_it_was(tmp_path):
     path = tmp_path / "new" / "page.html"
     for text in ("first", "second"):
-        with artifacts.whole(path) as temporary:
+        with artifacts.atomic_write(path) as temporary:
             temporary.write_text(text)
-    with pytest.raises(RuntimeError), artifacts.whole(path) as temporary:
+    with pytest.raises(RuntimeError), artifacts.atomic_write(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "second" and list(path.parent.iterdir()) == [path]
@@ -181,7 +183,7 @@ def test_an_artifact_that_cannot_be_read_is_not_called_damaged(
     target, name = {
         "look": (type(path), "is_file"),
         "open": (h5py, "File"),
-        "attributes": (artifacts, "_elsewhere"),
+        "attributes": (artifacts, "_external_data"),
     }[place]
     monkeypatch.setattr(target, name, refuse)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_videos import X264, ffmpeg, make, make_kind, program_frames
+from video_files import X264, ffmpeg, make, make_kind, program_frames
 
 from video_lstm import artifacts
 from video_lstm.errors import UserError
@@ -20,14 +20,14 @@ from video_lstm.flow.storage import PartialFlow
 from video_lstm.percepts import extract as extraction
 from video_lstm.percepts import new_videos
 from video_lstm.percepts.extract import Backend
-from video_lstm.percepts.new_videos import readable_videos
-from video_lstm.percepts.partial import PartialRows
+from video_lstm.percepts.new_videos import find_readable_videos
+from video_lstm.percepts.partial_rows import PartialRows
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings.percepts import FlowSettings
 from video_lstm.video import probe as probing
 from video_lstm.video.decode import iter_frames, read_frames
+from video_lstm.video.ffmpeg_program import transcode
 from video_lstm.video.probe import probe, probe_all
-from video_lstm.video.program import transcode
 from video_lstm.video.sampling import whole_video
 from video_lstm.video.source import UnreadableVideoError
 
@@ -244,13 +244,13 @@ def test_new_videos_are_probed_where_they_can_do_no_harm(tmp_path, videos, monke
     good = make_kind(videos, "plain.mp4")
     killer = shutil.copy(good, tmp_path / "killer.mp4")
     monkeypatch.setattr(probing, "_serve", serve_badly)
-    clips, reasons = readable_videos([good, killer, good], None, tmp_path)
+    clips, reasons = find_readable_videos([good, killer, good], None, tmp_path)
     assert [clip.frames for clip in clips] == [50, 50]
     assert reasons == ["", "decoding it crashes (exit -11)", ""]
     with pytest.raises(
         UserError, match=r"killer.mp4: .* none that can be read.*: decoding it crashes"
     ):
-        readable_videos([killer], None, tmp_path)
+        find_readable_videos([killer], None, tmp_path)
     with pytest.raises(UnreadableVideoError, match="decoding it crashes"):
         whole_video(killer, None, tmp_path)
 
@@ -292,7 +292,7 @@ def test_a_new_video_that_fails_late_leaves_the_others(
             return [clip.name for clip in clips], lengths, rows, 3
 
         monkeypatch.setattr(new_videos, "_flow_percepts", flow_percepts)
-    how = new_videos.Extraction(
+    how = new_videos.PerceptExtraction(
         {"percepts": {}} | ({"convnet": ""} if stream == "flow" else {}), Path("model"), None, None,
         torch.device("cpu"), 2, tmp_path, artifacts.Provenance("test", {}, ""),
     )  # fmt: skip

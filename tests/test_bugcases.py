@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from made_videos import program_frames
 from projects import ROOT
+from video_files import program_frames
 
 from video_lstm.video.clips import read_clips
 from video_lstm.video.decode import read_frames
@@ -71,7 +71,7 @@ def bugcases(tmp_path_factory):
 @pytest.mark.parametrize("rate", [30, None])
 def test_index_and_clips_are_right(bugcases, run_script, tmp_path, rate):
     probed, clips = tmp_path / "probed.h5", tmp_path / "clips.h5"
-    options = ("--video.rate", rate or "null", "--video.min_frames", 1)
+    options = ("--video.frame_rate", rate or "null", "--video.min_frames", 1)
     options += ("--transcoded", tmp_path / "copies", "--output", probed)
     messages = run_script("probe_videos", "--root", bugcases, *options).stderr
     files = {file.path: file for file in read_files([probed]).files}

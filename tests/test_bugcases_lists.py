@@ -10,8 +10,8 @@ from projects import ROOT
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import VideoSource
 from video_lstm.video.layouts import find_videos
-from video_lstm.video.lists import FileNames, find_listed
 from video_lstm.video.splits import by_list
+from video_lstm.video.video_lists import FileNames, find_listed
 
 BUGCASES = ROOT.parent / "shared" / "bugcases"
 FILES = [f"{c}/{n} x.mp4" for c in ("hop", "sit") for n in range(4)] + [
@@ -142,7 +142,7 @@ def test_hmdb51_as_it_is_unpacked_and_encoded_again(tmp_path):
             (lists / f"{name}_test_split{split}.txt").write_text(lines, "utf-8-sig")
     layout = find_videos(VideoSource(kind="hmdb51", root=str(root), lists=str(lists)), 0)
     assert layout.classes == ["dive", "wave"] and layout.notes == []
-    assert layout.marks == [(n,) * 3 for n in (0, 1, 2)] * 2
+    assert layout.assignments == [(n,) * 3 for n in (0, 1, 2)] * 2
     assert {entry.group for entry in layout.entries} == {f"#{n} Film" for n in range(3)}
 
 

@@ -47,7 +47,7 @@ def test_all_that_is_missing_is_told_at_once(doctor, tmp_path):
         },
         percepts={"network": "vgg16", "weights": str(tmp_path / "vgg16.pth")},
         mnist={"source": str(tmp_path / "digits")},
-        patches={"train_sequences": 10**10},
+        patches={"num_train_sequences": 10**10},
     )
     assert done.returncode == 1
     missing = done.stdout[done.stdout.index("Missing") :]

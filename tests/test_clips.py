@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.video.clips import ClipName, number_clips, read_clips
+from video_lstm.video.file_scan import shard_of
 from video_lstm.video.files import FileTable, VideoFile, write_files
 from video_lstm.video.sampling import cut_shards, random_clips, whole_clips
-from video_lstm.video.scan import shard_of
 
 
 def pile(*lengths, rate=None, native=25.0):

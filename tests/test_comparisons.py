@@ -5,22 +5,26 @@ import pandas as pd
 import pytest
 
 from video_lstm.artifacts import Provenance, create, write_arrays
-from video_lstm.evaluation.frame_tables import capacity_table, frame_errors, models_table
+from video_lstm.evaluation.frame_error_tables import capacity_table, frame_errors, models_table
 from video_lstm.models.encoder_decoder import EncoderDecoder
-from video_lstm.training.comparison import equal_steps, equal_units, parameters_of
+from video_lstm.training.model_matching import (
+    count_parameters,
+    matching_hidden_size,
+    matching_steps,
+)
 from video_lstm.training.pretrained import save_pretrained
 
 ARGUMENTS = {
-    "variant": "composite", "frame_size": 64, "hidden_size": 5, "layers": 2, "input_frames": 4,
+    "variant": "composite", "frame_size": 64, "hidden_size": 5, "num_layers": 2, "input_frames": 4,
     "future_frames": 3, "output": "logits",
 }  # fmt: skip
-YARDSTICKS = {"copy_last_frame": 5.0, "mean_frame": 6.0}
-CONV = ARGUMENTS | {"map_patch": 2, "kernel": 3}
+TRIVIAL_BASELINES = {"copy_last_frame": 5.0, "mean_frame": 6.0}
+CONV = ARGUMENTS | {"patch_size": 2, "kernel_size": 3}
 
 
 def pretrained(path, arguments, throughput, batch=4):
     """A model that was trained for 30 steps, at different speeds."""
-    settings = {"model": {"training": {"batch": batch}}}
+    settings = {"model": {"training": {"batch_size": batch}}}
     with create(path, "pretrained", Provenance("pretrain", settings, "")) as file:
         curves = {"step": np.array([10.0, 30.0]), "throughput": np.array(throughput)}
         model = EncoderDecoder(**arguments)
@@ -41,13 +45,13 @@ def predictions(path, test="mnist", variant="composite", **errors):
 def test_parameters_are_counted_without_making_the_model():
     for arguments in (ARGUMENTS, CONV):
         real = sum(p.numel() for p in EncoderDecoder(**arguments).parameters())
-        assert parameters_of(arguments) == real
+        assert count_parameters(arguments) == real
 
 
 @pytest.mark.parametrize("target", [1, 5_000, 23_456])
 def test_equal_units_are_the_nearest(target):
-    found = equal_units(ARGUMENTS, target)
-    sizes = {units: parameters_of(ARGUMENTS | {"hidden_size": units}) for units in range(1, 80)}
+    found = matching_hidden_size(ARGUMENTS, target)
+    sizes = {units: count_parameters(ARGUMENTS | {"hidden_size": units}) for units in range(1, 80)}
     assert found == min(sizes, key=lambda units: abs(sizes[units] - target))
 
 
@@ -55,7 +59,7 @@ def test_equal_steps_take_equal_time(tmp_path):
     # 10 steps of 4 at 2/s and 20 at 4/s: 20 s + 20 s; the other needs 10 s for 30 steps.
     slow = pretrained(tmp_path / "slow.h5", CONV, [2.0, 4.0])
     fast = pretrained(tmp_path / "fast.h5", ARGUMENTS, [12.0, 12.0])
-    assert equal_steps(slow, fast) == 120
+    assert matching_steps(slow, fast) == 120
 
 
 def test_models_stand_beside_each_other_and_the_yardsticks(tmp_path):
@@ -75,7 +79,7 @@ def test_models_stand_beside_each_other_and_the_yardsticks(tmp_path):
     assert list(table.index) == ["500", "7", "copy_last_frame", "mean_frame"]
     assert table["reconstruction_mse"].tolist() == [1.5, 3.5, 5.0, 6.0]
     assert table["seconds"].tolist()[:2] == [10.0, 40.0] and table["seconds"].isna()[2:].all()
-    assert table.loc["7", "parameters"] == parameters_of(ARGUMENTS | {"hidden_size": 7})
+    assert table.loc["7", "parameters"] == count_parameters(ARGUMENTS | {"hidden_size": 7})
     published = capacity_table(models, predicted).set_index("model")["published_reconstruction_mse"]
     assert published["500"] == 0.027440 and published.isna().sum() == 3
 

@@ -18,8 +18,8 @@ def draw(*shape: int, seed: int = 1) -> Tensor:
 @pytest.mark.parametrize("fed", [4, 3, 0])
 def test_one_by_one_is_the_lstm(fed: int) -> None:
     size = 5 if fed else None
-    lstm = PeepholeLSTM(size, 6, path="reference").double()
-    conv = PeepholeConvLSTM(size, 6, size=(1, 1), kernel=1).double()
+    lstm = PeepholeLSTM(size, 6, backend="reference").double()
+    conv = PeepholeConvLSTM(size, 6, size=(1, 1), kernel_size=1).double()
     with torch.no_grad():
         pairs = zip(lstm.parameters(), conv.parameters(), strict=True)
         for number, (ours, theirs) in enumerate(pairs):
@@ -46,7 +46,7 @@ def test_one_by_one_is_the_lstm(fed: int) -> None:
 
 def test_a_layer_sees_its_neighbourhood_and_shifts_with_its_input() -> None:
     layer = PeepholeConvLSTM(
-        2, 3, size=(7, 7), kernel=3, generator=torch.Generator().manual_seed(0)
+        2, 3, size=(7, 7), kernel_size=3, generator=torch.Generator().manual_seed(0)
     )
     layer.double()
     x = torch.zeros(2, 1, 2, 7, 7, dtype=torch.float64)
@@ -60,7 +60,7 @@ def test_a_layer_sees_its_neighbourhood_and_shifts_with_its_input() -> None:
 
 
 def test_peepholes_differ_from_place_to_place() -> None:
-    layer = PeepholeConvLSTM(None, 1, size=(1, 2), kernel=1)
+    layer = PeepholeConvLSTM(None, 1, size=(1, 2), kernel_size=1)
     with torch.no_grad():
         layer.weight_h.zero_()
         layer.peepholes[2, 0, 0] = torch.tensor([0.0, 2.0])
@@ -74,15 +74,15 @@ def test_peepholes_differ_from_place_to_place() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_encoder_decoders_of_one_patch_are_those_of_the_lstm(variant: str) -> None:
     arguments = (variant, 9, 4, 2, 3, 2)
-    lstm = EncoderDecoder(*arguments, output="logits", path="reference").double()
-    conv = EncoderDecoder(*arguments, output="logits", map_patch=3, kernel=1).double()
+    lstm = EncoderDecoder(*arguments, output="logits", backend="reference").double()
+    conv = EncoderDecoder(*arguments, output="logits", patch_size=3, kernel_size=1).double()
     weights = {name: draw(*value.shape) for name, value in lstm.state_dict().items()}
     lstm.load_state_dict(weights)
     shapes = conv.state_dict()
     conv.load_state_dict({name: value.view(shapes[name].shape) for name, value in weights.items()})
     frames = draw(5, 2, 9).sigmoid()
     for model in (lstm, conv):
-        model.start_at(frames.mean((0, 1)))
+        model.set_output_bias(frames.mean((0, 1)))
     for train in (True, False):
         made = [model.train(train)(frames[:3], frames[3:]) for model in (lstm, conv)]
         for branch in ("reconstruction", "future"):
@@ -97,14 +97,18 @@ def test_encoder_decoders_of_maps_learn(variant: str) -> None:
     generator = torch.Generator().manual_seed(0)
     frames = (torch.rand(1, 2, 64, generator=generator) < 0.2).float().expand(5, 2, 64)
     model = EncoderDecoder(
-        *(variant, 64, 3, 2, 3, 2), output="logits", map_patch=2, kernel=3, generator=generator
+        *(variant, 64, 3, 2, 3, 2),
+        output="logits",
+        patch_size=2,
+        kernel_size=3,
+        generator=generator,
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     losses = []
     for _ in range(12):
         optimizer.zero_grad()
         own = torch.rand(2, 2, generator=generator) < 0.5
-        prediction = model(frames[:3], frames[3:], own=own)
+        prediction = model(frames[:3], frames[3:], sampling_mask=own)
         loss = model.loss(prediction, frames[:3], frames[3:]).total
         loss.backward()
         optimizer.step()
@@ -113,7 +117,7 @@ def test_encoder_decoders_of_maps_learn(variant: str) -> None:
     future = model.eval()(frames[:3]).future
     assert future is None or future.shape == (2, 2, 64)
     with pytest.raises(ValueError, match="no square"):
-        EncoderDecoder(variant, 60, 3, 1, 3, 2, output="logits", map_patch=2)
+        EncoderDecoder(variant, 60, 3, 1, 3, 2, output="logits", patch_size=2)
 
 
 def test_frames_and_maps() -> None:
@@ -127,7 +131,7 @@ def test_frames_and_maps() -> None:
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
-    layer = PeepholeConvLSTM(2, 3, size=(4, 4), kernel=3)
+    layer = PeepholeConvLSTM(2, 3, size=(4, 4), kernel_size=3)
     for x, steps, word in (
         (torch.ones(1, 1, 2, 4, 5), None, "inputs"),
         (None, 2, "needs a state"),
@@ -136,4 +140,4 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
         with pytest.raises(ValueError, match=word):
             layer(x, steps=steps)
     with pytest.raises(ValueError, match="odd"):
-        PeepholeConvLSTM(2, 3, size=(4, 4), kernel=4)
+        PeepholeConvLSTM(2, 3, size=(4, 4), kernel_size=4)

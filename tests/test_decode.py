@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_videos import KINDS, TURNED, X264, ffmpeg, make, make_kind, program_frames
+from video_files import KINDS, TURNED, X264, ffmpeg, make, make_kind, program_frames
 
 from video_lstm.errors import UserError
 from video_lstm.video import decode, seek

@@ -266,7 +266,12 @@ def test_wrong_wishes_are_told_in_one_line(tmp_path):
 
 
 def test_the_script_makes_a_whole_folder_and_leaves_a_full_one_alone(tmp_path, run_script):
-    demo = {"videos_per_class": 1, "seconds": 0.3, "pile_videos": 1, "pile_seconds": 0.5}
+    demo = {
+        "videos_per_class": 1,
+        "labelled_seconds": 0.3,
+        "unlabelled_videos": 1,
+        "unlabelled_seconds": 0.5,
+    }
     options = ("--output", tmp_path / "demo", "--demo", json.dumps({**demo, "actions": ["walk"]}))
     run_script("render_demo", *options)
     assert list(digests(tmp_path)) == [

@@ -145,12 +145,12 @@ def test_scheduled_sampling_lies_between_the_truth_and_its_own_output() -> None:
     forced, alone = built(inputs, future).future, built.eval()(inputs).future
     built.train()
     for value, expected in ((True, alone), (False, forced)):
-        found = built(inputs, future, own=torch.full((F - 1, B), value)).future
+        found = built(inputs, future, sampling_mask=torch.full((F - 1, B), value)).future
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
     # The first sequence is fed its own second output, and hears of it from the third frame on.
     own = torch.zeros(F - 1, B, dtype=torch.bool)
     own[1, 0] = True
-    mixed = built(inputs, future, own=own).future
+    mixed = built(inputs, future, sampling_mask=own).future
     torch.testing.assert_close(mixed[:, 1:], forced[:, 1:], rtol=0, atol=1e-12)
     torch.testing.assert_close(mixed[:2], forced[:2], rtol=0, atol=1e-12)
     assert (mixed[2:, 0] - forced[2:, 0]).abs().amax(1).min() > 1e-6
@@ -265,7 +265,7 @@ def test_a_tiny_model_learns_a_tiny_set_by_heart(variant: str) -> None:
         optimizer.zero_grad()
         # A conditional decoder ends on its own output, as it will be used.
         own = torch.rand(max(T, F) - 1, 3, generator=generator) < step / 150
-        prediction = built(inputs, future, own=own)
+        prediction = built(inputs, future, sampling_mask=own)
         built.loss(prediction, inputs, future).total.backward()
         optimizer.step()
         schedule.step()
@@ -277,12 +277,12 @@ def test_a_tiny_model_learns_a_tiny_set_by_heart(variant: str) -> None:
             assert part < 0.01 * spread, (float(part), float(spread))
 
 
-@pytest.mark.parametrize("map_patch", [None, 2])
+@pytest.mark.parametrize("patch_size", [None, 2])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_centred_model_moves_with_the_brightness(variant: str, map_patch: int | None) -> None:
+def test_a_centred_model_moves_with_the_brightness(variant: str, patch_size: int | None) -> None:
     generator = torch.Generator().manual_seed(0)
     centred = EncoderDecoder(
-        *(variant, 16, 3, 1, 3, 2), output="linear", centre=True, map_patch=map_patch,
+        *(variant, 16, 3, 1, 3, 2), output="linear", subtract_mean=True, patch_size=patch_size,
         generator=generator,
     ).double()  # fmt: skip
     sequences = torch.randn(5, 2, 16, generator=generator).double()
@@ -295,4 +295,4 @@ def test_a_centred_model_moves_with_the_brightness(variant: str, map_patch: int 
             if before is not None:
                 torch.testing.assert_close(after, before + brightness)
     with pytest.raises(ValueError, match="centred"):
-        EncoderDecoder(variant, 16, 3, 1, 3, 2, output="logits", centre=True)
+        EncoderDecoder(variant, 16, 3, 1, 3, 2, output="logits", subtract_mean=True)

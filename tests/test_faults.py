@@ -15,14 +15,14 @@ import h5py
 import pytest
 import torch
 from faults import scripts
-from made_videos import X264, make
 from projects import CONFIG, ROOT, copy, snakemake
+from video_files import X264, make
 
 import command_line
 from video_lstm.settings.training import TrainingSettings
 
 SMALL = (
-    '{"videos_per_class": 2, "seconds": 1.2, "pile_videos": 2, "pile_seconds": 2,'
+    '{"videos_per_class": 2, "labelled_seconds": 1.2, "unlabelled_videos": 2, "unlabelled_seconds": 2,'
     ' "actions": ["walk", "sit"]}'
 )
 
@@ -70,14 +70,14 @@ def clips(tmp_path_factory, run_script):
 FRAMES = ("--frames", 8)
 STAGES = {
     "render_demo": (20_000, ("--demo", SMALL)),
-    "cut_patches": (60_000, (*FRAMES, "--patches", '{"train_sequences": 99, "test_sequences": 9}')),
+    "cut_patches": (60_000, (*FRAMES, "--patches", '{"num_train_sequences": 99, "num_test_sequences": 9}')),
     "extract_flow": (20_000, ("--flow", '{"height": 96, "width": 128}')),
-    "extract_percepts": (20_000, ("--percepts", '{"height": 64, "width": 64, "crop": 64,'
-                                  ' "batch": 4, "backend": "torch"}')),
+    "extract_percepts": (20_000, ("--percepts", '{"height": 64, "width": 64, "crop_size": 64,'
+                                  ' "batch_size": 4, "backend": "torch"}')),
     "pretrain": (60_000, ("--variant", "composite", "--source", "mnist", "--mnist",
                           '{"size": 32, "digit_size": 14}', "--model",
-                          '{"units": 32, "input_frames": 4, "future_frames": 4, "training":'
-                          ' {"steps": 3, "batch": 4}}', "--checkpoint-seconds", "0.0001")),
+                          '{"hidden_size": 32, "input_frames": 4, "future_frames": 4, "training":'
+                          ' {"steps": 3, "batch_size": 4}}', "--checkpoint-seconds", "0.0001")),
 }  # fmt: skip
 """Bytes that are left to each, which it cannot do with, and what it is told."""
 
@@ -169,14 +169,18 @@ def limited(script, *options):
     [
         (
             "pretrain",  # in torch
-            ("--variant", "composite", "--source", "mnist", "--model.units", 10**6),
-            "model.training.batch (now 128) or model.units (now 1000000) or mnist.size (now 64)",
+            ("--variant", "composite", "--source", "mnist", "--model.hidden_size", 10**6),
+            "model.training.batch_size (now 128) or model.hidden_size (now 1000000) or mnist.image_size (now 64)",
         ),
-        ("extract_percepts", ("--percepts.batch", 10**6), "percepts.batch (now 1000000)"),  # NumPy
+        (
+            "extract_percepts",
+            ("--percepts.batch_size", 10**6),
+            "percepts.batch_size (now 1000000)",
+        ),  # NumPy
         (
             "extract_flow",  # OpenCV
-            ("--flow", '{"height": 200000, "width": 200000, "batch": 2}'),
-            "flow.batch (now 2) or flow.height (now 200000) or flow.width (now 200000)",
+            ("--flow", '{"height": 200000, "width": 200000, "batch_size": 2}'),
+            "flow.batch_size (now 2) or flow.height (now 200000) or flow.width (now 200000)",
         ),
     ],
 )
@@ -207,7 +211,7 @@ def test_a_gpu_without_memory_is_told_too(monkeypatch, capsys):
         command_line.run(main, Arguments)
     assert capsys.readouterr().err == (
         "pretrain: out of memory (CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a "
-        "total capacity of ...); lower training.batch (now 512), or give the job more memory\n"
+        "total capacity of ...); lower training.batch_size (now 512), or give the job more memory\n"
     )
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 import draw_features
 from video_lstm import plots
-from video_lstm.evaluation.activity import TRACES, run_ahead
+from video_lstm.evaluation.unit_activity import TRACES, run_ahead
 from video_lstm.models.encoder_decoder import EncoderDecoder, activate
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -6,11 +6,11 @@ import av
 import cv2
 import numpy as np
 import pytest
-from made_videos import ffmpeg, make, make_kind, program_frames
 from PIL import Image
+from video_files import ffmpeg, make, make_kind, program_frames
 
-from video_lstm.percepts.new_videos import readable_videos
-from video_lstm.video import kinds, program
+from video_lstm.percepts.new_videos import find_readable_videos
+from video_lstm.video import ffmpeg_program, file_signatures
 from video_lstm.video import probe as probing
 from video_lstm.video.decode import iter_frames, read_frames, read_yuv
 from video_lstm.video.probe import probe
@@ -67,7 +67,7 @@ def test_whatever_reading_a_file_raises_the_others_are_read(tmp_path, videos, mo
         return real(path)
 
     monkeypatch.setattr(probing, "open_video", fail)
-    clips, reasons = readable_videos(paths, None, tmp_path)
+    clips, reasons = find_readable_videos(paths, None, tmp_path)
     assert len(clips) == 2
     odd, huge = "reading it fails (ValueError: 31 is no type)", "reading it fails (MemoryError: "
     assert reasons[1] == odd and reasons[2].startswith(huge)
@@ -97,7 +97,7 @@ CHANGES = [
 ]
 WAYS = {
     "rgb": {},
-    "crop": {"crop": (31, 41)},
+    "crop_size": {"crop": (31, 41)},
     "size": {"size": (60, 90)},
     "smaller": {"size": (24, 24), "crop": (16, 16)},
     "grey": {"gray": True},
@@ -377,7 +377,7 @@ def test_an_animated_webp_is_read_by_way_of_a_copy(tmp_path, monkeypatch):
     assert np.abs(means - np.arange(0, 250, 10)).max() < 3
     status = "an animated WebP, which only the ffmpeg program from version 9 on reads"
     assert probe(path).status == status
-    monkeypatch.setattr(program, "FORMATS", program.FORMATS.replace("webp_anim,", ""))
+    monkeypatch.setattr(ffmpeg_program, "FORMATS", ffmpeg_program.FORMATS.replace("webp_anim,", ""))
     assert probe(path, transcoded=tmp_path / "others").status.startswith(f"{status}; the ffmpeg ")
 
 
@@ -402,10 +402,10 @@ def test_a_file_that_is_no_video_is_told_by_what_it_is(tmp_path):
             f"an XML text, no video ({failed})",
         ),
         "error.webm": ('{"error": "quota"}', f"a JSON text, no video ({failed})"),
-        "frame_0001.jpg": (picture, kinds.JPEG),
-        "many.JPEG": (picture * 3, kinds.JPEG),
-        "picture": (picture, kinds.JPEG),
-        "phone": (mpf, kinds.JPEG),
+        "frame_0001.jpg": (picture, file_signatures.JPEG),
+        "many.JPEG": (picture * 3, file_signatures.JPEG),
+        "picture": (picture, file_signatures.JPEG),
+        "phone": (mpf, file_signatures.JPEG),
         "packed.mp4": (b"PK\x03\x04" + bytes(100), "a packed archive, no video (unpack it)"),
         "words.mp4": (
             "no video at all " * 99,
@@ -421,6 +421,6 @@ def test_a_file_that_is_no_video_is_told_by_what_it_is(tmp_path):
     for name, (_, status) in expected.items():
         actual = probe(tmp_path / name, transcoded=tmp_path / "copies").status
         assert actual.startswith(status), name
-    assert kinds.JPEG.endswith(
+    assert file_signatures.JPEG.endswith(
         "(extracted frames become one by: ffmpeg -i frame_%04d.jpg video.mp4)"
     )

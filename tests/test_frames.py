@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from skimage.metrics import structural_similarity
 
 from video_lstm import artifacts
-from video_lstm.evaluation.frames import (
+from video_lstm.evaluation.frame_errors import (
     CERTAINTY,
     cross_entropy,
     evaluate,
@@ -20,7 +20,7 @@ from video_lstm.evaluation.frames import (
     ssim,
 )
 from video_lstm.models.encoder_decoder import VARIANTS, EncoderDecoder, activate
-from video_lstm.sequences import fixed
+from video_lstm.sequences import fixed_test_sets
 from video_lstm.training.pretrained import save_pretrained
 
 
@@ -129,7 +129,7 @@ def files(tmp_path):
         "variant": "composite_conditional_future",
         "frame_size": 64,
         "hidden_size": 5,
-        "layers": 1,
+        "num_layers": 1,
         "input_frames": 4,
         "future_frames": 3,
         "output": "logits",
@@ -157,7 +157,7 @@ def predict(run_script, folder, *options, check=True):
 
 def test_the_script_writes_errors_means_and_samples(files, run_script):
     model, folder = files
-    predict(run_script, folder, "--batch", 7)
+    predict(run_script, folder, "--batch-size", 7)
     with h5py.File(folder / "test.h5") as file:
         pixels = file["test"][()]
     frames = torch.from_numpy(pixels.reshape(30, 8, 64) / 255).float().swapaxes(0, 1)
@@ -178,8 +178,8 @@ def test_the_script_writes_errors_means_and_samples(files, run_script):
     )
     # The best constant for noise: half on costs log 2 a pixel.
     assert attributes["mean_frame_future_cross_entropy"] == pytest.approx(64 * math.log(2))
-    with fixed.open_test_set(folder / "test.h5") as test:
-        chosen = test.as_pixels(test.moving(12, 4, "cpu"))
+    with fixed_test_sets.open_test_set(folder / "test.h5") as test:
+        chosen = test.to_uint8(test.moving(12, 4, "cpu"))
     np.testing.assert_array_equal(samples["truth"], chosen[:, :7])
     rows = [(pixels == one).all((1, 2, 3)).argmax() for one in chosen]
     with torch.no_grad():
@@ -198,8 +198,8 @@ def test_the_samples_show_what_moves_steadily_before_and_after(tmp_path):
     for row, step in ((8, 1), (19, -1)):
         for frame in range(8):
             pixels[row, frame, :, : 4 + step * frame // 2] = 200
-    test = fixed.TestSet("patches", pixels, 10.0, 2.0, np.zeros((9, 9)))
-    chosen = test.as_pixels(test.moving(2, 4, "cpu"))
+    test = fixed_test_sets.TestSet("patches", pixels, 10.0, 2.0, np.zeros((9, 9)))
+    chosen = test.to_uint8(test.moving(2, 4, "cpu"))
     assert {int((pixels == one).all((1, 2, 3)).argmax()) for one in chosen} == {8, 19}
     assert test.moving(50, 4, "cpu").shape == (8, 20, 81)
 

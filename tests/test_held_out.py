@@ -7,24 +7,28 @@ from pathlib import Path
 
 import h5py
 import pytest
-from made_videos import make
 from projects import copy, snakemake
+from video_files import make
 
 from describe_run import left_out_test_videos
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import UNLABELLED, VideoSettings, VideoSource
 from video_lstm.video.clips import read_clips, read_left_out
+from video_lstm.video.file_scan import stat_files
 from video_lstm.video.files import probe_files, write_files
 from video_lstm.video.held_out import read_test_videos, without_test_videos
 from video_lstm.video.index import build_index, read_videos, write_videos
 from video_lstm.video.overlap import may_share_videos
-from video_lstm.video.scan import stat_files
 
 pytestmark = pytest.mark.usefixtures("probe_in_process")
 
 NOTHING = artifacts.Provenance("test", {}, "")
-SPLITS = {"by": "group", "pattern": "_(?P<group>[a-z]+)", "test": [["ann"], ["bob"], ["cid"]]}
+SPLITS = {
+    "by": "group",
+    "pattern": "_(?P<group>[a-z]+)",
+    "test_groups": [["ann"], ["bob"], ["cid"]],
+}
 PEOPLE = ("ann", "bob", "cid", "dee", "eve")
 
 
@@ -183,6 +187,6 @@ def test_the_workflow_leaves_them_out_and_draws_anew_for_other_splits(
     shutil.move(folder / "here/set", folder / "apart")
     config["datasets"]["mine"]["root"] = "apart"
     assert sample() == (True, set())
-    config["datasets"]["mine"]["splits"]["test"] = [["dee"], ["eve"]]
+    config["datasets"]["mine"]["splits"]["test_groups"] = [["dee"], ["eve"]]
     config["datasets"]["mine"]["use_splits"] = [1, 2]
     assert sample() == (False, set())

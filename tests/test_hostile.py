@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_videos import X264, ffmpeg, make
+from video_files import X264, ffmpeg, make
 
 from video_lstm import artifacts
 from video_lstm.configuration import load_settings

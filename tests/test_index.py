@@ -12,16 +12,16 @@ import h5py
 import numpy as np
 import pytest
 from data_sets import NATIVE, groups, index, plant, source, usable
-from made_videos import make
+from video_files import make
 
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import VideoSettings, VideoSource
 from video_lstm.video.clips import read_clips
 from video_lstm.video.decode import read_frames
+from video_lstm.video.file_scan import fingerprints, shard_of, stat_files
 from video_lstm.video.files import read_files, summarise
 from video_lstm.video.index import read_videos
-from video_lstm.video.scan import fingerprints, shard_of, stat_files
 
 pytestmark = pytest.mark.usefixtures("probe_in_process")
 
@@ -173,12 +173,12 @@ def test_videos_that_are_too_short_are_left_out(tmp_path, video):
         (10, 3, False),
         (30, 6, True),
     ):
-        table = index(pile, VideoSettings(rate=rate, min_frames=least))
+        table = index(pile, VideoSettings(frame_rate=rate, min_frames=least))
         short = table.videos[1]
         assert (short.status == "ok") == ok, (rate, least, short)
         assert short.native_frames == 5
     assert short.frames == 6
-    table = index(pile, VideoSettings(rate=10, min_frames=3))
+    table = index(pile, VideoSettings(frame_rate=10, min_frames=3))
     assert table.videos[1].status == "too short: 2 frames at 10 a second, at least 3 are needed"
 
 
@@ -191,12 +191,12 @@ def test_the_scripts_write_the_table(tmp_path, video, run_script):
     plant(root, {"run/run_bad.avi": "bad", "beside.avi": video})
     how = {
         "root": str(root),
-        "splits": groups("_(?P<group>[a-z]+)", test=[["ann"], ["bob", "bad"]]),
+        "splits": groups("_(?P<group>[a-z]+)", test_groups=[["ann"], ["bob", "bad"]]),
     }
-    options = ["--root", root, "--labelled", True, "--video", '{"rate": 10, "min_frames": 3}']
+    options = ["--root", root, "--labelled", True, "--video", '{"frame_rate": 10, "min_frames": 3}']
     probed = [tmp_path / f"{shard}.h5" for shard in (0, 1)]
     for shard, path in enumerate(probed):
-        own = ("--shard", shard, "--shards", 2, "--threads", 2, "--output", path)
+        own = ("--shard", shard, "--num-shards", 2, "--threads", 2, "--output", path)
         run_script("probe_videos", *options, *own)
     assert all(len(read_files([path]).files) for path in probed)
     options = ["--source", json.dumps(how), "--probed", *probed]
@@ -207,7 +207,7 @@ def test_the_scripts_write_the_table(tmp_path, video, run_script):
     run_script("index_videos", *options, "--output", tmp_path / "b.h5")
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
     table = read_videos(tmp_path / "a.h5")
-    assert table == index(VideoSource(**how), VideoSettings(rate=10, min_frames=3))
+    assert table == index(VideoSource(**how), VideoSettings(frame_rate=10, min_frames=3))
     with h5py.File(tmp_path / "a.h5") as file:
         assert (file.attrs["root"], file.attrs["rate"]) == (str(root), 10)
         assert file["splits"].dtype == np.int8
@@ -291,8 +291,8 @@ def test_a_transcoded_video_is_one_like_any_other(tmp_path, video, run_script):
 
 def test_weizmann(real_data):
     root = real_data("weizmann")
-    splits = groups("^(?P<group>[a-z]+)_", test=3, count=3)
-    table = index(source(root, splits=splits), VideoSettings(rate=None), seed=1)
+    splits = groups("^(?P<group>[a-z]+)_", test_groups=3, num_splits=3)
+    table = index(source(root, splits=splits), VideoSettings(frame_rate=None), seed=1)
     assert (len(usable(table)), len(table.classes)) == (90, 10)
     assert {(v.width, v.height, round(v.rate, 3)) for v in table.videos} == {(180, 144, 25.0)}
     for split in range(3):

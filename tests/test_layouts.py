@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 from data_sets import NATIVE, groups, index, plant, source, usable
-from made_videos import make
+from video_files import make
 
 from describe_run import notes
 from video_lstm import artifacts
@@ -21,9 +21,9 @@ def test_splits_are_drawn_over_what_can_be_used(tmp_path, video):
     names = [f"{c}/{c}_{p}.avi" for c in ("hop", "sit") for p in ("ann", "bob", "cid", "dee")]
     plant(tmp_path, dict.fromkeys(names, video))
     ways = [
-        {"by": "fraction", "test": 0.5, "count": 3},
-        groups("_(?P<group>[a-z]+)", test=2, count=2),
-        groups("_(?P<group>[a-z]+)", test=[["ann"]]),
+        {"by": "fraction", "test_fraction": 0.5, "num_splits": 3},
+        groups("_(?P<group>[a-z]+)", test_groups=2, num_splits=2),
+        groups("_(?P<group>[a-z]+)", test_groups=[["ann"]]),
     ]
 
     def parts():
@@ -35,7 +35,7 @@ def test_splits_are_drawn_over_what_can_be_used(tmp_path, video):
     plant(tmp_path, junk | {"sit/sit_eve.avi": "broken", "hop/hop_zoe.avi": b""})
     assert parts() == before
     # A group of broken videos alone may be named; a video without a group still is no video's way.
-    index(source(tmp_path, splits=groups("_(?P<group>[a-z]+)", test=[["ann", "zoe"]])))
+    index(source(tmp_path, splits=groups("_(?P<group>[a-z]+)", test_groups=[["ann", "zoe"]])))
     plant(tmp_path, {"hop/nobody.avi": video})
     with pytest.raises(
         UserError, match="to find a group in every file's name, found none in 'hop/n"
@@ -48,7 +48,7 @@ def test_the_same_content_twice_is_told(tmp_path, video):
     root = tmp_path / "root"
     plant(root, {f"{c}/{c}_{p}.avi": video + f"{c}{p}".encode() for c in ("hop", "sit")
                  for p in ("ann", "bob")})  # fmt: skip
-    splits = groups("_(?P<group>[a-z]+)", test=[["ann"], ["bob"]])
+    splits = groups("_(?P<group>[a-z]+)", test_groups=[["ann"], ["bob"]])
     assert index(source(root, splits=splits)).notes == []
     plant(
         root,
@@ -130,7 +130,9 @@ def test_class_folders_by_group(tmp_path, video):
     plant(tmp_path, {f"{a}/{a}_{p}.avi": video for a in ("run", "walk") for p in people})
     plant(tmp_path, {"readme.avi": video, "walk/deeper/walk_eve.avi": video})
     test = [["ann", "eve"], ["bob", "cid"]]
-    table = index(source(tmp_path, splits=groups("_(?P<group>[a-z]+)[.]", test=test)), NATIVE)
+    table = index(
+        source(tmp_path, splits=groups("_(?P<group>[a-z]+)[.]", test_groups=test)), NATIVE
+    )
     assert table.classes == ["run", "walk"]
     assert len(table.videos) == 9
     for row in table.videos:
@@ -151,7 +153,7 @@ def test_lists_of_paths(tmp_path, video):
     )
     lists = {"train": [str(tmp_path / "train.txt")], "test": [str(tmp_path / "test.txt")]}
     layout = find_videos(source(root, splits={"by": "list", **lists}), 0)
-    marks = {e.path: m for e, m in zip(layout.entries, layout.marks, strict=True)}
+    marks = {e.path: m for e, m in zip(layout.entries, layout.assignments, strict=True)}
     assert [marks[f"hop/{n} x.avi"] for n in range(4)] == [(1,), (1,), (2,), (0,)]
     assert [marks[f"sit/{n} x.avi"] for n in range(4)] == [(1,), (1,), (0,), (2,)]
 
@@ -228,13 +230,13 @@ def test_the_official_lists_have_the_official_counts(real_data, tmp_path):
         layout = find_videos(source(tmp_path / folder, kind, lists=str(lists / kind)), 0)
         assert (len(layout.classes), len(layout.entries), layout.notes) == (classes, videos, [])
         for split, (train, test) in enumerate(counts):
-            found = Counter(marks[split] for marks in layout.marks)
+            found = Counter(marks[split] for marks in layout.assignments)
             assert (found[1], found[2]) == (train, test)
         assert all(entry.group for entry in layout.entries)
         # No film is on both sides of a split of UCF-101.
         if kind == "ucf101":
             for split in range(3):
-                pairs = zip(layout.entries, layout.marks, strict=True)
+                pairs = zip(layout.entries, layout.assignments, strict=True)
                 sides = {(entry.group, marks[split]) for entry, marks in pairs}
                 assert len({group for group, _ in sides}) == len(sides)
 
@@ -256,13 +258,13 @@ def test_errors_say_which(tmp_path, video):
         index(source(tmp_path / "junk"), NATIVE)
     root = tmp_path / "root"
     plant(root, {f"{a}/{n}_{p}.avi": video for a in ("hop", "sit") for n, p in enumerate("xyz")})
-    unknown = groups("_(?P<group>[a-z])", test=[["x", "q"]])
+    unknown = groups("_(?P<group>[a-z])", test_groups=[["x", "q"]])
     with pytest.raises(
         UserError, match=r"expected groups that the file names have \(x, y, z\), found q"
     ):
         index(source(root, splits=unknown), NATIVE)
     with pytest.raises(UserError, match=r"to find a group in every file's name.*'hop/0_x.avi'"):
-        index(source(root, splits=groups("_(?P<group>[0-9])", test=1)), NATIVE)
+        index(source(root, splits=groups("_(?P<group>[0-9])", test_groups=1)), NATIVE)
     with pytest.raises(UserError, match="official lists of ucf101"):
         index(source(root, "ucf101"), NATIVE)
     plant(
@@ -284,7 +286,7 @@ def test_errors_say_which(tmp_path, video):
 def test_a_class_that_loses_a_side_is_named(tmp_path, video, person, word):
     plant(tmp_path, {f"{a}/{p}.avi": video for a in ("hop", "sit") for p in ("ann", "bob")})
     plant(tmp_path, {f"sit/{person}.avi": video[:500]})
-    splits = groups("(?P<group>[a-z]+)", test=[["ann"]])
+    splits = groups("(?P<group>[a-z]+)", test_groups=[["ann"]])
     with pytest.raises(
         UserError,
         match=rf"{word} videos of class 'sit' in split 1.*1 cannot be used \('sit/{person}.avi'",

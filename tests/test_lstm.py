@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from video_lstm.models import products
+from video_lstm.models import matmul
 from video_lstm.models.lstm import LSTMStack, PeepholeLSTM
 
 if not torch.cuda.is_available():  # Triton's interpreter runs the kernels on a CPU
@@ -20,20 +20,20 @@ needs_triton = pytest.mark.skipif(
 )
 CUDA = pytest.param("cuda", marks=needs_triton)
 FAST = ("cpu", CUDA)
-PATHS = ("reference", *FAST)
+BACKENDS = ("reference", *FAST)
 DEVICES = {"cuda": "cuda" if torch.cuda.is_available() else "cpu"}
 
 
 def random_layer(
-    input_size: int | None, hidden_size: int, path: str, dtype: torch.dtype, seed: int = 0
+    input_size: int | None, hidden_size: int, backend: str, dtype: torch.dtype, seed: int = 0
 ) -> PeepholeLSTM:
     """A layer with every parameter away from 0."""
     generator = torch.Generator().manual_seed(seed)
-    layer = PeepholeLSTM(input_size, hidden_size, path=path, generator=generator)
+    layer = PeepholeLSTM(input_size, hidden_size, backend=backend, generator=generator)
     with torch.no_grad():
         for parameter in (layer.bias, layer.peepholes):
             parameter.uniform_(-1, 1, generator=generator)
-    return layer.to(DEVICES.get(path, "cpu"), dtype)
+    return layer.to(DEVICES.get(backend, "cpu"), dtype)
 
 
 def values_and_gradients(
@@ -57,10 +57,10 @@ def values_and_gradients(
     return {name: tensor.detach().cpu() for name, tensor in found.items()}
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_one_step_by_hand(path: str) -> None:
-    device = DEVICES.get(path, "cpu")
-    layer = PeepholeLSTM(1, 1, path=path).to(device, torch.float64)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_step_by_hand(backend: str) -> None:
+    device = DEVICES.get(backend, "cpu")
+    layer = PeepholeLSTM(1, 1, backend=backend).to(device, torch.float64)
     with torch.no_grad():
         layer.weight_x.copy_(torch.tensor([[0.1], [0.2], [0.3], [0.4]]))
         layer.weight_h.copy_(torch.tensor([[0.5], [0.6], [0.7], [0.8]]))
@@ -79,16 +79,16 @@ def test_one_step_by_hand(path: str) -> None:
     assert torch.equal(outputs[0], h_end)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("with_state", [False, True])
-def test_zero_peepholes_equal_torch(path: str, with_state: bool) -> None:
+def test_zero_peepholes_equal_torch(backend: str, with_state: bool) -> None:
     generator = torch.Generator().manual_seed(7)
     lstm = nn.LSTM(5, 4, num_layers=2).double()
     with torch.no_grad():
         for parameter in lstm.parameters():
             parameter.uniform_(-1, 1, generator=generator)
-    lstm.to(DEVICES.get(path, "cpu"))
-    stack = LSTMStack.from_torch(lstm, path=path)
+    lstm.to(DEVICES.get(backend, "cpu"))
+    stack = LSTMStack.from_torch(lstm, backend=backend)
 
     draw = torch.randn(6 * 3 * 5 + 2 * 2 * 2 * 3 * 4, generator=generator, dtype=torch.float64)
     draw = draw.to(lstm.weight_hh_l0)
@@ -126,14 +126,14 @@ def test_conversion_refuses_what_torch_cannot_say() -> None:
         LSTMStack.from_torch(nn.LSTM(3, 2, batch_first=True))
 
 
-@pytest.mark.parametrize("path", FAST)
+@pytest.mark.parametrize("backend", FAST)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @pytest.mark.parametrize(
     ("input_size", "fed", "with_state"),
     [(96, 5, False), (96, 5, True), (96, 3, False), (96, 3, True), (96, 0, True), (None, 0, True)],
 )
 def test_fast_paths_equal_the_reference(
-    path: str,
+    backend: str,
     dtype: torch.dtype,
     tolerance: float,
     input_size: int | None,
@@ -149,7 +149,7 @@ def test_fast_paths_equal_the_reference(
     state = list(torch.randn(2, 32, 128, generator=generator, dtype=dtype)) if with_state else None
     found, expected = (
         values_and_gradients(random_layer(input_size, 128, name, dtype), x, state, 5)
-        for name in (path, "reference")
+        for name in (backend, "reference")
     )
     assert found.keys() == expected.keys()
     assert ("grad x" in found, "grad weight_x" in found) == (bool(fed), bool(fed))
@@ -175,20 +175,20 @@ def test_gradcheck(fed: int) -> None:
     assert torch.autograd.gradcheck(run, (x, h, c, *layer.parameters()))
 
 
-@pytest.mark.parametrize("path", FAST)
+@pytest.mark.parametrize("backend", FAST)
 @pytest.mark.parametrize("fed", [4, 0])
 @pytest.mark.parametrize("has_instructions", [True, False])
 def test_bfloat16_rounds_factors_only(
-    monkeypatch: pytest.MonkeyPatch, path: str, fed: int, has_instructions: bool
+    monkeypatch: pytest.MonkeyPatch, backend: str, fed: int, has_instructions: bool
 ) -> None:
     """Against float64, with weights and inputs that are numbers of bfloat16 to begin with.
 
     h is rounded on its way to each product, and on a GPU the outputs are; cells and sums are not.
     """
     if not has_instructions:
-        monkeypatch.setattr(products, "_ONEDNN_BFLOAT16", False)
-    size, batch = (256, 32) if path == "cpu" else (64, 8)  # a CPU rounds for large products only
-    layer = random_layer(size if fed else None, size, path, torch.bfloat16).float()
+        monkeypatch.setattr(matmul, "_ONEDNN_BFLOAT16", False)
+    size, batch = (256, 32) if backend == "cpu" else (64, 8)  # a CPU rounds for large products only
+    layer = random_layer(size if fed else None, size, backend, torch.bfloat16).float()
     generator = torch.Generator().manual_seed(3)
     x = torch.randn(fed, batch, size, generator=generator).bfloat16().float() if fed else None
     state = list(torch.randn(2, batch, size, generator=generator).bfloat16().float())
@@ -197,7 +197,7 @@ def test_bfloat16_rounds_factors_only(
         given = None if x is None else x.to(device)
         outputs, (h, c) = layer(given, (state[0].to(device), state[1].to(device)), steps=4)
         found = values_and_gradients(layer, x, state, 4)
-    narrow = torch.float32 if path == "cpu" else torch.bfloat16
+    narrow = torch.float32 if backend == "cpu" else torch.bfloat16
     assert (outputs.dtype, h.dtype, c.dtype) == (narrow, narrow, torch.float32)
     assert all(p.grad.dtype == torch.float32 for p in layer.parameters() if p.grad is not None)
     exact = random_layer(size if fed else None, size, "reference", torch.bfloat16).double()
@@ -208,11 +208,11 @@ def test_bfloat16_rounds_factors_only(
         assert 0 < error < (0.004 if name in ("outputs", "h", "c") else 0.012), (name, float(error))
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_running_in_two_parts_is_running_at_once(path: str) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_running_in_two_parts_is_running_at_once(backend: str) -> None:
     generator = torch.Generator().manual_seed(2)
-    device = DEVICES.get(path, "cpu")
-    stack = LSTMStack(4, 5, 2, cell=partial(PeepholeLSTM, path=path), generator=generator)
+    device = DEVICES.get(backend, "cpu")
+    stack = LSTMStack(4, 5, 2, cell=partial(PeepholeLSTM, backend=backend), generator=generator)
     stack.to(device, torch.float64)
     x = torch.randn(7, 2, 4, generator=generator, dtype=torch.float64).to(device)
     whole, final = stack(x)

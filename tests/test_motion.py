@@ -96,7 +96,7 @@ def test_a_new_video_is_represented_as_the_pipeline_does(with_motion, videos, ru
     run_script(
         "encode_videos", "--files", *(videos[name] for name in names), "--output", output,
         "--pretrained", with_motion / PRETRAINED, "--cache", tmp_path,
-        "--frames", 8, "--stride", 4,
+        "--block-frames", 8, "--block-stride", 4,
     )  # fmt: skip
     new = np.load(output)
     assert new["video"].tolist() == [str(videos[name]) for name in names]

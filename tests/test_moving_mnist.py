@@ -11,7 +11,6 @@ from scipy import stats
 
 from video_lstm.errors import UserError
 from video_lstm.sequences import digits as digit_files
-from video_lstm.sequences import draws
 from video_lstm.sequences.digits import load_digits, mnist_files, read_idx
 from video_lstm.sequences.moving_mnist import (
     MovingMNIST,
@@ -21,11 +20,12 @@ from video_lstm.sequences.moving_mnist import (
     mean_frame,
     standard_sequences,
 )
+from video_lstm.sequences.random_streams import TRAINING, step_generator
 from video_lstm.settings.sequences import MNISTSettings
 
 # A huge frame, so that corners in whole pixels tell positions almost exactly.
-FINE = MNISTSettings(size=10**9 + 28, digit_size=28, digits=2, speed=(0.1, 0.1))
-SMALL = MNISTSettings(size=20, digit_size=8, test_sequences=7)
+FINE = MNISTSettings(image_size=10**9 + 28, digit_size=28, num_digits=2, speed=(0.1, 0.1))
+SMALL = MNISTSettings(image_size=20, digit_size=8, num_test_sequences=7)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def images():
 
 
 def positions(settings=FINE, size=2000, frames=20, seed=0):
-    places = corners(draws.generator(seed, draws.TRAINING), size, frames, settings)
-    return places / (settings.size - settings.digit_size)
+    places = corners(step_generator(seed, TRAINING), size, frames, settings)
+    return places / (settings.image_size - settings.digit_size)
 
 
 def test_starts_are_uniform_and_directions_uniform_on_the_circle():
@@ -61,7 +61,7 @@ def test_speeds_are_uniform_in_their_range():
 
 def test_digits_follow_a_walk_that_is_put_back_on_the_edge_and_turned_there():
     # The same draws, walked digit by digit with Python's floats, as the released code does.
-    rng = draws.generator(3, draws.TRAINING)
+    rng = step_generator(3, TRAINING)
     settings = FINE.model_copy(update={"speed": (0.05, 0.4)})
     start = rng.random((50, 2, 2))
     direction, speed = rng.uniform(0, 2 * np.pi, (50, 2)), rng.uniform(0.05, 0.4, (50, 2))
@@ -100,7 +100,7 @@ def test_digits_stay_in_the_frame_and_keep_their_speed():
 
 def test_places_are_whole_pixels_that_keep_the_digit_inside():
     settings = MNISTSettings()
-    places = corners(draws.generator(0, draws.TRAINING), 500, 40, settings)
+    places = corners(step_generator(0, TRAINING), 500, 40, settings)
     assert places.min() == 0
     assert places.max() == 36  # 64 - 28
 
@@ -123,9 +123,9 @@ def test_overlapping_digits_show_the_brighter_one(kind):
 
 def test_frames_drawn_as_a_gpu_does_equal_those_of_a_loop(images):
     rng = np.random.default_rng(0)
-    settings = SMALL.model_copy(update={"digits": 3})
+    settings = SMALL.model_copy(update={"num_digits": 3})
     shown = images[rng.integers(40, size=(6, 3))]
-    places = corners(draws.generator(1, draws.TRAINING), 6, 12, settings)
+    places = corners(step_generator(1, TRAINING), 6, 12, settings)
     expected = np.zeros((12, 6, 20, 20), np.uint8)
     for frame, sequence, digit in np.ndindex(12, 6, 3):
         row, column = places[frame, sequence, digit]
@@ -172,7 +172,7 @@ def test_the_fixed_set_does_not_depend_on_blocks_of_time(images):
     np.testing.assert_array_equal(np.concatenate(blocks), np.concatenate(again))
     # A digit is the same in all frames of its sequence.
     for sequence in np.concatenate(blocks):
-        assert len(set(np.unique(sequence)) - {0}) <= SMALL.digits
+        assert len(set(np.unique(sequence)) - {0}) <= SMALL.num_digits
 
 
 def test_the_mean_frame_is_the_mean_of_the_stream(images):
@@ -235,7 +235,7 @@ def test_what_is_no_standard_file_is_told_in_a_line(tmp_path, kind):
 
 @pytest.mark.parametrize(("digits", "count"), [(1, 8), (2, 3), (3, 20)])
 def test_swapped_axes_are_refused_however_few_sequences_are_taken(tmp_path, digits, count):
-    settings = MNISTSettings(digits=digits, test_sequences=count)
+    settings = MNISTSettings(num_digits=digits, num_test_sequences=count)
     rendered = fixed_sequences(load_digits("sklearn")[1], settings, 20, seed=1)
     right = np.concatenate(list(rendered)).swapaxes(0, 1)
     np.save(tmp_path / "right.npy", right)

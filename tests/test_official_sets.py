@@ -2,34 +2,34 @@
 
 import pandas as pd
 import pytest
-from made_videos import make
 from projects import copy, planned, snakemake
+from video_files import make
 
 UCF = {"Archery": "Archery", "HandstandPushups": "HandStandPushups"}
 HMDB = {"shake_hands": "shake_hands", "wave": "wave"}
 FILMS = ["#122_Up_The_Beach_In_Chiba__Japan", '(HQ)_Dan\'s "Climb"', "-Best & last [x]", "Été!"]
 CONFIG = """
 datasets:
-  ucf101: {kind: ucf101, root: data/UCF-101, small: 1}
-  hmdb51: {kind: hmdb51, root: data/hmdb51_org, lists: data/lists, small: 1}
+  ucf101: {kind: ucf101, root: data/UCF-101, small_set_labels: 1}
+  hmdb51: {kind: hmdb51, root: data/hmdb51_org, lists: data/lists, small_set_labels: 1}
 unlabelled: {root: data/hmdb51_org, clip_seconds: 1, hours: 0.001}
-video: {rate: 10}
+video: {frame_rate: 10}
 flow: {height: 32, width: 40}
-percepts: {height: 32, width: 40, crop: 32}
-flow_convnet: {channels: [2, 2, 2, 2, 2], fc6: 4, fc7: 4, crop: 32, training: {steps: 1, batch: 2}}
-mnist: {size: 16, digit_size: 8, test_sequences: 2}
-patches: {size: 8, colour: false, height: 32, width: 40, train_sequences: 4, test_sequences: 2}
+percepts: {height: 32, width: 40, crop_size: 32}
+flow_convnet: {channels: [2, 2, 2, 2, 2], fc6: 4, fc7: 4, crop_size: 32, training: {steps: 1, batch_size: 2}}
+mnist: {image_size: 16, digit_size: 8, num_test_sequences: 2}
+patches: {patch_size: 8, color: false, height: 32, width: 40, num_train_sequences: 4, num_test_sequences: 2}
 pretraining:
   variants: [composite]
-  percepts: {units: 4, input_frames: 4, future_frames: 2, videos: [unlabelled],
-             training: {steps: 1, batch: 2}}
-  mnist: {units: 4, input_frames: 2, future_frames: 2, training: {steps: 1, batch: 2}}
-  patches: {units: 4, input_frames: 2, future_frames: 2, training: {steps: 1, batch: 2}}
+  percepts: {hidden_size: 4, input_frames: 4, future_frames: 2, videos: [unlabelled],
+             training: {steps: 1, batch_size: 2}}
+  mnist: {hidden_size: 4, input_frames: 2, future_frames: 2, training: {steps: 1, batch_size: 2}}
+  patches: {hidden_size: 4, input_frames: 2, future_frames: 2, training: {steps: 1, batch_size: 2}}
 finetuning:
   labels: [all]
-  draws: 2
-  validation: 0.4
-  training: {steps: 1, batch: 2, warmup_steps: 0}
+  num_draws: 2
+  validation_fraction: 0.4
+  training: {steps: 1, batch_size: 2, warmup_steps: 0}
 """
 
 

@@ -6,13 +6,13 @@ import shutil
 import h5py
 from projects import copy, counts, planned, snakemake
 
-from video_lstm.video.scan import shard_of
+from video_lstm.video.file_scan import shard_of
 
 
 def test_what_is_forced_or_deleted_is_made_again_the_same(project):
     def read(path):
         """All but how fast it was."""
-        speed = re.compile("throughput|matrix_product_share")
+        speed = re.compile("throughput|model_flops_utilization")
         told = {}
         with h5py.File(path) as file:
             told["identity"] = file.attrs["identity"]

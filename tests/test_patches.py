@@ -11,11 +11,11 @@ import torch
 
 from video_lstm import artifacts
 from video_lstm.errors import UserError
-from video_lstm.sequences import cutting
-from video_lstm.sequences.cutting import cut, plan
-from video_lstm.sequences.fixed import open_test_set
+from video_lstm.sequences import patch_sampling
+from video_lstm.sequences.fixed_test_sets import open_test_set
+from video_lstm.sequences.patch_sampling import cut, plan
 from video_lstm.sequences.patches import Patches
-from video_lstm.sequences.read_ahead import ReadAhead
+from video_lstm.sequences.prefetch import Prefetcher
 from video_lstm.settings.sequences import PatchSettings
 from video_lstm.video.clips import Clip, write_clips
 from video_lstm.video.decode import read_frames
@@ -24,13 +24,13 @@ from video_lstm.video.sampling import clips_at_rate
 
 HEIGHT, WIDTH, FRAMES = 24, 40, 4
 SETTINGS = PatchSettings(
-    size=8,
+    patch_size=8,
     height=HEIGHT,
     width=WIDTH,
-    train_sequences=400,
-    test_sequences=60,
-    test_videos=0.3,
-    rate=25.0,
+    num_train_sequences=400,
+    num_test_sequences=60,
+    test_fraction=0.3,
+    frame_rate=25.0,
 )
 PROVENANCE = artifacts.Provenance("test", {}, "")
 
@@ -59,7 +59,7 @@ def recorded(monkeypatch):
         shown[..., 2] = np.arange(HEIGHT)[:, None] * 8 + np.arange(WIDTH) // 8
         return shown
 
-    monkeypatch.setattr(cutting, "read_frames", read)
+    monkeypatch.setattr(patch_sampling, "read_frames", read)
     return calls
 
 
@@ -91,7 +91,7 @@ def test_a_patch_is_one_place_through_consecutive_frames_of_one_clip(pile, recor
 
 
 def test_times_and_places_are_uniform(pile):
-    many = SETTINGS.model_copy(update={"train_sequences": 20_000})
+    many = SETTINGS.model_copy(update={"num_train_sequences": 20_000})
     cuts = plan(pile, many, FRAMES, seed=1)["train"]
     # Every first frame that leaves room for a sequence is as likely as any other.
     counts = np.concatenate([np.bincount(c.start) for c in cuts])
@@ -115,7 +115,7 @@ def test_each_clip_is_decoded_once_and_threads_change_nothing(pile, recorded, tm
 
 
 def test_test_patches_do_not_depend_on_how_many_train(pile, recorded, tmp_path):
-    less = SETTINGS.model_copy(update={"train_sequences": 50})
+    less = SETTINGS.model_copy(update={"num_train_sequences": 50})
     with (
         h5py.File(write(tmp_path / "a.h5", pile)) as a,
         h5py.File(write(tmp_path / "b.h5", pile, settings=less)) as b,
@@ -140,7 +140,7 @@ def test_training_patches_come_out_with_mean_0_and_deviation_1(pile, recorded, t
     with open_test_set(path) as test:
         assert (test.corpus, test.frame_size) == ("patches", 192)
         batches = torch.cat(list(test.batches(25, "cpu")), 1)
-        shown = test.as_pixels(batches)
+        shown = test.to_uint8(batches)
         np.testing.assert_array_equal(shown, test.pixels[()])
         constant = test.constant("cpu").numpy()
     np.testing.assert_allclose(constant, wanted.mean((0, 1)), atol=1e-5)
@@ -165,7 +165,9 @@ def test_batches_follow_from_seed_and_step_and_leave_out_what_validates(pile, re
 
 
 def test_a_pile_with_too_few_videos_is_an_error(pile):
-    told = "expected clips of at least 20 frames at 25 a second .* found 1; raise patches.rate"
+    told = (
+        "expected clips of at least 20 frames at 25 a second .* found 1; raise patches.frame_rate"
+    )
     with pytest.raises(UserError, match=told):
         plan(pile, SETTINGS, 20, seed=0)
 
@@ -224,9 +226,9 @@ def test_the_script_cuts_real_videos_at_their_own_rates(run_script, tmp_path):
                 shown = av.VideoFrame.from_ndarray(base[frame : frame + HEIGHT], format="rgb24")
                 container.mux(stream.encode(shown))
             container.mux(stream.encode())
-    settings = SETTINGS.model_copy(update={"rate": None})
+    settings = SETTINGS.model_copy(update={"frame_rate": None})
     probed = "--probed", tmp_path / "probed.h5"
-    run_script("probe_videos", "--root", tmp_path, "--output", probed[1], "--video.rate", 10)
+    run_script("probe_videos", "--root", tmp_path, "--output", probed[1], "--video.frame_rate", 10)
     run_script(
         *("cut_patches", "--clips", tmp_path / "clips.h5", "--output", tmp_path / "p.h5", *probed),
         *("--frames", FRAMES, "--patches", settings.model_dump_json(), "--threads", 2),
@@ -259,7 +261,7 @@ def test_read_ahead_gives_each_step_its_own_batch_and_its_error():
             raise OSError("the disk is gone")
         return torch.tensor([step, size])
 
-    ahead = ReadAhead(read)
+    ahead = Prefetcher(read)
     order = [(0, 2), (1, 2), (2, 2), (2, 2), (5, 2), (6, 3), (7, 3), (8, 3)]
     assert [tuple(ahead(*of).tolist()) for of in order] == order
     with pytest.raises(OSError, match="disk"):

@@ -21,7 +21,6 @@ from safetensors.torch import save_file
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.percepts import extract as extraction
-from video_lstm.percepts.conversion import convert, open_session
 from video_lstm.percepts.extract import (
     Backend,
     cut_batches,
@@ -29,16 +28,17 @@ from video_lstm.percepts.extract import (
     open_backend,
     write_percepts,
 )
-from video_lstm.percepts.layer import PerceptNetwork
 from video_lstm.percepts.networks import VGG16, build_network
-from video_lstm.percepts.partial import PartialRows
+from video_lstm.percepts.onnx_conversion import convert, open_session
+from video_lstm.percepts.partial_rows import PartialRows
+from video_lstm.percepts.percept_network import PerceptNetwork
 from video_lstm.percepts.weights import load_weights, read_weights
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings.percepts import PerceptSettings
 from video_lstm.video.clips import Clip, read_clips, write_clips
 
 NOTHING = artifacts.Provenance("test", {}, "0")
-SMALL = {"height": 48, "width": 64, "crop": 32, "batch": 7}
+SMALL = {"height": 48, "width": 64, "crop_size": 32, "batch_size": 7}
 
 
 @pytest.fixture(autouse=True)
@@ -196,7 +196,7 @@ def test_faulty_weights_files_are_refused(tmp_path):
             r"found '_swosh'; did you mean '_swish'\? known are _conv_stem,.*_fc",
         ),
         (
-            {"layer": "_dropout", "crop": 32, "network": "vgg16"},
+            {"layer": "_dropout", "crop_size": 32, "network": "vgg16"},
             "layer: expected a module of vgg16",
         ),
         ({"network": "vgg16"}, "weights: expected a file of VGG-16's weights"),
@@ -228,7 +228,7 @@ def cache(tmp_path_factory):
 
 
 def test_efficientnet_is_that_of_its_package_and_onnx_runtime_agrees(cache, frames):
-    settings = PerceptSettings(height=64, width=96, crop=64)
+    settings = PerceptSettings(height=64, width=96, crop_size=64)
     network = build_network(settings)
     seen = torch.from_numpy(frames[:, :, 16:80].copy())
     with torch.inference_mode():
@@ -276,7 +276,7 @@ def extract_to(path, corpus, backend, partial, clips="clips.h5"):
     settings = PerceptSettings(**SMALL)
     clips = read_clips([corpus / clips])
     total = sum(clip.frames for clip in clips)
-    done = PartialRows(partial, "ab", cut_batches(total, settings.batch), backend.dim)
+    done = PartialRows(partial, "ab", cut_batches(total, settings.batch_size), backend.dim)
     before = done.done
     extract(clips, backend, settings, done, threads=2)
     with artifacts.create(path, "percepts", NOTHING) as file:
@@ -371,8 +371,8 @@ def test_the_script_goes_on_after_kill_9(tmp_path, corpus, cache, run_script):
     def options(output):
         return [
             "--clips", corpus / "clips.h5", "--output", output,
-            "--cache", cache, "--threads", "2", "--device", "cpu", "--percepts.batch", "1",
-            "--percepts", '{"height": 64, "width": 96, "crop": 64}',
+            "--cache", cache, "--threads", "2", "--device", "cpu", "--percepts.batch_size", "1",
+            "--percepts", '{"height": 64, "width": 96, "crop_size": 64}',
         ]  # fmt: skip
 
     run_script("extract_percepts", *options(tmp_path / "whole.h5"))
@@ -390,7 +390,7 @@ def test_the_script_goes_on_after_kill_9(tmp_path, corpus, cache, run_script):
     assert (tmp_path / "p.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
     assert read(tmp_path / "p.h5")["percepts"].shape == (41, 1280)
     # What the default network says of frames does not depend on the backend.
-    settings = PerceptSettings(height=64, width=96, crop=64, backend="torch")
+    settings = PerceptSettings(height=64, width=96, crop_size=64, backend="torch")
     network = open_backend(settings, torch.device("cpu"), 1, cache)
     [image] = extraction.read_frames(
         corpus / "root" / "one.mp4", 5, 1, rate=30.0, size=(64, 96), crop=(64, 64)

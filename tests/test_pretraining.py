@@ -26,16 +26,20 @@ from video_lstm.artifacts import (
 )
 from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import VARIANTS, EncoderDecoder, activate
-from video_lstm.models.products import Linear
+from video_lstm.models.matmul import Linear
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.digits import SKLEARN, load_digits
 from video_lstm.sequences.moving_mnist import MovingMNIST
 from video_lstm.settings.sequences import MovingDigits
-from video_lstm.settings.training import PerceptPretraining
-from video_lstm.training import capture, loop
-from video_lstm.training.corpora import percept_corpus
+from video_lstm.settings.training import PerceptEncoderDecoderSettings
+from video_lstm.training import cuda_graphs, loop
+from video_lstm.training.percept_sources import open_percept_corpus
 from video_lstm.training.pretrained import load_pretrained
-from video_lstm.training.pretraining import fed_its_own, model_arguments, sequence_operations
+from video_lstm.training.pretraining import (
+    flops_per_sequence,
+    model_arguments,
+    scheduled_sampling_mask,
+)
 from video_lstm.training.pretraining import pretrain as train_encoder_decoder
 from video_lstm.video.clips import ClipName, write_names
 
@@ -78,8 +82,8 @@ def write_pile(folder, name, lengths, splits=None, seed=0, spoil=()):
 
 
 TINY = {
-    "units": 8, "input_frames": 4, "future_frames": 3, "sampling": 0.5, "layers": 2,
-    "training": {"steps": 40, "batch": 4, "validate_every": 15, "warmup_steps": 5},
+    "hidden_size": 8, "input_frames": 4, "future_frames": 3, "scheduled_sampling": 0.5, "num_layers": 2,
+    "training": {"steps": 40, "batch_size": 4, "validate_every": 15, "warmup_steps": 5},
 }  # fmt: skip
 
 
@@ -95,7 +99,7 @@ def pretrain_options(
         "pretrain", "--variant", variant, "--source", "percepts", "--model", json.dumps(model),
         "--unlabelled-percepts", *pile, "--labelled-percepts", *labelled,
         "--videos", folder / "set_videos.h5", "--split", 1, "--seed", 3, "--device", "cpu",
-        "--validation", 0.3, "--stream", stream,
+        "--validation-fraction", 0.3, "--stream", stream,
         "--checkpoints", folder / "checkpoints", "--output", output,
     ]  # fmt: skip
 
@@ -136,8 +140,8 @@ def test_an_artifact_builds_its_model_again(pretrained, variant):
     # The held-out error of the model as it is read back is the best of the curve, in the curve's
     # units: the sum over the values of a frame of its squared error.
     options = parse(pretrain.Arguments, list(map(str, pretrain_options(path.parent, path)[1:])))
-    windows, standardize = percept_corpus(
-        pretrain.piles(options), 7, 0.3, 3, torch.device("cpu"), motion_seen=4
+    windows, standardize = open_percept_corpus(
+        pretrain.percept_sources(options), 7, 0.3, 3, torch.device("cpu"), motion_seen=4
     )
     assert torch.equal(standardize.motion_scale, info.standardize.motion_scale)
     frames = info.standardize(torch.cat(windows.validation(100), 1), seen=4)
@@ -198,11 +202,13 @@ def test_killed_pretraining_goes_on_and_ends_the_same(tmp_path, pretrained, run_
     [(1.0, 0.0, [1, 1, 1]), (1.0, 1.0, [0, 0.5, 1]), (0.6, 0.5, [0, 0.6, 0.6])],
 )
 def test_scheduled_sampling_rises_to_what_is_set(sampling, rise, expected):
-    training = {"steps": 101, "batch": 1000}
-    settings = PerceptPretraining(sampling=sampling, sampling_rise=rise, training=training)
+    training = {"steps": 101, "batch_size": 1000}
+    settings = PerceptEncoderDecoderSettings(
+        scheduled_sampling=sampling, scheduled_sampling_warmup=rise, training=training
+    )
     for step, share in zip((0, 50, 100), expected, strict=True):
-        drawn = fed_its_own(settings, 3, step, torch.device("cpu"))
-        assert torch.equal(drawn, fed_its_own(settings, 3, step, torch.device("cpu")))
+        drawn = scheduled_sampling_mask(settings, 3, step, torch.device("cpu"))
+        assert torch.equal(drawn, scheduled_sampling_mask(settings, 3, step, torch.device("cpu")))
         assert drawn.float().mean().item() == pytest.approx(share, abs=0.02)
 
 
@@ -211,7 +217,7 @@ def test_scheduled_sampling_rises_to_what_is_set(sampling, rise, expected):
 )
 def test_the_weights_that_read_frames_learn_at_rates_of_their_own(pretrained, share, weight):
     variant = "composite_conditional_future"
-    model, info = load_pretrained(pretrained(variant=variant, **{f"{share}_rate": 0.0}))
+    model, info = load_pretrained(pretrained(variant=variant, **{f"{share}_lr_scale": 0.0}))
     start = EncoderDecoder(**info.arguments, generator=torch.Generator().manual_seed(3))
     before, after = start.state_dict(), model.state_dict()
     kept = [name for name, value in after.items() if torch.equal(value, before[name])]
@@ -244,17 +250,17 @@ def test_two_processes_train_what_one_does(tmp_path, pretrained):
 
 def trained_on_digits(variant, device, **settings):
     """Curves of a small training on digits that are drawn on the device."""
-    digits, stream = load_digits(SKLEARN, 8)[0], MovingDigits(size=16, digit_size=8)
+    digits, stream = load_digits(SKLEARN, 8)[0], MovingDigits(image_size=16, digit_size=8)
     sequences = MovingMNIST(digits, stream, 8, 0, device)
     training = {
         "steps": 40,
-        "batch": 16,
+        "batch_size": 16,
         "warmup_steps": 0,
         "learning_rate": 0.01,
         "validate_every": 10,
     } | settings.pop("training", {})
-    settings = PerceptPretraining(
-        units=64, layers=2, input_frames=4, future_frames=4, training=training, **settings
+    settings = PerceptEncoderDecoderSettings(
+        hidden_size=64, num_layers=2, input_frames=4, future_frames=4, training=training, **settings
     )
     built = model_arguments(variant, sequences.frame_size, "logits", settings)
     return train_encoder_decoder(
@@ -292,12 +298,12 @@ def test_a_gpu_trains_as_a_cpu_does(variant):
 def test_a_recorded_step_on_a_gpu_is_the_step_done_anew(monkeypatch, sampling):
     def curves():
         return trained_on_digits(
-            "composite_conditional_future", "cuda", sampling=sampling,
+            "composite_conditional_future", "cuda", scheduled_sampling=sampling,
             training={"precision": "bfloat16"},
         )  # fmt: skip
 
     recorded = curves()
-    monkeypatch.setattr(capture, "RECORDERS", {})
+    monkeypatch.setattr(cuda_graphs, "RECORDERS", {})
     anew = curves()
     for name in ("loss", "gradient_norm", "validation"):
         np.testing.assert_allclose(recorded[name], anew[name], rtol=1e-2, err_msg=name)
@@ -329,12 +335,16 @@ def test_operations_are_those_of_the_products(monkeypatch):
     monkeypatch.setattr(Linear, "forward", nn.Linear.forward)
     for variant, patch in itertools.product(VARIANTS, (None, 2)):
         model = EncoderDecoder(
-            *(variant, 16, 7, 2, 4, 3), output="linear", path="reference", map_patch=patch, kernel=3
+            *(variant, 16, 7, 2, 4, 3),
+            output="linear",
+            backend="reference",
+            patch_size=patch,
+            kernel_size=3,
         )
         frames = torch.randn(7, 1, 16)
         with FlopCounterMode(display=False) as counter:
             model.loss(model(frames[:4], frames[4:]), frames[:4], frames[4:]).total.backward()
-        assert sequence_operations(model) == counter.get_total_flops(), (variant, patch)
+        assert flops_per_sequence(model) == counter.get_total_flops(), (variant, patch)
 
 
 def test_outputs_start_at_the_mean_frame():
@@ -342,7 +352,7 @@ def test_outputs_start_at_the_mean_frame():
     frame = torch.linspace(0.01, 0.99, 16)
     for output in ("logits", "linear"):
         model = EncoderDecoder("composite", 16, 3, 1, 2, 2, output=output)
-        model.start_at(frame)
+        model.set_output_bias(frame)
         for decoder in (model.reconstructor, model.predictor):
             raw = decoder.readout(torch.zeros(1, 3))
             torch.testing.assert_close(activate(raw, output)[0], frame)

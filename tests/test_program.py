@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from made_videos import PROGRAM, program_frames
+from video_files import PROGRAM, program_frames
 
 from video_lstm.errors import UserError
-from video_lstm.video import program
-from video_lstm.video.encode import write_film
+from video_lstm.video import ffmpeg_program
+from video_lstm.video.write_video import save_animation
 
 REFUSES = 'case "$*" in *{0}*) echo "{1} {0}" >&2; exit 1;; esac'
 REFUSALS = {
@@ -32,37 +32,37 @@ def installed(tmp_path, monkeypatch):
         path.write_text(script)
         path.chmod(0o755)
         monkeypatch.setenv("PATH", str(path.parent), prepend=":")
-        program._choose_program.cache_clear()
+        ffmpeg_program._choose_program.cache_clear()
         return str(path)
 
     yield install
-    program._choose_program.cache_clear()
+    ffmpeg_program._choose_program.cache_clear()
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
 def test_a_program_that_cannot_do_what_is_needed_is_passed_over(
     installed, tmp_path, monkeypatch, kind
 ):
-    monkeypatch.setattr(program, "_TRIAL_SECONDS", 2.0)
+    monkeypatch.setattr(ffmpeg_program, "_TRIAL_SECONDS", 2.0)
     installed(REFUSALS[kind])
-    assert program.ffmpeg_program() == PROGRAM
+    assert ffmpeg_program.ffmpeg_program() == PROGRAM
     film = tmp_path / "film.mp4"
-    write_film(film, np.full((5, 48, 64, 3), 99, np.uint8), 25)
-    program.transcode(film, tmp_path / "copy.mp4", 20)
+    save_animation(film, np.full((5, 48, 64, 3), 99, np.uint8), 25)
+    ffmpeg_program.transcode(film, tmp_path / "copy.mp4", 20)
     for path in (film, tmp_path / "copy.mp4"):
         assert len(program_frames(path, 48, 64, "gray")) == 5
 
 
 def test_a_program_that_can_is_taken(installed):
     path = installed(":")
-    assert program.ffmpeg_program() == path
+    assert ffmpeg_program.ffmpeg_program() == path
 
 
 def test_no_program_that_can_is_told_in_a_line(installed, monkeypatch):
     path = installed(REFUSALS["4.2"])
-    monkeypatch.setattr(program.imageio_ffmpeg, "get_ffmpeg_exe", lambda: path)
+    monkeypatch.setattr(ffmpeg_program.imageio_ffmpeg, "get_ffmpeg_exe", lambda: path)
     with pytest.raises(UserError) as error:
-        program.ffmpeg_program()
+        ffmpeg_program.ffmpeg_program()
     line = str(error.value)
     assert line.startswith("ffmpeg: expected a program that knows fps_mode") and "\n" not in line
     assert f"{path} fails at what is needed of it (Unrecognized option fps_mode)" in line

@@ -14,19 +14,19 @@ import finetune_classifier
 from video_lstm import artifacts
 from video_lstm.artifacts import Provenance, create, open_artifact, write_strings
 from video_lstm.errors import UserError
-from video_lstm.evaluation.recognition import read_split
-from video_lstm.evaluation.subsets import labelled_subset
-from video_lstm.evaluation.validation import validation_cut
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.models.standardize import Standardize
+from video_lstm.sequences.labelled_clips import read_split
+from video_lstm.sequences.labelled_subsets import draw_labelled_subset
 from video_lstm.sequences.percepts import PerceptStore
-from video_lstm.settings.training import FinetuneSettings
+from video_lstm.sequences.validation import draw_validation_videos
+from video_lstm.settings.training import ClassifierSettings
 from video_lstm.training import finetuning
 from video_lstm.training.finetuning import (
     VideoClassifier,
     finetune,
-    from_pretrained,
     load_classifier,
+    pretrained_classifier_builder,
     score_videos,
 )
 from video_lstm.training.pretrained import save_pretrained
@@ -37,9 +37,9 @@ labels_of_videos = st.lists(st.integers(0, 4), min_size=1, max_size=40).map(np.a
 
 @given(labels_of_videos, st.integers(1, 5), st.integers(0, 9), st.integers(0, 9))
 def test_subsets_are_nested_and_even(labels, n, seed, draw):
-    small = labelled_subset(labels, n, seed, draw)
-    large = labelled_subset(labels, n + 3, seed, draw)
-    assert set(small) <= set(large) <= set(labelled_subset(labels, "all", seed, draw))
+    small = draw_labelled_subset(labels, n, seed, draw)
+    large = draw_labelled_subset(labels, n + 3, seed, draw)
+    assert set(small) <= set(large) <= set(draw_labelled_subset(labels, "all", seed, draw))
     of_class = np.bincount(labels)
     np.testing.assert_array_equal(
         np.bincount(labels[small], minlength=len(of_class)), np.minimum(of_class, n)
@@ -48,11 +48,11 @@ def test_subsets_are_nested_and_even(labels, n, seed, draw):
 
 def test_draws_differ_and_repeat():
     labels = np.repeat(np.arange(3), 20)
-    draws = [tuple(labelled_subset(labels, 2, 0, draw)) for draw in range(20)]
+    draws = [tuple(draw_labelled_subset(labels, 2, 0, draw)) for draw in range(20)]
     assert len(set(draws)) > 15
-    assert draws[7] == tuple(labelled_subset(labels, 2, 0, 7))
+    assert draws[7] == tuple(draw_labelled_subset(labels, 2, 0, 7))
     # Another class more does not change which videos of the others are chosen.
-    more = labelled_subset(np.append(labels, [3, 3, 3]), 2, 0, 7)
+    more = draw_labelled_subset(np.append(labels, [3, 3, 3]), 2, 0, 7)
     assert tuple(more[more < 60]) == draws[7]
 
 
@@ -60,7 +60,7 @@ def test_draws_differ_and_repeat():
 def test_validation_holds_out_whole_groups(groups, per_group, share, seed):
     group = [f"g{number:02d}" for number in range(groups) for _ in range(2 * per_group)]
     labels = np.tile([0, 1], groups * per_group)
-    held = validation_cut(labels, group, share, seed)
+    held = draw_validation_videos(labels, group, share, seed)
     inside = {name for name, is_held in zip(group, held, strict=True) if is_held}
     outside = {name for name, is_held in zip(group, held, strict=True) if not is_held}
     assert inside
@@ -71,10 +71,10 @@ def test_validation_holds_out_whole_groups(groups, per_group, share, seed):
 
 
 def test_validation_never_takes_the_last_videos_of_a_class():
-    held = validation_cut(np.array([0, 1, 1, 1]), ["a", "a", "b", "c"], 0.9, 0)
+    held = draw_validation_videos(np.array([0, 1, 1, 1]), ["a", "a", "b", "c"], 0.9, 0)
     assert not held[:2].any()
     with pytest.raises(UserError, match="none can be held out"):
-        validation_cut(np.array([0, 1]), ["", ""], 0.5, 0)
+        draw_validation_videos(np.array([0, 1]), ["", ""], 0.5, 0)
 
 
 # A small data set ---------------------------------------------------------------------------
@@ -124,10 +124,10 @@ def data_set(folder, seed=0, labels=None, test_percepts=0.0):
 
 
 SETTINGS = {
-    "draws": 2,
+    "num_draws": 2,
     "dropout": 0.3,
-    "head": "random",
-    "training": {"steps": 40, "batch": 8, "learning_rate": 0.01, "warmup_steps": 5},
+    "softmax_init": "random",
+    "training": {"steps": 40, "batch_size": 8, "learning_rate": 0.01, "warmup_steps": 5},
 }
 
 
@@ -144,7 +144,7 @@ def finetuned(folder, variant="lstm_baseline", labels="all", options=(), **finet
             dataset="small",
             variant=variant,
             labels=labels,
-            units=8,
+            hidden_size=8,
             finetuning=SETTINGS | finetuning,
             **({"stream": "rgb"} | dict(options)),
             checkpoints=folder / "checkpoints",
@@ -219,7 +219,7 @@ def test_fewer_labels_are_another_subset_and_draws_repeat(tmp_path):
     first, all_of_them = finetuned(folder, labels=1), finetuned(folder)
     assert not np.array_equal(first["scores"], all_of_them["scores"])
     # A draw does not depend on how many others there are.
-    again = finetuned(folder, labels=1, draws=1)
+    again = finetuned(folder, labels=1, num_draws=1)
     np.testing.assert_array_equal(again["scores"], first["scores"][:1])
     assert not np.array_equal(first["scores"][0], first["scores"][1])
 
@@ -249,7 +249,7 @@ def test_no_test_video_reaches_the_weights(tmp_path, variant):
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(finetune_classifier, "score_videos", score)
-            weights.append((kept, finetuned(folder, variant, draws=1)["scores"]))
+            weights.append((kept, finetuned(folder, variant, num_draws=1)["scores"]))
     (first, scores), (second, moved) = weights
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -258,7 +258,7 @@ def test_no_test_video_reaches_the_weights(tmp_path, variant):
 
 def test_validation_takes_the_place_of_the_test_videos(tmp_path):
     folder = data_set(tmp_path / "data")
-    found = finetuned(folder, options={"validation": 0.34})
+    found = finetuned(folder, options={"validation_fraction": 0.34})
     assert found["measure"] == "validation_accuracy"
     per_class = TRAINING + len(LENGTHS)
     assert all(row % per_class < TRAINING for row in found["video"])
@@ -274,9 +274,11 @@ def test_settings_are_those_that_validation_prefers(tmp_path):
     folder = data_set(tmp_path / "data")
     choices = []
     for number, training in enumerate(({"learning_rate": 1e-9}, {}, {"learning_rate": 1e-9})):
-        finetuned(folder, options={"validation": 0.34}, training=SETTINGS["training"] | training)
+        finetuned(
+            folder, options={"validation_fraction": 0.34}, training=SETTINGS["training"] | training
+        )
         choices.append(folder / f"choice{number}.h5")
-        (folder / "lstm_baseline_all_1validation.h5").rename(choices[-1])
+        (folder / "lstm_baseline_all_1validation_fraction.h5").rename(choices[-1])
     worst = SETTINGS["training"] | {"learning_rate": 1e-9}
     chosen = finetuned(folder, options={"validated": choices}, training=worst)
     plain = finetuned(folder)
@@ -292,7 +294,7 @@ def test_settings_are_those_that_validation_prefers(tmp_path):
 def pretrain(folder, variant="composite", dim=DIM, layers=2):
     """An artifact as pretrain writes it, of random weights."""
     arguments = {
-        "variant": variant, "frame_size": dim, "hidden_size": 8, "layers": layers,
+        "variant": variant, "frame_size": dim, "hidden_size": 8, "num_layers": layers,
         "input_frames": 16, "future_frames": 13, "output": "linear",
     }  # fmt: skip
     model = EncoderDecoder(**arguments, generator=torch.Generator().manual_seed(3))
@@ -305,7 +307,7 @@ def pretrain(folder, variant="composite", dim=DIM, layers=2):
     return model, standardize
 
 
-BRIEF = {"training": {"steps": 3, "batch": 4}}
+BRIEF = {"training": {"steps": 3, "batch_size": 4}}
 
 
 def test_the_softmax_starts_from_a_regression_on_the_labelled_videos(tmp_path):
@@ -314,9 +316,11 @@ def test_the_softmax_starts_from_a_regression_on_the_labelled_videos(tmp_path):
     store = PerceptStore([folder / "percepts0.h5", folder / "percepts1.h5"])
     train, _, _ = read_split(folder / "videos.h5", 1, store)
     chosen = train[np.arange(0, len(train), 2)]
-    still = {"steps": 1, "learning_rate": 1e-12, "batch": 4}
-    settings = FinetuneSettings(stride=4, training=still, logistic_regression_c=0.5)
-    build = from_pretrained(folder / "composite.h5", "composite", "rgb", DIM, CLASSES, settings)
+    still = {"steps": 1, "learning_rate": 1e-12, "batch_size": 4}
+    settings = ClassifierSettings(block_stride=4, training=still, logistic_regression_c=0.5)
+    build = pretrained_classifier_builder(
+        folder / "composite.h5", "composite", "rgb", DIM, CLASSES, settings
+    )
     started, _ = finetune(
         build, store, chosen.clips, chosen.labels, train.clips, settings,
         seed=0, draw=0, device=torch.device("cpu"),
@@ -364,7 +368,7 @@ def test_movement_is_read_alike_by_encoder_decoder_and_classifier():
 
 def test_a_classifier_of_movement_is_read_back_as_one(tmp_path):
     folder = data_set(tmp_path / "data")
-    finetuned(folder, options={"stream": "motion"}, draws=1)
+    finetuned(folder, options={"stream": "motion"}, num_draws=1)
     (path,) = folder.glob("lstm_baseline_all*")
     trained = load_classifier(path)
     assert (trained.stream, trained.percepts["rate"]) == ("motion", 10.0)
@@ -380,8 +384,8 @@ def test_a_classifier_of_movement_is_read_back_as_one(tmp_path):
 def test_a_frozen_encoder_is_the_pretrained_one_all_layers_and_its_scale(tmp_path):
     folder = data_set(tmp_path / "data")
     model, standardize = pretrain(folder)
-    path, settings = folder / "composite.h5", FinetuneSettings(encoder_rate=0, **BRIEF)
-    build = from_pretrained(path, "composite", "rgb", DIM, CLASSES, settings)
+    path, settings = folder / "composite.h5", ClassifierSettings(encoder_lr_scale=0, **BRIEF)
+    build = pretrained_classifier_builder(path, "composite", "rgb", DIM, CLASSES, settings)
     store = PerceptStore([folder / "percepts0.h5", folder / "percepts1.h5"])
     train, _, _ = read_split(folder / "videos.h5", 1, store)
     data = (store, train.clips, train.labels, train.clips)
@@ -391,8 +395,8 @@ def test_a_frozen_encoder_is_the_pretrained_one_all_layers_and_its_scale(tmp_pat
     hidden, _ = model.encoder(standardize(percepts))
     torch.testing.assert_close(trained(percepts), trained.classifier.softmax(hidden))
     # Trained, the encoder moves; and the softmax always does.
-    settings = settings.model_copy(update={"encoder_rate": 1.0})
-    build = from_pretrained(path, "composite", "rgb", DIM, CLASSES, settings)
+    settings = settings.model_copy(update={"encoder_lr_scale": 1.0})
+    build = pretrained_classifier_builder(path, "composite", "rgb", DIM, CLASSES, settings)
     moved, _ = finetune(build, *data, settings, **draw)
     for (name, before), after in zip(
         model.encoder.named_parameters(), moved.classifier.encoder.parameters(), strict=True
@@ -404,12 +408,14 @@ def test_the_encoder_learns_at_its_share_of_the_rate(tmp_path, monkeypatch):
     """Beside plain SGD with a learning rate of its own for the encoder."""
     folder, share, rate = data_set(tmp_path / "data"), 0.25, 0.05
     pretrain(folder)
-    training = {"steps": 4, "batch": 4, "optimizer": "sgd", "momentum": 0, "weight_decay": 0,
+    training = {"steps": 4, "batch_size": 4, "optimizer": "sgd", "momentum": 0, "weight_decay": 0,
                 "schedule": "constant", "warmup_steps": 0, "learning_rate": rate,
-                "clip_norm": None}  # fmt: skip
-    settings = FinetuneSettings(encoder_rate=share, dropout=0, head="random", training=training)
+                "max_grad_norm": None}  # fmt: skip
+    settings = ClassifierSettings(
+        encoder_lr_scale=share, dropout=0, softmax_init="random", training=training
+    )
     path = folder / "composite.h5"
-    build = from_pretrained(path, "composite", "rgb", DIM, CLASSES, settings)
+    build = pretrained_classifier_builder(path, "composite", "rgb", DIM, CLASSES, settings)
     store = PerceptStore([folder / "percepts0.h5", folder / "percepts1.h5"])
     train, _, _ = read_split(folder / "videos.h5", 1, store)
     data = (store, train.clips, train.labels, train.clips, settings)

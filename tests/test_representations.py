@@ -20,7 +20,7 @@ import summarise_representations
 from command_line import parse
 from video_lstm.artifacts import Provenance, create, write_arrays, write_strings
 from video_lstm.errors import UserError
-from video_lstm.evaluation.representations import (
+from video_lstm.evaluation.representation_scores import (
     RETRIEVAL,
     Representations,
     predict_neighbours,
@@ -28,11 +28,11 @@ from video_lstm.evaluation.representations import (
     score,
     summarise,
 )
-from video_lstm.evaluation.subsets import labelled_subset
+from video_lstm.sequences.labelled_subsets import draw_labelled_subset
 from video_lstm.video.clips import Clip, ClipName, write_clips, write_names
-from video_lstm.video.encode import encode
-from video_lstm.video.labelled import Labelled
+from video_lstm.video.labelled_videos import LabelledVideos
 from video_lstm.video.splits import TEST, TRAIN
+from video_lstm.video.write_video import encode_video
 
 CLASSES, GROUPS, TESTED = ["jump", "run", "walk"], 8, 3
 
@@ -43,7 +43,7 @@ def data_set(groups=GROUPS, tested=TESTED):
     group = np.tile(np.arange(groups), len(CLASSES))
     names = np.array([f"{CLASSES[c]}/g{g}.mp4" for c, g in zip(labels, group, strict=True)])
     sides = np.where(group < groups - tested, TRAIN, TEST).astype(np.int8)
-    return Labelled(Path("set.h5"), names, sides, labels.astype(np.int32),
+    return LabelledVideos(Path("set.h5"), names, sides, labels.astype(np.int32),
                     np.array([f"g{g}" for g in group]), CLASSES)  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def test_draws_and_predictions_are_those_of_independent_ones():
     for measure, rows in table[table["labels"] == "3"].groupby("measure"):
         choice = float(rows["choice"].iloc[0].partition("=")[2])
         for draw, value in enumerate(rows["value"]):
-            chosen = labelled_subset(labelled.labels[train], 3, 1, draw)
+            chosen = draw_labelled_subset(labelled.labels[train], 3, 1, draw)
             model = (
                 KNeighborsClassifier(int(choice), metric="cosine")
                 if measure == "nearest_neighbours"
@@ -183,7 +183,7 @@ def folder(tmp_path_factory):
     for number, name in enumerate(CLASSES):
         films = np.full((20, 96, 64), 128, np.uint8)
         films[:, :64] = 80 * number + np.arange(20)[:, None, None]
-        encode(folder / f"{name}.mp4", films, size=(64, 64), rate=10)
+        encode_video(folder / f"{name}.mp4", films, size=(64, 64), rate=10)
     files = [folder / f"{CLASSES[label]}.mp4" for label in labelled.labels]
     about = Provenance("test", {}, "0")
     with create(folder / "set.h5", "videos", about) as file:
@@ -209,7 +209,7 @@ def write_representations(path, variant, names, parts):
     """An artifact as encode_videos writes it, a block a video."""
     with create(path, "representations", Provenance("test", {}, "0")) as file:
         file.attrs.update(
-            dataset="set", split=1, stream="rgb", variant=variant, frames=16, stride=8
+            dataset="set", split=1, stream="rgb", variant=variant, block_frames=16, block_stride=8
         )
         write_names(file, [ClipName(name, 0) for name in names])
         file["block_offsets"] = np.arange(len(names) + 1)

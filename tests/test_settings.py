@@ -7,9 +7,9 @@ import yaml
 
 from video_lstm.configuration import load_settings
 from video_lstm.errors import UserError
+from video_lstm.settings.base import Section
 from video_lstm.settings.percepts import FlowSettings
 from video_lstm.settings.pipeline import Settings
-from video_lstm.settings.section import Section
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"}}
@@ -25,8 +25,8 @@ LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"
             "unknown setting 'pretraining.percepts.training.stepz'; did you mean 'steps'?",
         ),
         (
-            {"datasets": {"mine": {"root": "x", "splits": {"by": "fraction", "tst": 0.3}}}},
-            "unknown setting 'datasets.mine.splits.tst'; did you mean 'test'?",
+            {"datasets": {"mine": {"root": "x", "splits": {"by": "fraction", "test_fractoin": 0.3}}}},
+            "unknown setting 'datasets.mine.splits.test_fractoin'; did you mean 'test_fraction'?",
         ),
         (
             {"pretraining": {"percepts": {"centre": True}}},
@@ -34,20 +34,26 @@ LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"
         ),
         (
             {"finetuning": {"freeze_encoder": True}},
-            "unknown setting 'finetuning.freeze_encoder'; it is replaced by 'encoder_rate: 0'",
+            "unknown setting 'finetuning.freeze_encoder'; it is replaced by 'encoder_lr_scale: 0'",
         ),
         (
-            {"mnist": {"size": 30, "digit_size": 14}},
-            "convlstm.map_patch: patches of 4 pixels do not fill frames of 30",
+            {"mnist": {"image_size": 30, "digit_size": 14}},
+            "convlstm.patch_size: patches of 4 pixels do not fill frames of 30",
         ),
-        ({"pretraining": {"patches": {"kernel": 4}}}, "kernel 4 has no middle"),
+        ({"pretraining": {"patches": {"kernel_size": 4}}}, "kernel_size 4 has no middle"),
+        (
+            {"pretraining": {"mnist": {"units": 4}}},
+            "unknown setting 'pretraining.mnist.units'; it is called 'hidden_size' now",
+        ),
+        ({"capacity": {"units": [4]}}, "'capacity.units'; it is called 'hidden_sizes' now"),
+        ({"patches": {"size": 4}}, "'patches.size'; it is called 'patch_size' now"),
         (
             {"unlabelled_hours": {"hours": [1], "stream": "motion"}},
             "unlabelled_hours.stream: motion is not among streams",
         ),
         ({"finetuning": {"overrides": [{"settings": {"dropuot": 0.1}}]}}, "dropuot"),
         (
-            {"finetuning": {"overrides": [{"streams": ["flow1"], "settings": {"draws": 2}}]}},
+            {"finetuning": {"overrides": [{"streams": ["flow1"], "settings": {"num_draws": 2}}]}},
             "expected the same draws of all streams",
         ),
         ({"flow": {"bound": -1}}, "'flow.bound': input should be greater than 0, found -1"),
@@ -58,7 +64,7 @@ LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"
         ({"datasets": {"My set": {"root": "x"}}}, "datasets.My set: a data set's name is"),
         ({"datasets": {"mine": {"root": "x", "use_splits": [2]}}}, "there are 1 splits"),
         (
-            {"datasets": {"a": {"root": "", "splits": {"by": "group", "pattern": "(", "test": 1}}}},
+            {"datasets": {"a": {"root": "", "splits": {"by": "group", "pattern": "(", "test_groups": 1}}}},
             "pattern is no regular expression",
         ),
     ],
@@ -92,18 +98,21 @@ def test_every_setting_is_documented():
                 yield path + key
 
     # Names that say all there is to say.
-    OBVIOUS = {"height", "width", "layers", "digit_size", "optimizer", "learning_rate", "schedule",
-               "fc7", "jpeg_quality", "train_sequences", "variants"}  # fmt: skip
+    OBVIOUS = {"height", "width", "num_layers", "digit_size", "optimizer", "learning_rate", "schedule",
+               "fc7", "jpeg_quality", "num_train_sequences", "variants"}  # fmt: skip
     assert not list(undocumented(Settings))
 
 
 def test_a_section_given_in_part_keeps_the_rest_of_its_default_in_that_place():
-    part = {"flow_convnet": {"training": {"batch": 3}}, "pretraining": {"mnist": {"units": 5}}}
+    part = {
+        "flow_convnet": {"training": {"batch_size": 3}},
+        "pretraining": {"mnist": {"hidden_size": 5}},
+    }
     settings = load_settings(LEAST | part)
     training = settings.flow_convnet.training
-    assert (training.batch, training.optimizer, training.steps) == (3, "sgd", 80_000)
+    assert (training.batch_size, training.optimizer, training.steps) == (3, "sgd", 80_000)
     mnist = settings.pretraining.mnist
-    assert (mnist.units, mnist.input_frames, mnist.future_frames) == (5, 10, 10)
+    assert (mnist.hidden_size, mnist.input_frames, mnist.future_frames) == (5, 10, 10)
 
 
 def test_flow_is_told_what_its_method_and_codec_read():

@@ -6,7 +6,7 @@ import pytest
 
 from video_lstm.artifacts import Provenance, create, write_arrays
 from video_lstm.errors import UserError
-from video_lstm.evaluation.pages import best, table_html
+from video_lstm.evaluation.html_tables import best, table_html
 from video_lstm.evaluation.tables import collect_scores, read_scores, table2, write_csv
 
 
@@ -30,7 +30,7 @@ def predictions(path, variant, corpus, **errors):
 
 def told(variant, labels, dataset="weizmann", stream="rgb", split=1):
     return {"dataset": dataset, "stream": stream, "split": split, "variant": variant,
-            "labels": str(labels), "head": "random"}  # fmt: skip
+            "labels": str(labels), "softmax_init": "random"}  # fmt: skip
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_scripts_write_the_same_bytes_whatever_the_order(artifacts, run_script, 
         tables.append((scores.read_bytes(), table.read_bytes()))
     assert tables[0] == tables[1]
     lines = tables[0][0].decode().splitlines()
-    assert lines[0] == "measure,value,unit,corpus,split,stream,variant,labels,draw,head"
+    assert lines[0] == "measure,value,unit,corpus,split,stream,variant,labels,draw,softmax_init"
     assert "accuracy,70.000000,percent,weizmann,1,rgb,lstm_baseline,all,1,random" in lines
     assert "future_cross_entropy,350.000000,nats/frame,mnist,,,composite,,," in lines
     rows = tables[0][1].decode().splitlines()

@@ -22,7 +22,7 @@ from video_lstm.video.clips import read_names
 from video_lstm.video.index import Video, VideoTable, write_videos
 from video_lstm.video.splits import TEST, TRAIN
 
-SMALL = FlowConvnetSettings(channels=[4, 6, 8, 8, 8], fc6=16, fc7=12, crop=24, dropout=0.5)
+SMALL = FlowConvnetSettings(channels=[4, 6, 8, 8, 8], fc6=16, fc7=12, crop_size=24, dropout=0.5)
 CPU = torch.device("cpu")
 
 
@@ -32,7 +32,7 @@ def network(stack=1, classes=3, settings=SMALL, seed=0):
 
 @pytest.mark.parametrize("crop, side", [(224, 7), (112, 7), (64, 8), (56, 7), (28, 7), (17, 9)])
 def test_the_last_map_keeps_its_size_as_the_crop_shrinks(crop, side):
-    settings = SMALL.model_copy(update={"crop": crop})
+    settings = SMALL.model_copy(update={"crop_size": crop})
     net = network(settings=settings)
     assert net.fc6.in_features == 8 * side * side
     assert net(torch.zeros(2, 2, crop, crop)).shape == (2, 3)
@@ -145,10 +145,10 @@ def test_a_crop_that_does_not_fit_and_a_split_without_videos_are_user_errors(mov
 
 
 TRAINED = FlowConvnetSettings(
-    channels=[16] * 5, fc6=32, fc7=32, crop=24, dropout=0.1, normalisation="batch"
+    channels=[16] * 5, fc6=32, fc7=32, crop_size=24, dropout=0.1, normalization="batch"
 )
 SCHEDULE = {
-    "steps": 80, "batch": 24, "optimizer": "adam", "learning_rate": 3e-3, "warmup_steps": 5,
+    "steps": 80, "batch_size": 24, "optimizer": "adam", "learning_rate": 3e-3, "warmup_steps": 5,
 }  # fmt: skip
 
 

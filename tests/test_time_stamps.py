@@ -6,7 +6,7 @@ from collections import Counter
 
 import av
 import pytest
-from made_videos import X264, ffmpeg
+from video_files import X264, ffmpeg
 
 from video_lstm.video.decode import iter_frames, read_frames
 from video_lstm.video.probe import probe
@@ -231,7 +231,7 @@ def test_a_frame_that_is_held_is_told_by_probing_and_in_the_index(tmp_path, run_
         for number in range(2):
             part(tmp_path / "root" / name / f"{number}.mp4", X264)
     both(tmp_path / "root" / "a" / "0.mkv", X264, AFTER.format(20))
-    source = f'{{"root": "{tmp_path}/root", "splits": {{"by": "fraction", "test": 0.5}}}}'
+    source = f'{{"root": "{tmp_path}/root", "splits": {{"by": "fraction", "test_fraction": 0.5}}}}'
     out = tmp_path / "probed.h5"
     options = ("--root", tmp_path / "root", "--labelled", True, "--output", out)
     done = run_script("probe_videos", *options)

@@ -19,7 +19,7 @@ from torch import nn
 
 from video_lstm.errors import UserError
 from video_lstm.settings.training import TrainingSettings
-from video_lstm.training import capture
+from video_lstm.training import cuda_graphs
 from video_lstm.training.checkpoints import Checkpoint
 from video_lstm.training.loop import train
 from video_lstm.training.optimizers import Optimizer, learning_rate
@@ -155,7 +155,7 @@ def test_clipping_bounds_the_global_norm():
     before = torch.cat([p.detach().clone().flatten() for p in module.parameters()])
     settings = TrainingSettings(
         steps=1, optimizer="sgd", momentum=0, learning_rate=1.0, warmup_steps=0,
-        schedule="constant", clip_norm=0.25,
+        schedule="constant", max_grad_norm=0.25,
     )  # fmt: skip
     curves = train(module, lambda step: module(torch.ones(5, 3)).sum() * 100, settings)
     after = torch.cat([p.detach().flatten() for p in module.parameters()])
@@ -168,7 +168,7 @@ def test_clipping_bounds_the_global_norm():
 
 
 def test_curves_tell_each_interval_and_each_validation():
-    settings = TrainingSettings(steps=2500, batch=8, validate_every=1000, learning_rate=1e-2)
+    settings = TrainingSettings(steps=2500, batch_size=8, validate_every=1000, learning_rate=1e-2)
     _, curves = toy_training(settings)
     assert curves["step"].tolist() == [*range(3, 2500, 3), 2500]
     assert curves["validation_step"].tolist() == [1000, 2000, 2500]
@@ -188,7 +188,11 @@ def test_best_weights_are_those_of_the_best_validation_and_patience_ends():
         return [3.0, 1.0, 2.0, 2.0, 0.0][len(seen) - 1]
 
     settings = TrainingSettings(
-        steps=50, validate_every=10, patience=2, schedule="constant", learning_rate=0.1
+        steps=50,
+        validate_every=10,
+        early_stopping_patience=2,
+        schedule="constant",
+        learning_rate=0.1,
     )
     curves = train(
         module, lambda step: -module.weight.sum(), settings, validate=validate, keep_best=True
@@ -200,7 +204,7 @@ def test_best_weights_are_those_of_the_best_validation_and_patience_ends():
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw"])
 def test_resumed_training_ends_with_the_same_bits(tmp_path, optimizer):
     settings = TrainingSettings(
-        steps=60, batch=8, optimizer=optimizer, learning_rate=1e-3, weight_decay=0.01,
+        steps=60, batch_size=8, optimizer=optimizer, learning_rate=1e-3, weight_decay=0.01,
         validate_every=7,
     )  # fmt: skip
     whole, curves = toy_training(settings, keep_best=True)
@@ -220,14 +224,14 @@ def test_resumed_training_ends_with_the_same_bits(tmp_path, optimizer):
 
 @pytest.mark.parametrize(("steps", "every"), [(200, 10), (90, 5), (7, 1)])
 def test_a_training_is_validated_twenty_times_where_nothing_is_said(steps, every):
-    settings = TrainingSettings(steps=steps, batch=2, patience=None)
+    settings = TrainingSettings(steps=steps, batch_size=2, early_stopping_patience=None)
     _, curves = toy_training(settings)
     assert curves["validation_step"].tolist() == list(range(every, steps + 1, every))
 
 
 def test_a_training_ends_when_five_looks_in_a_row_were_no_better():
     criteria = iter([3.0, 2.0, 1.0, 1.5, 0.9, *[1.0] * 15])
-    module, settings = nn.Linear(1, 1), TrainingSettings(steps=200, batch=2)
+    module, settings = nn.Linear(1, 1), TrainingSettings(steps=200, batch_size=2)
     curves = train(
         module, lambda step: module(torch.ones(2, 1)).square().mean(), settings,
         validate=lambda: next(criteria),
@@ -238,7 +242,7 @@ def test_a_training_ends_when_five_looks_in_a_row_were_no_better():
 
 def test_a_signal_at_any_moment_leaves_no_trace(tmp_path):
     """The handler raises wherever it is called, as that of the scripts does."""
-    settings = TrainingSettings(steps=1500, batch=8, validate_every=50)
+    settings = TrainingSettings(steps=1500, batch_size=8, validate_every=50)
     whole, _ = toy_training(settings)
     checkpoint, starts = tmp_path / "c", []
     for delay in (0.05, 0.1123, 0.0731):
@@ -259,7 +263,7 @@ def test_a_signal_at_any_moment_leaves_no_trace(tmp_path):
 
 def test_a_recorded_step_trains_as_a_step_done_anew(monkeypatch):
     """A recording emulated on a CPU: the same tensors are used again, whatever is fed."""
-    settings = TrainingSettings(steps=30, batch=8, weight_decay=0.01, clip_norm=0.1)
+    settings = TrainingSettings(steps=30, batch_size=8, weight_decay=0.01, max_grad_norm=0.1)
     weights = []
     for recorded in (False, True):
         module, calls = Toy().train(), []
@@ -284,7 +288,7 @@ def test_a_recorded_step_trains_as_a_step_done_anew(monkeypatch):
             return replay
 
         if recorded:
-            monkeypatch.setitem(capture.RECORDERS, "cpu", record)
+            monkeypatch.setitem(cuda_graphs.CAPTURE_FUNCTIONS, "cpu", record)
         curves = train(module, loss, settings, inputs=batch)
         weights.append(module.state_dict() | {"loss": torch.from_numpy(curves["loss"])})
         fed = {tuple(id(tensor) for tensor in call) for call in calls}
@@ -294,7 +298,7 @@ def test_a_recorded_step_trains_as_a_step_done_anew(monkeypatch):
 
 def test_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     checkpoint = Checkpoint(tmp_path / "c.safetensors", 1e-9)
-    settings = TrainingSettings(steps=20, batch=2, warmup_steps=0)
+    settings = TrainingSettings(steps=20, batch_size=2, warmup_steps=0)
     module = nn.Linear(2, 1)
     weights = []
 
@@ -302,7 +306,7 @@ def test_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path):
         weights.append({k: v.clone() for k, v in module.state_dict().items()})
         return module(torch.ones(2, 2)).square().mean() * (float("nan") if step == 7 else 1.0)
 
-    with pytest.raises(UserError, match=r"step 7.*learning_rate.*clip_norm.*c\.safetensors"):
+    with pytest.raises(UserError, match=r"step 7.*learning_rate.*max_grad_norm.*c\.safetensors"):
         train(module, loss, settings, checkpoint=checkpoint)
     assert same(module.state_dict(), weights[7]), "the bad step was applied"
 
@@ -342,14 +346,14 @@ def damages(path, tmp_path):
         train(
             nn.Linear(2, 2),
             lambda step: signal.raise_signal(signal.SIGINT) or torch.zeros((), requires_grad=True),
-            TrainingSettings(steps=40, batch=8),
+            TrainingSettings(steps=40, batch_size=8),
             checkpoint=Checkpoint(tmp_path / "other", 1000),
         )
     yield "another model", (tmp_path / "other").read_bytes()
 
 
 def test_a_checkpoint_that_cannot_be_read_stops_the_training_and_stays(tmp_path, monkeypatch):
-    settings, path = TrainingSettings(steps=40, batch=8), tmp_path / "toy"
+    settings, path = TrainingSettings(steps=40, batch_size=8), tmp_path / "toy"
     with pytest.raises(KeyboardInterrupt):
         toy_training(settings, kill_at(20, signal.SIGINT), path)
     before = path.read_bytes()
@@ -366,7 +370,7 @@ def test_a_checkpoint_that_cannot_be_read_stops_the_training_and_stays(tmp_path,
 
 def test_a_damaged_or_foreign_checkpoint_is_told_and_not_used(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("video_lstm"), "propagate", True)
-    settings = TrainingSettings(steps=40, batch=8)
+    settings = TrainingSettings(steps=40, batch_size=8)
     whole, _ = toy_training(settings)
     path = tmp_path / "toy"
     with pytest.raises(KeyboardInterrupt):
@@ -381,7 +385,7 @@ def test_a_damaged_or_foreign_checkpoint_is_told_and_not_used(tmp_path, caplog, 
     with pytest.raises(KeyboardInterrupt):
         toy_training(settings, kill_at(20, signal.SIGINT), tmp_path / "sound")
     caplog.clear()
-    toy_training(settings.model_copy(update={"batch": 4}), checkpoint=tmp_path / "sound")
+    toy_training(settings.model_copy(update={"batch_size": 4}), checkpoint=tmp_path / "sound")
     assert "other training settings" in caplog.text
 
 
@@ -436,7 +440,7 @@ def tensorboard(request, monkeypatch):
 
 
 def test_tensorboard_has_each_point_of_the_curves_once(tmp_path, tensorboard):
-    settings = TrainingSettings(steps=60, batch=8, validate_every=7)
+    settings = TrainingSettings(steps=60, batch_size=8, validate_every=7)
     plain, _ = toy_training(settings)
     logs, checkpoint = tmp_path / "logs", tmp_path / "c"
     toy_training(settings.model_copy(update={"steps": 9}), tensorboard=logs)  # of old

@@ -7,7 +7,7 @@ import torch
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows, block_starts, hold_out
-from video_lstm.sequences.read_ahead import ReadAhead
+from video_lstm.sequences.prefetch import Prefetcher
 from video_lstm.video.clips import ClipName, write_names
 
 NOTHING = artifacts.Provenance("test", {}, "0")
@@ -69,7 +69,7 @@ def test_a_step_follows_from_seed_and_number_alone(store):
 def test_windows_kept_on_the_device_or_read_ahead_are_the_same(store):
     wanted, kept, ahead = (PerceptWindows(store, range(5), 16, seed=1) for _ in range(3))
     kept._keep()  # what a GPU with room does, and what one without does
-    ahead._read = ReadAhead(ahead._gather)
+    ahead._read = Prefetcher(ahead._gather)
     for step, size in ((0, 30), (1, 30), (2, 9), (1, 30)):
         expected = wanted.batch(step, size)
         assert torch.equal(kept.batch(step, size), expected)

@@ -10,17 +10,17 @@ from faults import leftovers
 from projects import copy, counts, planned, snakemake
 
 ROWS = ["single_frame", "lstm_baseline", "conditional_future_predictor", "composite"]
-YARDSTICKS = ["copy_last_frame", "mean_frame"]
+TRIVIAL_BASELINES = ["copy_last_frame", "mean_frame"]
 
 
 def test_the_table_has_its_rows_columns_and_sane_numbers(finished):
     table = pd.read_csv(finished / "results/table2.csv").set_index("variant")
-    assert list(table.index) == ROWS + YARDSTICKS
+    assert list(table.index) == ROWS + TRIVIAL_BASELINES
     accuracies = [f"tiny_{s}_{n}_{m}" for s in ("rgb", "flow1") for n in ("1", "all")
                   for m in ("mean", "std")]  # fmt: skip
     assert list(table.columns) == ["mnist_cross_entropy", "patches_squared_error", *accuracies]
     assert table.loc[ROWS, accuracies].notna().all().all()
-    assert table.loc[YARDSTICKS, accuracies].isna().all().all()
+    assert table.loc[TRIVIAL_BASELINES, accuracies].isna().all().all()
     assert table.loc[ROWS, accuracies].stack().between(0, 100).all()
     errors = table[["mnist_cross_entropy", "patches_squared_error"]]
     assert errors.loc[ROWS[:2]].isna().all().all()
@@ -114,13 +114,13 @@ def test_the_comparisons_and_figures_are_made_apart_from_the_table(project):
         "convlstm",
         "lstm_equal_parameters",
         "lstm_equal_time",
-        *YARDSTICKS,
+        *TRIVIAL_BASELINES,
     ]
     same, longer = table.loc["lstm_equal_parameters"], table.loc["lstm_equal_time"]
     assert same["parameters"] == longer["parameters"] and same["steps"] == 4
     errors = pd.read_csv(project / "results/frame_errors.csv")
     assert set(errors["test"]) == {"mnist", "mnist_1", "mnist_3", "patches"}
-    assert set(errors["model"]) == {*ROWS[2:], *YARDSTICKS}
+    assert set(errors["model"]) == {*ROWS[2:], *TRIVIAL_BASELINES}
     assert planned(project) == {}
 
 

@@ -20,8 +20,8 @@ import yaml
 from command_line import CommandLine, run
 from video_lstm.configuration import load_settings
 from video_lstm.device import pick_device
-from video_lstm.doctor import speeds
-from video_lstm.doctor.data import Amount, measure_data
+from video_lstm.doctor import stage_timings
+from video_lstm.doctor.dataset_sizes import DatasetSize, measure_dataset
 from video_lstm.errors import UserError
 from video_lstm.percepts.networks import weights_path
 from video_lstm.progress import clock
@@ -29,7 +29,7 @@ from video_lstm.sequences.digits import mnist_files
 from video_lstm.settings.pipeline import Settings
 from video_lstm.settings.videos import UNLABELLED
 from video_lstm.training.tensorboard import require_tensorboard
-from video_lstm.video.program import ffmpeg_program
+from video_lstm.video.ffmpeg_program import ffmpeg_program
 
 _GIGA = 1e9
 _MEMORY = 2 * _GIGA
@@ -58,7 +58,7 @@ def main(arguments: Arguments) -> None:
     settings = read_settings(arguments.config)
     device = machine(settings, arguments, missing)
     amounts = data(settings, arguments, missing)
-    times, disk, memory = reckon(settings, amounts, device, arguments, missing)
+    times, disk, memory = estimate_costs(settings, amounts, device, arguments, missing)
     free = shutil.disk_usage(existing(arguments.results)).free
     if disk > free:
         missing.append(
@@ -71,13 +71,13 @@ def main(arguments: Arguments) -> None:
             f"memory: expected {memory / _GIGA:.1f} GB for the largest model, found "
             f"{have / _GIGA:.1f} GB; take fewer units, or another machine"
         )
-    told("disk needed", f"{disk / _GIGA:.2f} GB of {free / _GIGA:.0f} GB that are free")
-    told("memory needed", f"{memory / _GIGA:.1f} GB of {have / _GIGA:.0f} GB")
+    print_line("disk needed", f"{disk / _GIGA:.2f} GB of {free / _GIGA:.0f} GB that are free")
+    print_line("memory needed", f"{memory / _GIGA:.1f} GB of {have / _GIGA:.0f} GB")
     print("\nTime, about (jobs side by side where there is no GPU):")
     shared = arguments.cores if device.type == "cpu" else 1
     for stage, seconds in times.items():
-        told(stage, clock(seconds / shared))
-    told("in all", clock(sum(times.values()) / shared))
+        print_line(stage, clock(seconds / shared))
+    print_line("in all", clock(sum(times.values()) / shared))
     if missing:
         print("\nMissing, and so not in the times:", *missing, sep="\n  ")
         sys.exit(1)
@@ -96,7 +96,7 @@ def read_settings(path: Path) -> Settings:
     return load_settings(found, str(path))
 
 
-def told(name: str, value: str) -> None:
+def print_line(name: str, value: str) -> None:
     """A line of the report."""
     print(f"  {name:22} {value}")
 
@@ -104,7 +104,7 @@ def told(name: str, value: str) -> None:
 def machine(settings: Settings, arguments: Arguments, missing: list[str]) -> torch.device:
     """Tell what the machine is; the device that jobs will work on."""
     print(f"This machine, for {arguments.config}:")
-    told("processor", f"{arguments.cores} cores, {platform.machine()}")
+    print_line("processor", f"{arguments.cores} cores, {platform.machine()}")
     try:
         device, name = pick_device(settings.device)
     except UserError as error:
@@ -112,9 +112,9 @@ def machine(settings: Settings, arguments: Arguments, missing: list[str]) -> tor
         device, name = torch.device("cpu"), "cpu"
     if device.type == "cuda":
         size = torch.cuda.get_device_properties(device).total_memory
-        told("GPU", f"{name}, {size / _GIGA:.0f} GB")
+        print_line("GPU", f"{name}, {size / _GIGA:.0f} GB")
     else:
-        told("GPU", "none that torch can use; everything runs on the processor")
+        print_line("GPU", "none that torch can use; everything runs on the processor")
     if settings.tensorboard:
         try:
             require_tensorboard()
@@ -123,29 +123,29 @@ def machine(settings: Settings, arguments: Arguments, missing: list[str]) -> tor
     try:
         program = ffmpeg_program()
         version = subprocess.run([program, "-version"], capture_output=True, text=True)
-        told("FFmpeg", f"{' '.join(version.stdout.split()[:3])} ({program})")
+        print_line("FFmpeg", f"{' '.join(version.stdout.split()[:3])} ({program})")
     except UserError as error:
         missing.append(str(error))
     return device
 
 
-def data(settings: Settings, arguments: Arguments, missing: list[str]) -> list[Amount]:
+def data(settings: Settings, arguments: Arguments, missing: list[str]) -> list[DatasetSize]:
     """Tell what videos, digits and weights there are."""
     amounts = []
     for name in (*settings.datasets, UNLABELLED):
         try:
-            amount = measure_data(settings, name)
+            amount = measure_dataset(settings, name)
         except UserError as error:
             missing.append(f"{name}: {error}")
-            told(name, "missing")
+            print_line(name, "missing")
             continue
         amounts.append(amount)
         where = "" if amount.sample else ", yet to be rendered"
         hours = f"{amount.seconds / 3600:.2f} hours"
-        told(name, f"{amount.videos} videos, {hours}, {amount.frames} frames to use{where}")
+        print_line(name, f"{amount.videos} videos, {hours}, {amount.frames} frames to use{where}")
     try:
         mnist_files(settings.mnist.source)
-        told("digits", settings.mnist.source)
+        print_line("digits", settings.mnist.source)
     except UserError as error:
         missing.append(str(error))
     try:
@@ -155,15 +155,15 @@ def data(settings: Settings, arguments: Arguments, missing: list[str]) -> list[A
                 f"percepts.weights: expected a file of weights, found none at {path}; download "
                 "it, or correct the path"
             )
-        told("weights", str(path.name if path else settings.percepts.network))
+        print_line("weights", str(path.name if path else settings.percepts.network))
     except UserError as error:
         missing.append(str(error))
     return amounts
 
 
-def reckon(
+def estimate_costs(
     settings: Settings,
-    amounts: list[Amount],
+    amounts: list[DatasetSize],
     device: torch.device,
     arguments: Arguments,
     missing: list[str],
@@ -175,11 +175,13 @@ def reckon(
     frames = sum(amount.frames for amount in amounts)
     pile = sum(amount.frames for amount in amounts if amount.name == UNLABELLED)
     sample = next((amount.sample for amount in amounts if amount.sample), None)
-    pictures, decoding = speeds.sample_frames(sample, (settings.flow.height, settings.flow.width))
+    pictures, decoding = stage_timings.sample_frames(
+        sample, (settings.flow.height, settings.flow.width)
+    )
     times: dict[str, float] = {"index": frames * decoding}
     disk, parameters, sizes = 0.0, [0], {}
     if flows:
-        each, size = speeds.flow_seconds(pictures, settings.flow, device)
+        each, size = stage_timings.flow_seconds(pictures, settings.flow, device)
         times["flow"], disk = frames * (each + decoding), disk + frames * size
     # Flow percepts come from each split's own convnet, the pile's as often as there are splits.
     own = sum(
@@ -190,7 +192,7 @@ def reckon(
     vectors = {"rgb": frames, "flow": own + splits * pile}
     if of_rgb:  # `rgb` and `motion` read the same percepts
         try:
-            each, size = speeds.percept_seconds(
+            each, size = stage_timings.percept_seconds(
                 settings.percepts, device, arguments.results / "checkpoints"
             )
             times["percepts"] = frames * (each + decoding)
@@ -201,39 +203,39 @@ def reckon(
                 missing.append(str(error))
     convnet = settings.flow_convnet
     for stream in flows:
-        each = speeds.flow_convnet_seconds(convnet, stream, device)
+        each = stage_timings.flow_convnet_seconds(convnet, stream, device)
         steps = splits * convnet.training.steps
         times["flow convnet"] = times.get("flow convnet", 0) + steps * each
         # A forward pass is a third of a step.
-        part = vectors["flow"] * each / convnet.training.batch / 3
+        part = vectors["flow"] * each / convnet.training.batch_size / 3
         times["flow percepts"] = times.get("flow percepts", 0) + part
         sizes[stream] = convnet.fc6
         disk += 2 * vectors["flow"] * convnet.fc6
     variants, pretraining = len(settings.pretraining.variants), settings.pretraining
-    colours = 3 if settings.patches.colour else 1
-    patch = settings.patches.size**2 * colours
+    colours = 3 if settings.patches.color else 1
+    patch = settings.patches.patch_size**2 * colours
     models = {
-        "pretrain digits": (pretraining.mnist, settings.mnist.size**2, 1),
+        "pretrain digits": (pretraining.mnist, settings.mnist.image_size**2, 1),
         "pretrain patches": (pretraining.patches, patch, 1),
     }
     for stream, size in sizes.items():
         models[f"pretrain {stream}"] = (pretraining.percepts, size, splits)
     tuning = settings.finetuning
-    rounds = tuning.draws * len(tuning.labels) * (1 + len(tuning.choices)) * splits
+    rounds = tuning.num_draws * len(tuning.labels) * (1 + len(tuning.choices)) * splits
     for stage, (model, size, runs) in models.items():
-        each, count = speeds.pretraining_seconds(model, size, device)
+        each, count = stage_timings.pretraining_seconds(model, size, device)
         parameters.append(count)
         times[stage] = runs * variants * model.training.steps * each
         disk += 4 * count * variants * runs
         if stage.split()[1] in sizes:
             # A classifier is one of a composite's three stacks, and reads blocks of its own length.
-            ratio = tuning.frames / (model.input_frames + model.future_frames)
-            share = each / model.training.batch * tuning.training.batch * ratio / 2
+            ratio = tuning.block_frames / (model.input_frames + model.future_frames)
+            share = each / model.training.batch_size * tuning.training.batch_size * ratio / 2
             work = rounds * (variants + 2) * tuning.training.steps * share
             times["finetune"] = times.get("finetune", 0) + work
-    jobs = rounds // tuning.draws * (variants + 2) * len(sizes) + 4 * variants * len(models)
+    jobs = rounds // tuning.num_draws * (variants + 2) * len(sizes) + 4 * variants * len(models)
     times["starting jobs"] = _START * jobs
-    patches = settings.patches.train_sequences + settings.patches.test_sequences
+    patches = settings.patches.num_train_sequences + settings.patches.num_test_sequences
     disk += patches * patch * (pretraining.patches.input_frames + pretraining.patches.future_frames)
     return times, disk, _MEMORY + _BYTES_A_PARAMETER * max(parameters)
 

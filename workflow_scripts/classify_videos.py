@@ -25,10 +25,10 @@ import torch
 from command_line import NewVideosCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.evaluation.tables import write_csv
-from video_lstm.percepts.new_videos import Extraction, extract_new_percepts
+from video_lstm.percepts.new_videos import PerceptExtraction, extract_new_percepts
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.training.finetuning import load_classifier, score_videos
-from video_lstm.video.scan import shown
+from video_lstm.video.file_scan import printable_path
 
 logger = logging.getLogger("video_lstm")
 
@@ -52,14 +52,14 @@ def main(arguments: Arguments) -> None:
     classifier = load_classifier(arguments.classifier)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        how = Extraction(
+        how = PerceptExtraction(
             classifier.percepts, arguments.classifier, arguments.weights, arguments.flow_convnet,
             device, max(arguments.threads, 1), arguments.cache / "onnx", arguments.provenance({}),
         )  # fmt: skip
         percepts, reasons = extract_new_percepts(arguments.videos, how, folder)
         store = PerceptStore([percepts])
         rows = {name.video: row for row, name in enumerate(store.names)}
-        paths = [shown(str(path)) for path in arguments.videos]
+        paths = [printable_path(str(path)) for path in arguments.videos]
         read = [rows[path] for path, reason in zip(paths, reasons, strict=True) if not reason]
         scores = score_videos(
             classifier.model.to(device), store, np.array(read), classifier.frames,

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
 from video_lstm import artifacts
 from video_lstm.code import code_hash
 from video_lstm.errors import UserError
-from video_lstm.settings.section import Section
+from video_lstm.settings.base import Section
 
 logger = logging.getLogger("video_lstm")
 
@@ -138,7 +138,7 @@ _OUT_OF_MEMORY = re.compile(
     re.IGNORECASE,
 )
 """What torch, CUDA, OpenCV, ONNX Runtime and the system say, each in its own words."""
-_TAKES_MEMORY = ("batch", "units", "channels", "train_sequences", "test_sequences", "height",
+_TAKES_MEMORY = ("batch", "units", "channels", "num_train_sequences", "num_test_sequences", "height",
                  "width", "size", "crop", "frames")  # fmt: skip
 """Settings that memory grows with, the most first."""
 
@@ -255,7 +255,7 @@ def _set_up_log(log: Path | None) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     handlers[0].setFormatter(logging.Formatter(f"{Path(sys.argv[0]).stem}: %(message)s"))
     if log:
-        with artifacts.writing(log):
+        with artifacts.translate_write_errors(log):
             log.parent.mkdir(parents=True, exist_ok=True)
             handlers.append(logging.FileHandler(log))
         handlers[1].setFormatter(form)

@@ -7,7 +7,7 @@ by the name of its file.
 from pathlib import Path
 
 from command_line import CommandLine, run
-from video_lstm.evaluation.frame_tables import capacity_table, models_table
+from video_lstm.evaluation.frame_error_tables import capacity_table, models_table
 from video_lstm.evaluation.tables import write_csv
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
-from video_lstm.sequences.cutting import cut, plan
+from video_lstm.sequences.patch_sampling import cut, plan
 from video_lstm.settings.sequences import PatchSettings
 from video_lstm.video.clips import read_clips
 from video_lstm.video.files import read_files
@@ -44,7 +44,7 @@ def main(arguments: Arguments) -> None:
     }
     provenance = arguments.provenance(inputs)
     table, settings = read_files(arguments.probed), arguments.patches
-    clips = clips_at_rate(read_clips(arguments.clips), table, settings.rate)
+    clips = clips_at_rate(read_clips(arguments.clips), table, settings.frame_rate)
     cuts = plan(clips, settings, arguments.frames, arguments.seed)
     with artifacts.create(arguments.output, "patches", provenance) as file:
         cut(file, cuts, settings, arguments.frames, arguments.threads)

@@ -13,8 +13,8 @@ import pandas as pd
 import yaml
 
 from command_line import CommandLine, run
-from video_lstm.artifacts import whole
-from video_lstm.evaluation.pages import page, table_html
+from video_lstm.artifacts import atomic_write
+from video_lstm.evaluation.html_tables import page, table_html
 from video_lstm.progress import clock
 from video_lstm.settings.pipeline import Settings
 from video_lstm.settings.videos import UNLABELLED
@@ -56,7 +56,7 @@ def main(arguments: Arguments) -> None:
         "<h2>Settings</h2>",
         f"<pre>{html.escape(settings_text(arguments.settings))}</pre>",
     )
-    with whole(arguments.output) as temporary:
+    with atomic_write(arguments.output) as temporary:
         temporary.write_text(text)
 
 

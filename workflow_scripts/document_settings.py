@@ -13,8 +13,9 @@ import annotated_types
 from pydantic.fields import FieldInfo
 
 from command_line import CommandLine, run
+from video_lstm.settings.base import Section
 from video_lstm.settings.pipeline import Settings
-from video_lstm.settings.section import Section
+from video_lstm.settings.training import TrainingSettings
 
 _HEAD = """# Settings
 
@@ -22,7 +23,9 @@ Made from `workflow_scripts/video_lstm/settings/` by
 `python workflow_scripts/document_settings.py`. A configuration says what differs from these
 defaults; a key that is not here is refused, with the nearest one that is.
 
-`datasets.NAME` stands for a labelled set by a name of yours. An empty default must be given.
+`datasets.NAME` stands for a labelled set by a name of yours. A setting without a default is
+required. Every section `training` has the keys of [training](#training); a default that is named there
+differs from those.
 """
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
@@ -41,7 +44,8 @@ def main(arguments: Arguments) -> None:
 
 def reference() -> str:
     """The whole reference, in Markdown."""
-    return "\n".join([_HEAD, *_section(Settings, "", None)])
+    sections = [*_section(Settings, "", None), *_section(TrainingSettings, "training", None)]
+    return "\n".join([_HEAD, *sections])
 
 
 def _section(model: type[Section], path: str, default: Section | None) -> Iterator[str]:
@@ -53,20 +57,27 @@ def _section(model: type[Section], path: str, default: Section | None) -> Iterat
     for key, field in model.model_fields.items():
         value = getattr(default, key) if default is not None else field.default
         sections = _sections(field.annotation)
+        meaning = " ".join((field.description or "").split())
+        if field.annotation is TrainingSettings:
+            own = value.model_dump(mode="json", exclude_defaults=True)
+            default_text = f"`{json.dumps(own)}`" if own else ""
+            yield _row(key, "[training](#training)", default_text, meaning)
+            continue
         named = f"{key}.NAME" if get_origin(field.annotation) is dict else key
         place = f"{path}.{named}" if path else named
         for kind in sections:
             tag = f" (by: {kind.model_fields['by'].annotation.__args__[0]})" if (
                 len(sections) > 1) else ""  # fmt: skip
-            held = value if isinstance(value, kind) else None
-            inner.append((place + tag, kind, held))
-        meaning = " ".join((field.description or "").split())
-        shown = "" if sections or field.is_required() else f"`{json.dumps(value)}`"
-        values = "see below" if sections else _values(field)
-        yield "| " + " | ".join(_cell(c) for c in (f"`{key}`", values, shown, meaning)) + " |"
+            inner.append((place + tag, kind, value if isinstance(value, kind) else None))
+        default_text = "" if sections or field.is_required() else f"`{json.dumps(value)}`"
+        yield _row(key, "see below" if sections else _values(field), default_text, meaning)
     yield ""
-    for place, kind, held in inner:
-        yield from _section(kind, place, held)
+    for place, kind, inner_default in inner:
+        yield from _section(kind, place, inner_default)
+
+
+def _row(key: str, *cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{key}`", *cells)) + " |"
 
 
 def _sections(annotation: Any) -> list[type[Section]]:
@@ -91,7 +102,7 @@ def _bounds(metadata: list[Any]) -> Iterator[str]:
 
 
 def _type(annotation: Any) -> str:
-    """A type in words: numbers with their bounds, choices with their names."""
+    """A type as Python names it: numbers with their bounds, choices with their values."""
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return " ".join([_type(inside[0]), *_bounds(list(inside[1:]))])
@@ -100,13 +111,8 @@ def _type(annotation: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join(_type(part) for part in inside)
     if origin in (list, tuple):
-        return f"list of {_type(inside[0])}"
-    names = {int: "whole number", float: "number", str: "text", bool: "true, false"}
-    return names.get(annotation, "null" if annotation is NoneType else "mapping")
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+        return f"{origin.__name__}[{_type(inside[0])}]"
+    return {NoneType: "null"}.get(annotation, annotation.__name__)
 
 
 if __name__ == "__main__":

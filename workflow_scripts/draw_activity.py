@@ -12,9 +12,9 @@ import torch
 
 from command_line import CommandLine, run
 from video_lstm import plots
-from video_lstm.evaluation.activity import run_ahead
+from video_lstm.evaluation.unit_activity import run_ahead
 from video_lstm.models.encoder_decoder import EncoderDecoder
-from video_lstm.sequences.fixed import open_test_set
+from video_lstm.sequences.fixed_test_sets import open_test_set
 from video_lstm.training.pretrained import load_pretrained
 
 _STEPS, _UNITS, _FRAMES = 100, 200, 10
@@ -47,7 +47,7 @@ def main(arguments: Arguments) -> None:
         seen = next(test.batches(1, "cpu"))[: model.input_frames]
         for name, which in (("trained", model), ("untrained", untrained)):
             frames, traces = run_ahead(which, seen, _STEPS)
-            shown = test.as_pixels(frames[_STEPS // _FRAMES - 1 :: _STEPS // _FRAMES])[0]
+            shown = test.to_uint8(frames[_STEPS // _FRAMES - 1 :: _STEPS // _FRAMES])[0]
             runs[name] = shown, {key: t[:, 0].numpy()[:, chosen] for key, t in traces.items()}
     plots.save(plots.activity(runs, model.future_frames), arguments.output)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from command_line import CommandLine, run
 from video_lstm import plots
-from video_lstm.training.course import read_curves
+from video_lstm.training.training_summary import read_curves
 
 
 class Arguments(CommandLine):

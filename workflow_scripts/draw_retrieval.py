@@ -9,7 +9,7 @@ from pathlib import Path
 from command_line import CommandLine, run
 from video_lstm import plots
 from video_lstm.evaluation.galleries import read_gallery
-from video_lstm.settings.section import Positive
+from video_lstm.settings.base import Positive
 from video_lstm.video.filmstrips import read_filmstrips
 
 _FRAMES, _SIZE = 3, (90, 120)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from command_line import CommandLine, run
 from video_lstm import plots
-from video_lstm.evaluation.frame_tables import read_predictions
+from video_lstm.evaluation.frame_error_tables import read_predictions
 
 
 class Arguments(CommandLine):

@@ -25,7 +25,7 @@ from command_line import NewVideosCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
-from video_lstm.evaluation.encoding import (
+from video_lstm.evaluation.representations import (
     Representations,
     encode,
     pretrained_encoder,
@@ -33,15 +33,15 @@ from video_lstm.evaluation.encoding import (
     write_representations,
 )
 from video_lstm.evaluation.tables import write_csv
-from video_lstm.models.representations import BlockEncoder
-from video_lstm.percepts.new_videos import Extraction, extract_new_percepts
+from video_lstm.models.block_encoder import BlockEncoder
+from video_lstm.percepts.new_videos import PerceptExtraction, extract_new_percepts
 from video_lstm.sequences.percepts import PerceptStore
-from video_lstm.settings.section import Positive, Stream
-from video_lstm.settings.training import UntrainedEncoder, Variant
+from video_lstm.settings.base import Positive, Stream
+from video_lstm.settings.training import BaselineRepresentation, VariantName
 from video_lstm.training.pretrained import load_pretrained
-from video_lstm.video.labelled import read_labelled
-from video_lstm.video.parts import TRAIN
-from video_lstm.video.scan import shown
+from video_lstm.video.file_scan import printable_path
+from video_lstm.video.labelled_videos import read_labelled_videos
+from video_lstm.video.split_parts import TRAIN
 
 logger = logging.getLogger("video_lstm")
 
@@ -57,7 +57,7 @@ class Arguments(NewVideosCommandLine):
     """The encoder-decoder whose encoder is used."""
     output: Path
     """What to write: .h5, .npz or .csv."""
-    variant: Variant | UntrainedEncoder | None = None
+    variant: VariantName | BaselineRepresentation | None = None
     """With --percepts: the encoder-decoder; or `percepts` for the mean percept, `movement` for its
     mean absolute movement, `random` for an encoder with random weights."""
     videos: Path | None = None
@@ -69,13 +69,13 @@ class Arguments(NewVideosCommandLine):
     """Split of the data set."""
     stream: Stream = "rgb"
     """With --percepts: which they are."""
-    frames: Positive = 16
+    block_frames: Positive = 16
     """Frames of a block."""
-    stride: Positive = 8
+    block_stride: Positive = 8
     """Frames between the beginnings of blocks."""
-    units: Positive = 2048
+    hidden_size: Positive = 2048
     """`random`: LSTM units of a layer."""
-    layers: Positive = 2
+    num_layers: Positive = 2
     """`random`: LSTM layers."""
     seed: int = 0
     """`random`: seed of the weights."""
@@ -94,14 +94,14 @@ def main(arguments: Arguments) -> None:
         shards = arguments.percepts or new_percepts(arguments, device, Path(folder))
         store = PerceptStore(shards)
         encoder = encoder_of(arguments, store)
-        encoded = encode(encoder, store, arguments.frames, arguments.stride, device)
+        encoded = encode(encoder, store, arguments.block_frames, arguments.block_stride, device)
         inputs = {f"percepts_{n}": path for n, path in enumerate(arguments.percepts)}
         roles = ("pretrained", "videos")
         inputs |= {role: path for role in roles if (path := getattr(arguments, role))}
         if arguments.output.suffix == ".h5":
             provenance = arguments.provenance(inputs, device_name)
             with artifacts.create(arguments.output, "representations", provenance) as file:
-                names = {"dataset", "split", "stream", "variant", "frames", "stride"}
+                names = {"dataset", "split", "stream", "variant", "block_frames", "block_stride"}
                 facts = arguments.model_dump(include=names, exclude_none=True)
                 file.attrs.update(facts)
                 write_representations(file, store, encoded)
@@ -118,7 +118,7 @@ def new_percepts(arguments: Arguments, device: torch.device, folder: Path) -> li
     percepts = load_pretrained(path)[1].percepts
     if percepts is None:
         raise UserError(f"{path}: expected a model of percepts, found one of pictures")
-    how = Extraction(
+    how = PerceptExtraction(
         percepts, path, arguments.weights, arguments.flow_convnet, device,
         max(arguments.threads, 1), arguments.cache / "onnx", arguments.provenance({}),
     )  # fmt: skip
@@ -127,7 +127,7 @@ def new_percepts(arguments: Arguments, device: torch.device, folder: Path) -> li
 
 def encoder_of(arguments: Arguments, store: PerceptStore) -> BlockEncoder:
     """The encoder that is asked for, after a check that it reads such percepts."""
-    if arguments.variant not in get_args(UntrainedEncoder):
+    if arguments.variant not in get_args(BaselineRepresentation):
         path = arguments.pretrained
         if path is None:
             raise UserError(f"--pretrained: expected a file for {arguments.variant}, found none")
@@ -142,20 +142,20 @@ def encoder_of(arguments: Arguments, store: PerceptStore) -> BlockEncoder:
         return pretrained_encoder(path)
     if arguments.videos is None:
         raise UserError(f"--videos: expected an index for {arguments.variant}, found none")
-    _, clips = read_labelled(arguments.videos, arguments.split).clips(TRAIN, store.names)
+    _, clips = read_labelled_videos(arguments.videos, arguments.split).clips(TRAIN, store.names)
     return untrained_encoder(
-        arguments.variant, arguments.stream, store, clips, arguments.frames,
-        (arguments.units, arguments.layers), arguments.seed,
+        arguments.variant, arguments.stream, store, clips, arguments.block_frames,
+        (arguments.hidden_size, arguments.num_layers), arguments.seed,
     )  # fmt: skip
 
 
 def export(path: Path, store: PerceptStore, representations: Representations) -> None:
     """Write the representations as arrays or as a table."""
-    names = [shown(name.video) for name in store.names]
+    names = [printable_path(name.video) for name in store.names]
     if path.suffix == ".npz":
         arrays = {f"blocks_{part}": values for part, values in representations.blocks.items()}
         arrays |= {f"videos_{part}": values for part, values in representations.videos.items()}
-        with artifacts.whole(path) as temporary, temporary.open("wb") as file:
+        with artifacts.atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez(file, video=np.array(names), block_offsets=representations.offsets, **arrays)
         return
     columns = [

@@ -47,7 +47,7 @@ def main(arguments: Arguments) -> None:
         weights = {name: np.asarray(value) for name, value in arrays.items()}
         told = ("schema", "model", "classifier", "identity", "settings")
         metadata = {name: str(file.attrs[name]) for name in told if name in file.attrs}
-    with artifacts.whole(arguments.output) as temporary:
+    with artifacts.atomic_write(arguments.output) as temporary:
         save_file(weights, temporary, metadata)
     values = sum(value.size for value in weights.values())
     logger.info("%d tensors, %d values: %s", len(weights), values, arguments.output)

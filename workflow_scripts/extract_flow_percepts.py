@@ -15,7 +15,7 @@ from video_lstm.device import pick_device
 from video_lstm.flow.storage import FlowStore
 from video_lstm.percepts.extract import write_percepts
 from video_lstm.percepts.flow_percepts import FlowPercepts, read_convnet
-from video_lstm.percepts.partial import PartialRows
+from video_lstm.percepts.partial_rows import PartialRows
 
 
 class Arguments(DeviceCommandLine):

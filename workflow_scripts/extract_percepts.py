@@ -21,7 +21,7 @@ from video_lstm.percepts.extract import (
     write_percepts,
 )
 from video_lstm.percepts.networks import weights_path
-from video_lstm.percepts.partial import PartialRows
+from video_lstm.percepts.partial_rows import PartialRows
 from video_lstm.settings.percepts import PerceptSettings
 from video_lstm.video.clips import clip_rate, read_clips
 
@@ -56,7 +56,7 @@ def main(arguments: Arguments) -> None:
     provenance = arguments.provenance(inputs, device_name)
     key = provenance.attributes("percepts")["identity"]
     total = sum(clip.frames for clip in clips)
-    sizes = cut_batches(total, settings.batch)
+    sizes = cut_batches(total, settings.batch_size)
     done = PartialRows(arguments.cache / "partial", key, sizes, backend.dim)
     if done.done:
         logger.info("going on from frame %d of %d", done.done, total)

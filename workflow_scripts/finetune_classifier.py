@@ -4,7 +4,7 @@ Reads the percepts of a labelled set and, but for `single_frame` and `lstm_basel
 encoder-decoder. Draws labelled subsets of the split's training videos, trains a classifier on each,
 and writes the class probabilities of every test video and the accuracy of each draw, and the first
 draw's classifier, for classify_videos to apply to new videos. With
---validation a part of the training videos takes the place of the test videos, which then play no
+--validation-fraction a part of the training videos takes the place of the test videos, which then play no
 part: so settings are chosen. A job that was killed goes on from its checkpoint.
 """
 
@@ -19,24 +19,24 @@ from command_line import TrainingCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
-from video_lstm.evaluation.recognition import (
-    Videos,
-    cut_validation,
+from video_lstm.sequences.labelled_clips import (
+    LabelledClips,
     read_split,
+    split_off_validation,
 )
-from video_lstm.evaluation.subsets import labelled_subset
-from video_lstm.evaluation.validation import best_validated
+from video_lstm.sequences.labelled_subsets import draw_labelled_subset
 from video_lstm.sequences.percepts import PerceptStore
-from video_lstm.settings.section import Fraction, Positive, Stream
-from video_lstm.settings.training import Classifier, FinetuneSettings, Labels
+from video_lstm.sequences.validation import best_validated
+from video_lstm.settings.base import Fraction, Positive, Stream
+from video_lstm.settings.training import ClassifierName, ClassifierSettings, Labels
 from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.finetuning import (
-    Build,
+    ClassifierBuilder,
     finetune,
-    from_pretrained,
-    from_scratch,
+    pretrained_classifier_builder,
     save_classifier,
     score_videos,
+    untrained_classifier_builder,
 )
 from video_lstm.training.tensorboard import log_folder
 
@@ -61,20 +61,20 @@ class Arguments(TrainingCommandLine):
     """Which percepts these are."""
     split: Positive = 1
     """Split of the labelled set."""
-    variant: Classifier
+    variant: ClassifierName
     """The classifier: what its encoder was pretrained as, or one of two without pretraining."""
     labels: Labels
     """Labelled videos per class, or all."""
-    units: Positive = 2048
+    hidden_size: Positive = 2048
     """LSTM units of a layer of `lstm_baseline`."""
-    layers: Positive = 2
+    num_layers: Positive = 2
     """Layers of `lstm_baseline`."""
-    finetuning: FinetuneSettings = FinetuneSettings()
+    finetuning: ClassifierSettings = ClassifierSettings()
     """Draws, blocks, dropout and training of the classifiers."""
-    validation: Fraction | None = None
+    validation_fraction: Fraction | None = None
     """Score this share of the training videos, in whole groups, and train on the others."""
     validated: list[Path] = Field(default_factory=list)
-    """What this script made with --validation and other settings: those of the best are taken, in
+    """What this script made with --validation-fraction and other settings: those of the best are taken, in
     place of --finetuning."""
     seed: int = 0
     """Of the subsets, the weights and the batches."""
@@ -90,13 +90,13 @@ def main(arguments: Arguments) -> None:
     if arguments.validated:
         best = best_validated(arguments.validated)
         with artifacts.open_artifact(best, "finetuned") as file:
-            settings = FinetuneSettings.model_validate_json(file.attrs["finetuning"])
+            settings = ClassifierSettings.model_validate_json(file.attrs["finetuning"])
         logger.info("settings chosen by validation: %s", best)
     train, test, data_set = read_split(arguments.videos, arguments.split, store)
     measure = "accuracy"
-    if arguments.validation is not None:
+    if arguments.validation_fraction is not None:
         measure = "validation_accuracy"
-        train, test = cut_validation(train, arguments.validation, arguments.seed)
+        train, test = split_off_validation(train, arguments.validation_fraction, arguments.seed)
     fewest = np.bincount(train.labels, minlength=len(data_set.classes))
     if arguments.labels != "all" and fewest.min() < arguments.labels:
         logger.warning(
@@ -108,10 +108,12 @@ def main(arguments: Arguments) -> None:
     logs = log_folder(arguments.tensorboard, arguments.output)
 
     scores, curves, weights, kept = [], {}, {}, []
-    for draw in range(settings.draws):
+    for draw in range(settings.num_draws):
         kept.append(arguments.checkpoints / f"{key}.{draw}.npz")
         if not kept[draw].exists():
-            chosen = train[labelled_subset(train.labels, arguments.labels, arguments.seed, draw)]
+            chosen = train[
+                draw_labelled_subset(train.labels, arguments.labels, arguments.seed, draw)
+            ]
             checkpoint = Checkpoint(
                 arguments.checkpoints / f"{key}.{draw}.ckpt.safetensors",
                 arguments.checkpoint_seconds,
@@ -121,8 +123,10 @@ def main(arguments: Arguments) -> None:
                 seed=arguments.seed, draw=draw, device=device, checkpoint=checkpoint,
                 tensorboard=logs and logs / f"draw{draw}",
             )  # fmt: skip
-            scored = score_videos(model, store, test.clips, settings.frames, settings.stride)
-            if draw == 0 and arguments.validation is None:
+            scored = score_videos(
+                model, store, test.clips, settings.block_frames, settings.block_stride
+            )
+            if draw == 0 and arguments.validation_fraction is None:
                 told |= {f"{_WEIGHTS}{k}": v.cpu().numpy() for k, v in model.state_dict().items()}
             keep(kept[draw], told | {"scores": scored})
             remove_checkpoint(checkpoint.path)
@@ -139,7 +143,7 @@ def main(arguments: Arguments) -> None:
     with artifacts.create(arguments.output, "finetuned", provenance) as file:
         told = arguments.model_dump(include={"dataset", "stream", "split", "variant"})
         file.attrs.update(told | {"labels": str(arguments.labels), "measure": measure})
-        file.attrs.update(finetuning=settings.model_dump_json(), head=settings.head)
+        file.attrs.update(finetuning=settings.model_dump_json(), softmax_init=settings.softmax_init)
         file["scores"] = np.stack(scores)
         file["video"], file["label"] = test.rows, test.labels
         file["accuracy"] = accuracy
@@ -160,29 +164,29 @@ def inputs(arguments: Arguments) -> dict[str, Path]:
 
 def builder(
     arguments: Arguments,
-    settings: FinetuneSettings,
+    settings: ClassifierSettings,
     store: PerceptStore,
-    train: Videos,
+    train: LabelledClips,
     classes: int,
-) -> Build:
+) -> ClassifierBuilder:
     """How the classifier that is asked for is built."""
     pretrained = arguments.variant not in ("single_frame", "lstm_baseline")
     if pretrained != (arguments.pretrained is not None):
         needs, found = ("a file", "none") if pretrained else ("none", arguments.pretrained)
         raise UserError(f"--pretrained: expected {needs} for {arguments.variant}, found {found}")
     if arguments.pretrained:
-        return from_pretrained(
+        return pretrained_classifier_builder(
             arguments.pretrained, arguments.variant, arguments.stream, store.dim, classes, settings
         )
-    return from_scratch(
-        arguments.variant, arguments.stream, (store, train.clips), classes, arguments.units,
-        arguments.layers, settings,
+    return untrained_classifier_builder(
+        arguments.variant, arguments.stream, (store, train.clips), classes, arguments.hidden_size,
+        arguments.num_layers, settings,
     )  # fmt: skip
 
 
 def keep(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Keep what a draw made, whole or not at all, for a killed job to go on after it."""
-    with artifacts.whole(path) as temporary, temporary.open("wb") as file:
+    with artifacts.atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)
 
 

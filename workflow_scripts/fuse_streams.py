@@ -42,7 +42,9 @@ def main(arguments: Arguments) -> None:
     with artifacts.create(arguments.output, "finetuned", arguments.provenance(inputs)) as file:
         about = dict(zip(("dataset", "split", "variant", "labels"), first.about, strict=True))
         file.attrs.update(about | {"stream": "+".join(names), "measure": "accuracy"})
-        file.attrs["head"] = "/".join(dict.fromkeys(scored.head for scored in streams))
+        file.attrs["softmax_init"] = "/".join(
+            dict.fromkeys(scored.softmax_init for scored in streams)
+        )
         file.attrs["weights"] = weights
         file["scores"], file["accuracy"] = scores, accuracy
         file["video"], file["label"] = first.videos, first.labels

@@ -9,7 +9,7 @@ where it is from and whether it was verified.
 from pathlib import Path
 
 from command_line import CommandLine, run
-from video_lstm.evaluation.published import PaperTable, beside_published, wide
+from video_lstm.evaluation.published_results import PaperTable, compare_with_published, wide
 from video_lstm.evaluation.tables import collect_scores, write_csv
 
 
@@ -26,7 +26,7 @@ class Arguments(CommandLine):
 
 def main(arguments: Arguments) -> None:
     """Collect, compare and write."""
-    table = beside_published(collect_scores(arguments.finetuned, []), arguments.table)
+    table = compare_with_published(collect_scores(arguments.finetuned, []), arguments.table)
     if arguments.table != "table4":
         table = wide(table)
     write_csv(table, arguments.output, decimals=4)

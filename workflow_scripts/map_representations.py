@@ -8,11 +8,11 @@ TensorBoard's projector too.
 from pathlib import Path
 
 from command_line import CommandLine, run
-from video_lstm.artifacts import whole
+from video_lstm.artifacts import atomic_write
 from video_lstm.evaluation.galleries import read_gallery
-from video_lstm.evaluation.map_pages import map_page
+from video_lstm.evaluation.representation_maps import map_page
 from video_lstm.plots import strip
-from video_lstm.settings.section import Positive
+from video_lstm.settings.base import Positive
 from video_lstm.training.tensorboard import write_projector
 from video_lstm.video.filmstrips import read_filmstrips
 
@@ -64,7 +64,7 @@ def main(arguments: Arguments) -> None:
                 gallery.metadata,
                 strips[: gallery.queries, _FRAMES // 2],
             )
-    with whole(arguments.output) as temporary:
+    with atomic_write(arguments.output) as temporary:
         temporary.write_text(
             map_page([(gallery, [strip(s) for s in strips]) for gallery, strips in galleries],
                      arguments.seed)

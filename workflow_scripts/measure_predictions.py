@@ -15,9 +15,9 @@ from command_line import DeviceCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
-from video_lstm.evaluation.frames import evaluate, means
+from video_lstm.evaluation.frame_errors import evaluate, means
 from video_lstm.models.encoder_decoder import EncoderDecoder, activate
-from video_lstm.sequences.fixed import TestSet, open_test_set
+from video_lstm.sequences.fixed_test_sets import TestSet, open_test_set
 from video_lstm.training.pretrained import PretrainedInfo, load_pretrained
 
 _SAMPLES = 12
@@ -32,7 +32,7 @@ class Arguments(DeviceCommandLine):
     """The test set: what render_moving_mnist or cut_patches wrote."""
     output: Path
     """Artifact to write, such as results/predict/mnist/composite.h5."""
-    batch: int = 100
+    batch_size: int = 100
     """Sequences at a time."""
 
 
@@ -48,7 +48,7 @@ def main(arguments: Arguments) -> None:
     with open_test_set(arguments.test) as test:
         check(test, model, info, arguments)
         errors = evaluate(
-            model, test.batches(arguments.batch, device), test.constant(device), test.pictures
+            model, test.batches(arguments.batch_size, device), test.constant(device), test.pictures
         )
         shown = samples(test, model, test.moving(_SAMPLES, model.input_frames, device))
     with artifacts.create(arguments.output, "predictions", provenance) as file:
@@ -83,7 +83,7 @@ def samples(test: TestSet, model: EncoderDecoder, batch: torch.Tensor) -> dict:
         pictures["reconstruction"] = activate(made.reconstruction.flip(0), model.output)
     if made.future is not None:
         pictures["future"] = activate(made.future, model.output)
-    return {name: test.as_pixels(frames) for name, frames in pictures.items()}
+    return {name: test.to_uint8(frames) for name, frames in pictures.items()}
 
 
 if __name__ == "__main__":

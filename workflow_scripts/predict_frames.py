@@ -22,14 +22,14 @@ from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import EncoderDecoder, activate
 from video_lstm.plots import side_by_side
-from video_lstm.sequences.fixed import as_pixels, normalised
-from video_lstm.sequences.pixels import Pixels
+from video_lstm.sequences.fixed_test_sets import normalised, to_uint8
+from video_lstm.sequences.pixel_format import PixelFormat
 from video_lstm.sequences.tiles import cut_tiles, join_tiles, read_tiled
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.decode import UnreadableClipError
-from video_lstm.video.encode import write_film
 from video_lstm.video.sampling import whole_video
 from video_lstm.video.source import UnreadableVideoError, stated_rate
+from video_lstm.video.write_video import save_animation
 
 logger = logging.getLogger("video_lstm")
 
@@ -81,7 +81,7 @@ def main(arguments: Arguments) -> None:
     )
     seen = np.arange(len(frames)) % window < model.input_frames
     film = side_by_side(frames, made, seen)
-    write_film(arguments.output, film, rate)
+    save_animation(arguments.output, film, rate)
     error = np.square(frames[~seen].astype(float) - made[~seen]).mean() if not seen.all() else None
     told = "" if error is None else f", {(~seen).sum()} predicted, squared error {error:.0f}"
     logger.info("%d frames%s: %s", len(frames), told, arguments.output)
@@ -89,7 +89,7 @@ def main(arguments: Arguments) -> None:
 
 @torch.inference_mode()
 def predict(
-    model: EncoderDecoder, frames: np.ndarray, pixels: Pixels, device: torch.device
+    model: EncoderDecoder, frames: np.ndarray, pixels: PixelFormat, device: torch.device
 ) -> np.ndarray:
     """What the model makes of a window.
 
@@ -110,7 +110,7 @@ def predict(
         parts = [activate(made.reconstruction.flip(0), model.output)]
     if made.future is not None:
         parts.append(activate(made.future, model.output))
-    bytes_ = as_pixels(torch.cat(parts), pixels.mean, pixels.std, tuple(tiles.shape[2:]))
+    bytes_ = to_uint8(torch.cat(parts), pixels.mean, pixels.std, tuple(tiles.shape[2:]))
     return join_tiles(bytes_, pixels.grid[0])
 
 

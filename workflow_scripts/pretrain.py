@@ -21,30 +21,30 @@ from video_lstm.sequences.digits import load_digits, mnist_files
 from video_lstm.sequences.moving_mnist import MovingMNIST
 from video_lstm.sequences.patches import Patches
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows
-from video_lstm.sequences.pixels import Pixels, digit_pixels
-from video_lstm.settings.section import Fraction, Stream
+from video_lstm.sequences.pixel_format import PixelFormat, digit_pixel_format
+from video_lstm.settings.base import Fraction, Stream
 from video_lstm.settings.sequences import MovingDigits
-from video_lstm.settings.training import PretrainSettings, Variant
-from video_lstm.training import processes
+from video_lstm.settings.training import EncoderDecoderSettings, VariantName
+from video_lstm.training import distributed
 from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
-from video_lstm.training.comparison import equal_steps, equal_units
-from video_lstm.training.corpora import Pile, percept_corpus
-from video_lstm.training.course import training_course
+from video_lstm.training.model_matching import matching_hidden_size, matching_steps
+from video_lstm.training.percept_sources import PerceptSource, open_percept_corpus
 from video_lstm.training.pretrained import save_pretrained
 from video_lstm.training.pretraining import Sequences, model_arguments, pretrain
 from video_lstm.training.tensorboard import log_folder
+from video_lstm.training.training_summary import read_training_summary
 
 
 class Arguments(TrainingCommandLine):
     """What to learn, from what."""
 
-    variant: Variant
+    variant: VariantName
     """Which encoder-decoder."""
     source: Literal["percepts", "mnist", "patches"]
     """What it learns from."""
     output: Path
     """Artifact to write: weights and curves."""
-    model: PretrainSettings = PretrainSettings()
+    model: EncoderDecoderSettings = EncoderDecoderSettings()
     """Size of the encoder-decoder, what it sees and predicts, and its training."""
     seed: int = 0
     """Of the weights and the batches."""
@@ -61,29 +61,29 @@ class Arguments(TrainingCommandLine):
     """Split of the labelled set; only its training videos are learned from."""
     stream: Stream = "rgb"
     """`percepts`: which they are; those of `motion` are RGB percepts, read as movement."""
-    validation: Fraction = 0.1
+    validation_fraction: Fraction = 0.1
     """`percepts`: share of the videos that is kept for validation."""
     mnist: MovingDigits = MovingDigits()
     """`mnist`: the digits, and how they move."""
     patches: Path | None = None
     """`patches`: what cut_patches has cut."""
-    centre: bool = False
+    subtract_mean: bool = False
     """`patches`: read each sequence around the mean of the frames that are seen of it."""
-    as_large_as: Path | None = None
+    match_parameters_of: Path | None = None
     """A pretrained model: this one has as many parameters, whatever model.units says."""
-    as_long_as: Path | None = None
+    match_seconds_of: Path | None = None
     """A pretrained model: this one is trained for as long as that was, ..."""
-    as_fast_as: Path | None = None
+    speed_reference: Path | None = None
     """... as told by the speed of this pretrained model, which is built as this one is."""
 
 
 def main(arguments: Arguments) -> None:
     """Train, and write the artifact."""
-    torch.set_num_threads(max(arguments.threads // arguments.model.processes, 1))
+    torch.set_num_threads(max(arguments.threads // arguments.model.num_processes, 1))
     device, device_name = pick_device(arguments.device)
     others = {
         name: path
-        for name in ("as_large_as", "as_long_as", "as_fast_as")
+        for name in ("match_parameters_of", "match_seconds_of", "speed_reference")
         if (path := getattr(arguments, name)) is not None
     }
     provenance = arguments.provenance(inputs(arguments) | others, device_name)
@@ -93,17 +93,21 @@ def main(arguments: Arguments) -> None:
         arguments.checkpoint_seconds,
     )
     settings = arguments.model
-    with processes.processes(device) as device:
+    with distributed.process_group(device) as device:
         sequences, standardize, pixels = source(arguments, device)
         output = "logits" if arguments.source == "mnist" else "linear"
         built = model_arguments(
-            arguments.variant, sequences.frame_size, output, settings, centre=arguments.centre
+            arguments.variant,
+            sequences.frame_size,
+            output,
+            settings,
+            subtract_mean=arguments.subtract_mean,
         )
-        if arguments.as_large_as:
-            parameters = training_course(arguments.as_large_as).parameters
-            built["hidden_size"] = equal_units(built, parameters)
-        if arguments.as_long_as:
-            steps = equal_steps(arguments.as_long_as, given(arguments, "as_fast_as"))
+        if arguments.match_parameters_of:
+            parameters = read_training_summary(arguments.match_parameters_of).parameters
+            built["hidden_size"] = matching_hidden_size(built, parameters)
+        if arguments.match_seconds_of:
+            steps = matching_steps(arguments.match_seconds_of, given(arguments, "speed_reference"))
             training = settings.training.model_copy(update={"steps": steps})
             settings = settings.model_copy(update={"training": training})
         model, curves = pretrain(
@@ -111,7 +115,7 @@ def main(arguments: Arguments) -> None:
             device=device, checkpoint=checkpoint,
             tensorboard=log_folder(arguments.tensorboard, arguments.output),
         )  # fmt: skip
-        if processes.rank():
+        if distributed.rank():
             return
     of_percepts = isinstance(sequences, PerceptWindows)
     with artifacts.create(arguments.output, "pretrained", provenance) as file:
@@ -132,7 +136,7 @@ def inputs(arguments: Arguments) -> dict[str, Path]:
     if arguments.source == "patches":
         return {"patches": given(arguments, "patches")}
     roles = {}
-    for pile in piles(arguments):
+    for pile in percept_sources(arguments):
         name = "labelled" if pile.videos else "unlabelled"
         roles |= {f"{name}_percepts_{shard}": path for shard, path in enumerate(pile.percepts)}
         roles |= {"videos": pile.videos} if pile.videos else {}
@@ -141,17 +145,22 @@ def inputs(arguments: Arguments) -> dict[str, Path]:
 
 def source(
     arguments: Arguments, device: torch.device
-) -> tuple[Sequences, Standardize | None, Pixels | None]:
+) -> tuple[Sequences, Standardize | None, PixelFormat | None]:
     """What is learned from: percepts and what they are read through, or pictures of what kind."""
     seed, frames = arguments.seed, arguments.model.input_frames + arguments.model.future_frames
     if arguments.source == "mnist":
         digits, _ = load_digits(arguments.mnist.source, arguments.mnist.digit_size)
         digits_in_motion = MovingMNIST(digits, arguments.mnist, frames, seed, device)
-        return digits_in_motion, None, digit_pixels(arguments.mnist)
+        return digits_in_motion, None, digit_pixel_format(arguments.mnist)
     if arguments.source == "percepts":
         seen = arguments.model.input_frames if arguments.stream == "motion" else None
-        corpus = percept_corpus(
-            piles(arguments), frames, arguments.validation, seed, device, motion_seen=seen
+        corpus = open_percept_corpus(
+            percept_sources(arguments),
+            frames,
+            arguments.validation_fraction,
+            seed,
+            device,
+            motion_seen=seen,
         )
         return *corpus, None
     patches = Patches(given(arguments, "patches"), "train", seed, device)
@@ -163,14 +172,14 @@ def source(
     return patches, None, patches.pixels
 
 
-def piles(arguments: Arguments) -> list[Pile]:
+def percept_sources(arguments: Arguments) -> list[PerceptSource]:
     """What percepts there are to learn from."""
     found = []
     if arguments.unlabelled_percepts:
-        found.append(Pile(arguments.unlabelled_percepts, hours=arguments.unlabelled_hours))
+        found.append(PerceptSource(arguments.unlabelled_percepts, hours=arguments.unlabelled_hours))
     if arguments.labelled_percepts:
         videos = given(arguments, "videos")
-        found.append(Pile(arguments.labelled_percepts, videos, arguments.split))
+        found.append(PerceptSource(arguments.labelled_percepts, videos, arguments.split))
     if not found:
         raise UserError(
             "--unlabelled-percepts, --labelled-percepts: expected one of them for source "
@@ -184,7 +193,7 @@ def unlabelled_hours(arguments: Arguments) -> float:
     if not arguments.unlabelled_percepts or arguments.unlabelled_hours == 0:
         return 0.0
     store = PerceptStore(arguments.unlabelled_percepts)
-    rows, _ = piles(arguments)[0].rows(store, arguments.seed)
+    rows, _ = percept_sources(arguments)[0].rows(store, arguments.seed)
     rate = store.made.get("rate", math.nan)
     return sum(store.length(row) for row in rows) / rate / 3600
 

@@ -29,7 +29,7 @@ class Arguments(CommandLine):
     """The table to make (HDF5)."""
     shard: int = 0
     """Which part of the files, from 0. Which part a file is in follows from its path alone."""
-    shards: int = 1
+    num_shards: int = 1
     """How many parts there are."""
     video: VideoSettings = VideoSettings()
     """How files become frames."""
@@ -47,7 +47,7 @@ def main(arguments: Arguments) -> None:
         progress.update(done - progress.done)
 
     table = probe_files(
-        arguments.root, arguments.labelled, arguments.video, arguments.shard, arguments.shards,
+        arguments.root, arguments.labelled, arguments.video, arguments.shard, arguments.num_shards,
         max(1, arguments.threads), tell, arguments.transcoded, arguments.follow_links,
     )  # fmt: skip
     logger.info("%s: %s", table.root, summarise(table.files))

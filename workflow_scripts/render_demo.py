@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 
 from command_line import CommandLine, run
-from video_lstm.artifacts import beside, writing
+from video_lstm.artifacts import temporary_path, translate_write_errors
 from video_lstm.demo.actions import ACTIONS
 from video_lstm.demo.videos import render_labelled, render_pile
 from video_lstm.errors import UserError
@@ -39,23 +39,23 @@ def main(arguments: Arguments) -> None:
             f"{output}: expected no such folder yet, found files in it; remove it first"
         )
     actions = list(ACTIONS) if demo.actions is None else demo.actions
-    progress = Progress(len(actions) * demo.videos_per_class + demo.pile_videos, "videos")
-    with writing(output):
-        part = beside(output)
+    progress = Progress(len(actions) * demo.videos_per_class + demo.unlabelled_videos, "videos")
+    with translate_write_errors(output):
+        part = temporary_path(output)
         try:
             render_labelled(
                 part / "labelled",
                 actions=actions,
                 videos_per_class=demo.videos_per_class,
-                seconds=demo.seconds,
+                seconds=demo.labelled_seconds,
                 seed=arguments.seed,
                 workers=arguments.threads,
                 progress=progress.update,
             )
             render_pile(
                 part / "unlabelled",
-                videos=demo.pile_videos,
-                seconds=demo.pile_seconds,
+                videos=demo.unlabelled_videos,
+                seconds=demo.unlabelled_seconds,
                 seed=arguments.seed,
                 workers=arguments.threads,
                 progress=progress.update,

@@ -47,16 +47,16 @@ def main(arguments: Arguments) -> None:
         inputs["test_file"] = Path(settings.test_file)
         blocks = standard_sequences(Path(settings.test_file), settings, frames)
     with artifacts.create(arguments.output, "moving_mnist", arguments.provenance(inputs)) as file:
-        shape = (frames, settings.size, settings.size)
+        shape = (frames, settings.image_size, settings.image_size)
         dataset = file.create_dataset(
             "test",
-            (settings.test_sequences, *shape),
+            (settings.num_test_sequences, *shape),
             np.uint8,
             chunks=(1, *shape),
             compression="gzip",
             compression_opts=1,
         )
-        progress, done = Progress(settings.test_sequences, "sequences"), 0
+        progress, done = Progress(settings.num_test_sequences, "sequences"), 0
         for block in blocks:
             dataset[done : done + len(block)] = block
             done += len(block)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from command_line import CommandLine, run
-from video_lstm.artifacts import whole
-from video_lstm.evaluation.pages import page, table_html
+from video_lstm.artifacts import atomic_write
+from video_lstm.evaluation.html_tables import page, table_html
 
 
 class Arguments(CommandLine):
@@ -27,7 +27,7 @@ class Arguments(CommandLine):
 def main(arguments: Arguments) -> None:
     """Read, render and write."""
     text = page(arguments.title, table_html(pd.read_csv(arguments.table)))
-    with whole(arguments.output) as temporary:
+    with atomic_write(arguments.output) as temporary:
         temporary.write_text(text)
 
 

@@ -14,11 +14,11 @@ from threadpoolctl import threadpool_limits
 
 from command_line import CommandLine, run
 from video_lstm.errors import UserError
-from video_lstm.evaluation.representations import read_representations, score
+from video_lstm.evaluation.representation_scores import read_representations, score
 from video_lstm.evaluation.tables import write_csv
-from video_lstm.settings.section import Fraction, Positive
+from video_lstm.settings.base import Fraction, Positive
 from video_lstm.settings.training import Labels
-from video_lstm.video.labelled import read_labelled
+from video_lstm.video.labelled_videos import read_labelled_videos
 
 logger = logging.getLogger("video_lstm")
 
@@ -36,7 +36,7 @@ class Arguments(CommandLine):
     """Labelled videos per class to learn from; "all" of them."""
     draws: list[Positive]
     """How often the labelled subsets are drawn, for each of --labels."""
-    validation: Fraction = 0.2
+    validation_fraction: Fraction = 0.2
     """Share of the training videos, in whole groups, that choices are made on."""
     seed: int = 0
     """Random seed for labelled subsets and validation cuts, as in finetune_classifier."""
@@ -58,8 +58,10 @@ def main(arguments: Arguments) -> None:
                 f"{path}: expected representations of '{arguments.videos.stem}', which the index "
                 f"is of, found those of '{representations.dataset}'; name files of one data set"
             )
-        labelled = read_labelled(arguments.videos, representations.split)
-        scores = score(representations, labelled, draws, arguments.validation, arguments.seed)
+        labelled = read_labelled_videos(arguments.videos, representations.split)
+        scores = score(
+            representations, labelled, draws, arguments.validation_fraction, arguments.seed
+        )
         logger.info("%s: scored", representations.variant)
         return scores
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from command_line import CommandLine, run
-from video_lstm.evaluation.representations import read_scores, summarise
+from video_lstm.evaluation.representation_scores import read_scores, summarise
 from video_lstm.evaluation.tables import write_csv
 
 

@@ -8,7 +8,7 @@ frame, stand at the end.
 from pathlib import Path
 
 from command_line import CommandLine, run
-from video_lstm.evaluation.frame_tables import frame_errors
+from video_lstm.evaluation.frame_error_tables import frame_errors
 from video_lstm.evaluation.tables import write_csv
 
 

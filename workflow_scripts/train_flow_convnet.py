@@ -21,8 +21,8 @@ from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.flow_stacks import FlowStacks
 from video_lstm.training.loop import train
 from video_lstm.training.tensorboard import log_folder
-from video_lstm.video.labelled import read_labelled
-from video_lstm.video.parts import TRAIN
+from video_lstm.video.labelled_videos import read_labelled_videos
+from video_lstm.video.split_parts import TRAIN
 
 
 class Arguments(TrainingCommandLine):
@@ -52,10 +52,13 @@ def main(arguments: Arguments) -> None:
     inputs = {f"flow{shard}": path for shard, path in enumerate(arguments.flow)}
     provenance = arguments.provenance({"videos": arguments.videos} | inputs, device_name)
 
-    videos, store = read_labelled(arguments.videos, arguments.split), FlowStore(arguments.flow)
+    videos, store = (
+        read_labelled_videos(arguments.videos, arguments.split),
+        FlowStore(arguments.flow),
+    )
     training, rows = videos.clips(TRAIN, store.names)
     source = FlowStacks(
-        store, rows, videos.labels[training], stack=stack, crop=settings.crop,
+        store, rows, videos.labels[training], stack=stack, crop=settings.crop_size,
         seed=arguments.seed, device=device, threads=arguments.threads,
     )  # fmt: skip
     generator = torch.Generator().manual_seed(arguments.seed)
@@ -64,7 +67,7 @@ def main(arguments: Arguments) -> None:
     network.to(device)
 
     def loss(step: int) -> Tensor:
-        stacks, targets = source.batch(step, settings.training.batch)
+        stacks, targets = source.batch(step, settings.training.batch_size)
         dropout = torch.Generator(device).manual_seed(arguments.seed * 1_000_003 + step)
         return F.cross_entropy(network(stacks, dropout), targets)
 

@@ -37,14 +37,14 @@ SCHEMAS: dict[str, tuple[int, frozenset[str]]] = {
                              "duration", "status", "sha256", "transcoded", "note"})),
     "clips": (2, frozenset({"video", "first", "frames", "native_frames", "path"})),
     "flow": (3, frozenset({"encoded", "offsets", "video", "first", "clip_offsets"})),
-    "percepts": (3, frozenset({"percepts", "video", "first", "clip_offsets"})),
-    "patches": (1, frozenset({"train", "test", "mean_frame"})),
+    "percepts": (4, frozenset({"percepts", "video", "first", "clip_offsets"})),
+    "patches": (2, frozenset({"train", "test", "mean_frame"})),
     "moving_mnist": (1, frozenset({"test", "mean_frame"})),
-    "flow_convnet": (1, frozenset({"weights", "curves"})),
-    "pretrained": (1, frozenset({"weights", "curves"})),
+    "flow_convnet": (2, frozenset({"weights", "curves"})),
+    "pretrained": (2, frozenset({"weights", "curves"})),
     "predictions": (1, frozenset({"errors", "samples"})),
-    "finetuned": (2, frozenset({"scores", "video", "label", "accuracy", "curves"})),
-    "representations": (1, frozenset({"video", "first", "block_offsets", "blocks", "videos"})),
+    "finetuned": (3, frozenset({"scores", "video", "label", "accuracy", "curves"})),
+    "representations": (2, frozenset({"video", "first", "block_offsets", "blocks", "videos"})),
 }  # fmt: skip
 """Schemas by name. A change of what a data set means raises the version."""
 
@@ -91,7 +91,7 @@ class Provenance:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def translate_write_errors(path: Path) -> Iterator[None]:
     """Turn an error of the block's writing into a line that names the file.
 
     Raises:
@@ -109,7 +109,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
+def translate_read_errors(path: Path) -> Iterator[None]:
     """Turn an error of the block's reading into a line that names the file.
 
     Raises:
@@ -127,7 +127,7 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def beside(path: Path) -> Path:
+def temporary_path(path: Path) -> Path:
     """A name beside a file or folder to write it under, this process's own.
 
     The orphan of a killed run may still be writing its own. What those have left under such names
@@ -145,7 +145,7 @@ def beside(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file of any kind: whole under its own name, or not at all.
 
     Yields:
@@ -156,8 +156,8 @@ def whole(path: Path) -> Iterator[Path]:
         UserError: the folder cannot be written or the disk is full.
     """
     path = Path(path)
-    with writing(path):
-        temporary = beside(path)
+    with translate_write_errors(path):
+        temporary = temporary_path(path)
         try:
             yield temporary
             with temporary.open("rb") as written:
@@ -174,7 +174,7 @@ def write_fully(write: Callable[[memoryview], int], data: bytes | memoryview) ->
         rest = rest[write(rest) :]
 
 
-class _Sink(io.FileIO):
+class _ErrorCapturingFile(io.FileIO):
     """A file for HDF5 to write to, which keeps the first error for `create` to raise.
 
     HDF5 must not hear of it: told of a full disk, it crashes as it closes what it has open. What
@@ -193,28 +193,28 @@ class _Sink(io.FileIO):
         return view.nbytes
 
 
-class _StoppedError(Exception):
+class _InterruptedError(Exception):
     """A signal waits for the block of `create` to end."""
 
 
 class _Artifact(h5py.File):
     """A file that is written by way of a sink; `flush` ends the block where more is of no use."""
 
-    def __init__(self, sink: _Sink, noted: list[int]) -> None:
+    def __init__(self, sink: _ErrorCapturingFile, pending_signals: list[int]) -> None:
         super().__init__(sink, "w", libver="v110")
-        self._sink, self._noted = sink, noted
+        self._sink, self._noted = sink, pending_signals
 
     def flush(self) -> None:
         super().flush()
         if self._sink.error:
             raise self._sink.error
         if self._noted:
-            raise _StoppedError
+            raise _InterruptedError
 
 
 @contextlib.contextmanager
 def create(path: Path, schema: str, provenance: Provenance) -> Iterator[h5py.File]:
-    """Write an artifact, `whole`.
+    """Write an artifact, `atomic_write`.
 
     Yields:
         The open file, its provenance already in its attributes. A full disk and a signal end the
@@ -226,13 +226,13 @@ def create(path: Path, schema: str, provenance: Provenance) -> Iterator[h5py.Fil
     """
     # No handler may raise in the sink, where HDF5 is at work.
     with (
-        deferred_signals() as noted,
-        contextlib.suppress(_StoppedError),
-        whole(path) as temporary,
-        _Sink(temporary, "w+") as sink,
+        deferred_signals() as pending_signals,
+        contextlib.suppress(_InterruptedError),
+        atomic_write(path) as temporary,
+        _ErrorCapturingFile(temporary, "w+") as sink,
     ):
         try:
-            with _Artifact(sink, noted) as file:
+            with _Artifact(sink, pending_signals) as file:
                 file.attrs.update(provenance.attributes(schema))
                 yield file
                 missing = SCHEMAS[schema][1] - set(file)
@@ -254,7 +254,7 @@ def open_artifact(path: Path, schema: str) -> Iterator[h5py.File]:
     path = Path(path)
     version, required = SCHEMAS[schema]
     again = "delete it and run the same command again"
-    with reading(path):
+    with translate_read_errors(path):
         if not path.is_file():
             raise UserError(
                 f"{path}: expected a '{schema}' artifact, found no file; run its stage first"
@@ -267,9 +267,9 @@ def open_artifact(path: Path, schema: str) -> Iterator[h5py.File]:
     with file:
         try:
             found = (file.attrs.get("schema"), file.attrs.get("schema_version"))
-            missing, elsewhere = sorted(required - set(file)), _elsewhere(file)
+            missing, elsewhere = sorted(required - set(file)), _external_data(file)
         except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
-            with reading(path):
+            with translate_read_errors(path):
                 _raise_if_unreadable(error)
             raise UserError(
                 f"{path}: expected a '{schema}' artifact, found a damaged one; {again}"
@@ -289,7 +289,7 @@ def open_artifact(path: Path, schema: str) -> Iterator[h5py.File]:
         yield file
 
 
-def _elsewhere(group: h5py.Group) -> list[str]:
+def _external_data(group: h5py.Group) -> list[str]:
     """Names that stand for data in other places, from where a file nobody named would be read."""
     found: list[str] = []
     for name in group:
@@ -297,7 +297,7 @@ def _elsewhere(group: h5py.Group) -> list[str]:
         if isinstance(group.get(name, getlink=True), h5py.HardLink):
             held = group[name]
         if isinstance(held, h5py.Group):
-            found += _elsewhere(held)
+            found += _external_data(held)
         elif held is None or held.is_virtual or held.external:
             found.append(f"{group.name.rstrip('/')}/{name}")
     return found
@@ -309,7 +309,7 @@ def identity(path: Path) -> str:
     Raises:
         UserError: there is no such file.
     """
-    with reading(path):
+    with translate_read_errors(path):
         if not Path(path).is_file():
             raise UserError(f"{path}: expected a file to read, found none; run its stage first")
         if found := _attribute(path, "identity"):
@@ -324,7 +324,7 @@ def schema_of(path: Path) -> str | None:
     Raises:
         UserError: the file cannot be read.
     """
-    with reading(path):
+    with translate_read_errors(path):
         return _attribute(path, "schema") if Path(path).is_file() else None
 
 
@@ -372,7 +372,7 @@ def map_dataset(path: Path, name: str) -> np.ndarray:
     Raises:
         UserError: the data set is chunked or compressed.
     """
-    with reading(path):
+    with translate_read_errors(path):
         file = _open_hdf5(path)
         if file is None:
             raise UserError(f"{path}: found no readable HDF5 file; delete it and run again")

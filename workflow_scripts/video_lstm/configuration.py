@@ -9,11 +9,49 @@ from pydantic import BaseModel, ValidationError
 from video_lstm.errors import UserError
 from video_lstm.settings.pipeline import Settings
 
+_RENAMED = {
+    "batch": ["batch_size"],
+    "centre": ["subtract_mean"],
+    "clip_norm": ["max_grad_norm"],
+    "colour": ["color"],
+    "count": ["num_splits"],
+    "crop": ["crop_size"],
+    "digits": ["num_digits"],
+    "draws": ["num_draws"],
+    "encoder_rate": ["encoder_lr_scale"],
+    "feedback_rate": ["feedback_lr_scale"],
+    "frames": ["block_frames"],
+    "head": ["softmax_init"],
+    "input_rate": ["input_lr_scale"],
+    "kernel": ["kernel_size"],
+    "layers": ["num_layers"],
+    "map_patch": ["patch_size"],
+    "normalisation": ["normalization"],
+    "patience": ["early_stopping_patience"],
+    "pile_seconds": ["unlabelled_seconds"],
+    "pile_videos": ["unlabelled_videos"],
+    "processes": ["num_processes"],
+    "rate": ["frame_rate"],
+    "sampling": ["scheduled_sampling"],
+    "sampling_rise": ["scheduled_sampling_warmup"],
+    "seconds": ["labelled_seconds"],
+    "shards": ["num_shards"],
+    "size": ["image_size", "patch_size"],
+    "small": ["small_set_labels"],
+    "stride": ["block_stride"],
+    "test": ["test_fraction", "test_groups"],
+    "test_sequences": ["num_test_sequences"],
+    "test_videos": ["test_fraction"],
+    "train_sequences": ["num_train_sequences"],
+    "units": ["hidden_size", "hidden_sizes"],
+    "validation": ["validation_fraction"],
+}
+"""Keys of earlier versions, and the keys that took their place in one section or another."""
 _REPLACED = {
     "pretraining.percepts.centre": "the stream 'motion'",
-    "finetuning.freeze_encoder": "'encoder_rate: 0'",
+    "finetuning.freeze_encoder": "'encoder_lr_scale: 0'",
 }
-"""Settings of earlier versions, and what does the same now."""
+"""Settings of earlier versions that no single key takes the place of, and what to write instead."""
 
 
 def load_settings(config: Mapping[str, Any], source: str = "config") -> Settings:
@@ -43,6 +81,9 @@ def _explain(problem: dict[str, Any]) -> str:
         if path in _REPLACED:
             return f"unknown setting '{path}'; it is replaced by {_REPLACED[path]}"
         known = _known_keys(problem["loc"][:-1])
+        for key in _RENAMED.get(str(where[-1]), ()):
+            if key in known:
+                return f"unknown setting '{path}'; it is called '{key}' now"
         near = difflib.get_close_matches(str(where[-1]), known, n=1, cutoff=0.0)
         return f"unknown setting '{path}'; did you mean '{near[0]}'?" if near else path
     if problem["type"] == "missing":

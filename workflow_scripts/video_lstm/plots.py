@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from video_lstm.artifacts import whole
-from video_lstm.settings.training import Variant
-from video_lstm.video.encode import write_film
+from video_lstm.artifacts import atomic_write
+from video_lstm.settings.training import VariantName
+from video_lstm.video.write_video import save_animation
 
 _TONES = ("#1b6ca8", "#6db3e0", "#b5541c", "#f0a35e", "#2d7d46", "#8cc86f")
-COLOURS = dict(zip(get_args(Variant), _TONES, strict=True))
+COLOURS = dict(zip(get_args(VariantName), _TONES, strict=True))
 """A hue for what a model makes, its lighter tone for the conditional one."""
 
 UNITS = {
@@ -25,7 +25,7 @@ UNITS = {
     "ssim": "structural similarity",
 }
 _PLAIN = {"single_frame": "#9a9a9a", "lstm_baseline": "#222222"}
-_YARDSTICKS = {"copy_last_frame": (0, (1, 1)), "mean_frame": (0, (5, 2))}
+_BASELINE_LINE_STYLES = {"copy_last_frame": (0, (1, 1)), "mean_frame": (0, (5, 2))}
 _STYLE = {
     "font.size": 8,
     "font.family": "DejaVu Sans",
@@ -54,7 +54,7 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
         for path in paths:
             kind = Path(path).suffix.removeprefix(".")
             dated = {"metadata": {"Date": None}} if kind == "svg" else {}
-            with whole(path) as temporary:
+            with atomic_write(path) as temporary:
                 figure.savefig(temporary, format=kind, bbox_inches="tight", **dated)
 
 
@@ -152,7 +152,7 @@ def errors(found: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str
             yardsticks: dict[str, dict[str, np.ndarray]] = {}
             for variant, steps in found.items():
                 _course(axis, steps, measure, color=COLOURS[variant], label=label(variant))
-                for name in _YARDSTICKS:
+                for name in _BASELINE_LINE_STYLES:
                     own = {
                         key.removeprefix(f"{name}_"): value
                         for key, value in steps.items()
@@ -160,7 +160,7 @@ def errors(found: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str
                     }
                     yardsticks.setdefault(name, {}).update(own)
             for name, steps in yardsticks.items():
-                style = {"color": "0.35", "linestyle": _YARDSTICKS[name], "linewidth": 1}
+                style = {"color": "0.35", "linestyle": _BASELINE_LINE_STYLES[name], "linewidth": 1}
                 _course(axis, steps, measure, marker="", label=label(name), **style)
             if measure != "ssim":  # a yardstick may be so bad that all else looks the same
                 low, high = _range(found.values(), measure)
@@ -179,10 +179,10 @@ def _range(found: Iterable[Mapping[str, np.ndarray]], measure: str) -> tuple[flo
     for errors in found:
         for name, steps in errors.items():
             if name.endswith(measure):
-                who = next((y for y in _YARDSTICKS if name.startswith(y)), "model")
+                who = next((y for y in _BASELINE_LINE_STYLES if name.startswith(y)), "model")
                 least = min(least, float(steps.min()))
                 largest[who] = max(largest.get(who, 0), float(steps.max()))
-    return least, max(largest["model"], min(largest[name] for name in _YARDSTICKS))
+    return least, max(largest["model"], min(largest[name] for name in _BASELINE_LINE_STYLES))
 
 
 def _course(axis: Axes, steps: Mapping[str, np.ndarray], measure: str, **style: Any) -> None:
@@ -413,7 +413,9 @@ def preview(made: Mapping[str, Mapping[str, np.ndarray]], path: Path, sequences:
             for frame in range(truth.shape[1])
         ]
     )
-    write_film(path, pictures.repeat(_PREVIEW_SCALE, 1).repeat(_PREVIEW_SCALE, 2), _PREVIEW_RATE)
+    save_animation(
+        path, pictures.repeat(_PREVIEW_SCALE, 1).repeat(_PREVIEW_SCALE, 2), _PREVIEW_RATE
+    )
 
 
 def side_by_side(left: np.ndarray, right: np.ndarray, seen: np.ndarray) -> np.ndarray:

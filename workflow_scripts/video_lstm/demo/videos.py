@@ -20,7 +20,7 @@ from video_lstm.demo.drawing import Clothes, Figure, dress
 from video_lstm.demo.skeleton import Array, Body, place_on_ground
 from video_lstm.errors import UserError
 from video_lstm.parallel import ordered_map
-from video_lstm.video.encode import encode
+from video_lstm.video.write_video import encode_video
 
 SIZES = ((320, 240), (240, 180))
 RATES = (25, 15)
@@ -222,7 +222,7 @@ def _render(task: _Task) -> Path:
     else:
         motion = perform(ACTIONS[task.action], t, rng)
     task.path.parent.mkdir(parents=True, exist_ok=True)
-    encode(task.path, film(scene, motion, fine, rng), size=task.size, rate=task.rate)
+    encode_video(task.path, film(scene, motion, fine, rng), size=task.size, rate=task.rate)
     return task.path
 
 

@@ -45,7 +45,7 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per corpus, stream, labels and variant, with `n` draws over all splits; `mean`,
         `std` (of the sample), `low` and `high` (95% interval of the mean) of the accuracy in
-        percent; `gain`, `gain_low`, `gain_high` in points, NaN where there is no baseline; `head`,
+        percent; `gain`, `gain_low`, `gain_high` in points, NaN where there is no baseline; `softmax_init`,
         what the classifiers' softmax started from.
     """
     accuracies = scores[scores["measure"] == "accuracy"]
@@ -61,9 +61,9 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
         if cell[-1] != "lstm_baseline":
             row["gain"] = gains.mean()
             row["gain_low"], row["gain_high"] = interval(gains.to_numpy())
-        rows.append(row | {"head": "/".join(sorted(set(group["head"])))})
+        rows.append(row | {"softmax_init": "/".join(sorted(set(group["softmax_init"])))})
     columns = [*CELL, "variant", "n", "mean", "std", "low", "high"]
-    table = pd.DataFrame(rows, columns=[*columns, "gain", "gain_low", "gain_high", "head"])
+    table = pd.DataFrame(rows, columns=[*columns, "gain", "gain_low", "gain_high", "softmax_init"])
     return table.sort_values([*CELL, "variant"], key=rank, ignore_index=True)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from video_lstm.evaluation.validation import read_validated
+from video_lstm.sequences.validation import read_validated
 
 
 def choices_table(paths: Sequence[Path]) -> pd.DataFrame:

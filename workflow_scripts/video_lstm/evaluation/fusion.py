@@ -9,7 +9,7 @@ import numpy as np
 
 from video_lstm.artifacts import open_artifact
 from video_lstm.errors import UserError
-from video_lstm.evaluation.validation import best_validated
+from video_lstm.sequences.validation import best_validated
 
 _STEPS = 20
 """Weights are multiples of one part in so many."""
@@ -18,13 +18,13 @@ _LEAST_SCORE = 1e-9
 
 
 @dataclass(frozen=True)
-class Scored:
+class ClassifierScores:
     """Scores of some videos by a stream's classifiers.
 
     Attributes:
         about: data set, split, variant, labels: what must be the same for a fusion.
         stream: whose percepts were classified.
-        head: what the classifiers' softmax started from.
+        softmax_init: what the classifiers' softmax started from.
         scores: (draws, videos, K), class probabilities.
         videos: (videos,) rows of the index.
         labels: (videos,) int.
@@ -32,27 +32,29 @@ class Scored:
 
     about: tuple[str, ...]
     stream: str
-    head: str
+    softmax_init: str
     scores: np.ndarray
     videos: np.ndarray
     labels: np.ndarray
 
 
-def read_scored(path: Path) -> Scored:
+def read_classifier_scores(path: Path) -> ClassifierScores:
     """Read an artifact of schema `finetuned`."""
     with open_artifact(path, "finetuned") as file:
         about = tuple(str(file.attrs[name]) for name in ("dataset", "split", "variant", "labels"))
         arrays = (file[name][()] for name in ("scores", "video", "label"))
-        return Scored(about, str(file.attrs["stream"]), str(file.attrs["head"]), *arrays)
+        return ClassifierScores(
+            about, str(file.attrs["stream"]), str(file.attrs["softmax_init"]), *arrays
+        )
 
 
-def read_streams(paths: Sequence[Path]) -> list[Scored]:
+def read_streams(paths: Sequence[Path]) -> list[ClassifierScores]:
     """Several streams' scores of the same videos.
 
     Raises:
         UserError: they are not of the same data set, split, variant, labels, draws and videos.
     """
-    streams = [read_scored(path) for path in paths]
+    streams = [read_classifier_scores(path) for path in paths]
     first, *others = ((s.about, s.scores.shape, s.videos.tolist()) for s in streams)
     for path, other in zip(paths[1:], others, strict=True):
         if other != first:
@@ -64,7 +66,7 @@ def read_streams(paths: Sequence[Path]) -> list[Scored]:
     return streams
 
 
-def fuse(streams: Sequence[Scored], weights: np.ndarray) -> np.ndarray:
+def fuse(streams: Sequence[ClassifierScores], weights: np.ndarray) -> np.ndarray:
     """The weighted mean of several streams' scores, (draws, videos, K) float64."""
     return sum(weight * s.scores for weight, s in zip(weights, streams, strict=True))
 
@@ -94,7 +96,7 @@ def choose_weights(streams: Sequence[str], validated: Sequence[Path]) -> np.ndar
     """
     by_stream: dict[str, list[Path]] = {}
     for path in validated:
-        by_stream.setdefault(read_scored(path).stream, []).append(path)
+        by_stream.setdefault(read_classifier_scores(path).stream, []).append(path)
     if missing := set(streams) - by_stream.keys():
         raise UserError(
             f"--validated: expected scores of validation videos of {', '.join(streams)}, found "

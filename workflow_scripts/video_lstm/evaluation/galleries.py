@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from video_lstm.errors import UserError
-from video_lstm.evaluation.representations import (
+from video_lstm.evaluation.representation_scores import (
     RETRIEVAL,
     nearest,
     read_representations,
@@ -15,8 +15,8 @@ from video_lstm.evaluation.representations import (
     standardise,
 )
 from video_lstm.video.clips import Clip, read_clips
-from video_lstm.video.labelled import read_labelled
-from video_lstm.video.parts import TEST, TRAIN
+from video_lstm.video.labelled_videos import read_labelled_videos
+from video_lstm.video.split_parts import TEST, TRAIN
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def read_gallery(
             f"{representations[0]}: expected representations of one split and stream of "
             f"'{videos.stem}', found those of {sorted(about)}; name files that belong together"
         )
-    labelled, all_clips = read_labelled(videos, sides[0].split), read_clips(clips)
+    labelled, all_clips = read_labelled_videos(videos, sides[0].split), read_clips(clips)
     [test, test_clips], [train, train_clips] = (
         labelled.clips(part, [clip.name for clip in all_clips]) for part in (TEST, TRAIN)
     )

@@ -7,20 +7,20 @@ from typing import get_args
 import h5py
 import pandas as pd
 
-from video_lstm.artifacts import open_artifact, whole
+from video_lstm.artifacts import atomic_write, open_artifact
 from video_lstm.errors import UserError
-from video_lstm.evaluation.yardsticks import YARDSTICKS
-from video_lstm.settings.section import Stream
-from video_lstm.settings.training import UntrainedEncoder, Variant
+from video_lstm.evaluation.trivial_baselines import TRIVIAL_BASELINES
+from video_lstm.settings.base import Stream
+from video_lstm.settings.training import BaselineRepresentation, VariantName
 
 IDENTIFIED_BY = ["measure", "corpus", "split", "stream", "variant", "labels", "draw"]
 """What tells one number of `scores.csv` from another; empty where it does not apply."""
-ROWS = ["single_frame", "lstm_baseline", *get_args(Variant)]
+ROWS = ["single_frame", "lstm_baseline", *get_args(VariantName)]
 """The models, in the order of the tables."""
-BASELINE_REPRESENTATIONS = get_args(UntrainedEncoder)
+BASELINE_REPRESENTATIONS = get_args(BaselineRepresentation)
 """Representations that take no learning: the mean percept, and an encoder with random weights."""
 
-_FACTS = ("split", "stream", "variant", "labels", "head")
+_FACTS = ("split", "stream", "variant", "labels", "softmax_init")
 
 _UNITS = {
     "accuracy": "percent",
@@ -39,7 +39,7 @@ def collect_scores(finetuned: Sequence[Path], predictions: Sequence[Path]) -> pd
         predictions: artifacts with frame errors; one line per measure: the mean over frames.
 
     Returns:
-        Columns measure, value, unit, corpus, split, stream, variant, labels, draw, head (what a
+        Columns measure, value, unit, corpus, split, stream, variant, labels, draw, softmax_init (what a
         classifier's softmax started from); all but `value` are strings. Sorted, whatever the order
         of the files.
 
@@ -48,7 +48,7 @@ def collect_scores(finetuned: Sequence[Path], predictions: Sequence[Path]) -> pd
     """
     lines = [line for path in finetuned for line in _accuracies(path)]
     lines += [line for path in predictions for line in _errors(path)]
-    scores = pd.DataFrame(lines, columns=["value", "unit", "path", *IDENTIFIED_BY, "head"])
+    scores = pd.DataFrame(lines, columns=["value", "unit", "path", *IDENTIFIED_BY, "softmax_init"])
     twice = scores[scores.duplicated(IDENTIFIED_BY, keep=False)]
     if len(twice):
         first, second = sorted(twice["path"].unique())[:2]
@@ -57,7 +57,7 @@ def collect_scores(finetuned: Sequence[Path], predictions: Sequence[Path]) -> pd
             "name one of the two"
         )
     scores = scores.sort_values(IDENTIFIED_BY, key=rank, ignore_index=True)
-    return scores[["measure", "value", "unit", *IDENTIFIED_BY[1:], "head"]]
+    return scores[["measure", "value", "unit", *IDENTIFIED_BY[1:], "softmax_init"]]
 
 
 def table2(scores: pd.DataFrame) -> pd.DataFrame:
@@ -79,7 +79,7 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
     for corpus, error in (("mnist", "cross_entropy"), ("patches", "squared_error")):
         here = scores[scores["corpus"] == corpus]
         found = here[here["measure"] == f"future_{error}"].groupby("variant")["value"].mean()
-        for name in YARDSTICKS:  # every model's artifact tells the same number
+        for name in TRIVIAL_BASELINES:  # every model's artifact tells the same number
             found[name] = here[here["measure"] == f"{name}_future_{error}"]["value"].mean()
         columns[f"{corpus}_{error}"] = found
     accuracies = scores[scores["measure"] == "accuracy"]
@@ -93,13 +93,13 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
         name = f"{cell.corpus}_{cell.stream}_{cell.labels}"
         columns[f"{name}_mean"], columns[f"{name}_std"] = rows.mean(), rows.std()
     measured = [variant for variant in ROWS if variant in set(scores["variant"])]
-    rows = pd.Index([*measured, *YARDSTICKS], name="variant")
+    rows = pd.Index([*measured, *TRIVIAL_BASELINES], name="variant")
     return pd.DataFrame(columns).reindex(rows).reset_index()
 
 
 def write_csv(table: pd.DataFrame, path: Path, decimals: int) -> None:
     """Write a table, the same bytes for the same numbers; whole or not at all."""
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False, float_format=f"%.{decimals}f", lineterminator="\n")
 
 
@@ -113,9 +113,9 @@ def read_scores(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: expected the scores of a run, found no file; run collect_scores")
     # Labels are "1" and "all": strings, as are splits and draws.
     scores = pd.read_csv(
-        path, dtype=dict.fromkeys([*IDENTIFIED_BY, "head"], str), keep_default_na=False
+        path, dtype=dict.fromkeys([*IDENTIFIED_BY, "softmax_init"], str), keep_default_na=False
     )
-    missing = [name for name in ("value", *IDENTIFIED_BY, "head") if name not in scores]
+    missing = [name for name in ("value", *IDENTIFIED_BY, "softmax_init") if name not in scores]
     if missing:
         raise UserError(f"{path}: expected columns {missing}, which it lacks; run collect_scores")
     return scores
@@ -133,7 +133,7 @@ def _accuracies(path: Path) -> list[dict[str, object]]:
 def _errors(path: Path) -> list[dict[str, object]]:
     with open_artifact(path, "predictions") as file:
         told = {name: str(file.attrs[name]) for name in ("variant", "corpus")}
-        told |= dict.fromkeys(("split", "stream", "labels", "draw", "head"), "") | {
+        told |= dict.fromkeys(("split", "stream", "labels", "draw", "softmax_init"), "") | {
             "path": str(path)
         }
         return [

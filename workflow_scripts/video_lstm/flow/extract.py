@@ -68,7 +68,7 @@ def _segment(segment: Clip, settings: FlowSettings, device: torch.device) -> lis
         last = next(frames)
     while True:
         with reading_frames(segment):
-            chunk = list(islice(frames, settings.batch))
+            chunk = list(islice(frames, settings.batch_size))
         if not chunk:
             return images
         images += encode(compute_flow(np.stack([last, *chunk]), settings, device), settings)

@@ -25,8 +25,8 @@ FramesFlow = Callable[[np.ndarray, FlowSettings, torch.device], np.ndarray]
 def brox(frames: np.ndarray, settings: FlowSettings, device: torch.device) -> np.ndarray:
     """Brox et al. (2004), ours, in batches."""
     flows = np.empty((len(frames) - 1, 2, *frames.shape[1:]), np.float32)
-    for start in range(0, len(flows), settings.batch):
-        batch = torch.from_numpy(frames[start : start + settings.batch + 1, None])
+    for start in range(0, len(flows), settings.batch_size):
+        batch = torch.from_numpy(frames[start : start + settings.batch_size + 1, None])
         with _DEVICE if device.type == "cuda" else nullcontext(), torch.inference_mode():
             batch = batch.to(device)
             found = brox_flow(batch[:-1], batch[1:], settings.brox).cpu()

@@ -101,7 +101,7 @@ class PartialFlow:
         self._open_clip: list[int] = []
         self._checksum = 0
         self._head = identity.encode() + b"\n"
-        with artifacts.writing(path):
+        with artifacts.translate_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _open_alone(path)
         if self._file.read(len(self._head)) != self._head:
@@ -176,7 +176,7 @@ class PartialFlow:
             self.path.unlink(missing_ok=True)
 
     def _write(self, data: bytes) -> None:
-        with artifacts.writing(self.path):
+        with artifacts.translate_write_errors(self.path):
             artifacts.write_fully(self._file.write, data)
 
     def _scan(self) -> int:

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from video_lstm.models.encoder_decoder import EncoderDecoder
-from video_lstm.models.lstm import LSTMStack, Path, PeepholeLSTM, dropout
-from video_lstm.models.products import Linear
+from video_lstm.models.lstm import Backend, LSTMStack, PeepholeLSTM, dropout
+from video_lstm.models.matmul import Linear
 
 
 class LSTMClassifier(nn.Module):
@@ -17,13 +17,13 @@ class LSTMClassifier(nn.Module):
     Args:
         frame_size: D, the values of a percept.
         hidden_size: H, the units of every layer.
-        layers: how many.
+        num_layers: how many.
         classes: K.
         dropout: probability of dropping a value on its way from a layer to the next and from the
             top one to the softmax; never in time (Zaremba et al. 2014). The percepts themselves
             are left whole: an encoder that was pretrained on whole ones has no use for torn ones.
         forget_bias: see PeepholeLSTM.
-        path: see PeepholeLSTM.
+        backend: see PeepholeLSTM.
         generator: draws the weights: the stack, then the softmax.
     """
 
@@ -31,12 +31,12 @@ class LSTMClassifier(nn.Module):
         self,
         frame_size: int,
         hidden_size: int,
-        layers: int,
+        num_layers: int,
         classes: int,
         *,
         dropout: float = 0.0,
         forget_bias: float = 0.0,
-        path: Path = "auto",
+        backend: Backend = "auto",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -44,10 +44,10 @@ class LSTMClassifier(nn.Module):
         self.encoder = LSTMStack(
             frame_size,
             hidden_size,
-            layers,
+            num_layers,
             dropout=dropout,
             forget_bias=forget_bias,
-            cell=partial(PeepholeLSTM, path=path),
+            cell=partial(PeepholeLSTM, backend=backend),
             generator=generator,
         )
         self.softmax = Linear(hidden_size, classes, generator=generator)

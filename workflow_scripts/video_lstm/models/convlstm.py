@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from video_lstm.models.products import uniform_fan_in_
+from video_lstm.models.matmul import uniform_fan_in_
 
 MapState = tuple[Tensor, Tensor]
 """h and c of one layer, each (B, C, H, W)."""
@@ -25,7 +25,7 @@ class PeepholeConvLSTM(nn.Module):
         input_size: D, the input's channels; None for a layer that receives no input.
         hidden_size: C, the channels of h and c.
         size: (H, W) of all maps.
-        kernel: K, odd.
+        kernel_size: K, odd.
         forget_bias: initial bias of the forget gate; the other biases start at 0.
         generator: draws the weights, U(-1/sqrt(fan-in), 1/sqrt(fan-in)).
 
@@ -39,15 +39,15 @@ class PeepholeConvLSTM(nn.Module):
         hidden_size: int,
         *,
         size: tuple[int, int],
-        kernel: int,
+        kernel_size: int,
         forget_bias: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if kernel % 2 == 0:
-            raise ValueError(f"expected an odd kernel, found {kernel}")
-        self.input_size, self.hidden_size, self.kernel = input_size, hidden_size, kernel
-        window = (kernel, kernel)
+        if kernel_size % 2 == 0:
+            raise ValueError(f"expected an odd kernel_size, found {kernel_size}")
+        self.input_size, self.hidden_size, self.kernel_size = input_size, hidden_size, kernel_size
+        window = (kernel_size, kernel_size)
         if input_size is None:
             self.register_parameter("weight_x", None)
         else:
@@ -91,13 +91,13 @@ class PeepholeConvLSTM(nn.Module):
             state = (zeros, zeros)
         h, c = state
         if x is not None:  # one convolution for all steps
-            padding = self.kernel // 2
+            padding = self.kernel_size // 2
             inputs = F.conv2d(x.flatten(0, 1), self.weight_x, padding=padding)
             inputs = inputs.unflatten(0, x.shape[:2])
         p_i, p_f, p_o = self.peepholes
         outputs = []
         for t in range(steps):
-            gates = F.conv2d(h, self.weight_h, self.bias, padding=self.kernel // 2)
+            gates = F.conv2d(h, self.weight_h, self.bias, padding=self.kernel_size // 2)
             if t >= steps - fed:
                 gates = gates + inputs[t - (steps - fed)]
             i, f, z, o = gates.chunk(4, dim=1)
@@ -131,20 +131,20 @@ class MapReadout(nn.Conv2d):
         return super().forward(x.flatten(0, -4)).unflatten(0, x.shape[:-3])
 
 
-def frames_to_maps(frames: Tensor, side: int, patch: int) -> Tensor:
+def frames_to_maps(frames: Tensor, side: int, patch_size: int) -> Tensor:
     """Square frames as small maps with a channel for every pixel of a patch (Shi et al. 2015).
 
     Args:
         frames: (T, B, side * side), row by row.
         side: height and width of a frame, a multiple of `patch`.
-        patch: P.
+        patch_size: P.
 
     Returns:
         (T, B, P * P, side / P, side / P).
     """
-    return F.pixel_unshuffle(frames.unflatten(2, (1, side, side)), patch)
+    return F.pixel_unshuffle(frames.unflatten(2, (1, side, side)), patch_size)
 
 
-def maps_to_frames(maps: Tensor, patch: int) -> Tensor:
+def maps_to_frames(maps: Tensor, patch_size: int) -> Tensor:
     """The inverse of `frames_to_maps`."""
-    return F.pixel_shuffle(maps, patch).flatten(2)
+    return F.pixel_shuffle(maps, patch_size).flatten(2)

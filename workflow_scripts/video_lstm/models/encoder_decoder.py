@@ -18,8 +18,8 @@ from video_lstm.models.convlstm import (
     frames_to_maps,
     maps_to_frames,
 )
-from video_lstm.models.lstm import LSTMStack, Path, PeepholeLSTM, State
-from video_lstm.models.products import Linear
+from video_lstm.models.lstm import Backend, LSTMStack, PeepholeLSTM, State
+from video_lstm.models.matmul import Linear
 
 Output = Literal["logits", "linear"]
 
@@ -120,56 +120,68 @@ class Decoder(nn.Module):
         self,
         state: State,
         steps: int,
-        truth: Tensor | None = None,
-        own: Tensor | None = None,
+        target: Tensor | None = None,
+        sampling_mask: Tensor | None = None,
     ) -> Tensor:
         """Unrolls.
 
         Args:
             state: (h, c) of every layer of the encoder.
             steps: T, how many frames to put out.
-            truth: (>= T - 1, B, D), the frames that a conditional decoder should put out and is
-                fed; None: it is fed its own.
-            own: (>= T - 1, B) bool, true where a conditional decoder is fed its own output of that
-                step in place of the truth (scheduled sampling, Bengio et al. 2015); None: nowhere.
-                What is fed is made first, step by step, and is then as given as the truth is: no
+            target: (>= T - 1, B, D), the frames that a conditional decoder should put out and is
+                fed; None: it is fed its sampling_mask.
+            sampling_mask: (>= T - 1, B) bool, true where a conditional decoder is fed its own output of that
+                step in place of the target (scheduled sampling, Bengio et al. 2015); None: nowhere.
+                What is fed is made first, step by step, and is then as given as the target is: no
                 gradient flows through it, and all steps are one pass.
 
         Returns:
             (T, B, D), before the activation.
         """
         recurrent = steps - self.readout_first
-        if not recurrent or (self.conditional and truth is None):
+        if not recurrent or (self.conditional and target is None):
             return self._step_by_step(state, steps)
-        fed = truth[: steps - 1] if self.conditional and steps > 1 else None
-        if fed is not None and own is not None:
+        fed = target[: steps - 1] if self.conditional and steps > 1 else None
+        if fed is not None and sampling_mask is not None:
             with torch.no_grad():
-                made = activate(self._step_by_step(state, steps - 1, fed, own), self.output)
-            fed = _mixed(made, fed, own[: steps - 1])
+                made = activate(
+                    self._step_by_step(state, steps - 1, fed, sampling_mask), self.output
+                )
+            fed = _mix_decoder_inputs(made, fed, sampling_mask[: steps - 1])
         hidden, _ = self.stack(fed, state, steps=recurrent)
         if self.readout_first:
             hidden = torch.cat([state[-1][0].unsqueeze(0), hidden])
         return self.readout(hidden)
 
     def _step_by_step(
-        self, state: State, steps: int, truth: Tensor | None = None, own: Tensor | None = None
+        self,
+        state: State,
+        steps: int,
+        target: Tensor | None = None,
+        sampling_mask: Tensor | None = None,
     ) -> Tensor:
         raw = [self.readout(state[-1][0])] if self.readout_first else []
         while len(raw) < steps:
             fed = None
             if raw and self.conditional:
                 fed = activate(raw[-1], self.output)
-                if own is not None:
-                    fed = _mixed(fed, truth[len(raw) - 1], own[len(raw) - 1])
+                if sampling_mask is not None:
+                    fed = _mix_decoder_inputs(
+                        fed, target[len(raw) - 1], sampling_mask[len(raw) - 1]
+                    )
                 fed = fed.unsqueeze(0)
             hidden, state = self.stack(fed, state, steps=1)
             raw.append(self.readout(hidden[0]))
         return torch.stack(raw)
 
 
-def _mixed(made: Tensor, truth: Tensor, own: Tensor) -> Tensor:
-    """Frames (..., B, D or maps): where `own` (..., B) is true what was made, else the truth."""
-    return torch.where(own.view(*own.shape, *[1] * (truth.ndim - own.ndim)), made, truth)
+def _mix_decoder_inputs(made: Tensor, target: Tensor, sampling_mask: Tensor) -> Tensor:
+    """Frames (..., B, D or maps): where `sampling_mask` (..., B) is true what was made, else the target."""
+    return torch.where(
+        sampling_mask.view(*sampling_mask.shape, *[1] * (target.ndim - sampling_mask.ndim)),
+        made,
+        target,
+    )
 
 
 class EncoderDecoder(nn.Module):
@@ -182,7 +194,7 @@ class EncoderDecoder(nn.Module):
         variant: a name in VARIANTS or a Variant.
         frame_size: D, the values of a frame.
         hidden_size: H, the units of every layer, or its channels where the layers are ConvLSTMs.
-        layers: how many, in the encoder and in each decoder.
+        num_layers: how many, in the encoder and in each decoder.
         input_frames: T, the frames seen and reconstructed.
         future_frames: F, the frames predicted.
         output: "logits" for frames of values in [0, 1], with cross-entropy; "linear" for any
@@ -190,13 +202,13 @@ class EncoderDecoder(nn.Module):
         readout_first: whether the first frame is put out straight from the copied state, as in
             the authors' first code; by default after one recurrent step.
         forget_bias: see PeepholeLSTM.
-        centre: every sequence is read, and put out, around the mean of the values that are seen of
+        subtract_mean: every sequence is read, and put out, around the mean of the values that are seen of
             it (Kim et al. 2022, without their scale), so that how bright a patch is takes no
             learning; for linear outputs.
-        map_patch: makes the layers ConvLSTMs, which read a square frame as maps with a channel for
+        patch_size: makes the layers ConvLSTMs, which read a square frame as maps with a channel for
             every pixel of a patch of this side; see `frames_to_maps`.
-        kernel: side of a ConvLSTM's kernels.
-        path: see PeepholeLSTM.
+        kernel_size: side of a ConvLSTM's kernels.
+        backend: see PeepholeLSTM.
         generator: draws the weights: encoder, reconstruction, future, in this order.
 
     Raises:
@@ -209,17 +221,17 @@ class EncoderDecoder(nn.Module):
         variant: str | Variant,
         frame_size: int,
         hidden_size: int,
-        layers: int,
+        num_layers: int,
         input_frames: int,
         future_frames: int,
         *,
         output: Output,
         readout_first: bool = False,
         forget_bias: float = 0.0,
-        centre: bool = False,
-        map_patch: int | None = None,
-        kernel: int = 5,
-        path: Path = "auto",
+        subtract_mean: bool = False,
+        patch_size: int | None = None,
+        kernel_size: int = 5,
+        backend: Backend = "auto",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -227,26 +239,29 @@ class EncoderDecoder(nn.Module):
             if variant not in VARIANTS:
                 raise ValueError(f"expected a variant of {', '.join(VARIANTS)}, found {variant}")
             variant = VARIANTS[variant]
-        if centre and output == "logits":
+        if subtract_mean and output == "logits":
             raise ValueError("only linear outputs can be centred")
         self.variant, self.output = variant, output
-        self.centre, self.map_patch = centre, map_patch
+        self.subtract_mean, self.patch_size = subtract_mean, patch_size
         self.input_frames, self.future_frames = input_frames, future_frames
-        if map_patch is None:
+        if patch_size is None:
             channels, readout = frame_size, Linear
-            cell: Callable[..., nn.Module] = partial(PeepholeLSTM, path=path)
+            cell: Callable[..., nn.Module] = partial(PeepholeLSTM, backend=backend)
         else:
-            channels, self.side = map_patch**2, math.isqrt(frame_size)
-            if self.side**2 != frame_size or self.side % map_patch:
-                raise ValueError(f"{frame_size} values are no square of {map_patch}-pixel patches")
-            size = (self.side // map_patch,) * 2
-            readout, cell = MapReadout, partial(PeepholeConvLSTM, size=size, kernel=kernel)
+            channels, self.side = patch_size**2, math.isqrt(frame_size)
+            if self.side**2 != frame_size or self.side % patch_size:
+                raise ValueError(f"{frame_size} values are no square of {patch_size}-pixel patches")
+            size = (self.side // patch_size,) * 2
+            readout, cell = (
+                MapReadout,
+                partial(PeepholeConvLSTM, size=size, kernel_size=kernel_size),
+            )
 
         def stack(input_size: int | None) -> LSTMStack:
             return LSTMStack(
                 input_size,
                 hidden_size,
-                layers,
+                num_layers,
                 forget_bias=forget_bias,
                 cell=cell,
                 generator=generator,
@@ -271,21 +286,21 @@ class EncoderDecoder(nn.Module):
         inputs: Tensor,
         future: Tensor | None = None,
         *,
-        own: Tensor | None = None,
+        sampling_mask: Tensor | None = None,
         future_frames: int | None = None,
     ) -> Prediction:
         """Encodes and decodes.
 
         In training a conditional decoder is fed the true previous frame, or its own activated
-        output where `own` says so. In evaluation (`eval()`) it is fed its own activated output
+        output where `sampling_mask` says so. In evaluation (`eval()`) it is fed its own activated output
         always, and `future` is not looked at. On a GPU two decoders run side by side.
 
         Args:
             inputs: (T, B, D).
             future: (F, B, D); needed in training where the future decoder is conditional.
-            own: (steps - 1, B) bool, which steps' own outputs are fed to a conditional decoder in
+            sampling_mask: (steps - 1, B) bool, which steps' own outputs are fed to a conditional decoder in
                 training (scheduled sampling); None: none.
-            future_frames: how many frames to predict, where not the model's own F.
+            future_frames: how many frames to predict, where not the model's sampling_mask F.
 
         Returns:
             The decoders' raw outputs.
@@ -295,43 +310,45 @@ class EncoderDecoder(nn.Module):
         """
         if len(inputs) != self.input_frames:
             raise ValueError(f"expected {self.input_frames} input frames, found {len(inputs)}")
-        mean = inputs.mean((0, 2), keepdim=True) if self.centre else None
-        inputs, future = (self._read(frames, mean) for frames in (inputs, future))
+        mean = inputs.mean((0, 2), keepdim=True) if self.subtract_mean else None
+        inputs, future = (self._to_layer_input(frames, mean) for frames in (inputs, future))
         _, state = self.encoder(inputs)
         steps = self.future_frames if future_frames is None else future_frames
         reconstruction = predicted = None
-        with _beside(inputs, self.reconstructor and self.predictor) as other:
+        with _on_side_stream(inputs, self.reconstructor and self.predictor) as other:
             if self.reconstructor is not None:
                 told = self.training and self.reconstructor.conditional
-                truth = inputs.flip(0) if told else None
-                reconstruction = self.reconstructor(state, len(inputs), truth, own)
+                target = inputs.flip(0) if told else None
+                reconstruction = self.reconstructor(state, len(inputs), target, sampling_mask)
         if self.predictor is not None:
-            truth = future if self.training and self.predictor.conditional else None
-            if truth is None and self.training and self.predictor.conditional:
+            target = future if self.training and self.predictor.conditional else None
+            if target is None and self.training and self.predictor.conditional:
                 raise ValueError("training a conditional future decoder needs the true future")
-            predicted = self.predictor(state, steps, truth, own)
+            predicted = self.predictor(state, steps, target, sampling_mask)
         if other is not None:
             torch.cuda.current_stream(inputs.device).wait_stream(other)
             reconstruction.record_stream(torch.cuda.current_stream(inputs.device))
-        return Prediction(*(self._put_out(made, mean) for made in (reconstruction, predicted)))
+        return Prediction(
+            *(self._from_layer_output(made, mean) for made in (reconstruction, predicted))
+        )
 
-    def _read(self, frames: Tensor | None, mean: Tensor | None) -> Tensor | None:
+    def _to_layer_input(self, frames: Tensor | None, mean: Tensor | None) -> Tensor | None:
         """Frames as the layers see them."""
         if frames is None:
             return None
         if mean is not None:
             frames = frames - mean
-        return frames_to_maps(frames, self.side, self.map_patch) if self.map_patch else frames
+        return frames_to_maps(frames, self.side, self.patch_size) if self.patch_size else frames
 
-    def _put_out(self, made: Tensor | None, mean: Tensor | None) -> Tensor | None:
-        """The inverse of `_read`."""
+    def _from_layer_output(self, made: Tensor | None, mean: Tensor | None) -> Tensor | None:
+        """The inverse of `_to_layer_input`."""
         if made is None:
             return None
-        frames = maps_to_frames(made, self.map_patch) if self.map_patch else made
+        frames = maps_to_frames(made, self.patch_size) if self.patch_size else made
         return frames if mean is None else frames + mean
 
     @torch.no_grad()
-    def start_at(self, frame: Tensor) -> None:
+    def set_output_bias(self, frame: Tensor) -> None:
         """Set the outputs' biases to a frame: what a model puts out whose layers are silent.
 
         On black frames with few white pixels an untrained model is mostly busy with learning that
@@ -341,10 +358,10 @@ class EncoderDecoder(nn.Module):
             frame: (D,), such as the mean of the training frames; of a ConvLSTM's outputs, which
                 have one bias for all places of a map, the mean over these.
         """
-        if self.centre:
+        if self.subtract_mean:
             frame = frame - frame.mean()
-        if self.map_patch:
-            frame = self._read(frame.view(1, 1, -1), None).mean((0, 1, 3, 4))
+        if self.patch_size:
+            frame = self._to_layer_input(frame.view(1, 1, -1), None).mean((0, 1, 3, 4))
         if self.output == "logits":
             frame = torch.logit(frame, eps=1e-3)  # no pixel is so surely black that it cannot learn
         for decoder in (self.reconstructor, self.predictor):
@@ -389,7 +406,7 @@ class EncoderDecoder(nn.Module):
 
 
 @contextlib.contextmanager
-def _beside(x: Tensor, wanted: object) -> Iterator[torch.cuda.Stream | None]:
+def _on_side_stream(x: Tensor, wanted: object) -> Iterator[torch.cuda.Stream | None]:
     """A block whose work on a GPU runs beside what follows it; yields its stream, if any.
 
     A step of one decoder alone leaves much of a GPU idle. Who reads what the block made waits for
@@ -398,13 +415,13 @@ def _beside(x: Tensor, wanted: object) -> Iterator[torch.cuda.Stream | None]:
     if not (x.is_cuda and wanted):
         yield None
         return
-    other = _second_stream(x.device)
+    other = _side_stream(x.device)
     other.wait_stream(torch.cuda.current_stream(x.device))
     with torch.cuda.stream(other):
         yield other
 
 
 @functools.cache
-def _second_stream(device: torch.device) -> torch.cuda.Stream:
-    """One for all calls: memory is kept for each stream on its own."""
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all calls: memory is kept for each stream on its sampling_mask."""
     return torch.cuda.Stream(device)

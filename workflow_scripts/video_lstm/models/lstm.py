@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from video_lstm.models.lstm_cpu import cpu_lstm
-from video_lstm.models.products import uniform_fan_in_
+from video_lstm.models.matmul import uniform_fan_in_
 
-Path = Literal["auto", "reference", "cpu", "cuda"]
+Backend = Literal["auto", "reference", "cpu", "cuda"]
 LayerState = tuple[Tensor, Tensor]
 """h and c of one layer, each (B, H)."""
 State = list[LayerState]
@@ -72,7 +72,7 @@ def _cuda_lstm(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     return cuda_lstm(*arguments)
 
 
-_PATHS: dict[str, Callable[..., tuple[Tensor, Tensor, Tensor]]] = {
+_BACKENDS: dict[str, Callable[..., tuple[Tensor, Tensor, Tensor]]] = {
     "reference": reference_lstm,
     "cpu": cpu_lstm,
     "cuda": _cuda_lstm,
@@ -92,7 +92,7 @@ class PeepholeLSTM(nn.Module):
         hidden_size: H.
         forget_bias: initial bias of the forget gate; the other biases start at 0, as all do in
             the paper (its released code started the forget gate at 5).
-        path: how it is computed: "reference" (any device), "cpu" or "cuda" (faster, hand-written
+        backend: how it is computed: "reference" (any device), "cpu" or "cuda" (faster, hand-written
             ones), or "auto", which takes the fastest for the device of the weights.
         generator: draws the weights, U(-1/sqrt(fan-in), 1/sqrt(fan-in)) (paper, section 4).
     """
@@ -103,11 +103,11 @@ class PeepholeLSTM(nn.Module):
         hidden_size: int,
         *,
         forget_bias: float = 0.0,
-        path: Path = "auto",
+        backend: Backend = "auto",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.input_size, self.hidden_size, self.path = input_size, hidden_size, path
+        self.input_size, self.hidden_size, self.backend = input_size, hidden_size, backend
         if input_size is None:
             self.register_parameter("weight_x", None)
         else:
@@ -139,19 +139,19 @@ class PeepholeLSTM(nn.Module):
         steps = _check(self, x, state, steps)
         h, c = (None, None) if state is None else state
         batch = h.shape[0] if x is None else x.shape[1]
-        path = self.path
-        if path == "auto":
+        backend = self.backend
+        if backend == "auto":
             device = self.weight_h.device.type
-            path = device if device in _PATHS else "reference"
+            backend = device if device in _BACKENDS else "reference"
         weight_x = None if x is None else self.weight_x
-        outputs, h, c = _PATHS[path](
+        outputs, h, c = _BACKENDS[backend](
             x, h, c, weight_x, self.weight_h, self.bias, self.peepholes, steps, batch
         )
         return outputs, (h, c)
 
     def extra_repr(self) -> str:
-        """Sizes and path, for printing a model."""
-        return f"{self.input_size}, {self.hidden_size}, path={self.path!r}"
+        """Sizes and backend, for printing a model."""
+        return f"{self.input_size}, {self.hidden_size}, backend={self.backend!r}"
 
 
 class LSTMStack(nn.Module):
@@ -160,7 +160,7 @@ class LSTMStack(nn.Module):
     Args:
         input_size: D of the lowest layer; None where it receives no input.
         hidden_size: H of every layer.
-        layers: how many.
+        num_layers: how many.
         dropout: probability of dropping a value on its way from one layer to the next, never in
             time (Zaremba et al. 2014). Applied in training only.
         forget_bias: see PeepholeLSTM.
@@ -173,7 +173,7 @@ class LSTMStack(nn.Module):
         self,
         input_size: int | None,
         hidden_size: int,
-        layers: int = 1,
+        num_layers: int = 1,
         *,
         dropout: float = 0.0,
         forget_bias: float = 0.0,
@@ -184,7 +184,7 @@ class LSTMStack(nn.Module):
         self.input_size, self.hidden_size, self.dropout = input_size, hidden_size, dropout
         self.layers = nn.ModuleList(
             cell(size, hidden_size, forget_bias=forget_bias, generator=generator)
-            for size in [input_size] + [hidden_size] * (layers - 1)
+            for size in [input_size] + [hidden_size] * (num_layers - 1)
         )
 
     def forward(
@@ -215,7 +215,7 @@ class LSTMStack(nn.Module):
         return x, final
 
     @classmethod
-    def from_torch(cls, lstm: nn.LSTM, *, path: Path = "auto") -> "LSTMStack":
+    def from_torch(cls, lstm: nn.LSTM, *, backend: Backend = "auto") -> "LSTMStack":
         """The same function as a `torch.nn.LSTM`: its weights, with peepholes of 0.
 
         Raises:
@@ -228,7 +228,7 @@ class LSTMStack(nn.Module):
             lstm.hidden_size,
             lstm.num_layers,
             dropout=lstm.dropout,
-            cell=partial(PeepholeLSTM, path=path),
+            cell=partial(PeepholeLSTM, backend=backend),
         ).to(lstm.weight_hh_l0)
         with torch.no_grad():
             for level, layer in enumerate(stack.layers):

@@ -10,9 +10,9 @@ import torch
 
 from video_lstm.errors import UserError
 from video_lstm.parallel import ordered_map
-from video_lstm.percepts.conversion import open_session
 from video_lstm.percepts.networks import build_network
-from video_lstm.percepts.partial import PartialRows
+from video_lstm.percepts.onnx_conversion import open_session
+from video_lstm.percepts.partial_rows import PartialRows
 from video_lstm.progress import Progress
 from video_lstm.settings.percepts import PerceptSettings
 from video_lstm.video.clips import Clip, ClipName, write_names, write_rate
@@ -152,8 +152,8 @@ def write_percepts(
 def _batches(
     clips: Sequence[Clip], settings: PerceptSettings, skip: int, threads: int
 ) -> Iterator[np.ndarray]:
-    """Frames of clips back to back, without the first `skip`, `settings.batch` at a time."""
-    crop, size = settings.crop, settings.batch
+    """Frames of clips back to back, without the first `skip`, `settings.batch_size` at a time."""
+    crop, size = settings.crop_size, settings.batch_size
     batch, filled = np.empty((size, crop, crop, 3), np.uint8), 0
     pieces = _pieces(clips, skip)
     for frames in ordered_map(lambda piece: _decode(piece, settings), pieces, threads):
@@ -187,6 +187,6 @@ def _decode(piece: Clip, settings: PerceptSettings) -> np.ndarray:
             piece.frames,
             rate=piece.rate,
             size=(settings.height, settings.width),
-            crop=(settings.crop, settings.crop),
+            crop=(settings.crop_size, settings.crop_size),
             frames=piece.native_frames,
         )

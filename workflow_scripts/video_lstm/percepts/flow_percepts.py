@@ -10,7 +10,7 @@ from video_lstm.errors import UserError
 from video_lstm.flow.storage import FlowStore
 from video_lstm.parallel import ordered_map
 from video_lstm.percepts.extract import cut_batches
-from video_lstm.percepts.partial import PartialRows
+from video_lstm.percepts.partial_rows import PartialRows
 from video_lstm.percepts.temporal_stream import (
     TemporalStream,
     crop_flow,
@@ -87,7 +87,7 @@ class FlowPercepts:
     def _decode(self, batch: tuple[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The central squares of a batch's flows, their means, and which of them make a stack."""
         row, indices = batch
-        first, side = int(indices[0, 0]), self.network.settings.crop
+        first, side = int(indices[0, 0]), self.network.settings.crop_size
         fields = self.store.quantised(row, first, int(indices[-1, -1]) - first + 1)
         corner = (self.store.height - side) // 2, (self.store.width - side) // 2
         return *crop_flow(fields, *corner, side), indices - first

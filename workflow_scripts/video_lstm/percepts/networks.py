@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from video_lstm.errors import UserError
-from video_lstm.percepts.layer import PerceptNetwork
+from video_lstm.percepts.percept_network import PerceptNetwork
 from video_lstm.percepts.weights import load_weights, read_weights
 from video_lstm.settings.percepts import PerceptSettings
 
@@ -104,7 +104,7 @@ def build_network(settings: PerceptSettings) -> PerceptNetwork:
             f"it has {names}, and the modules inside these"
         )
     percepts = PerceptNetwork(
-        recipe.network, layer, settings.pooling, settings.crop, recipe.mean, recipe.std,
+        recipe.network, layer, settings.pooling, settings.crop_size, recipe.mean, recipe.std,
         settings.network,
     )  # fmt: skip
     path = weights_path(settings)
@@ -147,7 +147,9 @@ def _recipe(settings: PerceptSettings) -> _Recipe:
 def _efficientnet_lite0(name: str, settings: PerceptSettings) -> _Recipe:
     package = _library("efficientnet_lite_pytorch", settings.network)
     with torch.device("meta"):
-        network = package.EfficientNet.from_name("efficientnet-lite0", image_size=settings.crop)
+        network = package.EfficientNet.from_name(
+            "efficientnet-lite0", image_size=settings.crop_size
+        )
     # Normalised as these weights were trained, with 127 and 128 for all channels, and not as the
     # package's example does it: on natural frames the mean confidence of the first class is 0.36
     # with the former and 0.23 with the latter, and only the former calls a daisy a daisy.

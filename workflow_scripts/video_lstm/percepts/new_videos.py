@@ -16,18 +16,18 @@ from video_lstm.flow.storage import FlowStore, PartialFlow
 from video_lstm.percepts.extract import cut_batches, extract, open_backend, write_percepts
 from video_lstm.percepts.flow_percepts import FlowPercepts, read_convnet
 from video_lstm.percepts.networks import weights_path
-from video_lstm.percepts.partial import PartialRows
+from video_lstm.percepts.partial_rows import PartialRows
 from video_lstm.settings.percepts import FlowSettings, PerceptSettings
 from video_lstm.video.clips import Clip, write_rate
 from video_lstm.video.decode import UnreadableClipError
+from video_lstm.video.file_scan import printable_path
 from video_lstm.video.sampling import whole_videos
-from video_lstm.video.scan import shown
 
 logger = logging.getLogger("video_lstm")
 
 
 @dataclass(frozen=True)
-class Extraction:
+class PerceptExtraction:
     """How percepts of new videos are extracted.
 
     Attributes:
@@ -51,7 +51,7 @@ class Extraction:
     provenance: artifacts.Provenance
 
 
-def readable_videos(
+def find_readable_videos(
     paths: Sequence[Path], rate: float | None, folder: Path, workers: int = 1
 ) -> tuple[list[Clip], list[str]]:
     """The videos that can be read, and of every path why not; empty where it can.
@@ -77,7 +77,7 @@ def readable_videos(
 
 
 def extract_new_percepts(
-    paths: Sequence[Path], how: Extraction, folder: Path
+    paths: Sequence[Path], how: PerceptExtraction, folder: Path
 ) -> tuple[Path, list[str]]:
     """Extract percepts of videos into an artifact in a folder, RGB or of flow as the model's are.
 
@@ -92,7 +92,7 @@ def extract_new_percepts(
             percepts.
     """
     path, rate = folder / "percepts.h5", how.percepts.get("rate")
-    clips, reasons = readable_videos(paths, rate, folder, how.threads)
+    clips, reasons = find_readable_videos(paths, rate, folder, how.threads)
     make = _flow_percepts if "convnet" in how.percepts else _rgb_percepts
     while clips:
         try:
@@ -103,7 +103,7 @@ def extract_new_percepts(
             failed = {clip.video for clip in clips if clip.path == error.path}
             logger.warning("%s: left out: %s", ", ".join(failed), error.reason)
             clips = [clip for clip in clips if clip.path != error.path]
-            names = [shown(str(path)) for path in paths]
+            names = [printable_path(str(path)) for path in paths]
             reasons = [
                 error.reason if name in failed else reason
                 for name, reason in zip(names, reasons, strict=True)
@@ -119,7 +119,7 @@ def _nothing_readable(path: Path, reason: str) -> UserError:
 
 
 def _rgb_percepts(
-    clips: Sequence[Clip], how: Extraction, folder: Path
+    clips: Sequence[Clip], how: PerceptExtraction, folder: Path
 ) -> tuple[list[Any], list[int], PartialRows, int]:
     """The clips' names, how many percepts each has, all of them, their length."""
     settings = PerceptSettings.model_validate(how.percepts["percepts"])
@@ -133,13 +133,13 @@ def _rgb_percepts(
         )
     backend = open_backend(settings, how.device, how.threads, how.onnx)
     lengths = [clip.frames for clip in clips]
-    rows = PartialRows(folder, "rgb", cut_batches(sum(lengths), settings.batch), backend.dim)
+    rows = PartialRows(folder, "rgb", cut_batches(sum(lengths), settings.batch_size), backend.dim)
     extract(clips, backend, settings, rows, how.threads)
     return [clip.name for clip in clips], lengths, rows, backend.dim
 
 
 def _flow_percepts(
-    clips: Sequence[Clip], how: Extraction, folder: Path
+    clips: Sequence[Clip], how: PerceptExtraction, folder: Path
 ) -> tuple[list[Any], list[int], PartialRows, int]:
     """The same of the clips' flow."""
     convnet = how.flow_convnet

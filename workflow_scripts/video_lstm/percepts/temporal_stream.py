@@ -57,9 +57,9 @@ class TemporalStream(nn.Module):
     ) -> None:
         super().__init__()
         self.stack, self.classes, self.settings = stack, classes, settings
-        self.strides = strides_for(settings.crop)
-        self.local_response = settings.normalisation == "local_response"
-        batch_norm = settings.normalisation == "batch"
+        self.strides = strides_for(settings.crop_size)
+        self.local_response = settings.normalization == "local_response"
+        batch_norm = settings.normalization == "batch"
         widths = [2 * stack, *settings.channels]
         # Batch norm has a shift of its own.
         self.convolutions = nn.ModuleList(
@@ -76,7 +76,7 @@ class TemporalStream(nn.Module):
         self.norms = nn.ModuleList(
             nn.BatchNorm2d(width) if batch_norm else nn.Identity() for width in widths[1:]
         )
-        side = settings.crop
+        side = settings.crop_size
         for name in _REDUCTIONS:
             side = math.ceil(side / self.strides[name])
         self.fc6 = nn.Linear(settings.channels[-1] * side * side, settings.fc6)

@@ -14,7 +14,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from video_lstm.errors import UserError
-from video_lstm.sequences import draws
+from video_lstm.sequences.random_streams import TEST, TRAINING, VALIDATION, step_generator
 from video_lstm.settings.sequences import MNISTSettings, MovingDigits
 
 _HELD_OUT = 20  # one training digit in so many is kept for validation
@@ -43,9 +43,9 @@ def corners(
 
     Returns:
         Row and column of each digit's upper left corner in pixels,
-        (frames, size, digits, 2) int64 in [0, settings.size - settings.digit_size].
+        (frames, size, digits, 2) int64 in [0, settings.image_size - settings.digit_size].
     """
-    digits = (size, settings.digits)
+    digits = (size, settings.num_digits)
     position = rng.random((*digits, 2))
     direction = rng.uniform(0, 2 * np.pi, digits)
     speed = rng.uniform(*settings.speed, digits)
@@ -57,7 +57,7 @@ def corners(
         np.negative(velocity, out=velocity, where=position != now)
         position[...] = now
     # Truncated as in the released code: only a digit on the far edge is in the last place.
-    return (positions * (settings.size - settings.digit_size)).astype(np.int64)
+    return (positions * (settings.image_size - settings.digit_size)).astype(np.int64)
 
 
 def draw_frames(
@@ -124,7 +124,7 @@ class MovingMNIST:
     ) -> None:
         check_size(digits, settings)
         self.settings, self.frames, self.seed = settings, frames, seed
-        self.frame_size = settings.size**2
+        self.frame_size = settings.image_size**2
         images = torch.from_numpy(np.float32(digits / 255)).to(device)
         kept = max(1, len(images) // _HELD_OUT)
         self._training, self._held_out = images[:-kept], images[-kept:]
@@ -135,24 +135,24 @@ class MovingMNIST:
         Returns:
             (frames, size, frame_size) float32 in [0, 1], on the device.
         """
-        return self._draw(self._training, draws.generator(self.seed, draws.TRAINING, step), size)
+        return self._draw(self._training, step_generator(self.seed, TRAINING, step), size)
 
     def validation(self, size: int) -> list[torch.Tensor]:
         """Fixed batches of digits that no training sequence shows, each as `batch` returns it."""
         return [
-            self._draw(self._held_out, draws.generator(self.seed, draws.VALIDATION, step), size)
+            self._draw(self._held_out, step_generator(self.seed, VALIDATION, step), size)
             for step in range(_VALIDATION_BATCHES)
         ]
 
     def _draw(self, images: torch.Tensor, rng: np.random.Generator, size: int) -> torch.Tensor:
-        chosen = torch.from_numpy(rng.integers(len(images), size=(size, self.settings.digits)))
+        chosen = torch.from_numpy(rng.integers(len(images), size=(size, self.settings.num_digits)))
         shown = images[chosen.to(images.device)]
         places = corners(rng, size, self.frames, self.settings)
         if shown.device.type == "cpu":
             # NumPy's assignment to windows is twice as fast as torch's on a CPU.
-            drawn = torch.from_numpy(draw_frames(shown.numpy(), places, self.settings.size))
+            drawn = torch.from_numpy(draw_frames(shown.numpy(), places, self.settings.image_size))
         else:
-            drawn = draw_frames(shown, places, self.settings.size)
+            drawn = draw_frames(shown, places, self.settings.image_size)
         return drawn.flatten(2)
 
 
@@ -175,12 +175,12 @@ def fixed_sequences(
         UserError: the images are not of settings.digit_size.
     """
     check_size(digits, settings)
-    for number, start in enumerate(range(0, settings.test_sequences, block)):
-        size = min(block, settings.test_sequences - start)
-        rng = draws.generator(seed, draws.TEST, number)
-        shown = digits[rng.integers(len(digits), size=(size, settings.digits))]
+    for number, start in enumerate(range(0, settings.num_test_sequences, block)):
+        size = min(block, settings.num_test_sequences - start)
+        rng = step_generator(seed, TEST, number)
+        shown = digits[rng.integers(len(digits), size=(size, settings.num_digits))]
         places = corners(rng, size, frames, settings)
-        yield draw_frames(shown, places, settings.size).swapaxes(0, 1)
+        yield draw_frames(shown, places, settings.image_size).swapaxes(0, 1)
 
 
 def standard_sequences(
@@ -202,13 +202,13 @@ def standard_sequences(
         UserError: it is no such file, too small, or has sequences where frames should be.
     """
     array = _load_array(path)
-    side, count = settings.size, settings.test_sequences
+    side, count = settings.image_size, settings.num_test_sequences
     enough = array.ndim == 4 and array.shape[0] >= frames and array.shape[1] >= count
     if not enough or array.shape[2:] != (side, side) or array.dtype != np.uint8:
         raise UserError(
             f"{path}: expected at least {frames} frames of {count} sequences of {side} x {side} "
             f"bytes, (frames, sequences, {side}, {side}) uint8, found {array.shape} {array.dtype}; "
-            "change mnist.test_sequences or mnist.size, or save the array like that"
+            "change mnist.num_test_sequences or mnist.image_size, or save the array like that"
         )
     if _axes_are_swapped(array):
         raise UserError(

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from video_lstm import artifacts
-from video_lstm.sequences import draws
-from video_lstm.sequences.fixed import normalised
-from video_lstm.sequences.pixels import Pixels
-from video_lstm.sequences.read_ahead import ReadAhead
+from video_lstm.sequences.fixed_test_sets import normalised
+from video_lstm.sequences.pixel_format import PixelFormat
+from video_lstm.sequences.prefetch import Prefetcher
+from video_lstm.sequences.random_streams import TRAINING, VALIDATION, step_generator
 
-_TOLD = {field.name for field in fields(Pixels)}
+_PIXEL_FORMAT_FIELDS = {field.name for field in fields(PixelFormat)}
 _HELD_OUT = 20  # one training sequence in so many is kept for validation
 _VALIDATION_BATCHES = 4
 
@@ -44,10 +44,14 @@ class Patches:
         device: torch.device | str = "cpu",
     ) -> None:
         with artifacts.open_artifact(path, "patches") as file:
-            told = {name: value.item() for name, value in file.attrs.items() if name in _TOLD}
-        if math.isnan(told["rate"]):
-            told["rate"] = None
-        self.pixels = Pixels(**told)
+            pixel_format = {
+                name: value.item()
+                for name, value in file.attrs.items()
+                if name in _PIXEL_FORMAT_FIELDS
+            }
+        if math.isnan(pixel_format["rate"]):
+            pixel_format["rate"] = None
+        self.pixels = PixelFormat(**pixel_format)
         self.mean, self.std = self.pixels.mean, self.pixels.std
         rows = artifacts.map_dataset(path, part)
         self.seed, self.device = seed, torch.device(device)
@@ -61,7 +65,7 @@ class Patches:
             if rows.nbytes < torch.cuda.mem_get_info(self.device)[0] / 2:
                 self._rows = torch.from_numpy(np.array(rows)).to(self.device)
             else:
-                self._read = ReadAhead(self._batch)
+                self._read = Prefetcher(self._batch)
 
     def batch(self, step: int, size: int) -> torch.Tensor:
         """The training batch of a step: follows from the seed, the step and the size alone.
@@ -81,12 +85,12 @@ class Patches:
             return []
         size = min(size, len(self._held_out))
         count = min(_VALIDATION_BATCHES, len(self._held_out) // size)
-        rng = draws.generator(self.seed, draws.VALIDATION)
+        rng = step_generator(self.seed, VALIDATION)
         chosen = rng.permutation(self._held_out)[: count * size]
         return [self._normalised(self._pixels(rows)) for rows in chosen.reshape(count, size)]
 
     def _batch(self, step: int, size: int) -> torch.Tensor:
-        rng = draws.generator(self.seed, draws.TRAINING, step)
+        rng = step_generator(self.seed, TRAINING, step)
         return self._pixels(rng.integers(self._drawn, size=size))
 
     def _pixels(self, index: np.ndarray) -> torch.Tensor:

@@ -11,8 +11,8 @@ import torch
 
 from video_lstm.artifacts import map_dataset, open_artifact
 from video_lstm.errors import UserError
-from video_lstm.sequences.draws import TRAINING, VALIDATION, generator
-from video_lstm.sequences.read_ahead import ReadAhead
+from video_lstm.sequences.prefetch import Prefetcher
+from video_lstm.sequences.random_streams import TRAINING, VALIDATION, step_generator
 from video_lstm.video.clips import ClipName, number_clips, read_names, read_rate
 
 # Part of a GPU's free memory that percepts may take; the rest is the model's.
@@ -203,7 +203,7 @@ class PerceptWindows:
             if size <= _GPU_SHARE * torch.cuda.mem_get_info(self._device)[0]:
                 self._keep()
             else:
-                self._read = ReadAhead(self._gather)
+                self._read = Prefetcher(self._gather)
 
     def batch(self, step: int, size: int) -> torch.Tensor:
         """The windows of a step: (frames, size, D) float32 on the device."""
@@ -238,7 +238,7 @@ class PerceptWindows:
 
     def draw(self, step: int, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Where a step's windows are: clips, counted as they were given, and first frames."""
-        random = generator(self._seed, TRAINING, step)
+        random = step_generator(self._seed, TRAINING, step)
         windows = random.integers(self._ends[-1], size=size)
         clips = np.searchsorted(self._ends, windows, side="right")
         return clips, windows - np.where(clips > 0, self._ends[clips - 1], 0)
@@ -299,7 +299,7 @@ def hold_out(
     rows, videos = np.asarray(rows), np.asarray(videos)
     names = np.unique(videos)
     count = min(max(round(share * len(names)), 1), len(names) - 1)
-    held = np.isin(videos, generator(seed, VALIDATION).permutation(names)[:count])
+    held = np.isin(videos, step_generator(seed, VALIDATION).permutation(names)[:count])
     return rows[~held], rows[held]
 
 

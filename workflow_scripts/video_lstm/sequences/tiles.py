@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from video_lstm.sequences.pixels import Pixels
+from video_lstm.sequences.pixel_format import PixelFormat
 from video_lstm.video.clips import Clip
 from video_lstm.video.decode import read_frames, reading_frames
 
 
-def read_tiled(video: Clip, pixels: Pixels) -> np.ndarray:
+def read_tiled(video: Clip, pixels: PixelFormat) -> np.ndarray:
     """The middle of a video's frames, as much as whole tiles fill: (T, height, width[, 3]) uint8.
 
     Raises:
@@ -22,7 +22,7 @@ def read_tiled(video: Clip, pixels: Pixels) -> np.ndarray:
             rate=video.rate,
             size=(pixels.height, pixels.width),
             crop=(rows * pixels.size, columns * pixels.size),
-            gray=not pixels.colour,
+            gray=not pixels.color,
             frames=video.native_frames,
         )
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from video_lstm.settings.section import Positive, Section
+from video_lstm.settings.base import Positive, Section
 from video_lstm.settings.training import TrainingSettings
 
 
@@ -40,7 +40,7 @@ class FlowSettings(Section):
     method: Literal["brox", "dis", "farneback", "tvl1"] = "dis"
     """`brox` is the paper's, and ours; `dis`, `farneback` and `tvl1` are OpenCV's."""
     brox: BroxSettings = BroxSettings()
-    batch: Positive = 32
+    batch_size: Positive = 32
     """Pairs of frames that are held, and that Brox works on at once: bounds the memory."""
     height: Positive = 240
     width: Positive = 320
@@ -81,18 +81,18 @@ class PerceptSettings(Section):
     height: Positive = 240
     width: Positive = 320
     """Frames are scaled to cover height x width and the centre is cut out."""
-    crop: Positive = 224
+    crop_size: Positive = 224
     """The central crop x crop of that is what the network sees."""
-    batch: Positive = 32
+    batch_size: Positive = 32
     """Frames per forward pass."""
     backend: Literal["auto", "torch", "onnx"] = "auto"
     """`auto`: torch on a GPU, ONNX Runtime on a CPU."""
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:
-        if self.crop > min(self.height, self.width):
+        if self.crop_size > min(self.height, self.width):
             raise ValueError(
-                f"crop {self.crop} does not fit into {self.height}x{self.width} (height x width)"
+                f"crop_size {self.crop_size} does not fit into {self.height}x{self.width} (height x width)"
             )
         return self
 
@@ -105,22 +105,22 @@ class FlowConvnetSettings(Section):
     fc6: Positive = 4096
     """Units of the layer that is the percept."""
     fc7: Positive = 2048
-    crop: Annotated[int, Field(ge=16)] = 224
+    crop_size: Annotated[int, Field(ge=16)] = 224
     """Side of the random crop that the convnet sees, at most the flow's height and width; smaller
     crops are reduced less, to a last map of about the same size."""
-    normalisation: Literal["local_response", "batch", "none"] = "local_response"
+    normalization: Literal["local_response", "batch", "none"] = "local_response"
     """After the first convolution (`local_response`, the original's), or `batch` norm after all
     of them, with which small nets train in far fewer steps."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """On fc6 and fc7."""
     training: TrainingSettings = TrainingSettings(
         steps=80_000,
-        batch=256,
+        batch_size=256,
         optimizer="sgd",
         learning_rate=1e-2,
         schedule="step",
         decay_every=50_000,
         decay_factor=0.1,
         weight_decay=5e-4,
-        clip_norm=None,
+        max_grad_norm=None,
     )

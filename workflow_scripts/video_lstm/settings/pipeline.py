@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
+from video_lstm.settings.base import Section, Stream
 from video_lstm.settings.percepts import FlowConvnetSettings, FlowSettings, PerceptSettings
-from video_lstm.settings.section import Section, Stream
 from video_lstm.settings.sequences import MNISTSettings, PatchSettings
 from video_lstm.settings.training import (
     FUSED,
@@ -61,10 +61,10 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _digits_fit(self) -> Self:
-        if self.mnist.size % self.convlstm.map_patch:
+        if self.mnist.image_size % self.convlstm.patch_size:
             raise ValueError(
-                f"convlstm.map_patch: patches of {self.convlstm.map_patch} pixels do not fill "
-                f"frames of {self.mnist.size}, mnist.size"
+                f"convlstm.patch_size: patches of {self.convlstm.patch_size} pixels do not fill "
+                f"frames of {self.mnist.image_size}, mnist.image_size"
             )
         return self
 
@@ -72,7 +72,7 @@ class Settings(Section):
     def _fused_streams_have_the_same_draws(self) -> Self:
         if FUSED in self.pretraining.variants:
             draws = {
-                stream: self.finetuning.classifier(FUSED, stream, "all").draws
+                stream: self.finetuning.settings_of(FUSED, stream, "all").num_draws
                 for stream in self.streams
             }
             if len(set(draws.values())) > 1:

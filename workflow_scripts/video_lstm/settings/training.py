@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from video_lstm.settings.section import (
+from video_lstm.settings.base import (
     Fraction,
     Positive,
     Probability,
@@ -13,7 +13,7 @@ from video_lstm.settings.section import (
     merged,
 )
 
-Variant = Literal[
+VariantName = Literal[
     "autoencoder",
     "conditional_autoencoder",
     "future_predictor",
@@ -21,10 +21,10 @@ Variant = Literal[
     "composite",
     "composite_conditional_future",
 ]
-FUSED: Variant = "composite"
+FUSED: VariantName = "composite"
 """The variant whose classifiers of several streams are fused (table 4)."""
-Classifier = Literal["single_frame", "lstm_baseline"] | Variant
-UntrainedEncoder = Literal["percepts", "movement", "random"]
+ClassifierName = Literal["single_frame", "lstm_baseline"] | VariantName
+BaselineRepresentation = Literal["percepts", "movement", "random"]
 """What pretrained encoders are compared with: the mean percept; its mean absolute movement (stream
 `motion` only); an encoder with random weights."""
 Labels = Annotated[int, Field(ge=1)] | Literal["all"]
@@ -35,7 +35,7 @@ class TrainingSettings(Section):
 
     steps: Positive = 10_000
     """Parameter updates."""
-    batch: Positive = 128
+    batch_size: Positive = 128
     """Sequences per update."""
     optimizer: Literal["sgd", "rmsprop", "adam", "adamw"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
@@ -50,24 +50,24 @@ class TrainingSettings(Section):
     """Steps between the decays of schedule `step`."""
     decay_factor: Fraction = 0.9
     """Factor of a decay of schedule `step`."""
-    clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
     """Bound of the global norm of the gradient of the mean loss per sequence and frame value."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Of weights' products; cell states and sums stay float32. `tf32` counts on GPUs, `bfloat16` on
     GPUs and on CPUs with bfloat16 instructions (AVX-512, AMX); other CPUs use float32."""
     validate_every: Positive | None = None
     """Steps between looks at the validation sequences; null looks twenty times in a training."""
-    patience: Positive | None = 5
+    early_stopping_patience: Positive | None = 5
     """Early stopping: training ends after so many looks in a row without an improvement; null
     trains to the end. The weights of the best look are kept in any case."""
 
 
-class PretrainSettings(Section):
+class EncoderDecoderSettings(Section):
     """An encoder-decoder and how it is trained (paper, section 2)."""
 
-    units: Positive = 2048
+    hidden_size: Positive = 2048
     """LSTM units of a layer, or channels of a ConvLSTM's."""
-    layers: Positive = 1
+    num_layers: Positive = 1
     input_frames: Positive = 16
     """Frames that the encoder reads."""
     future_frames: Positive = 13
@@ -77,63 +77,63 @@ class PretrainSettings(Section):
     output_bias: Literal["zero", "mean_frame"] = "mean_frame"
     """Start of the outputs' biases: 0 (paper), or the mean training frame, from which small models
     and short trainings get much further."""
-    map_patch: Positive | None = None
+    patch_size: Positive | None = None
     """Makes the layers ConvLSTMs (Shi et al. 2015), which read grey square frames as maps with a
     channel for every pixel of a patch of this side; null: LSTMs (paper)."""
-    kernel: Positive = 5
+    kernel_size: Positive = 5
     """Side of a ConvLSTM's kernels, odd."""
     readout_first: bool = False
     """The first output is read from the copied state, with no step before it (the authors' first
     code)."""
-    sampling: Probability = 0.0
+    scheduled_sampling: Probability = 0.0
     """Scheduled sampling: how often a conditional decoder is fed its own output in
     training instead of the true frame."""
-    sampling_rise: Probability = 0.0
-    """Share of training in which `sampling` rises linearly from 0; at 0 it is there from the first
+    scheduled_sampling_warmup: Probability = 0.0
+    """Share of training in which `scheduled_sampling` rises linearly from 0; at 0 it is there from the first
     step."""
-    input_rate: Probability = 1.0
+    input_lr_scale: Probability = 1.0
     """What share of the learning rate the encoder's weights for the frames have; a small one helps
     where frames have many values that are alike, as neighbouring pixels are."""
-    feedback_rate: Probability = 1.0
+    feedback_lr_scale: Probability = 1.0
     """What share of the learning rate a conditional decoder's weights for the previous frame have;
     a small one helps where frames have many values (docs/reproduction.md)."""
-    processes: Positive = 1
+    num_processes: Positive = 1
     """Processes that share each batch, every one on a GPU of its own where there are GPUs."""
     training: TrainingSettings = TrainingSettings()
 
     @model_validator(mode="after")
     def _batch_is_shared_evenly(self) -> Self:
-        if self.training.batch % self.processes:
+        if self.training.batch_size % self.num_processes:
             raise ValueError(
-                f"training.batch {self.training.batch} is no multiple of processes {self.processes}"
+                f"training.batch_size {self.training.batch_size} is no multiple of num_processes {self.num_processes}"
             )
         return self
 
     @model_validator(mode="after")
     def _kernel_has_a_middle(self) -> Self:
-        if self.kernel % 2 == 0:
-            raise ValueError(f"kernel {self.kernel} has no middle; kernels are odd")
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size {self.kernel_size} has no middle; kernels are odd")
         return self
 
 
-class PatchPretraining(PretrainSettings):
+class PatchEncoderDecoderSettings(EncoderDecoderSettings):
     """Encoder-decoders of image patches."""
 
-    layers: Positive = 2
-    centre: bool = False
+    num_layers: Positive = 2
+    subtract_mean: bool = False
     """Read each sequence, and predict it, around the mean of the frames that are seen of it, so
     that the brightness of a patch takes no learning."""
 
 
-class PerceptPretraining(PretrainSettings):
+class PerceptEncoderDecoderSettings(EncoderDecoderSettings):
     """Encoder-decoders of percepts."""
 
-    layers: Positive = 2
+    num_layers: Positive = 2
     """The paper's recognition models have two (section 3.4)."""
     videos: list[Literal["unlabelled", "training"]] = ["unlabelled", "training"]
     """What they learn from: the unlabelled pile, the labelled sets' training videos (without their
     labels), or both. Test videos are never used."""
-    validation: Fraction = 0.1
+    validation_fraction: Fraction = 0.1
     """Share of the videos, of the unlabelled and of the training videos each, that is kept for
     validation: training stops by it, and keeps the best weights."""
 
@@ -144,9 +144,9 @@ class CapacitySettings(Section):
     What is not said here is as in `pretraining.mnist`.
     """
 
-    units: list[Positive] = [500, 1500, 2500]
+    hidden_sizes: list[Positive] = [500, 1500, 2500]
     """LSTM units of a layer, a model each."""
-    layers: Positive = 1
+    num_layers: Positive = 1
     training: TrainingSettings = TrainingSettings(
         optimizer="rmsprop", momentum=0.0, learning_rate=1e-4
     )
@@ -161,7 +161,7 @@ class UnlabelledHoursSettings(Section):
     hours: list[Annotated[float, Field(ge=0)]] = []
     """Hours of the unlabelled videos, a model each, beside the one of all of them; 0 leaves the
     training videos. None: nothing is compared."""
-    variant: Variant = "composite"
+    variant: VariantName = "composite"
     """The encoder-decoder that is pretrained."""
     stream: Stream | None = None
     """By default `motion` where it is among the streams, else the first of them."""
@@ -178,11 +178,11 @@ class ConvLSTMSettings(Section):
 
     channels: Positive = 64
     """Of a layer of the ConvLSTM."""
-    layers: Positive = 2
+    num_layers: Positive = 2
     """Of both kinds of models."""
-    kernel: Positive = 5
+    kernel_size: Positive = 5
     """Side of the kernels, odd."""
-    map_patch: Positive = 4
+    patch_size: Positive = 4
     """Frames are read as maps with a channel for every pixel of a patch of this side."""
     training: TrainingSettings = TrainingSettings()
     """Of both kinds of models, but for the steps of the one that is given equal time."""
@@ -191,38 +191,40 @@ class ConvLSTMSettings(Section):
 class PretrainingSettings(Section):
     """Unsupervised learning: which variants, on what, and how (paper, section 2)."""
 
-    variants: list[Variant] = list(get_args(Variant))
-    percepts: PerceptPretraining = PerceptPretraining()
-    mnist: PretrainSettings = PretrainSettings(input_frames=10, future_frames=10, layers=2)
-    patches: PatchPretraining = PatchPretraining()
+    variants: list[VariantName] = list(get_args(VariantName))
+    percepts: PerceptEncoderDecoderSettings = PerceptEncoderDecoderSettings()
+    mnist: EncoderDecoderSettings = EncoderDecoderSettings(
+        input_frames=10, future_frames=10, num_layers=2
+    )
+    patches: PatchEncoderDecoderSettings = PatchEncoderDecoderSettings()
 
 
-class FinetuneSettings(Section):
+class ClassifierSettings(Section):
     """A classifier and how it is trained (paper, section 3.3)."""
 
-    draws: Positive = 5
+    num_draws: Positive = 5
     """How often the labelled subsets are drawn and the classifiers trained."""
-    frames: Positive = 16
+    block_frames: Positive = 16
     """Frames of a block."""
-    stride: Positive = 8
+    block_stride: Positive = 8
     """Between the blocks of a test video."""
-    head: Literal["logistic_regression", "random"] = "logistic_regression"
+    softmax_init: Literal["logistic_regression", "random"] = "logistic_regression"
     """What the softmax starts from: a logistic regression on the encoder's mean output of the
     labelled videos, so that fine-tuning keeps what the encoder has learned (Kumar et al. 2022); or
     random weights (the paper, the released code)."""
     logistic_regression_c: Annotated[float, Field(gt=0)] = 0.1
     """Inverse strength of that regression's L2 regularisation."""
-    encoder_rate: Annotated[float, Field(ge=0)] = 1.0
+    encoder_lr_scale: Annotated[float, Field(ge=0)] = 1.0
     """The encoder's learning rate as a factor of the softmax's; 0 freezes the encoder."""
     dropout: Probability = 0.5
     """Between layers, never in time (Zaremba et al. 2014)."""
-    training: TrainingSettings = TrainingSettings(steps=600, batch=64, weight_decay=1e-4)
+    training: TrainingSettings = TrainingSettings(steps=600, batch_size=64, weight_decay=1e-4)
 
 
 class Override(Section):
     """Settings of some of the classifiers."""
 
-    variants: list[Classifier] | None = None
+    variants: list[ClassifierName] | None = None
     """Which classifiers; null: all."""
     streams: list[Stream] | None = None
     """Classifiers of these streams; null: all."""
@@ -237,7 +239,7 @@ class Override(Section):
         return all(chosen is None or value in chosen for chosen, value in pairs)
 
 
-class FinetuningSettings(FinetuneSettings):
+class FinetuningSettings(ClassifierSettings):
     """Supervised learning from few and many labels (paper, section 3.3)."""
 
     labels: list[Labels] = [1, 10, "all"]
@@ -250,13 +252,13 @@ class FinetuningSettings(FinetuneSettings):
     Every classifier is first trained with each of them on a part of the training videos, and takes
     the one that does best on the rest; `snakemake choices` shows how well each does. None: nothing
     is chosen."""
-    validation: Fraction = 0.2
+    validation_fraction: Fraction = 0.2
     """Share of the training videos, in whole groups, that choices are made on: of settings, and of
     the weights by which streams are fused."""
 
-    def classifier(
+    def settings_of(
         self, variant: str, stream: str, labels: int | str, choice: int | None = None
-    ) -> FinetuneSettings:
+    ) -> ClassifierSettings:
         """The settings of one classifier.
 
         Args:
@@ -265,17 +267,17 @@ class FinetuningSettings(FinetuneSettings):
             labels: labelled videos per class, or "all".
             choice: number of one of the choices; without choices, 0 is the only one.
         """
-        values = self.model_dump(include=set(FinetuneSettings.model_fields))
+        values = self.model_dump(include=set(ClassifierSettings.model_fields))
         for override in self.overrides:
             if override.applies(variant, stream, labels):
                 values = merged(values, override.settings)
         if choice is not None and self.choices:
             values = merged(values, self.choices[choice])
-        return FinetuneSettings.model_validate(values)
+        return ClassifierSettings.model_validate(values)
 
     @model_validator(mode="after")
     def _changes_are_settings(self) -> Self:
-        values = self.model_dump(include=set(FinetuneSettings.model_fields))
+        values = self.model_dump(include=set(ClassifierSettings.model_fields))
         for changes in (*(override.settings for override in self.overrides), *self.choices):
-            FinetuneSettings.model_validate(merged(values, changes))
+            ClassifierSettings.model_validate(merged(values, changes))
         return self

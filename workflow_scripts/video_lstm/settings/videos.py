@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from video_lstm.settings.section import Fraction, Positive, Section
+from video_lstm.settings.base import Fraction, Positive, Section
 
 Action = Literal[
     "bend", "straighten", "sit", "stand", "jack", "jump", "walk", "run", "wave1", "wave2"
@@ -18,7 +18,7 @@ UNLABELLED = "unlabelled"
 class VideoSettings(Section):
     """How files become frames."""
 
-    rate: Annotated[float, Field(gt=0)] | None = 30.0
+    frame_rate: Annotated[float, Field(gt=0)] | None = 30.0
     """Frames per second that clips are made of, picked by time stamp (the paper's percepts are at
     about 30); null takes every frame of a file as it is."""
     min_frames: Positive = 2
@@ -29,9 +29,9 @@ class FractionSplits(Section):
     """Splits drawn at random: a share of every class is for testing."""
 
     by: Literal["fraction"]
-    test: Fraction = 0.33
+    test_fraction: Fraction = 0.33
     """Share of the videos of each class that are test videos."""
-    count: Positive = 1
+    num_splits: Positive = 1
     """How many independent splits are drawn."""
 
 
@@ -41,10 +41,10 @@ class GroupSplits(Section):
     by: Literal["group"]
     pattern: str
     """Regular expression with a named group `(?P<group>...)`, searched in the file's name."""
-    test: list[list[str]] | Positive
+    test_groups: list[list[str]] | Positive
     """The test groups of each split, or how many groups a split that is drawn at random tests."""
-    count: Positive = 1
-    """How many splits are drawn, where `test` is a number."""
+    num_splits: Positive = 1
+    """How many splits are drawn, where `test_groups` is a number."""
 
     @model_validator(mode="after")
     def _pattern_names_the_group(self) -> Self:
@@ -98,34 +98,34 @@ class LabelledSet(VideoSource):
     kind: Literal["folders", "ucf101", "hmdb51"] = "folders"
     use_splits: list[Positive] = [1]
     """The splits that are run; results are averaged over them."""
-    small: Positive | None = None
+    small_set_labels: Positive | None = None
     """Labelled videos per class of the small set of table 3; by default the paper's 10 of UCF-101
     and 4 of HMDB-51, and 10 of any other."""
-    shards: Positive = 1
+    num_shards: Positive = 1
     """How many jobs probing and extraction are cut into. Which of them a video is in follows from
     its name: with a video more, only its shard is made again."""
 
     @property
-    def small_labels(self) -> int:
+    def small_set_labels_or_default(self) -> int:
         """Labelled videos per class of the small set of table 3 (paper, section 3.5)."""
-        return self.small or {"hmdb51": 4}.get(self.kind, 10)
+        return self.small_set_labels or {"hmdb51": 4}.get(self.kind, 10)
 
     @property
-    def split_count(self) -> int:
+    def num_splits(self) -> int:
         """How many splits the data set has."""
         if self.kind != "folders":
             return 3
         if isinstance(self.splits, ListSplits):
             return len(self.splits.train)
-        if isinstance(self.splits, GroupSplits) and isinstance(self.splits.test, list):
-            return len(self.splits.test)
-        return self.splits.count
+        if isinstance(self.splits, GroupSplits) and isinstance(self.splits.test_groups, list):
+            return len(self.splits.test_groups)
+        return self.splits.num_splits
 
     @model_validator(mode="after")
     def _splits_exist(self) -> Self:
-        beyond = [n for n in self.use_splits if n > self.split_count]
+        beyond = [n for n in self.use_splits if n > self.num_splits]
         if beyond:
-            raise ValueError(f"use_splits names {beyond}, but there are {self.split_count} splits")
+            raise ValueError(f"use_splits names {beyond}, but there are {self.num_splits} splits")
         return self
 
 
@@ -140,7 +140,7 @@ class UnlabelledSet(Section):
     """Length of the random clips (paper, section 3.1)."""
     hours: Annotated[float, Field(gt=0)] = 300.0
     """How much is drawn in all, at most what the pile holds (paper, section 3.1)."""
-    shards: Positive = 1
+    num_shards: Positive = 1
     """How many jobs probing and extraction are cut into. Clips are drawn over the whole pile: with
     a video more, all are made again."""
 
@@ -150,11 +150,11 @@ class DemoSettings(Section):
 
     videos_per_class: Positive = 24
     """Labelled videos of each action."""
-    seconds: Annotated[float, Field(gt=0)] = 2.0
+    labelled_seconds: Annotated[float, Field(gt=0)] = 2.0
     """Length of a labelled video."""
-    pile_videos: Positive = 16
+    unlabelled_videos: Positive = 16
     """Unlabelled videos."""
-    pile_seconds: Annotated[float, Field(gt=0)] = 12.0
+    unlabelled_seconds: Annotated[float, Field(gt=0)] = 12.0
     """Length of an unlabelled video."""
     actions: list[Action] | None = None
     """A choice of the actions; null takes all."""

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from video_lstm.artifacts import beside, reading, whole
+from video_lstm.artifacts import atomic_write, temporary_path, translate_read_errors
 from video_lstm.settings.training import TrainingSettings
 from video_lstm.training.optimizers import Optimizer
 
@@ -44,7 +44,7 @@ class TrainingState:
         losses, norms: of the steps since the last point of the curves.
         seconds: that those steps took.
         best: the criterion of the best validation so far; infinite before the first.
-        stale: validations since the best.
+        validations_since_best: validations since the best.
         best_weights: the module's state dict at the best validation, where it is kept.
     """
 
@@ -54,7 +54,7 @@ class TrainingState:
     norms: list[float] = field(default_factory=list)
     seconds: float = 0.0
     best: float = float("inf")
-    stale: int = 0
+    validations_since_best: int = 0
     best_weights: dict[str, Tensor] | None = None
 
 
@@ -83,7 +83,7 @@ def save_checkpoint(
         "state": json.dumps(told),
         "checksum": str(_checksum(tensors)),
     }
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             save_file(tensors, temporary, header)
         except SafetensorError as error:
@@ -103,7 +103,7 @@ def load_checkpoint(
     Raises:
         UserError: there is a file that cannot be read, whatever it holds.
     """
-    with reading(path):
+    with translate_read_errors(path):
         if not path.exists():
             return None
         path.open("rb").close()  # safetensors calls whatever it cannot open a missing file
@@ -136,7 +136,7 @@ def load_checkpoint(
 
 def remove_checkpoint(path: Path) -> None:
     """Remove a checkpoint that is of no use any more, and what killed writers left beside it."""
-    beside(path)
+    temporary_path(path)
     path.unlink(missing_ok=True)
 
 

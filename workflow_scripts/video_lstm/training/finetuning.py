@@ -22,8 +22,8 @@ from video_lstm.models.classifier import (
 from video_lstm.models.logistic_regression import fit_logistic_regression
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows
-from video_lstm.settings.section import Stream
-from video_lstm.settings.training import FinetuneSettings
+from video_lstm.settings.base import Stream
+from video_lstm.settings.training import ClassifierSettings
 from video_lstm.training.checkpoints import Checkpoint
 from video_lstm.training.loop import train
 from video_lstm.training.pretrained import load_pretrained
@@ -34,7 +34,7 @@ WEIGHTS, WINDOWS, DROPOUT = range(3)
 _LEAST_DEVIATION = 1e-4
 """What varies less among videos than this is rounding: the mean movement of a block is zero."""
 
-Build = Callable[[torch.Generator], "VideoClassifier"]
+ClassifierBuilder = Callable[[torch.Generator], "VideoClassifier"]
 
 
 class VideoClassifier(nn.Module):
@@ -130,7 +130,7 @@ def load_classifier(path: Path) -> TrainedClassifier:
                 "validation or of fused streams; name a file below results/finetune"
             )
         told, stream = json.loads(file.attrs["classifier"]), str(file.attrs["stream"])
-        settings = FinetuneSettings.model_validate_json(file.attrs["finetuning"])
+        settings = ClassifierSettings.model_validate_json(file.attrs["finetuning"])
         weights = {k: torch.from_numpy(v) for k, v in read_arrays(file, "weights").items()}
     classes, size = len(told["classes"]), len(weights["standardize.mean"])
     inner: LSTMClassifier | SingleFrameClassifier = SingleFrameClassifier(size, classes)
@@ -144,19 +144,19 @@ def load_classifier(path: Path) -> TrainedClassifier:
     model = VideoClassifier(Standardize(blank, blank, motion_scale), inner)
     model.load_state_dict(weights)
     return TrainedClassifier(
-        model.eval(), told["classes"], settings.frames, settings.stride, stream, told["percepts"]
+        model.eval(), told["classes"], settings.block_frames, settings.block_stride, stream, told["percepts"]
     )  # fmt: skip
 
 
-def from_scratch(
+def untrained_classifier_builder(
     variant: str,
     stream: Stream,
     percepts: tuple[PerceptStore, np.ndarray],
     classes: int,
     units: int,
     layers: int,
-    settings: FinetuneSettings,
-) -> Build:
+    settings: ClassifierSettings,
+) -> ClassifierBuilder:
     """How a classifier is built from random weights: `single_frame` or `lstm_baseline`.
 
     Percepts are standardised by the mean and deviation over all training videos of the split, and
@@ -176,7 +176,7 @@ def from_scratch(
         A function from the generator of the weights to the classifier.
     """
     store, clips = percepts
-    dropout, block = settings.dropout, (settings.frames, settings.frames)
+    dropout, block = settings.dropout, (settings.block_frames, settings.block_frames)
     standardize = Standardize.fit(
         (store.clip(clip) for clip in clips), motion_window=block if stream == "motion" else None
     )
@@ -193,14 +193,14 @@ def from_scratch(
     return build
 
 
-def from_pretrained(
+def pretrained_classifier_builder(
     path: Path,
     variant: str,
     stream: Stream,
     frame_size: int,
     classes: int,
-    settings: FinetuneSettings,
-) -> Build:
+    settings: ClassifierSettings,
+) -> ClassifierBuilder:
     """How a classifier is built on a pretrained encoder: all its layers, and its standardisation.
 
     Args:
@@ -230,7 +230,7 @@ def from_pretrained(
         inner = LSTMClassifier(
             frame_size,
             told.arguments["hidden_size"],
-            told.arguments["layers"],
+            told.arguments["num_layers"],
             classes,
             dropout=dropout,
             generator=generator,
@@ -242,12 +242,12 @@ def from_pretrained(
 
 
 def finetune(
-    build: Build,
+    build: ClassifierBuilder,
     store: PerceptStore,
     clips: np.ndarray,
     labels: np.ndarray,
     training_clips: np.ndarray,
-    settings: FinetuneSettings,
+    settings: ClassifierSettings,
     *,
     seed: int,
     draw: int,
@@ -257,7 +257,7 @@ def finetune(
 ) -> tuple[VideoClassifier, dict[str, np.ndarray]]:
     """Train one classifier on one labelled subset.
 
-    The softmax starts from a logistic regression, or at random (`settings.head`); from a random one
+    The softmax starts from a logistic regression, or at random (`settings.softmax_init`); from a random one
     the first gradients undo much of what the encoder has learned (Kumar et al. 2022). Then all is
     trained. The loss is the cross-entropy at every step of random blocks, over the frames that are
     no padding. What is drawn (weights, blocks, dropout) follows from (seed, draw) alone.
@@ -278,41 +278,41 @@ def finetune(
     Returns:
         The classifier in evaluation mode, and the curves of `loop.train`.
     """
-    model = build(torch.Generator().manual_seed(_word(seed, draw, WEIGHTS))).to(device)
-    if settings.head == "logistic_regression":
-        _start_softmax(model, store, clips, labels, training_clips, settings, device)
+    model = build(torch.Generator().manual_seed(_derive_seed(seed, draw, WEIGHTS))).to(device)
+    if settings.softmax_init == "logistic_regression":
+        _initialise_softmax(model, store, clips, labels, training_clips, settings, device)
     windows = PerceptWindows(
-        store, clips, settings.frames, _word(seed, draw, WINDOWS), device=device
+        store, clips, settings.block_frames, _derive_seed(seed, draw, WINDOWS), device=device
     )
     lengths = torch.tensor([store.length(clip) for clip in clips])
     classes = torch.from_numpy(labels.astype(np.int64))
-    places = torch.arange(settings.frames)[:, None]
-    batch = settings.training.batch
+    places = torch.arange(settings.block_frames)[:, None]
+    batch = settings.training.batch_size
 
     def loss(step: int) -> Tensor:
         indices, starts = map(torch.from_numpy, windows.draw(step, batch))
         mask = (starts + places < lengths[indices]).to(device)
-        generator = torch.Generator(device).manual_seed(_word(seed, draw, DROPOUT, step))
+        generator = torch.Generator(device).manual_seed(_derive_seed(seed, draw, DROPOUT, step))
         logits = model(windows.batch(step, batch), mask, generator)
         return classifier_loss(logits, classes[indices].to(device), mask)
 
     encoder = [name for name, _ in model.named_parameters() if ".encoder." in name]
-    if settings.encoder_rate == 0:
+    if settings.encoder_lr_scale == 0:
         model.classifier.encoder.requires_grad_(False)
     curves = train(
         model, loss, settings.training, checkpoint=checkpoint, unit="blocks",
-        shares=dict.fromkeys(encoder, settings.encoder_rate), tensorboard=tensorboard,
+        lr_scales=dict.fromkeys(encoder, settings.encoder_lr_scale), tensorboard=tensorboard,
     )  # fmt: skip
     return model, curves
 
 
-def _start_softmax(
+def _initialise_softmax(
     model: VideoClassifier,
     store: PerceptStore,
     clips: np.ndarray,
     labels: np.ndarray,
     training_clips: np.ndarray,
-    settings: FinetuneSettings,
+    settings: ClassifierSettings,
     device: torch.device,
 ) -> None:
     """Set the softmax to a logistic regression on what it reads of the labelled videos.
@@ -322,7 +322,7 @@ def _start_softmax(
     """
     model.eval()
     features = store.mean_over_blocks(
-        model.mean_features, training_clips, settings.frames, settings.stride, device
+        model.mean_features, training_clips, settings.block_frames, settings.block_stride, device
     )
     mean, deviation = features.mean(0), np.maximum(features.std(0), _LEAST_DEVIATION)
     rows = {clip: row for row, clip in enumerate(training_clips)}
@@ -360,6 +360,6 @@ def score_videos(
     return scores.astype(np.float32)
 
 
-def _word(*numbers: int) -> int:
+def _derive_seed(*numbers: int) -> int:
     """A seed of 64 bits that follows from several numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])

@@ -17,23 +17,23 @@ from video_lstm.interruption import deferred_signals
 from video_lstm.precision import multiplies_bfloat16
 from video_lstm.progress import Progress
 from video_lstm.settings.training import TrainingSettings
-from video_lstm.training import processes
-from video_lstm.training.capture import CapturedStep
+from video_lstm.training import distributed
 from video_lstm.training.checkpoints import (
     Checkpoint,
     TrainingState,
     load_checkpoint,
     save_checkpoint,
 )
+from video_lstm.training.cuda_graphs import CapturedStep
 from video_lstm.training.optimizers import Optimizer, learning_rate
 from video_lstm.training.tensorboard import curve_log
-from video_lstm.training.throughput import product_rate
+from video_lstm.training.throughput import measure_matmul_flops
 
 logger = logging.getLogger("video_lstm")
 
-_POINTS = 1000
+_MAX_CURVE_POINTS = 1000
 """Curves have at most so many points."""
-_LOOKS = 20
+_DEFAULT_VALIDATIONS = 20
 """Times that a training is validated where `validate_every` says nothing."""
 _LAUNCH_AHEAD = 20
 """Steps that a GPU is given before their losses are read: each reading waits for the GPU."""
@@ -51,9 +51,9 @@ def train(
     keep_best: bool = False,
     checkpoint: Checkpoint | None = None,
     unit: str = "sequences",
-    operations: int = 0,
+    flops_per_unit: int = 0,
     loss_scale: float = 1.0,
-    shares: Mapping[str, float] | None = None,
+    lr_scales: Mapping[str, float] | None = None,
     tensorboard: Path | None = None,
 ) -> dict[str, np.ndarray]:
     """Train a module in place.
@@ -77,23 +77,23 @@ def train(
         keep_best: leave the module with the weights of the best validation, not with the last.
         checkpoint: file that is written every so often; the caller removes it.
         unit: what a batch is made of, for progress lines.
-        operations: floating-point operations of a step's matrix products per unit, where known.
+        flops_per_unit: floating-point operations of a step's matrix products per unit, where known.
         loss_scale: what `loss` is multiplied by where it is told: in curves and in lines.
-        shares: see Optimizer.
+        lr_scales: see Optimizer.
         tensorboard: folder that the curves are written to as they grow, too.
 
     Returns:
         Curves by name. Points of `step` (updates done): `loss` and `gradient_norm` (before it is
         clipped), means over the steps since the last point, `learning_rate`, and `throughput`
-        (units/s, validation and checkpoints left out), and with `operations`
-        `matrix_product_share` (of the rate that this machine reaches in large matrix products).
+        (units/s, validation and checkpoints left out), and with `flops_per_unit`
+        `model_flops_utilization` (of the rate that this machine reaches in large matrix products).
         Points of `validation_step`: `validation`, or the names that `validate` returns.
 
     Raises:
         UserError: the loss, its gradient or the criterion is not finite; the last checkpoint is
             kept. Or a checkpoint cannot be written.
 
-    Where several processes train one model (`processes`) losses are means over all of them, the
+    Where several processes train one model (`distributed`) losses are means over all of them, the
     first writes the checkpoints, and a signal to any of them ends all.
     """
     if keep_best and validate is None:
@@ -101,73 +101,77 @@ def train(
     device = next(module.parameters()).device
     if settings.precision == "bfloat16" and not multiplies_bfloat16(device):
         logger.info("training.precision: this CPU has no bfloat16 products, float32 is used")
-    optimizer = Optimizer(module, settings, shares)
+    optimizer = Optimizer(module, settings, lr_scales)
     state = checkpoint and load_checkpoint(checkpoint.path, module, optimizer, settings)
     if state:
         logger.info("going on from step %d of %d (%s)", state.step, settings.steps, checkpoint.path)
     state = state or TrainingState()
-    logs = None if processes.rank() else tensorboard
+    logs = None if distributed.rank() else tensorboard
     record = _Record(state, settings, checkpoint and checkpoint.path, loss_scale)
-    progress = Progress(settings.steps * settings.batch, unit, state.step * settings.batch)
-    every = max(math.ceil(settings.steps / _POINTS), _LAUNCH_AHEAD if device.type != "cpu" else 1)
-    look_every = settings.validate_every or math.ceil(settings.steps / _LOOKS)
+    progress = Progress(
+        settings.steps * settings.batch_size, unit, state.step * settings.batch_size
+    )
+    point_every = max(
+        math.ceil(settings.steps / _MAX_CURVE_POINTS), _LAUNCH_AHEAD if device.type != "cpu" else 1
+    )
+    validate_every = settings.validate_every or math.ceil(settings.steps / _DEFAULT_VALIDATIONS)
     saved = time.monotonic()
 
-    def gradients(*given: Any) -> Tensor:
+    def gradients(*step_inputs: Any) -> Tensor:
         """Of a step; its loss and the norm that they had."""
         with _autocast(settings, device):
-            value = loss(*given)
+            value = loss(*step_inputs)
         value.backward()
-        norm = _clip(optimizer.parameters, settings.clip_norm)
+        norm = _clip(optimizer.parameters, settings.max_grad_norm)
         return torch.stack((value.detach().float(), norm.float()))
 
-    recorded = inputs is not None and processes.count() == 1
+    recorded = inputs is not None and distributed.world_size() == 1
     step = CapturedStep(gradients, optimizer.zero_grad, device if recorded else None)
 
     with (
-        deferred_signals() as noted,
+        deferred_signals() as pending_signals,
         _precision(settings, device),
         curve_log(logs, state.curves) as log,
     ):
-        if operations:
+        if flops_per_unit:
             bfloat16 = _bfloat16(settings, device)
-            rate = product_rate(device, torch.bfloat16 if bfloat16 else torch.float32)
-            record.best_seconds = operations / (rate * processes.count())
+            rate = measure_matmul_flops(device, torch.bfloat16 if bfloat16 else torch.float32)
+            record.best_seconds = flops_per_unit / (rate * distributed.world_size())
             record.restart()
         while not _finished(state, settings) and not record.stop:
             module.train()
             rate = learning_rate(state.step, settings)
-            given = (state.step,) if inputs is None else inputs(state.step)
-            record.note(step(*given), bool(noted))
+            step_inputs = (state.step,) if inputs is None else inputs(state.step)
+            record.add_step(step(*step_inputs), bool(pending_signals))
             if device.type == "cpu":
-                record.settle()  # before the update: the weights stay as they were
+                record.read_pending()  # before the update: the weights stay as they were
             optimizer.step(rate)
             state.step += 1
 
             last = state.step == settings.steps
-            if state.step % every == 0 or last:
-                record.point(rate)
+            if state.step % point_every == 0 or last:
+                record.add_point(rate)
                 log()
                 record.restart()
-            if validate and (state.step % look_every == 0 or last):
-                record.settle()
+            if validate and (state.step % validate_every == 0 or last):
+                record.read_pending()
                 _validate(module, validate, keep_best, state, settings)
                 log()
                 record.restart()
             overdue = checkpoint and time.monotonic() - saved > checkpoint.seconds
-            if checkpoint and (record.stop or overdue) and not processes.rank():
-                record.settle()
+            if checkpoint and (record.stop or overdue) and not distributed.rank():
+                record.read_pending()
                 save_checkpoint(checkpoint.path, module, optimizer, state, settings)
                 saved = time.monotonic()
                 record.restart()
-            progress.update(settings.batch, f"step {state.step}, {record.told}")
+            progress.update(settings.batch_size, f"step {state.step}, {record.summary}")
 
     if keep_best and state.best_weights:
         module.load_state_dict(state.best_weights)
     module.eval()
     if state.curves:
         last = {name: values[-1] for name, values in state.curves.items()}
-        share = last.get("matrix_product_share")
+        share = last.get("model_flops_utilization")
         logger.info(
             "%d steps, loss %.5g, %.4g %s/s%s",
             state.step, last["loss"], last["throughput"], unit,
@@ -188,7 +192,7 @@ class _Record:
     ) -> None:
         self.state, self.settings, self.checkpoint = state, settings, checkpoint
         self.loss_scale = loss_scale
-        self.told, self.stop = "", False
+        self.summary, self.stop = "", False
         self.best_seconds = 0.0  # seconds that the machine needs at best for one unit's products
         self._pending: list[Tensor] = []
         self._first = state.step
@@ -198,16 +202,16 @@ class _Record:
         """Start the clock again after something that is not training."""
         self._clock = time.perf_counter()
 
-    def note(self, loss_and_norm: Tensor, stop: bool) -> None:
+    def add_step(self, loss_and_norm: Tensor, stop: bool) -> None:
         """Take a step's loss and gradient norm, without waiting for the device.
 
         `stop` ends the training when it is read, together with all other processes'.
         """
         values = torch.cat((loss_and_norm, loss_and_norm.new_full((1,), float(stop))))
-        self._pending.append(processes.mean(values))
+        self._pending.append(distributed.all_reduce_mean(values))
 
-    def settle(self) -> None:
-        """Read what was noted; raise if any of it is not finite."""
+    def read_pending(self) -> None:
+        """Read what was pending_signals; raise if any of it is not finite."""
         if not self._pending:
             return
         values = torch.stack(self._pending).tolist()
@@ -215,21 +219,23 @@ class _Record:
         for step, (loss, norm, stop) in enumerate(values, self._first):
             self.stop = self.stop or stop > 0
             if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise UserError(self._astray(step, "loss" if loss != loss else "gradient", loss))
+                raise UserError(
+                    self._divergence_message(step, "loss" if loss != loss else "gradient", loss)
+                )
             self.state.losses.append(loss)
             self.state.norms.append(norm)
         self._first += len(values)
         now = time.perf_counter()
         self.state.seconds += now - self._clock
         self._clock = now
-        self.told = f"loss {self.state.losses[-1] * self.loss_scale:.5g}"
+        self.summary = f"loss {self.state.losses[-1] * self.loss_scale:.5g}"
 
-    def point(self, rate: float) -> None:
+    def add_point(self, rate: float) -> None:
         """End an interval: one more point of the curves."""
-        self.settle()
+        self.read_pending()
         state = self.state
         count = len(state.losses)
-        throughput = count * self.settings.batch / max(state.seconds, 1e-9)
+        throughput = count * self.settings.batch_size / max(state.seconds, 1e-9)
         point = {
             "step": state.step,
             "loss": sum(state.losses) / count * self.loss_scale,
@@ -238,18 +244,18 @@ class _Record:
             "throughput": throughput,
         }
         if self.best_seconds:
-            point["matrix_product_share"] = throughput * self.best_seconds
+            point["model_flops_utilization"] = throughput * self.best_seconds
         _extend(state.curves, **point)
         state.losses.clear()
         state.norms.clear()
         state.seconds = 0.0
 
-    def _astray(self, step: int, what: str, loss: float) -> str:
+    def _divergence_message(self, step: int, what: str, loss: float) -> str:
         kept = self.checkpoint and self.checkpoint.exists()
         return (
             f"training.learning_rate: the {what} is not finite (loss {loss}) at step {step}, where "
             f"the learning rate is {learning_rate(step, self.settings):.3g}; lower "
-            "training.learning_rate or training.clip_norm"
+            "training.learning_rate or training.max_grad_norm"
             + (f"; the last good checkpoint is kept in {self.checkpoint}" if kept else "")
         )
 
@@ -267,24 +273,26 @@ def _validate(
     with torch.no_grad(), _autocast(settings, device):
         found = validate()
     named = found if isinstance(found, Mapping) else {"validation": found}
-    criterion = processes.of_the_first(float(next(iter(named.values()))))
+    criterion = distributed.broadcast(float(next(iter(named.values()))))
     if not math.isfinite(criterion):
         raise UserError(
             f"training.learning_rate: the validation is {criterion} after step {state.step}; lower "
-            "training.learning_rate or training.clip_norm"
+            "training.learning_rate or training.max_grad_norm"
         )
     _extend(state.curves, validation_step=state.step, **named)
-    state.stale += 1
+    state.validations_since_best += 1
     if criterion < state.best:
-        state.best, state.stale = criterion, 0
+        state.best, state.validations_since_best = criterion, 0
         if keep_best:
             weights = module.state_dict().items()
             state.best_weights = {name: value.detach().clone() for name, value in weights}
 
 
 def _finished(state: TrainingState, settings: TrainingSettings) -> bool:
-    patience = settings.patience
-    return state.step >= settings.steps or (patience is not None and state.stale >= patience)
+    patience = settings.early_stopping_patience
+    return state.step >= settings.steps or (
+        patience is not None and state.validations_since_best >= patience
+    )
 
 
 def _extend(curves: dict[str, list[float]], **values: float) -> None:

@@ -12,7 +12,7 @@ from torch.optim.sgd import sgd
 
 from video_lstm.settings.training import TrainingSettings
 
-_UNDECAYED = ("bias", "peephole")
+_NO_DECAY_PREFIXES = ("bias", "peephole")
 _MOMENTS = {
     "sgd": ("momentum",),
     "rmsprop": ("square", "momentum", "steps"),
@@ -31,7 +31,7 @@ class Optimizer:
     Args:
         module: on its device already.
         settings: of the optimiser.
-        shares: of the learning rate, by the names of the parameters that have less than all of it.
+        lr_scales: of the learning rate, by the names of the parameters that have less than all of it.
 
     Attributes:
         parameters: that are trained.
@@ -42,10 +42,10 @@ class Optimizer:
         self,
         module: nn.Module,
         settings: TrainingSettings,
-        shares: Mapping[str, float] | None = None,
+        lr_scales: Mapping[str, float] | None = None,
     ) -> None:
         self._settings = settings
-        self._groups = parameter_groups(module, settings.weight_decay, shares or {})
+        self._groups = parameter_groups(module, settings.weight_decay, lr_scales or {})
         named = {name: p for group in self._groups for name, p in group.parameters.items()}
         self.parameters: list[nn.Parameter] = list(named.values())
         self.state: dict[str, Tensor] = {
@@ -69,7 +69,7 @@ class Optimizer:
         for group in self._groups:
             named = [(name, p) for name, p in group.parameters.items() if p.grad is not None]
             if named:
-                self._update(named, rate * group.share, group.decay)
+                self._update(named, rate * group.lr_scale, group.decay)
 
     def _update(self, named: list[tuple[str, nn.Parameter]], rate: float, decay: float) -> None:
         kind, momentum = self._settings.optimizer, self._settings.momentum
@@ -105,13 +105,13 @@ class ParameterGroup:
 
     parameters: dict[str, nn.Parameter]
     decay: float
-    share: float
+    lr_scale: float
 
 
 def parameter_groups(
-    module: nn.Module, weight_decay: float, shares: Mapping[str, float]
+    module: nn.Module, weight_decay: float, lr_scales: Mapping[str, float]
 ) -> list[ParameterGroup]:
-    """A module's trainable parameters, in groups; `shares` as in Optimizer.
+    """A module's trainable parameters, in groups; `lr_scales` as in Optimizer.
 
     Biases and peepholes do not decay. They are told by their own name (`bias...`, `peephole...`),
     since those of several models trained side by side, or of a convolutional cell, have more than
@@ -121,8 +121,8 @@ def parameter_groups(
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             own = name.rpartition(".")[2]
-            weight = parameter.dim() > 1 and not own.startswith(_UNDECAYED)
-            key = weight_decay if weight else 0.0, shares.get(name, 1.0)
+            weight = parameter.dim() > 1 and not own.startswith(_NO_DECAY_PREFIXES)
+            key = weight_decay if weight else 0.0, lr_scales.get(name, 1.0)
             groups.setdefault(key, {})[name] = parameter
     return [ParameterGroup(named, *key) for key, named in groups.items()]
 

@@ -14,8 +14,8 @@ from video_lstm.artifacts import open_artifact, read_arrays, write_arrays
 from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.models.standardize import Standardize
-from video_lstm.sequences.pixels import Pixels
-from video_lstm.training.course import MODEL
+from video_lstm.sequences.pixel_format import PixelFormat
+from video_lstm.training.training_summary import MODEL
 
 _STANDARDIZE = "standardize."
 
@@ -36,7 +36,7 @@ class PretrainedInfo:
     source: str
     arguments: Mapping[str, Any]
     standardize: Standardize | None
-    pixels: Pixels | None = None
+    pixels: PixelFormat | None = None
     stream: str | None = None
     percepts: Mapping[str, Any] | None = None
 
@@ -48,7 +48,7 @@ def save_pretrained(
     source: str,
     arguments: Mapping[str, Any],
     standardize: Standardize | None = None,
-    pixels: Pixels | None = None,
+    pixels: PixelFormat | None = None,
     stream: str | None = None,
     percepts: Mapping[str, Any] | None = None,
     curves: Mapping[str, np.ndarray],
@@ -100,7 +100,7 @@ def load_pretrained(path: Path) -> tuple[EncoderDecoder, PretrainedInfo]:
             f"{path}: its weights are not those of its model ({reason}); delete it and run the "
             "same command again"
         ) from error
-    pixels = Pixels(**told["pixels"]) if "pixels" in told else None
+    pixels = PixelFormat(**told["pixels"]) if "pixels" in told else None
     return model.eval(), PretrainedInfo(
         told["source"], told["arguments"], standardize, pixels, told.get("stream"),
         told.get("percepts"),

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from video_lstm.models.encoder_decoder import EncoderDecoder, Losses
 from video_lstm.models.lstm import LSTMStack
 from video_lstm.models.standardize import Standardize
-from video_lstm.settings.training import PretrainSettings
-from video_lstm.training import processes
+from video_lstm.settings.training import EncoderDecoderSettings
+from video_lstm.training import distributed
 from video_lstm.training.checkpoints import Checkpoint
 from video_lstm.training.loop import train
 
@@ -37,29 +37,34 @@ class Sequences(Protocol):
 
 
 def model_arguments(
-    variant: str, frame_size: int, output: str, settings: PretrainSettings, *, centre: bool = False
+    variant: str,
+    frame_size: int,
+    output: str,
+    settings: EncoderDecoderSettings,
+    *,
+    subtract_mean: bool = False,
 ) -> dict[str, Any]:
     """Arguments of EncoderDecoder, but for the generator."""
     return {
         "variant": variant,
         "frame_size": frame_size,
-        "hidden_size": settings.units,
-        "layers": settings.layers,
+        "hidden_size": settings.hidden_size,
+        "num_layers": settings.num_layers,
         "input_frames": settings.input_frames,
         "future_frames": settings.future_frames,
         "output": output,
         "readout_first": settings.readout_first,
         "forget_bias": settings.forget_bias,
-        "centre": centre,
-        "map_patch": settings.map_patch,
-        "kernel": settings.kernel,
+        "subtract_mean": subtract_mean,
+        "patch_size": settings.patch_size,
+        "kernel_size": settings.kernel_size,
     }
 
 
 def pretrain(
     arguments: Mapping[str, Any],
     sequences: Sequences,
-    settings: PretrainSettings,
+    settings: EncoderDecoderSettings,
     *,
     standardize: Standardize | None,
     seed: int,
@@ -70,7 +75,7 @@ def pretrain(
     """Train an encoder-decoder and leave it with the weights of its best validation.
 
     What is made small is the mean loss per value of a frame, both branches with the same weight:
-    the gradient's size, and so `clip_norm`, does not depend on the frame's size. What is told is
+    the gradient's size, and so `max_grad_norm`, does not depend on the frame's size. What is told is
     in the paper's units: summed over the values of a frame, averaged over frames and sequences
     (of standardised values, where frames are standardised).
 
@@ -84,7 +89,7 @@ def pretrain(
         checkpoint: see `loop.train`.
         tensorboard: see `loop.train`.
 
-    Where several processes train it (`processes`), each takes its part of every batch.
+    Where several processes train it (`distributed`), each takes its part of every batch.
 
     Returns:
         The model, and its curves: those of `loop.train`, where `loss` and `validation` are both
@@ -93,9 +98,9 @@ def pretrain(
         errors are many times the others' counts no more than they.
     """
     model = EncoderDecoder(**arguments, generator=torch.Generator().manual_seed(seed)).to(device)
-    called = processes.shared(model)
-    batch = settings.training.batch
-    mine = processes.part(batch)
+    called = distributed.wrap_ddp(model)
+    batch = settings.training.batch_size
+    mine = distributed.local_slice(batch)
     held_out = sequences.validation(batch)
     standardize = standardize and standardize.to(device)
 
@@ -104,19 +109,23 @@ def pretrain(
 
     if settings.output_bias == "mean_frame":
         first = (sequences.batch(step, batch) for step in range(_MEAN_BATCHES))
-        model.start_at(sum(normalise(frames).mean((0, 1)) for frames in first) / _MEAN_BATCHES)
+        model.set_output_bias(
+            sum(normalise(frames).mean((0, 1)) for frames in first) / _MEAN_BATCHES
+        )
 
-    def losses(frames: Tensor, own: Tensor | None = None) -> Losses:
+    def losses(frames: Tensor, sampling_mask: Tensor | None = None) -> Losses:
         frames = normalise(frames)
         inputs, future = frames[: settings.input_frames], frames[settings.input_frames :]
-        prediction = (called if model.training else model)(inputs, future, own=own)
+        prediction = (called if model.training else model)(
+            inputs, future, sampling_mask=sampling_mask
+        )
         return model.sequence_losses(prediction, inputs, future)
 
     def inputs(step: int) -> tuple[Tensor, ...]:
         frames = sequences.batch(step, batch)[:, mine]
-        if not settings.sampling:
+        if not settings.scheduled_sampling:
             return (frames,)
-        return frames, fed_its_own(settings, seed, step, device)[:, mine]
+        return frames, scheduled_sampling_mask(settings, seed, step, device)[:, mine]
 
     def loss(*given: Tensor) -> Tensor:
         return losses(*given).total.mean() / sequences.frame_size
@@ -140,48 +149,50 @@ def pretrain(
         validate=validate if held_out else None,
         keep_best=bool(held_out),
         checkpoint=checkpoint,
-        operations=sequence_operations(model),
+        flops_per_unit=flops_per_sequence(model),
         loss_scale=sequences.frame_size,
-        shares=dict.fromkeys(model.input_weights(), settings.input_rate)
-        | dict.fromkeys(model.feedback_weights(), settings.feedback_rate),
+        lr_scales=dict.fromkeys(model.input_weights(), settings.input_lr_scale)
+        | dict.fromkeys(model.feedback_weights(), settings.feedback_lr_scale),
         tensorboard=tensorboard,
     )
     return model, curves
 
 
-def fed_its_own(settings: PretrainSettings, seed: int, step: int, device: torch.device) -> Tensor:
+def scheduled_sampling_mask(
+    settings: EncoderDecoderSettings, seed: int, step: int, device: torch.device
+) -> Tensor:
     """Where a training step's conditional decoders are fed their own output (scheduled sampling).
 
     Returns:
         (frames - 1, batch) bool. Follows from seed and step alone, so that a resumed job has it.
     """
-    rise = settings.sampling_rise * (settings.training.steps - 1)
-    probability = settings.sampling * (min(step / rise, 1.0) if rise else 1.0)
+    rise = settings.scheduled_sampling_warmup * (settings.training.steps - 1)
+    probability = settings.scheduled_sampling * (min(step / rise, 1.0) if rise else 1.0)
     word = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]
     generator = torch.Generator(device).manual_seed(int(word))
-    shape = (max(settings.input_frames, settings.future_frames) - 1, settings.training.batch)
+    shape = (max(settings.input_frames, settings.future_frames) - 1, settings.training.batch_size)
     return torch.rand(shape, generator=generator, device=device) < probability
 
 
-def sequence_operations(model: EncoderDecoder) -> int:
+def flops_per_sequence(model: EncoderDecoder) -> int:
     """Floating-point operations of the matrix products of one training step, per sequence.
 
     A product costs as much again for the gradient of its weights, and for that of what it reads,
     which the frames and the encoder's zero state do not need. Teacher forcing throughout.
     """
     seen, predicted = model.input_frames, model.future_frames
-    total = _stack_operations(model.encoder, seen, seen)
+    total = _stack_flops(model.encoder, seen, seen)
     total -= sum(2 * layer.weight_h.numel() * _places(layer) for layer in model.encoder.layers)
     for decoder, steps in ((model.reconstructor, seen), (model.predictor, predicted)):
         if decoder is not None:
             fed = steps - 1 if decoder.conditional else 0
-            total += _stack_operations(decoder.stack, steps - decoder.readout_first, fed)
+            total += _stack_flops(decoder.stack, steps - decoder.readout_first, fed)
             places = _places(decoder.stack.layers[0])
             total += 6 * decoder.readout.weight.numel() * places * steps
     return total
 
 
-def _stack_operations(stack: LSTMStack, steps: int, fed: int) -> int:
+def _stack_flops(stack: LSTMStack, steps: int, fed: int) -> int:
     total = 0
     for level, layer in enumerate(stack.layers):
         places = _places(layer)

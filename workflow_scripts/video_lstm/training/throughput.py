@@ -7,7 +7,7 @@ import torch
 _TRIALS = 5
 
 
-def product_rate(device: torch.device, dtype: torch.dtype) -> float:
+def measure_matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Floating-point operations per second of large matrix products, the best of a few trials.
 
     Args:

@@ -11,9 +11,9 @@ from video_lstm.errors import UserError
 from video_lstm.video.clips import Clip
 from video_lstm.video.colour import Converter, Kind
 from video_lstm.video.geometry import Display, Size
-from video_lstm.video.seek import LostError, find_landing, land
+from video_lstm.video.seek import SeekError, find_seek_point, seek_to
 from video_lstm.video.source import (
-    Tally,
+    DecodeErrors,
     UnreadableVideoError,
     new_clock,
     one_line,
@@ -186,7 +186,7 @@ class _Reader:
                     yield frame
                 if self.count is None or done == self.count:
                     break
-            except LostError:
+            except SeekError:
                 # The file's key frames are not what they claim: go on from here the slow way.
                 continue
         if done == 0 or (self.count is not None and done < self.count):
@@ -198,7 +198,7 @@ class _Reader:
 
     def _picked(self, first: int, may_seek: bool) -> Iterator[av.VideoFrame]:
         """Frames at the target rate, from ``first`` on."""
-        landing = None
+        seek_point = None
         with open_video(self.path) as (container, stream):
             if self.convert is None:
                 display = Display.of(container, stream)
@@ -206,11 +206,11 @@ class _Reader:
             clock = new_clock(stream)
             seconds = first / self.rate if self.rate else first * clock.nominal
             if may_seek and self.frames is not None and seconds > _SEEK_AFTER:
-                landing = find_landing(self.path, first, self.rate, self.frames)
-            if landing is None:
-                start, source = 0, walk(container, stream, Tally())
+                seek_point = find_seek_point(self.path, first, self.rate, self.frames)
+            if seek_point is None:
+                start, source = 0, walk(container, stream, DecodeErrors())
             else:
-                start, source = land(container, stream, landing, clock)
+                start, source = seek_to(container, stream, seek_point, clock)
             if self.rate is None:
                 yield from (f for index, f in enumerate(source, start) if index >= first)
             else:

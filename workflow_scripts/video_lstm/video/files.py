@@ -15,8 +15,8 @@ from video_lstm.artifacts import open_artifact, read_strings, write_strings
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import VideoSettings
 from video_lstm.video.clips import read_rate, write_rate
+from video_lstm.video.file_scan import find_files, require_folder, shard_of
 from video_lstm.video.probe import VideoInfo, probe_all
-from video_lstm.video.scan import find_files, require_folder, shard_of
 from video_lstm.video.timing import target_frames
 
 OK = "ok"
@@ -112,15 +112,15 @@ def probe_files(
     found = {e.path: VideoInfo(0, 0, 0, 0.0, 0.0, "", e.refusal) for e in entries if e.refusal}
     found |= zip(opened, infos, strict=True)
     files = [_file(entry.path, found[entry.path], video) for entry in entries]
-    return FileTable(str(root), video.rate, files)
+    return FileTable(str(root), video.frame_rate, files)
 
 
 def _file(path: str, info: VideoInfo, video: VideoSettings) -> VideoFile:
     status, frames = info.status, 0
     if status == OK:
-        frames = target_frames(info.frames, info.duration, video.rate)
+        frames = target_frames(info.frames, info.duration, video.frame_rate)
         if frames < video.min_frames:
-            at = f" at {video.rate:g} a second" if video.rate else ""
+            at = f" at {video.frame_rate:g} a second" if video.frame_rate else ""
             status = f"too short: {frames} frames{at}, at least {video.min_frames} are needed"
     return VideoFile(
         path=path,

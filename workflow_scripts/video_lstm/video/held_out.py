@@ -10,7 +10,7 @@ import numpy as np
 from video_lstm.artifacts import open_artifact, read_strings
 from video_lstm.errors import UserError
 from video_lstm.video.files import FileTable, VideoFile
-from video_lstm.video.parts import TEST
+from video_lstm.video.split_parts import TEST
 
 
 @dataclass(frozen=True)

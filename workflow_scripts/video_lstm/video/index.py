@@ -20,7 +20,7 @@ from video_lstm.video.files import (
     write_files,
 )
 from video_lstm.video.layouts import find_videos
-from video_lstm.video.parts import TEST, TRAIN, UNUSED
+from video_lstm.video.split_parts import TEST, TRAIN, UNUSED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def build_index(source: VideoSource, files: FileTable, seed: int = 0) -> VideoTa
     probed: Mapping[str, VideoFile] = {file.path: file for file in files.files}
     labels = {name: label for label, name in enumerate(layout.classes)}
     videos = []
-    for entry, marks in zip(layout.entries, layout.marks, strict=True):
+    for entry, assignments in zip(layout.entries, layout.assignments, strict=True):
         file = probed.get(entry.path)
         if file is None:
             raise UserError(
@@ -83,7 +83,7 @@ def build_index(source: VideoSource, files: FileTable, seed: int = 0) -> VideoTa
             label=labels.get(entry.class_name, -1),
             group=entry.group,
             # What cannot be used is in no split.
-            splits=marks if file.status == OK else (UNUSED,) * len(marks),
+            splits=assignments if file.status == OK else (UNUSED,) * len(assignments),
         )
         videos.append(video)
     table = VideoTable(source.root, files.rate, layout.classes, videos, layout.notes)

@@ -8,9 +8,9 @@ from pathlib import Path
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import VideoSource
 from video_lstm.video import splits
-from video_lstm.video.lists import some
-from video_lstm.video.parts import UNUSED
-from video_lstm.video.scan import Entry, find_files, list_root, require_folder
+from video_lstm.video.file_scan import Entry, find_files, list_root, require_folder
+from video_lstm.video.split_parts import UNUSED
+from video_lstm.video.video_lists import join_examples
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Layout:
     """Sorted by path."""
     classes: list[str]
     """In the order of their labels."""
-    marks: list[tuple[int, ...]]
+    assignments: list[tuple[int, ...]]
     """For every entry, its part in every split: 0 unused, 1 training, 2 test."""
     notes: list[str] = field(default_factory=list)
     """What a person should know."""
@@ -99,15 +99,17 @@ def _folders(source: VideoSource, root: Path, seed: int, usable: Container[str] 
     candidates = [e for e in entries if _is_usable(e, usable) and (e.group or how.by != "group")]
     if how.by == "list":
         candidates, lists = entries, (list(map(Path, how.train)), list(map(Path, how.test)))
-        marks = splits.by_list([entry.path for entry in entries], *lists, usable, notes)
+        assignments = splits.by_list([entry.path for entry in entries], *lists, usable, notes)
     elif how.by == "group":
         known = [entry.group for entry in entries if entry.group]
-        marks = splits.by_group([e.group for e in candidates], how.test, how.count, seed, known)
+        assignments = splits.by_group(
+            [e.group for e in candidates], how.test_groups, how.num_splits, seed, known
+        )
     else:
         members = [(entry.class_name, entry.path) for entry in candidates]
-        marks = splits.by_fraction(members, how.test, how.count, seed)
-    parts = dict(zip((entry.path for entry in candidates), marks, strict=True))
-    unused = (UNUSED,) * len(next(iter(marks), ()))
+        assignments = splits.by_fraction(members, how.test_fraction, how.num_splits, seed)
+    parts = dict(zip((entry.path for entry in candidates), assignments, strict=True))
+    unused = (UNUSED,) * len(next(iter(assignments), ()))
     return Layout(entries, classes, [parts.get(e.path, unused) for e in entries], notes)
 
 
@@ -118,9 +120,9 @@ def _outside_classes(source: VideoSource, entries: list[Entry]) -> list[str]:
     without = [name for name in folders if name not in with_videos]
     notes = []
     if files:
-        notes.append(f"{len(files)} files in no class's folder, left out: {some(files)}")
+        notes.append(f"{len(files)} files in no class's folder, left out: {join_examples(files)}")
     if without and source.kind == "folders":  # of official classes it is told already
-        notes.append(f"{len(without)} folders without videos, no classes: {some(without)}")
+        notes.append(f"{len(without)} folders without videos, no classes: {join_examples(without)}")
     return notes
 
 
@@ -161,8 +163,8 @@ def _ucf101(source: VideoSource, root: Path, seed: int, usable: Container[str] |
         Entry(e.path, e.class_name, _film(e, r"_(g\d+)_c\d+", f"{e.class_name}/"), e.refusal)
         for e in _find_official(source, root, classes)
     ]
-    marks, notes = splits.ucf101([e.path for e in entries], classes, lists, usable)
-    return _official(entries, classes, marks, notes)
+    assignments, notes = splits.ucf101([e.path for e in entries], classes, lists, usable)
+    return _official(entries, classes, assignments, notes)
 
 
 def _hmdb51(source: VideoSource, root: Path, seed: int, usable: Container[str] | None) -> Layout:
@@ -173,8 +175,8 @@ def _hmdb51(source: VideoSource, root: Path, seed: int, usable: Container[str] |
         Entry(e.path, e.class_name, _film(e, rf"^(.*)_{re.escape(e.class_name)}_"), e.refusal)
         for e in _find_official(source, root, classes)
     ]
-    marks, notes = splits.hmdb51([e.path for e in entries], classes, lists, usable)
-    return _official(entries, classes, marks, notes)
+    assignments, notes = splits.hmdb51([e.path for e in entries], classes, lists, usable)
+    return _official(entries, classes, assignments, notes)
 
 
 def _find_official(source: VideoSource, root: Path, classes: list[str]) -> list[Entry]:
@@ -192,12 +194,12 @@ def _find_official(source: VideoSource, root: Path, classes: list[str]) -> list[
 
 
 def _official(
-    entries: list[Entry], classes: list[str], marks: list[tuple[int, ...]], notes: list[str]
+    entries: list[Entry], classes: list[str], assignments: list[tuple[int, ...]], notes: list[str]
 ) -> Layout:
     """Leave out folders that are no class, and classes that have no folder."""
     kept = [
         (entry, mark)
-        for entry, mark in zip(entries, marks, strict=True)
+        for entry, mark in zip(entries, assignments, strict=True)
         if entry.class_name in classes
     ]
     others = sorted({entry.class_name for entry in entries} - set(classes))

@@ -22,7 +22,7 @@ def may_share_videos(
 
     Args:
         root: a folder.
-        files: what `video_lstm.video.scan.stat_files` says of it.
+        files: what `video_lstm.video.file_scan.stat_files` says of it.
         other: another folder.
         others: what it says of that.
     """

@@ -15,13 +15,13 @@ import numpy as np
 
 from video_lstm.errors import UserError
 from video_lstm.video.colour import Converter
+from video_lstm.video.ffmpeg_program import TRANSCODING_OPTIONS, transcode
+from video_lstm.video.file_signatures import JPEG
 from video_lstm.video.geometry import Display
-from video_lstm.video.kinds import JPEG
-from video_lstm.video.program import RECIPE, transcode
 from video_lstm.video.source import (
     MAX_SECONDS,
     RAW_JPEG,
-    Tally,
+    DecodeErrors,
     UnreadableVideoError,
     UnsupportedVideoError,
     declared_seconds,
@@ -100,7 +100,7 @@ def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
             stated = declared_seconds(container, stream)
             # Where stamps may jump, FFmpeg takes the duration from the first and the last of them.
             declared = 0.0 if may_jump(container) or stated > WILD else stated
-            clock, tally, times = new_clock(stream), Tally(), []
+            clock, tally, times = new_clock(stream), DecodeErrors(), []
             convert = Converter(Display.of(container, stream), None, None, "rgb")
             frames = walk(container, stream, tally, time_limit)
             for time_shown, frame in timed(container, stream, frames, clock):
@@ -131,7 +131,7 @@ def _transcoded(
     path: Path, refusal: str, digest: str, declared: float, folder: Path, end: float
 ) -> VideoInfo:
     """Probe of the copy of a video in the folder, which is made where it is not there yet."""
-    recipe = hashlib.sha256(f"{digest} {RECIPE}".encode()).hexdigest()
+    recipe = hashlib.sha256(f"{digest} {TRANSCODING_OPTIONS}".encode()).hexdigest()
     copy = folder / f"{recipe[:32]}.mp4"
     try:
         if not copy.exists():
@@ -139,7 +139,7 @@ def _transcoded(
         info = probe(copy, end - time.monotonic())
         if info.status == "ok":
             # Of the original: what the program could not read is not in the copy.
-            _check_whole(info.frames, info.duration, declared, Tally())
+            _check_whole(info.frames, info.duration, declared, DecodeErrors())
     except (UnreadableVideoError, OSError) as error:
         info = VideoInfo(0, 0, 0, 0.0, 0.0, "", f"{refusal}; {error}")
     return replace(info, sha256=digest, transcoded=copy if info.status == "ok" else None)
@@ -274,7 +274,7 @@ def _serve(pipe: Connection) -> None:
         pipe.send(result)
 
 
-def _check_start(frames: int, duration: float, missing: float, tally: Tally) -> None:
+def _check_start(frames: int, duration: float, missing: float, tally: DecodeErrors) -> None:
     """Refuse a video of which less than half decodes, since its start does not.
 
     Args:
@@ -293,7 +293,7 @@ def _check_start(frames: int, duration: float, missing: float, tally: Tally) -> 
         )
 
 
-def _check_whole(frames: int, duration: float, declared: float, tally: Tally) -> None:
+def _check_whole(frames: int, duration: float, declared: float, tally: DecodeErrors) -> None:
     if frames == 0:
         raise UnreadableVideoError("no frame decodes")
     if tally.errors > (1 - _WHOLE) * (frames + tally.errors):

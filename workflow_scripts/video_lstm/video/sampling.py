@@ -10,9 +10,9 @@ import numpy as np
 
 from video_lstm.errors import UserError
 from video_lstm.video.clips import Clip
+from video_lstm.video.file_scan import printable_path
 from video_lstm.video.files import OK, FileTable, VideoFile, summarise
 from video_lstm.video.probe import probe_all
-from video_lstm.video.scan import shown
 from video_lstm.video.source import UnreadableVideoError
 from video_lstm.video.timing import frames_before, target_frames
 
@@ -156,7 +156,7 @@ def whole_videos(
             continue
         frames = target_frames(info.frames, info.duration, rate)
         place = info.transcoded or path
-        clips.append(Clip(shown(str(path)), 0, frames, info.frames, rate, place))
+        clips.append(Clip(printable_path(str(path)), 0, frames, info.frames, rate, place))
     return clips
 
 

@@ -19,7 +19,7 @@ from av.container import Flags, InputContainer
 from av.video.stream import VideoStream
 
 from video_lstm.video.source import (
-    Tally,
+    DecodeErrors,
     is_without_time_stamps,
     jump_remover,
     new_clock,
@@ -44,12 +44,12 @@ _REPEATING = frozenset({"fraps", "lagarith", "webp"})
 _MOST_REORDERED = 16
 
 
-class LostError(Exception):
+class SeekError(Exception):
     """A frame after a jump is not the one that the packets promised."""
 
 
 @dataclass(frozen=True)
-class Landing:
+class SeekPoint:
     """Where to jump to."""
 
     key: int
@@ -62,7 +62,7 @@ class Landing:
     """Time stamps of all frames in order of display."""
 
 
-def find_landing(path: Path, first: int, rate: float | None, frames: int) -> Landing | None:
+def find_seek_point(path: Path, first: int, rate: float | None, frames: int) -> SeekPoint | None:
     """The last key frame from which frame ``first`` at ``rate`` can be decoded.
 
     Reads every packet and decodes none.
@@ -144,48 +144,48 @@ def find_landing(path: Path, first: int, rate: float | None, frames: int) -> Lan
     # What is decoded after the key frame and shown before it is not much, or else out of order.
     if bisect.bisect_left(stamps, key) - number > _MOST_REORDERED:
         return None
-    return Landing(key, place, target, stamps)
+    return SeekPoint(key, place, target, stamps)
 
 
-def land(
-    container: InputContainer, stream: VideoStream, landing: Landing, clock: Clock
+def seek_to(
+    container: InputContainer, stream: VideoStream, seek_point: SeekPoint, clock: Clock
 ) -> tuple[int, Iterator[av.VideoFrame]]:
     """Jump, and let the clock pass over the frames before.
 
     Returns:
-        The number of the first frame that comes, at most ``landing.target``, and the frames.
+        The number of the first frame that comes, at most ``seek_point.target``, and the frames.
 
     Raises:
         LostError: the jump leads elsewhere; also raised while the frames are read.
     """
     container.flags |= Flags.gen_pts.value
     # Only the first frame names the encoder (x264, XviD), whose faults the decoder makes good.
-    next(walk(container, stream, Tally()), None)
+    next(walk(container, stream, DecodeErrors()), None)
     try:
-        container.seek(landing.key, stream=stream, backward=True)
+        container.seek(seek_point.key, stream=stream, backward=True)
         for packet in container.demux(stream):
-            if packet.pts is not None and packet.pts >= landing.key:
+            if packet.pts is not None and packet.pts >= seek_point.key:
                 break
-        if (packet.pts, packet.pos, packet.size) != (landing.key, *landing.place):
-            raise LostError
-        container.seek(landing.key, stream=stream, backward=True)
+        if (packet.pts, packet.pos, packet.size) != (seek_point.key, *seek_point.place):
+            raise SeekError
+        container.seek(seek_point.key, stream=stream, backward=True)
     except av.error.FFmpegError as error:
-        raise LostError from error
-    source = walk(container, stream, Tally())
+        raise SeekError from error
+    source = walk(container, stream, DecodeErrors())
     # Frames before the key frame may lack what they refer to. Whether it is one, the decoder says.
     complete = False
     for frame in source:
         complete = complete or frame.key_frame
-        if frame.pts is not None and frame.pts >= landing.key:
+        if frame.pts is not None and frame.pts >= seek_point.key:
             break
     else:
-        raise LostError
-    if not complete or frame.pts > landing.stamps[landing.target]:
-        raise LostError
-    start = bisect.bisect_left(landing.stamps, frame.pts)
-    for stamp in landing.stamps[:start]:
+        raise SeekError
+    if not complete or frame.pts > seek_point.stamps[seek_point.target]:
+        raise SeekError
+    start = bisect.bisect_left(seek_point.stamps, frame.pts)
+    for stamp in seek_point.stamps[:start]:
         clock.tick(float(stamp * stream.time_base))
-    return start, _checked(frame, source, landing.stamps, start)
+    return start, _checked(frame, source, seek_point.stamps, start)
 
 
 def _checked(
@@ -193,10 +193,10 @@ def _checked(
 ) -> Iterator[av.VideoFrame]:
     for index in range(start, len(stamps)):
         if frame is None or frame.pts != stamps[index]:
-            raise LostError
+            raise SeekError
         # Decoders leave out frames whose references they lack: the next one tells.
         following = next(source, None)
         if following is not None and following.pts not in stamps[index + 1 : index + 2]:
-            raise LostError
+            raise SeekError
         yield frame
         frame = following

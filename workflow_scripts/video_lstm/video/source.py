@@ -24,7 +24,13 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from video_lstm.errors import UserError
-from video_lstm.video.kinds import ANIMATED_WEBP, JPEG, PHOTOGRAPH, is_jpeg_picture, kind_of
+from video_lstm.video.file_signatures import (
+    ANIMATED_WEBP,
+    JPEG,
+    PHOTOGRAPH,
+    is_jpeg_picture,
+    kind_of,
+)
 from video_lstm.video.timing import Clock, JumpRemover, StampChooser
 
 MAX_PIXELS = 8192 * 4608
@@ -73,7 +79,7 @@ class UnsupportedVideoError(UnreadableVideoError):
 
 
 @dataclass
-class Tally:
+class DecodeErrors:
     """What happened while a file was read."""
 
     errors: int = 0
@@ -164,7 +170,7 @@ def _is_photograph(container: InputContainer, stream: VideoStream) -> bool:
 def walk(
     container: InputContainer,
     stream: VideoStream,
-    tally: Tally,
+    tally: DecodeErrors,
     time_limit: float = float("inf"),
 ) -> Iterator[av.VideoFrame]:
     """Decoded frames in order of display, from where the container stands.
@@ -210,7 +216,7 @@ def walk(
 
 
 def _packets(
-    container: InputContainer, stream: VideoStream, tally: Tally
+    container: InputContainer, stream: VideoStream, tally: DecodeErrors
 ) -> Iterator[av.Packet | None]:
     """Packets of the stream; the last is empty and makes the decoder give out what it holds."""
     jumps, last = jump_remover(container, stream), None

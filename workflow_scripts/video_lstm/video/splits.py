@@ -11,15 +11,15 @@ from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 from video_lstm.errors import UserError
-from video_lstm.video.lists import FileNames, find_listed, read_lines, some
-from video_lstm.video.parts import TEST, TRAIN, UNUSED
+from video_lstm.video.split_parts import TEST, TRAIN, UNUSED
+from video_lstm.video.video_lists import FileNames, find_listed, join_examples, read_lines
 
-Marks = list[tuple[int, ...]]
+SplitAssignments = list[tuple[int, ...]]
 
 
 def by_fraction(
     members: Sequence[tuple[str, str]], fraction: float, count: int, seed: int
-) -> Marks:
+) -> SplitAssignments:
     """Draw a share of every class for testing.
 
     The order in which a class's videos are drawn hangs on the seed and their own names only, so
@@ -50,7 +50,7 @@ def by_group(
     count: int,
     seed: int,
     others: Iterable[str] = (),
-) -> Marks:
+) -> SplitAssignments:
     """Keep groups (subjects, say) whole: no group is on both sides of a split.
 
     Args:
@@ -89,8 +89,8 @@ def by_list(
     test: list[Path],
     usable: Container[str] | None = None,
     notes: list[str] | None = None,
-) -> Marks:
-    """Splits from files that name a video on every line; see `video_lstm.video.lists`.
+) -> SplitAssignments:
+    """Splits from files that name a video on every line; see `video_lstm.video.video_lists`.
 
     Args:
         paths: of all videos, relative to the root.
@@ -147,7 +147,7 @@ def _class_line(line: str, source: Path) -> tuple[int | None, str]:
 
 def ucf101(
     paths: Sequence[str], classes: list[str], lists: Path, usable: Container[str] | None = None
-) -> tuple[Marks, list[str]]:
+) -> tuple[SplitAssignments, list[str]]:
     """The three official splits of UCF-101, and what of it is missing.
 
     The archive and the lists spell some names differently (HandstandPushups): letter case does not
@@ -170,7 +170,7 @@ def hmdb51_classes(lists: Path) -> list[str]:
 
 def hmdb51(
     paths: Sequence[str], classes: list[str], lists: Path, usable: Container[str] | None = None
-) -> tuple[Marks, list[str]]:
+) -> tuple[SplitAssignments, list[str]]:
     """The three official splits of HMDB-51, and what of it is missing.
 
     Classes without a folder are left out; the notes say so.
@@ -179,7 +179,7 @@ def hmdb51(
     names = FileNames(paths, classes, usable)
     columns = []
     for split in (1, 2, 3):
-        marks: dict[str, int] = {}
+        assignments: dict[str, int] = {}
         for name in classes:
             if name.casefold() in absent:
                 continue
@@ -189,12 +189,12 @@ def hmdb51(
                 source, [file for file, _ in listed], names, folder=name
             )
             notes += missing_notes
-            marks |= {
+            assignments |= {
                 path: mark
                 for path, (_, mark) in zip(matches, listed, strict=True)
                 if path is not None
             }
-        columns.append([marks.get(path, UNUSED) for path in paths])
+        columns.append([assignments.get(path, UNUSED) for path in paths])
     return list(zip(*columns, strict=True)), notes
 
 
@@ -234,7 +234,7 @@ def _two_sided(
     both = sorted(sides[0] & sides[1])
     if both:
         raise UserError(
-            f"{test}: expected no video of {train.name}, found {some(both)}; a test video must "
+            f"{test}: expected no video of {train.name}, found {join_examples(both)}; a test video must "
             "not be trained on: take it out of one list" + "".join(f" ({note})" for note in notes)
         )
     return [TRAIN if p in sides[0] else TEST if p in sides[1] else UNUSED for p in paths]

@@ -35,7 +35,7 @@ def cuda_graph(work: Work) -> Work:
     return replay
 
 
-RECORDERS: dict[str, Callable[[Work], Work]] = {"cuda": cuda_graph}
+CAPTURE_FUNCTIONS: dict[str, Callable[[Work], Work]] = {"cuda": cuda_graph}
 """How work is recorded, by type of device; elsewhere it is done anew each time."""
 
 
@@ -44,7 +44,7 @@ class CapturedStep:
 
     Args:
         step: from a step's inputs to a result; draws nothing, and its shapes do not change.
-        forget: called before each run that is not a repetition: forgets the gradients, so that
+        clear_gradients: called before each run that is not a repetition: forgets the gradients, so that
             they are made and not added to.
         device: where the inputs are; None: nothing is recorded.
     """
@@ -52,11 +52,11 @@ class CapturedStep:
     def __init__(
         self,
         step: Callable[..., Tensor],
-        forget: Callable[[], None],
+        clear_gradients: Callable[[], None],
         device: torch.device | None,
     ) -> None:
-        self._step, self._forget = step, forget
-        self._record = device and RECORDERS.get(device.type)
+        self._step, self._clear_gradients = step, clear_gradients
+        self._record = device and CAPTURE_FUNCTIONS.get(device.type)
         self._buffers: list[Tensor] = []
         self._replay: Work | None = None
 
@@ -65,12 +65,12 @@ class CapturedStep:
         if self._record is None:
             return self._run(inputs)
         if self._replay is None:
-            self._buffers = [given.clone() for given in inputs]
+            self._buffers = [value.clone() for value in inputs]
             self._replay = self._record(lambda: self._run(self._buffers))
-        for buffer, given in zip(self._buffers, inputs, strict=True):
-            buffer.copy_(given)
+        for buffer, value in zip(self._buffers, inputs, strict=True):
+            buffer.copy_(value)
         return self._replay()
 
     def _run(self, inputs: Sequence[Tensor]) -> Tensor:
-        self._forget()
+        self._clear_gradients()
         return self._step(*inputs)

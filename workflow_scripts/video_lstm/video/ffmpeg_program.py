@@ -12,7 +12,7 @@ from pathlib import Path
 import ffmpeg
 import imageio_ffmpeg
 
-from video_lstm.artifacts import whole, writing
+from video_lstm.artifacts import atomic_write, translate_write_errors
 from video_lstm.errors import UserError
 from video_lstm.video.source import (
     FORMATS,
@@ -27,7 +27,7 @@ logger = logging.getLogger("video_lstm")
 MAX_ERROR_RATE = 0.1
 """Share of packets that may fail to decode before the program gives up."""
 
-RECIPE = {
+TRANSCODING_OPTIONS = {
     "format": "mp4",
     "vcodec": "libx264",
     "crf": 16,
@@ -71,7 +71,7 @@ def _choose_program(installed: str | None) -> str:
     for program in (installed, _bundled_program()):
         if program is None:
             continue
-        reason = find_shortcoming(program)
+        reason = find_missing_feature(program)
         if reason is None:
             if reasons:
                 logger.info("%s; using %s instead", reasons[0], program)
@@ -90,12 +90,12 @@ def _bundled_program() -> str | None:
         return None
 
 
-def find_shortcoming(program: str) -> str | None:
+def find_missing_feature(program: str) -> str | None:
     """Why an ffmpeg program cannot do what is needed; None if it can.
 
     It encodes a black frame of 16 x 16 pixels in every way of `CODECS`, and transcodes that.
     """
-    with tempfile.TemporaryDirectory() as folder, writing(Path(folder)):
+    with tempfile.TemporaryDirectory() as folder, translate_write_errors(Path(folder)):
         raw = Path(folder, "raw")
         raw.write_bytes(bytes(16 * 16 * 3 // 2))
         layout = {"format": "rawvideo", "pix_fmt": "yuv420p", "s": "16x16", "framerate": 25}
@@ -149,7 +149,7 @@ def transcode(path: Path, out: Path, time_limit: float) -> None:
         UserError: the folder cannot be written or the disk is full, or see `ffmpeg_program`.
     """
     program = ffmpeg_program()
-    with whole(out) as part:
+    with atomic_write(out) as part:
         try:
             subprocess.run(
                 _transcoding(program, path, part, time_limit),
@@ -187,5 +187,7 @@ def _transcoding(program: str, path: Path, out: Path, time_limit: float) -> list
     limits = ["-timelimit", str(int(time_limit) + 1), "-max_error_rate", str(MAX_ERROR_RATE)]
     command = [program, "-nostdin", "-v", "error", *limits]
     # No stream is named: the program chooses one, as the reader does.
-    target = source.output(f"file:{out.absolute()}", **RECIPE, **{"frames:v": MAX_FRAMES})
+    target = source.output(
+        f"file:{out.absolute()}", **TRANSCODING_OPTIONS, **{"frames:v": MAX_FRAMES}
+    )
     return target.overwrite_output().compile(command)

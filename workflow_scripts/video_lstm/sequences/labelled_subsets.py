@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 
-def labelled_subset(
+def draw_labelled_subset(
     labels: np.ndarray, per_class: int | Literal["all"], seed: int, draw: int
 ) -> np.ndarray:
     """The training videos whose labels a classifier may see (paper, section 3.3).

@@ -12,7 +12,7 @@ from video_lstm.video.clips import ClipName
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledVideos:
     """The videos of an index, with their parts in one split.
 
     Attributes:
@@ -58,7 +58,7 @@ class Labelled:
         return rows, np.array([found[name] for name in self.names[rows]], np.int64)
 
 
-def read_labelled(path: Path, split: int) -> Labelled:
+def read_labelled_videos(path: Path, split: int) -> LabelledVideos:
     """The videos of an artifact of schema `videos`.
 
     Args:
@@ -77,4 +77,4 @@ def read_labelled(path: Path, split: int) -> Labelled:
             f"{path}: expected split {split}, found {splits.shape[1]} splits; index with more"
         )
     side = splits[:, split - 1]
-    return Labelled(path, names, side, labels, groups, classes)
+    return LabelledVideos(path, names, side, labels, groups, classes)

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from video_lstm.evaluation.yardsticks import YARDSTICKS
+from video_lstm.evaluation.trivial_baselines import TRIVIAL_BASELINES
 from video_lstm.models.encoder_decoder import EncoderDecoder, Output, activate
 
-COPY, MEAN = YARDSTICKS
+COPY, MEAN = TRIVIAL_BASELINES
 
 CERTAINTY = 0.95
 """The probability that the copy of a frame gives to a pixel that is full on or off: about what

@@ -33,11 +33,11 @@ class PartialRows:
         self._folder, self._key, self._dim = folder, key, dim
         self._sizes = sizes
         self.blocks = 0
-        with artifacts.writing(folder):
+        with artifacts.translate_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         left = list(folder.glob(f"{key}.*.rows"))
         self._path = folder / f"{key}.{os.getpid()}-{os.urandom(4).hex()}.rows"
-        with artifacts.writing(self._path):
+        with artifacts.translate_write_errors(self._path):
             self._file = self._path.open("w+b", buffering=0)
         longest = max(left, key=_length, default=None)
         if longest is not None and longest.exists():
@@ -65,7 +65,7 @@ class PartialRows:
         if rows.shape != (self._sizes[self.blocks], self._dim) or rows.dtype != np.float16:
             raise ValueError(f"not the next block: {rows.shape} {rows.dtype}")
         data = np.ascontiguousarray(rows).tobytes()
-        with artifacts.writing(self._path):
+        with artifacts.translate_write_errors(self._path):
             artifacts.write_fully(self._file.write, data + zlib.crc32(data).to_bytes(4, "little"))
         self.blocks += 1
 

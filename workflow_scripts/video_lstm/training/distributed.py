@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from video_lstm.errors import UserError
 
 
-def count() -> int:
+def world_size() -> int:
     """How many there are; 1 where none were started."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
@@ -24,7 +24,7 @@ def rank() -> int:
 
 
 @contextlib.contextmanager
-def processes(device: torch.device) -> Iterator[torch.device]:
+def process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the processes that torchrun has started, if it has, for the length of a block.
 
     Args:
@@ -48,9 +48,9 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         dist.destroy_process_group()
 
 
-def shared(module: nn.Module) -> nn.Module:
+def wrap_ddp(module: nn.Module) -> nn.Module:
     """The module as it is called in training: its gradients are the means over all processes."""
-    if count() == 1:
+    if world_size() == 1:
         return module
     devices = {p.device for p in module.parameters() if p.is_cuda}
     return DistributedDataParallel(
@@ -58,32 +58,32 @@ def shared(module: nn.Module) -> nn.Module:
     )
 
 
-def part(batch: int) -> slice:
+def local_slice(batch: int) -> slice:
     """The sequences of a batch that are this process's.
 
     Raises:
         UserError: torchrun started another number of processes than cut the batch evenly.
     """
-    if batch % count():
+    if batch % world_size():
         raise UserError(
-            f"training.batch: expected a multiple of the {count()} processes, found {batch}; "
+            f"training.batch_size: expected a multiple of the {world_size()} processes, found {batch}; "
             "change one of them"
         )
-    size = batch // count()
+    size = batch // world_size()
     return slice(rank() * size, (rank() + 1) * size)
 
 
-def mean(values: Tensor) -> Tensor:
+def all_reduce_mean(values: Tensor) -> Tensor:
     """The mean over all processes, known to each."""
-    if count() > 1:
+    if world_size() > 1:
         dist.all_reduce(values)
-        values /= count()
+        values /= world_size()
     return values
 
 
-def of_the_first(value: float) -> float:
+def broadcast(value: float) -> float:
     """The first process's value, so that all decide alike."""
-    if count() == 1:
+    if world_size() == 1:
         return value
     told = [value]
     dist.broadcast_object_list(told)

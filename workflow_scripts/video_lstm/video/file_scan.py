@@ -64,7 +64,7 @@ def find_files(root: Path, labelled: bool, follow_links: bool = False) -> list[E
         is_folder = refusal in (_LINKED_FOLDER, _LOOP)
         if refusal is None or (labelled and "/" not in path and not is_folder):
             continue
-        name = shown(path)
+        name = printable_path(path)
         if name != path:
             refusal = "its name is not valid UTF-8"
         entries.append(Entry(name, name.split("/")[0] if labelled else "", refusal=refusal))
@@ -93,7 +93,7 @@ def list_root(root: Path) -> tuple[list[str], list[str]]:
     for path in sorted(root.iterdir()):
         if not path.name.startswith(".") and path.suffix.lower() not in _TEXT:
             is_folder = os.path.isdir(path)  # noqa: PTH112 - never raises
-            (folders if is_folder else files).append(shown(path.name))
+            (folders if is_folder else files).append(printable_path(path.name))
     return folders, files
 
 
@@ -141,7 +141,7 @@ def fingerprints(
     digests = [hashlib.sha256() for _ in range(shards)]
     for path, status in (stat_files(root) if files is None else files).items():
         line = (path, status.st_size, status.st_mtime_ns)
-        digests[shard_of(shown(path), shards)].update(repr(line).encode())
+        digests[shard_of(printable_path(path), shards)].update(repr(line).encode())
     return [digest.hexdigest() for digest in digests]
 
 
@@ -174,7 +174,7 @@ def _is_loop(root: Path, path: str) -> bool:
     return any(Path(folder).is_relative_to(target) for folder in way)
 
 
-def shown(path: str) -> str:
+def printable_path(path: str) -> str:
     """A path as text: bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from video_lstm.artifacts import open_artifact, read_arrays
-from video_lstm.evaluation.yardsticks import YARDSTICKS
-from video_lstm.training.course import Course, training_course
+from video_lstm.evaluation.trivial_baselines import TRIVIAL_BASELINES
+from video_lstm.training.training_summary import TrainingSummary, read_training_summary
 
 MEASURES = ["cross_entropy", "squared_error", "mse", "ssim"]
 """nats/frame, squared error per frame, squared error per value, structural similarity."""
@@ -35,8 +35,8 @@ def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
         with open_artifact(path, "predictions") as file:
             errors = read_arrays(file, "errors")
             test, variant = str(file.attrs["test"]), str(file.attrs["variant"])
-        for model in (variant, *YARDSTICKS):
-            prefix = f"{model}_" if model in YARDSTICKS else ""
+        for model in (variant, *TRIVIAL_BASELINES):
+            prefix = f"{model}_" if model in TRIVIAL_BASELINES else ""
             for branch in BRANCHES:
                 found = _of(errors, f"{prefix}{branch}_")
                 if not found:
@@ -51,7 +51,7 @@ def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
     table = pd.DataFrame(lines, columns=["test", "model", "branch", "step", *MEASURES])
     # Every model's artifact has the yardsticks of its branches: the same numbers.
     table = table.drop_duplicates(["test", "model", "branch", "step"], ignore_index=True)
-    last = table["model"].isin(YARDSTICKS)
+    last = table["model"].isin(TRIVIAL_BASELINES)
     return pd.concat([table[~last], table[last]], ignore_index=True)
 
 
@@ -67,14 +67,14 @@ def models_table(pretrained: Sequence[Path], predictions: Sequence[Path]) -> pd.
         `{branch}_{measure}`, means over the steps, for what the models make.
     """
     rows: list[dict[str, object]] = []
-    yardsticks: dict[str, dict[str, object]] = {name: {"model": name} for name in YARDSTICKS}
+    yardsticks: dict[str, dict[str, object]] = {name: {"model": name} for name in TRIVIAL_BASELINES}
     for path, predicted in zip(pretrained, predictions, strict=True):
-        course: Course = training_course(path)
+        course: TrainingSummary = read_training_summary(path)
         with open_artifact(predicted, "predictions") as file:
             errors = {name: float(v.mean()) for name, v in read_arrays(file, "errors").items()}
         told = {name: getattr(course, name) for name in ("units", "parameters", "steps", "seconds")}
         rows.append({"model": Path(path).stem} | told | dict(_columns(errors, "")))
-        for name in YARDSTICKS:
+        for name in TRIVIAL_BASELINES:
             yardsticks[name] |= dict(_columns(errors, f"{name}_"))
     table = pd.DataFrame([*rows, *yardsticks.values()])
     # Whole numbers stay whole beside the yardsticks' empty cells.

@@ -6,12 +6,12 @@ from video_lstm.settings.sequences import MovingDigits
 
 
 @dataclass(frozen=True)
-class Pixels:
+class PixelFormat:
     """The pictures that a model learned from, and how they are cut from a video.
 
     Attributes:
         size: side of a picture in pixels.
-        colour: RGB pictures; False: grey ones.
+        color: RGB pictures; False: grey ones.
         height: frames are scaled to cover height x width, and the centre is cut out.
         width: see `height`.
         rate: frames per second that are picked; None for the video's own frames.
@@ -20,7 +20,7 @@ class Pixels:
     """
 
     size: int
-    colour: bool
+    color: bool
     height: int
     width: int
     rate: float | None
@@ -33,6 +33,8 @@ class Pixels:
         return self.height // self.size, self.width // self.size
 
 
-def digit_pixels(settings: MovingDigits) -> Pixels:
+def digit_pixel_format(settings: MovingDigits) -> PixelFormat:
     """Moving MNIST's: a video is one tile, the central square of its frames."""
-    return Pixels(settings.size, False, settings.size, settings.size, None, 0.0, 255.0)
+    return PixelFormat(
+        settings.image_size, False, settings.image_size, settings.image_size, None, 0.0, 255.0
+    )

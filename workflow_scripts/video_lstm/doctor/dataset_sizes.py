@@ -19,7 +19,7 @@ _USUAL_RATE = 30.0
 
 
 @dataclass(frozen=True)
-class Amount:
+class DatasetSize:
     """Videos of a data set.
 
     Attributes:
@@ -37,7 +37,7 @@ class Amount:
     sample: Path | None
 
 
-def measure_data(settings: Settings, name: str) -> Amount:
+def measure_dataset(settings: Settings, name: str) -> DatasetSize:
     """How much a data set holds.
 
     Args:
@@ -52,7 +52,11 @@ def measure_data(settings: Settings, name: str) -> Amount:
     demo, sample = settings.demo, None
     if demo is not None and _RENDERED in root.parents and not root.is_dir():
         videos = demo.videos_per_class * len(demo.actions or ACTIONS)
-        videos, each = (demo.pile_videos, demo.pile_seconds) if is_pile else (videos, demo.seconds)
+        videos, each = (
+            (demo.unlabelled_videos, demo.unlabelled_seconds)
+            if is_pile
+            else (videos, demo.labelled_seconds)
+        )
         seconds = videos * each
     else:
         wanted = set(VideoSource.model_fields)
@@ -78,5 +82,5 @@ def measure_data(settings: Settings, name: str) -> Amount:
                 continue
         seconds = videos * float(np.mean(lengths)) if lengths else 0.0
     used = min(seconds, 3600 * settings.unlabelled.hours) if is_pile else seconds
-    rate = settings.video.rate or _USUAL_RATE
-    return Amount(name, videos, seconds, round(used * rate), sample)
+    rate = settings.video.frame_rate or _USUAL_RATE
+    return DatasetSize(name, videos, seconds, round(used * rate), sample)

@@ -15,7 +15,7 @@ MODEL = "model."
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingSummary:
     """How large a pretrained model is and what its training took.
 
     Attributes:
@@ -31,7 +31,7 @@ class Course:
     seconds: float
 
 
-def training_course(path: Path) -> Course:
+def read_training_summary(path: Path) -> TrainingSummary:
     """Read a pretrained model's course of training.
 
     Raises:
@@ -39,12 +39,12 @@ def training_course(path: Path) -> Course:
     """
     with open_artifact(path, "pretrained") as file:
         arguments = _arguments(file)
-        batch = json.loads(file.attrs["settings"])["model"]["training"]["batch"]
+        batch = json.loads(file.attrs["settings"])["model"]["training"]["batch_size"]
         curves = read_arrays(file, "curves")
         weights = file["weights"].items()
         parameters = sum(value.size for name, value in weights if name.startswith(MODEL))
     steps = np.diff(curves["step"], prepend=0)
-    return Course(
+    return TrainingSummary(
         units=int(arguments["hidden_size"]),
         parameters=parameters,
         steps=int(curves["step"][-1]),

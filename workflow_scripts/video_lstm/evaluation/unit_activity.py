@@ -29,7 +29,7 @@ def run_ahead(
     Raises:
         ValueError: the model predicts nothing, or is made of ConvLSTMs.
     """
-    if model.predictor is None or model.map_patch:
+    if model.predictor is None or model.patch_size:
         raise ValueError("expected a future predictor made of LSTMs")
     layer = model.predictor.stack.layers[-1]
     calls: list[dict[str, Tensor]] = []

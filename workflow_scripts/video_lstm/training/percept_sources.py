@@ -9,14 +9,14 @@ import torch
 
 from video_lstm.errors import UserError
 from video_lstm.models.standardize import Standardize
-from video_lstm.sequences.draws import TRAINING, generator
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows, hold_out
-from video_lstm.video.labelled import read_labelled
-from video_lstm.video.parts import TRAIN
+from video_lstm.sequences.random_streams import TRAINING, step_generator
+from video_lstm.video.labelled_videos import read_labelled_videos
+from video_lstm.video.split_parts import TRAIN
 
 
 @dataclass(frozen=True)
-class Pile:
+class PerceptSource:
     """Percepts of a data set, and where it says which of them may be learned from.
 
     Attributes:
@@ -41,7 +41,7 @@ class Pile:
         videos = np.array([name.video for name in store.names], str)
         rows = np.arange(len(videos))
         if self.videos is not None:
-            _, rows = read_labelled(self.videos, self.split).clips(TRAIN, store.names)
+            _, rows = read_labelled_videos(self.videos, self.split).clips(TRAIN, store.names)
         elif self.hours is not None:
             rows = _draw_hours(store, self.hours, seed)
         return rows, videos[rows]
@@ -52,17 +52,17 @@ def _draw_hours(store: PerceptStore, hours: float, seed: int) -> np.ndarray:
     rate = store.made.get("rate")
     if rate is None:
         raise UserError(
-            "video.rate: expected a number, found null; hours of unlabelled video are counted in "
+            "video.frame_rate: expected a number, found null; hours of unlabelled video are counted in "
             "frames of one rate"
         )
-    order = generator(seed, TRAINING).permutation(len(store.names))
+    order = step_generator(seed, TRAINING).permutation(len(store.names))
     before = np.cumsum([0, *(store.length(row) for row in order)])[:-1]
     # Half a frame: sums of floats must not ask for a clip too many.
     return np.sort(order[before < hours * 3600 * rate - 0.5])
 
 
-def percept_corpus(
-    piles: Sequence[Pile],
+def open_percept_corpus(
+    percept_sources: Sequence[PerceptSource],
     frames: int,
     validation: float,
     seed: int,
@@ -73,7 +73,7 @@ def percept_corpus(
     """Windows of the clips that may be learned from, and what they are read through.
 
     Args:
-        piles: at least one.
+        percept_sources: Stored percepts to train on; at least one.
         frames: of a window.
         validation: share of each pile's videos that is held out of training.
         seed: of the windows and of the share.
@@ -86,9 +86,9 @@ def percept_corpus(
     Raises:
         UserError: no clip that may be learned from.
     """
-    piles = [pile for pile in piles if pile.hours != 0]
+    percept_sources = [pile for pile in percept_sources if pile.hours != 0]
     stores, learned, held_out = [], [], []
-    for pile in piles:
+    for pile in percept_sources:
         store = PerceptStore(list(pile.percepts))
         trained, kept = hold_out(*pile.rows(store, seed), validation, seed)
         learned.append(trained)

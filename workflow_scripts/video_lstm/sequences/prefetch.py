@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from torch import Tensor
 
 
-class ReadAhead:
+class Prefetcher:
     """Reads the batch of the next step in a thread while the one of this step is used.
 
     Args:

@@ -11,10 +11,10 @@ from pathlib import Path
 import onnxruntime
 import torch
 
-from video_lstm.artifacts import beside, identity, writing
+from video_lstm.artifacts import identity, temporary_path, translate_write_errors
 from video_lstm.code import code_hash
-from video_lstm.percepts.layer import PerceptNetwork
 from video_lstm.percepts.networks import build_network, weights_path
+from video_lstm.percepts.percept_network import PerceptNetwork
 from video_lstm.settings.percepts import PerceptSettings
 
 logger = logging.getLogger("video_lstm")
@@ -44,11 +44,11 @@ def open_session(
     if not kept.is_dir():
         logger.info("converting %s for ONNX Runtime (once)", settings.network)
         network = build_network(settings)
-        with writing(kept):
-            begun = beside(kept)
+        with translate_write_errors(kept):
+            begun = temporary_path(kept)
             begun.mkdir()
             try:
-                convert(network, settings.crop, begun / "network.onnx")
+                convert(network, settings.crop_size, begun / "network.onnx")
                 begun.rename(kept)
             except OSError:
                 if not kept.is_dir():  # else another job was first, with the same outcome

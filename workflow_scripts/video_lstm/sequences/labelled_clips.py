@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from video_lstm.errors import UserError
-from video_lstm.evaluation.validation import validation_cut
 from video_lstm.sequences.percepts import PerceptStore
-from video_lstm.video.labelled import Labelled, read_labelled
-from video_lstm.video.parts import TEST, TRAIN
+from video_lstm.sequences.validation import draw_validation_videos
+from video_lstm.video.labelled_videos import LabelledVideos, read_labelled_videos
+from video_lstm.video.split_parts import TEST, TRAIN
 
 
 @dataclass(frozen=True)
-class Videos:
+class LabelledClips:
     """Some videos of a data set, each with one clip that is all of it.
 
     Attributes:
@@ -28,16 +28,18 @@ class Videos:
     labels: np.ndarray
     groups: list[str]
 
-    def __getitem__(self, chosen: np.ndarray) -> "Videos":
+    def __getitem__(self, chosen: np.ndarray) -> "LabelledClips":
         """Those that a mask or an array of indices names."""
         groups = list(np.array(self.groups, dtype=object)[chosen])
-        return Videos(self.rows[chosen], self.clips[chosen], self.labels[chosen], groups)
+        return LabelledClips(self.rows[chosen], self.clips[chosen], self.labels[chosen], groups)
 
     def __len__(self) -> int:
         return len(self.rows)
 
 
-def read_split(path: Path, split: int, store: PerceptStore) -> tuple[Videos, Videos, Labelled]:
+def read_split(
+    path: Path, split: int, store: PerceptStore
+) -> tuple[LabelledClips, LabelledClips, LabelledVideos]:
     """The training and the test videos of a split, and the data set that they are of.
 
     Args:
@@ -49,11 +51,13 @@ def read_split(path: Path, split: int, store: PerceptStore) -> tuple[Videos, Vid
         UserError: there is no such split, it has no training or no test videos, or one of them has
             no percepts.
     """
-    every = read_labelled(path, split)
+    every = read_labelled_videos(path, split)
 
-    def side(part: int) -> Videos:
+    def side(part: int) -> LabelledClips:
         rows, clips = every.clips(part, store.names)
-        return Videos(rows.astype(np.int32), clips, every.labels[rows], list(every.groups[rows]))
+        return LabelledClips(
+            rows.astype(np.int32), clips, every.labels[rows], list(every.groups[rows])
+        )
 
     train, test = side(TRAIN), side(TEST)
     if not len(train) or not len(test):
@@ -64,11 +68,13 @@ def read_split(path: Path, split: int, store: PerceptStore) -> tuple[Videos, Vid
     return train, test, every
 
 
-def cut_validation(train: Videos, share: float, seed: int) -> tuple[Videos, Videos]:
+def split_off_validation(
+    train: LabelledClips, share: float, seed: int
+) -> tuple[LabelledClips, LabelledClips]:
     """Training videos in two, whole groups on one side: to learn from, and to choose settings by.
 
     Raises:
         UserError: no group can be held out.
     """
-    held = validation_cut(train.labels, train.groups, share, seed)
+    held = draw_validation_videos(train.labels, train.groups, share, seed)
     return train[~held], train[held]

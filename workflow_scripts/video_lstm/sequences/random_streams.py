@@ -10,7 +10,7 @@ TRAINING, VALIDATION, TEST = 0, 1, 2
 """Streams: their numbers have nothing in common, whatever the seed."""
 
 
-def generator(seed: int, stream: int, step: int = 0) -> np.random.Generator:
+def step_generator(seed: int, stream: int, step: int = 0) -> np.random.Generator:
     """Generator of one step's draws.
 
     Counter-based (Philox): the seed and the stream are the key, the step is the counter's highest

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from video_lstm.artifacts import whole
+from video_lstm.artifacts import atomic_write
 from video_lstm.errors import UserError
-from video_lstm.video.program import CODECS, ffmpeg_program, raise_if_full
+from video_lstm.video.ffmpeg_program import CODECS, ffmpeg_program, raise_if_full
 
 
-def encode(
+def encode_video(
     path: Path, frames: Iterable[NDArray[np.uint8]], *, size: tuple[int, int], rate: float
 ) -> None:
     """Encode planar 4:2:0 frames into ``path``: H.264 in .mp4 and .mkv, MPEG-4 part 2 in .avi.
@@ -38,7 +38,7 @@ def encode(
     pipe = ffmpeg.input(
         "pipe:", format="rawvideo", pix_fmt="yuv420p", s=f"{width}x{height}", framerate=rate
     )
-    with whole(path) as part:
+    with atomic_write(path) as part:
         command = pipe.output(f"file:{part.absolute()}", format=container, **options, **exact)
         command = command.global_args("-nostdin", "-loglevel", "error").overwrite_output()
         process = command.run_async(cmd=ffmpeg_program(), pipe_stdin=True, pipe_stderr=True)
@@ -60,7 +60,7 @@ def encode(
             raise RuntimeError(f"{path}: ffmpeg could not encode it: {said}")
 
 
-def write_film(path: Path, frames: NDArray[np.uint8], rate: float) -> None:
+def save_animation(path: Path, frames: NDArray[np.uint8], rate: float) -> None:
     """Write RGB frames as a film: .gif, or one of `CODECS`.
 
     Args:
@@ -80,7 +80,7 @@ def write_film(path: Path, frames: NDArray[np.uint8], rate: float) -> None:
     if path.suffix == ".gif":
         first, *others = map(Image.fromarray, frames)
         duration = 10 * max(round(100 / rate), 1)
-        with whole(path) as temporary:
+        with atomic_write(path) as temporary:
             first.save(
                 temporary, "GIF", save_all=True, append_images=others, duration=duration, loop=0
             )
@@ -89,4 +89,4 @@ def write_film(path: Path, frames: NDArray[np.uint8], rate: float) -> None:
     # 4:2:0 has even sides.
     even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     planar = (cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420) for frame in even)
-    encode(path, planar, size=(even.shape[2], even.shape[1]), rate=rate)
+    encode_video(path, planar, size=(even.shape[2], even.shape[1]), rate=rate)

@@ -13,7 +13,7 @@ PaperTable = Literal["table1", "table3", "table4"]
 _PUBLISHED = Path(__file__).with_name("published.csv")
 
 
-def beside_published(scores: pd.DataFrame, table: PaperTable) -> pd.DataFrame:
+def compare_with_published(scores: pd.DataFrame, table: PaperTable) -> pd.DataFrame:
     """What was measured, with the figures that the paper's table gives for the same.
 
     Args:
@@ -39,16 +39,16 @@ def beside_published(scores: pd.DataFrame, table: PaperTable) -> pd.DataFrame:
 
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `beside_published` as the paper prints them: one per model.
+    """The rows of `compare_with_published` as the paper prints them: one per model.
 
     Returns:
         Columns `variant`, then for each data set, stream and labelled subset
-        `{dataset}_{stream}_{labels}_` and `mean`, `std`, `head`, `published`, `verified`.
+        `{dataset}_{stream}_{labels}_` and `mean`, `std`, `softmax_init`, `published`, `verified`.
     """
     columns = {}
     for cell, group in table.groupby(CELL, sort=False):
         rows = group.set_index("variant")
-        for name in ("mean", "std", "head", "published", "verified"):
+        for name in ("mean", "std", "softmax_init", "published", "verified"):
             columns["_".join((*cell, name))] = rows[name]
     models = [name for name in ROWS if name in set(table["variant"])]
     return pd.DataFrame(columns).reindex(pd.Index(models, name="variant")).reset_index()

@@ -14,7 +14,7 @@ from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.percepts.extract import open_backend
 from video_lstm.percepts.temporal_stream import STACKS, TemporalStream
 from video_lstm.settings.percepts import FlowConvnetSettings, FlowSettings, PerceptSettings
-from video_lstm.settings.training import PretrainSettings
+from video_lstm.settings.training import EncoderDecoderSettings
 from video_lstm.training.pretraining import model_arguments
 from video_lstm.video.decode import iter_frames
 
@@ -58,8 +58,8 @@ def percept_seconds(
         UserError: the network or its weights are not there.
     """
     backend = open_backend(settings, device, 1, cache / "onnx")
-    count = min(settings.batch, 8)
-    frames = np.zeros((count, settings.crop, settings.crop, 3), np.uint8)
+    count = min(settings.batch_size, 8)
+    frames = np.zeros((count, settings.crop_size, settings.crop_size, 3), np.uint8)
     return _seconds(lambda: backend.compute(frames)) / count, backend.dim
 
 
@@ -67,24 +67,26 @@ def flow_convnet_seconds(settings: FlowConvnetSettings, stream: str, device: tor
     """Seconds of a training step of the temporal stream."""
     network = TemporalStream(STACKS[stream], 10, settings, torch.Generator()).to(device)
     large = sum(p.numel() for p in network.parameters()) > _LARGE
-    batch = min(_FEW, settings.training.batch) if large else settings.training.batch
-    stacks = torch.randn(batch, 2 * network.stack, settings.crop, settings.crop, device=device)
+    batch = min(_FEW, settings.training.batch_size) if large else settings.training.batch_size
+    stacks = torch.randn(
+        batch, 2 * network.stack, settings.crop_size, settings.crop_size, device=device
+    )
 
     def step() -> None:
         network(stacks).logsumexp(1).sum().backward()
         _wait(device)
 
-    return _seconds(step) * settings.training.batch / batch
+    return _seconds(step) * settings.training.batch_size / batch
 
 
 def pretraining_seconds(
-    settings: PretrainSettings, frame_size: int, device: torch.device
+    settings: EncoderDecoderSettings, frame_size: int, device: torch.device
 ) -> tuple[float, int]:
     """Seconds of a training step of a composite, and its parameters."""
     built = model_arguments("composite", frame_size, "linear", settings)
     model = EncoderDecoder(**built, generator=torch.Generator()).to(device)
     parameters = sum(p.numel() for p in model.parameters())
-    full = settings.training.batch
+    full = settings.training.batch_size
     batch = min(_FEW, full) if parameters > _LARGE and device.type == "cpu" else full
     frames = settings.input_frames + settings.future_frames
     sequences = torch.randn(frames, batch, frame_size, device=device)

@@ -10,7 +10,7 @@ from video_lstm.artifacts import open_artifact
 from video_lstm.errors import UserError
 
 
-def validation_cut(
+def draw_validation_videos(
     labels: np.ndarray, groups: list[str], share: float, seed: int, draw: int = 0
 ) -> np.ndarray:
     """Training videos to hold out for the choice of settings, in whole groups.

@@ -92,9 +92,9 @@ class TestSet:
         """
         return pictures(frames, self.mean, self.std, self.mean_frame.shape)
 
-    def as_pixels(self, frames: torch.Tensor) -> np.ndarray:
+    def to_uint8(self, frames: torch.Tensor) -> np.ndarray:
         """The same as bytes, sequence by sequence: (n, T, height, width[, 3]) uint8."""
-        return as_pixels(frames, self.mean, self.std, self.mean_frame.shape)
+        return to_uint8(frames, self.mean, self.std, self.mean_frame.shape)
 
 
 @contextlib.contextmanager
@@ -150,7 +150,7 @@ def pictures(frames: torch.Tensor, mean: float, std: float, shape: tuple[int, ..
     return values.unflatten(2, (height, width, *(colours or (1,)))).movedim(-1, 2)
 
 
-def as_pixels(frames: torch.Tensor, mean: float, std: float, shape: tuple[int, ...]) -> np.ndarray:
+def to_uint8(frames: torch.Tensor, mean: float, std: float, shape: tuple[int, ...]) -> np.ndarray:
     """The same as bytes, sequence by sequence: (n, T, height, width[, 3]) uint8."""
     made = (255 * pictures(frames, mean, std, shape)).round().byte().permute(1, 0, 3, 4, 2)
     return made.cpu().numpy().reshape(*made.shape[:2], *shape)

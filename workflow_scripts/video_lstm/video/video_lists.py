@@ -90,7 +90,7 @@ class FileNames:
             paths = [path for path in paths if path in self._usable] or paths[:1]
         if self._usable is not None and len(paths) > 1:
             raise UserError(
-                f"expected one file that '{name}' means, found {some(paths)}; remove one, or list "
+                f"expected one file that '{name}' means, found {join_examples(paths)}; remove one, or list "
                 "paths relative to the root"
             )
         return paths[0]
@@ -176,7 +176,7 @@ def find_listed(
             missing.append(line[:200])
         elif path is not None and names.other_class(line, path):
             elsewhere.append(line[:200])
-    outcome = f"found {len(missing)} of {len(lines)} missing: {some(missing)}"
+    outcome = f"found {len(missing)} of {len(lines)} missing: {join_examples(missing)}"
     if missing and not any(matches):
         raise UserError(
             f"{source}: expected every file that it lists below the data set's root, {outcome}; "
@@ -187,7 +187,7 @@ def find_listed(
     if elsewhere:
         notes.append(
             f"{source}: {len(elsewhere)} lines name another class than that of the file's folder, "
-            f"which counts: {some(elsewhere)}"
+            f"which counts: {join_examples(elsewhere)}"
         )
     return matches, notes
 
@@ -228,7 +228,7 @@ def read_lines(path: Path) -> list[str]:
     return lines
 
 
-def some(names: Sequence[str]) -> str:
+def join_examples(names: Sequence[str]) -> str:
     """The first few of names, in quotes."""
     return ", ".join(f"'{name}'" for name in names[:5]) + (", ..." if len(names) > 5 else "")
 

@@ -7,16 +7,16 @@ from typing import Any
 import torch
 
 from video_lstm.models.encoder_decoder import EncoderDecoder
-from video_lstm.training.course import training_course
+from video_lstm.training.training_summary import read_training_summary
 
 
-def parameters_of(arguments: Mapping[str, Any]) -> int:
+def count_parameters(arguments: Mapping[str, Any]) -> int:
     """Parameters of the EncoderDecoder of these arguments, which takes up no memory."""
     with torch.device("meta"):
         return sum(p.numel() for p in EncoderDecoder(**arguments).parameters())
 
 
-def equal_units(arguments: Mapping[str, Any], parameters: int) -> int:
+def matching_hidden_size(arguments: Mapping[str, Any], parameters: int) -> int:
     """Units for a model to have as many parameters as another, as nearly as can be.
 
     Args:
@@ -25,7 +25,7 @@ def equal_units(arguments: Mapping[str, Any], parameters: int) -> int:
     """
 
     def found(units: int) -> int:
-        return parameters_of({**arguments, "hidden_size": units})
+        return count_parameters({**arguments, "hidden_size": units})
 
     low, high = 1, 2
     while found(high) < parameters:
@@ -36,12 +36,12 @@ def equal_units(arguments: Mapping[str, Any], parameters: int) -> int:
     return min((low, high), key=lambda units: abs(found(units) - parameters))
 
 
-def equal_steps(longest: Path, like: Path) -> int:
+def matching_steps(longest: Path, like: Path) -> int:
     """Steps that a model can be trained for in the time that another one took.
 
     Args:
         longest: the other one, an artifact of pretraining.
         like: a model such as the first, trained on the same machine, which shows its speed.
     """
-    other, own = training_course(longest), training_course(like)
+    other, own = read_training_summary(longest), read_training_summary(like)
     return max(1, round(other.seconds / (own.seconds / own.steps)))

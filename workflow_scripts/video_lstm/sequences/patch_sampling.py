@@ -11,7 +11,7 @@ import numpy as np
 
 from video_lstm.errors import UserError
 from video_lstm.progress import Progress
-from video_lstm.sequences import draws
+from video_lstm.sequences.random_streams import TEST, TRAINING, step_generator
 from video_lstm.settings.sequences import PatchSettings
 from video_lstm.video.clips import Clip
 from video_lstm.video.decode import read_frames, reading_frames
@@ -57,21 +57,21 @@ def plan(
     fits = np.array([clip.frames for clip in clips], np.int64) - frames + 1
     usable = np.unique(video[fits > 0])
     if len(usable) < 2:
-        rate = f" at {settings.rate:g} a second" if settings.rate else ""
+        rate = f" at {settings.frame_rate:g} a second" if settings.frame_rate else ""
         raise UserError(
             f"--clips: expected clips of at least {frames} frames{rate} from two videos or more, "
-            f"found {len(usable)}; raise patches.rate, add videos to the pile or make its clips "
+            f"found {len(usable)}; raise patches.frame_rate, add videos to the pile or make its clips "
             "longer"
         )
-    order = draws.generator(seed, draws.TEST).permutation(usable)
-    testing = min(max(1, round(settings.test_videos * len(usable))), len(usable) - 1)
+    order = step_generator(seed, TEST).permutation(usable)
+    testing = min(max(1, round(settings.test_fraction * len(usable))), len(usable) - 1)
 
     def side(chosen: np.ndarray, count: int, rng: np.random.Generator) -> list[ClipCuts]:
         rows = np.concatenate([np.flatnonzero((video == name) & (fits > 0)) for name in chosen])
         ends = np.cumsum(fits[rows])
         # Sorted: a clip's patches come together, so that it is decoded once.
         drawn = np.sort(rng.integers(ends[-1], size=count))
-        free = (settings.height - settings.size + 1, settings.width - settings.size + 1)
+        free = (settings.height - settings.patch_size + 1, settings.width - settings.patch_size + 1)
         corner = rng.integers(free, size=(count, 2))
         which = np.searchsorted(ends, drawn, side="right")
         start = drawn - (ends - fits[rows])[which]
@@ -82,11 +82,9 @@ def plan(
 
     return {
         "train": side(
-            order[testing:], settings.train_sequences, draws.generator(seed, draws.TRAINING)
+            order[testing:], settings.num_train_sequences, step_generator(seed, TRAINING)
         ),
-        "test": side(
-            order[:testing], settings.test_sequences, draws.generator(seed, draws.TEST, 1)
-        ),
+        "test": side(order[:testing], settings.num_test_sequences, step_generator(seed, TEST, 1)),
     }
 
 
@@ -100,15 +98,15 @@ def cut(
     """Decode each clip once and write its patches, several clips at a time.
 
     Args:
-        file: where `train`, `test`, `mean_frame` are written, and, as attributes, what `Pixels`
+        file: where `train`, `test`, `mean_frame` are written, and, as attributes, what `PixelFormat`
             is made of.
         cuts: what `plan` drew.
         settings: size and colour of the patches, and scale of the frames.
         frames: frames of a sequence.
         threads: clips that are decoded at once; what is written does not depend on it.
     """
-    shape = (frames, settings.size, settings.size, *((3,) if settings.colour else ()))
-    progress = Progress(settings.train_sequences + settings.test_sequences, "patches")
+    shape = (frames, settings.patch_size, settings.patch_size, *((3,) if settings.color else ()))
+    progress = Progress(settings.num_train_sequences + settings.num_test_sequences, "patches")
     sums = np.zeros(shape[1:], np.int64)
     histogram = np.zeros(256, np.int64)
     for name, clips in cuts.items():
@@ -127,11 +125,16 @@ def cut(
     values = np.arange(256)
     mean = np.average(values, weights=histogram)
     std = np.sqrt(np.average((values - mean) ** 2, weights=histogram))
-    file["mean_frame"] = sums / (settings.train_sequences * frames)
+    file["mean_frame"] = sums / (settings.num_train_sequences * frames)
     # Models are fed (pixel - mean) / std; patches of one flat colour have no spread to divide by.
     file.attrs.update(mean=mean, std=std if std > 0 else 1.0, frames=frames)
-    told = settings.model_dump(include={"size", "colour", "height", "width"})
-    file.attrs.update(told, rate=settings.rate or math.nan)
+    file.attrs.update(
+        size=settings.patch_size,
+        color=settings.color,
+        height=settings.height,
+        width=settings.width,
+        rate=settings.frame_rate or math.nan,
+    )
 
 
 def _decoded(
@@ -146,7 +149,7 @@ def _decoded(
 
 
 def _patches(cuts: ClipCuts, settings: PatchSettings, frames: int) -> np.ndarray:
-    clip, size, begin = cuts.clip, settings.size, int(cuts.start[0])
+    clip, size, begin = cuts.clip, settings.patch_size, int(cuts.start[0])
     with reading_frames(clip):
         shown = read_frames(
             clip.path,
@@ -154,7 +157,7 @@ def _patches(cuts: ClipCuts, settings: PatchSettings, frames: int) -> np.ndarray
             int(cuts.start[-1]) - begin + frames,
             rate=clip.rate,
             size=(settings.height, settings.width),
-            gray=not settings.colour,
+            gray=not settings.color,
             frames=clip.native_frames,
         )
     return np.stack(

@@ -10,7 +10,6 @@ import argparse
 import gc
 import json
 import logging
-import re
 import signal
 import sys
 import textwrap
@@ -24,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
 
 from video_lstm import artifacts
 from video_lstm.code import code_hash
-from video_lstm.errors import UserError
+from video_lstm.errors import UserError, is_out_of_memory
 from video_lstm.settings.base import Section
 
 logger = logging.getLogger("video_lstm")
@@ -126,25 +125,16 @@ def run(main: Callable[[Arguments], None], model: type[Arguments]) -> None:
     except Terminated:
         _fail("told to stop (SIGTERM); the same command goes on from here", arguments.log, 143)
     except Exception as error:
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             _fail(_out_of_memory(error, arguments), arguments.log, 1)
         where = f"; the traceback is in {arguments.log}" if arguments.log else ""
         _fail(f"unexpected {type(error).__name__}: {error}{where}", arguments.log, 1)
 
 
-_OUT_OF_MEMORY = re.compile(
-    r"out of memory|not enough memory|can(no|')t allocate memory|insufficient memory|bad_alloc"
-    r"|failed to allocate memory|ALLOC_FAILED|can't start new thread",
-    re.IGNORECASE,
-)
-"""What torch, CUDA, OpenCV, ONNX Runtime and the system say, each in its own words."""
-_TAKES_MEMORY = ("batch", "units", "channels", "num_train_sequences", "num_test_sequences", "height",
-                 "width", "size", "crop", "frames")  # fmt: skip
+_TAKES_MEMORY = ("batch_size", "hidden_size", "channels", "num_train_sequences",
+                 "num_test_sequences", "height", "width", "image_size", "patch_size", "crop_size",
+                 "frames")  # fmt: skip
 """Settings that memory grows with, the most first."""
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def _out_of_memory(error: Exception, arguments: CommandLine) -> str:

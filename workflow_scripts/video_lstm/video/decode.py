@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from video_lstm.errors import UserError
+from video_lstm.errors import UserError, is_out_of_memory
 from video_lstm.video.clips import Clip
 from video_lstm.video.colour import Converter, Kind
 from video_lstm.video.geometry import Display, Size
@@ -131,9 +131,11 @@ def reading_frames(clip: Clip) -> Iterator[None]:
         yield
     except UnreadableVideoError as error:
         raise UnreadableClipError(clip, str(error).removeprefix(f"{clip.path}: ")) from error
-    except (MemoryError, UserError):  # not the file's fault
+    except UserError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):  # not the file's fault
+            raise
         reason = f"reading it fails ({type(error).__name__}: {one_line(error)})"
         raise UnreadableClipError(clip, reason) from error
 

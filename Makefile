@@ -1,26 +1,31 @@
-# The two commands of the README, and the other habits of the house.
 PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config.yaml
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: table2 report doctor test test-cluster lint format lock clean
+.PHONY: help table2 report doctor test test-fast test-cluster lint format lock clean
 
-table2: $(READY) $(CONFIG)  ## videos to results/table2.csv; as it stands, on the embedded demo
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+
+table2: $(READY) $(CONFIG)  ## run the pipeline from videos to results/table2.csv (by default on the demo)
 	$(BIN)/snakemake --cores $(CORES) results/table2.csv --configfile $(CONFIG)
 
-report: $(READY) $(CONFIG)  ## tables, figures and the run in one page to open anywhere: results/report.html
+report: $(READY) $(CONFIG)  ## collect tables, figures and logs in one page, results/report.html
 	$(BIN)/snakemake --cores $(CORES) pages --configfile $(CONFIG)
 	$(BIN)/snakemake --cores 1 pages --configfile $(CONFIG) --report results/report.html
 
-doctor: $(READY)  ## what this machine has against what the configuration needs, before hours are spent
+doctor: $(READY)  ## check this machine and the data, and estimate time and disk space
 	$(BIN)/python workflow_scripts/check_machine.py --config $(CONFIG)
 
-test: $(READY)  ## all tests
+test-fast: $(READY)  ## run the tests that take little time
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test: $(READY)  ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-cluster: $(READY)  ## the workflow on a real SLURM, which this installs (Debian and Ubuntu, as root or by sudo)
+test-cluster: $(READY)  ## install SLURM (Debian, Ubuntu) and run the workflow on it
 	type slurmctld slurmd sbatch munged >/dev/null 2>&1 || { \
 	SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo) && $$SUDO apt-get update && \
 	$$SUDO apt-get install --yes --no-install-recommends \
@@ -28,18 +33,21 @@ test-cluster: $(READY)  ## the workflow on a real SLURM, which this installs (De
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/slurm.txt
 	$(BIN)/python -m pytest tests/cluster
 
-lint: $(READY)  ## what a commit must pass
+lint: $(READY)  ## check formatting, names, spelling, types and the workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tests/check_words.py
+	$(BIN)/codespell
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-format: $(READY)
+format: $(READY)  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-# The stamp comes last: an installation that was cut short is made again.
+# The stamp comes last, so that an interrupted installation is repeated.
 $(READY): envs/requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
 	"Python 3.11 to 3.13 is needed, found %d.%d; name one: make PYTHON=python3.12" % v)'
@@ -47,7 +55,7 @@ $(READY): envs/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
 	@touch $(READY)
 
-lock: $(READY)  ## newest versions that fit requirements.in; torch brings its own CUDA packages
+lock: $(READY)  ## update the locked requirements to the newest versions that fit
 	$(BIN)/python -m pip install --quiet uv
 	{ echo "# Made by 'make lock' from requirements.in; torch brings its own CUDA packages."; \
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate \
@@ -57,5 +65,5 @@ lock: $(READY)  ## newest versions that fit requirements.in; torch brings its ow
 	echo "python -m pip install --quiet --disable-pip-version-check -r /dev/stdin <<'END'"; \
 	grep -v '^#' envs/requirements.txt; echo END; } > envs/video_lstm.post-deploy.sh
 
-clean:  ## what a run has made
+clean:  ## delete results/
 	find results -mindepth 1 ! -name README.md -delete

@@ -2,6 +2,7 @@
 python -m pip install --quiet --disable-pip-version-check -r /dev/stdin <<'END'
 annotated-types==0.8.0
 argparse-dataclass==2.0.0
+ast-serialize==0.13.1
 attrs==26.1.0
 av==18.1.0
 black==26.10.1
@@ -10,6 +11,7 @@ certifi==2026.10.19.post1
 charset-normalizer==3.5.3
 click==8.5.1
 cloudpickle==3.1.3
+codespell==2.4.3
 colorama==0.4.6 ; sys_platform == 'win32'
 conda-inject==1.3.2
 configargparse==1.9.0
@@ -47,19 +49,21 @@ jsonschema-specifications==2025.9.1
 jupyter-core==5.9.1
 kiwisolver==1.5.1
 lazy-loader==0.6
+librt==0.17.0
 llvmlite==0.50.0
 markupsafe==3.0.4
 matplotlib==3.11.2
 ml-dtypes==0.6.0
 mpmath==1.3.0
+mypy==2.4.1
 mypy-extensions==1.2.0
 narwhals==2.29.0
 nbformat==5.11.1
 networkx==3.6.1 ; python_full_version < '3.12'
 networkx==3.7 ; python_full_version >= '3.12'
 numba==0.68.1
-numpy==2.4.6 ; python_full_version < '3.12'
 numpy==2.5.5 ; python_full_version >= '3.12'
+numpy==2.4.6 ; python_full_version < '3.12'
 onnx==1.23.2
 onnx-ir==1.1.0
 onnxruntime==1.32.0
@@ -113,8 +117,8 @@ tabulate==0.10.0
 tenacity==9.2.1
 threadpoolctl==3.8.0
 throttler==1.2.3
-tifffile==2026.3.3 ; python_full_version < '3.12'
 tifffile==2026.11.8 ; python_full_version >= '3.12'
+tifffile==2026.3.3 ; python_full_version < '3.12'
 torch==2.13.0
 tornado==6.6.1 ; sys_platform != 'emscripten'
 traitlets==5.16.1

@@ -6,14 +6,16 @@ import re
 import numpy as np
 import pandas as pd
 
-_STYLE = """
-body { font: 14px/1.5 "DejaVu Sans", Arial, sans-serif; margin: 2em; color: #222; }
+TABLE_STYLE = """
 table { border-collapse: collapse; margin: 1em 0 2em; }
 th, td { padding: .25em .9em; text-align: right; white-space: nowrap; }
 th { border-bottom: 2px solid #222; vertical-align: bottom; }
 th:first-child, td:first-child, td.text, th.text { text-align: left; }
 tr:nth-child(even) td { background: #f5f5f5; }
 td.best { font-weight: bold; background: #dcebf6 !important; }
+"""
+_PAGE_STYLE = """
+body { font: 14px/1.5 "DejaVu Sans", Arial, sans-serif; margin: 2em; color: #222; }
 pre { background: #f5f5f5; padding: 1em; }
 """
 # What is better: more of these, less of those; of other columns nothing is.
@@ -28,7 +30,7 @@ _NAMES = ("variant", "rule", "measure")
 def page(title: str, *parts: str) -> str:
     """A whole HTML page; the parts are HTML."""
     body = "\n".join(parts)
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_PAGE_STYLE}{TABLE_STYLE}</style>'
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body><h1>{html.escape(title)}'
         f"</h1>\n{body}\n</body></html>\n"

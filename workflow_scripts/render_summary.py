@@ -1,0 +1,66 @@
+"""Render the front page of the report: table 2, accuracy, predicted frames and the workflow.
+
+Writes a fragment of HTML with its pictures inside, which report/workflow.rst includes.
+"""
+
+import base64
+from pathlib import Path
+
+import pandas as pd
+
+from command_line import CommandLine, run
+from video_lstm.artifacts import atomic_write
+from video_lstm.evaluation.html_tables import TABLE_STYLE, table_html
+
+_STYLE = """
+#rulegraph { display: none; }
+.prose { max-width: none !important; }
+.summary img, .summary svg { max-width: 100%; height: auto; }
+"""
+"""Uses the whole page, and hides Snakemake's graph, which has a box for a rule at every depth."""
+
+
+class Arguments(CommandLine):
+    """What the front page shows."""
+
+    table: Path
+    """Table 2, CSV."""
+    accuracy: Path
+    """The figure of accuracy against labelled videos per class, PNG."""
+    samples: Path
+    """The figure of predicted frames, PNG."""
+    workflow: Path
+    """The graph of the rules, SVG."""
+    output: Path
+    """HTML fragment to write."""
+
+
+def main(arguments: Arguments) -> None:
+    """Render the fragment and write it."""
+    sections = {
+        "Table 2: prediction errors and accuracy of every model": table_html(
+            pd.read_csv(arguments.table)
+        ),
+        "Accuracy against labelled videos per class, and the gain of pretraining": picture(
+            arguments.accuracy
+        ),
+        "Predicted frames of Moving MNIST": picture(arguments.samples),
+        "The workflow": arguments.workflow.read_text(),
+    }
+    parts = [f"<h2>{title}</h2>\n{content}" for title, content in sections.items()]
+    with atomic_write(arguments.output) as temporary:
+        temporary.write_text(
+            f'<div class="summary"><style>{TABLE_STYLE}{_STYLE}</style>\n'
+            + "\n".join(parts)
+            + "\n</div>\n"
+        )
+
+
+def picture(path: Path) -> str:
+    """Return an HTML image with the bytes of a PNG file inside."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img src="data:image/png;base64,{data}">'
+
+
+if __name__ == "__main__":
+    run(main, Arguments)

@@ -21,6 +21,13 @@ hypothesis.settings.load_profile("house")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items):
+    """Mark the tests that need a run of the workflow as slow."""
+    for item in items:
+        if {"checkout", "finished", "project"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def real_data():
     """Folder of a real data set; the test skips where it is not there."""

@@ -21,7 +21,11 @@ from video_lstm.configuration import load_settings
 from video_lstm.locks import lock_file
 from video_lstm.settings.base import Section, Stream
 from video_lstm.settings.sequences import MovingDigits
-from video_lstm.settings.training import FUSED, EncoderDecoderSettings, BaselineRepresentation
+from video_lstm.settings.training import (
+    FUSED,
+    EncoderDecoderSettings,
+    BaselineRepresentation,
+)
 from video_lstm.settings.videos import UNLABELLED, VideoSource
 from video_lstm.training.tensorboard import require_tensorboard
 
@@ -87,7 +91,9 @@ wildcard_constraints:
     comparison="capacity|convlstm",
     model=r"[a-z_0-9]+",
     variant="|".join(["single_frame", "lstm_baseline", *settings.pretraining.variants]),
-    encoder="|".join([*get_args(BaselineRepresentation), *settings.pretraining.variants]),
+    encoder="|".join(
+        [*get_args(BaselineRepresentation), *settings.pretraining.variants]
+    ),
     labels=r"\d+|all",
     choice=r"\d+",
 
@@ -156,7 +162,8 @@ def command(script, **values):
     num_processes = getattr(values.get("model"), "num_processes", 1)
     if num_processes > 1:
         words.insert(
-            0, f"-m torch.distributed.run --standalone --nproc-per-node {num_processes} --"
+            0,
+            f"-m torch.distributed.run --standalone --nproc-per-node {num_processes} --",
         )
     for name, value in values.items():
         if value is None:

@@ -153,7 +153,10 @@ def pretraining(wildcards):
         return options | {"mnist": narrow(settings.mnist, MovingDigits)}
     if source == "patches":
         return options | {"subtract_mean": section.subtract_mean}
-    return options | {"stream": wildcards.stream, "validation_fraction": section.validation_fraction}
+    return options | {
+        "stream": wildcards.stream,
+        "validation_fraction": section.validation_fraction,
+    }
 
 
 def pretraining_inputs(wildcards):
@@ -217,7 +220,11 @@ def encoder_inputs(wildcards):
 def encoder_command(wildcards):
     """The command line of an encoder; only one with random weights has its size from here."""
     model = settings.pretraining.percepts
-    random = {"hidden_size": model.hidden_size, "num_layers": model.num_layers, "seed": settings.seed}
+    random = {
+        "hidden_size": model.hidden_size,
+        "num_layers": model.num_layers,
+        "seed": settings.seed,
+    }
     return command(
         "encode_videos",
         device=settings.device,
@@ -302,7 +309,10 @@ def paper_table_files(number):
             for dataset, split, stream in runs()
             if stream == settings.streams[0]
             for variant in CLASSIFIERS[1:]
-            for labels in (settings.datasets[dataset].small_set_labels_or_default, "all")
+            for labels in (
+                settings.datasets[dataset].small_set_labels_or_default,
+                "all",
+            )
         ]
     fused = [
         f"results/fuse/{dataset}/split{split}/{'+'.join(streams)}/{variant}/all.h5"
@@ -393,7 +403,11 @@ def gallery_inputs(dataset):
 def capacity_model(hidden_size):
     """An autoencoder of so many units."""
     section = settings.capacity
-    changed = {"hidden_size": hidden_size, "num_layers": section.num_layers, "training": section.training}
+    changed = {
+        "hidden_size": hidden_size,
+        "num_layers": section.num_layers,
+        "training": section.training,
+    }
     return settings.pretraining.mnist.model_copy(update=changed)
 
 
@@ -423,7 +437,11 @@ def compared_with(wildcards):
 
 def compared_files(folder, wildcards):
     """The files of a comparison's models, in the order of its table."""
-    names = settings.capacity.hidden_sizes if wildcards.comparison == "capacity" else CONVLSTMS
+    names = (
+        settings.capacity.hidden_sizes
+        if wildcards.comparison == "capacity"
+        else CONVLSTMS
+    )
     return [f"{folder.format(wildcards.comparison)}/{name}.h5" for name in names]
 
 

@@ -72,3 +72,36 @@ rule describe_run:
     shell:
         "python {params.command} --videos {input.videos} --clips {input.clips}"
         " --benchmarks results/benchmarks --output {output} --log {log}"
+
+
+rule render_summary:
+    """The front page of the report: table 2, accuracy, predicted frames and the workflow."""
+    input:
+        table="results/table2.csv",
+        accuracy="results/figures/accuracy.png",
+        samples="results/figures/samples_mnist.png",
+    output:
+        report(
+            "results/report/summary.html",
+            caption="../report/summary.rst",
+            category="1. Tables",
+            labels={"table": "summary"},
+        ),
+    log:
+        "results/logs/render_summary.log",
+    benchmark:
+        "results/benchmarks/render_summary.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("render_summary"),
+        workflow=os.path.relpath(os.path.join(workflow.basedir, "report/workflow.svg")),
+        command=lambda wildcards: command("render_summary"),
+    message:
+        "Rendering the front page of the report"
+    shell:
+        "python {params.command} --table {input.table} --accuracy {input.accuracy}"
+        " --samples {input.samples} --workflow {params.workflow} --output {output} --log {log}"

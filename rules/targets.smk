@@ -123,6 +123,6 @@ rule figures:
 rule pages:
     """All that the report shows; `make report` puts it into one file."""
     input:
-        [f"results/report/{page}.html" for page in (*TITLES, "run")],
+        [f"results/report/{page}.html" for page in ("summary", *TITLES, "run")],
         rules.figures.input,
         "results/representations.html",

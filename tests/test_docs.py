@@ -14,6 +14,7 @@ from projects import ROOT
 
 from command_line import parse
 from document_settings import reference
+from draw_workflow import draw, rule_graph
 from video_lstm.configuration import load_settings
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -178,3 +179,10 @@ def test_licence_and_citation():
     assert "MIT License" in (ROOT / "LICENSE").read_text()
     told = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert told["license"] == "MIT" and told["preferred-citation"]["year"] == 2015
+
+
+def test_the_graph_of_the_rules_is_up_to_date():
+    graph = (ROOT / "report/workflow.svg").read_text()
+    assert graph == draw(rule_graph("config.yaml", "results/table2.csv")), (
+        "run python workflow_scripts/draw_workflow.py"
+    )

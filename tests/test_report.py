@@ -14,7 +14,7 @@ from projects import copy, snakemake
 def report(finished, tmp_path_factory):
     """A report of some tables, a film and the run, as the browser gets it."""
     folder = copy(finished, tmp_path_factory.mktemp("report") / "project")
-    wanted = [f"results/report/{page}.html" for page in ("table1", "table2", "run")]
+    wanted = [f"results/report/{page}.html" for page in ("summary", "table1", "table2", "run")]
     wanted.append("results/figures/preview_patches.gif")
     snakemake(folder, *wanted)
     snakemake(folder, *wanted, "--report", "results/report.html")
@@ -32,8 +32,10 @@ def embedded(report):
 
 def test_the_report_holds_its_tables_films_and_the_run_offline(report):
     text, files = report.read_text(), embedded(report)
-    pictures = {"preview_patches.gif", "samples_patches.png"}  # one rule draws both
-    assert set(files) == {"table1.html", "table2.html", "run.html"} | pictures
+    # One rule draws the first two; the front page has the others.
+    pictures = {"preview_patches.gif", "samples_patches.png", "preview_mnist.gif",
+                "samples_mnist.png", "accuracy.png"}  # fmt: skip
+    assert set(files) == {"summary.html", "table1.html", "table2.html", "run.html"} | pictures
     assert files["preview_patches.gif"].startswith(b"GIF8")
     table = pd.read_csv(report.parent / "table2.csv").set_index("variant")
     page = files["table2.html"].decode()
@@ -46,7 +48,10 @@ def test_the_report_holds_its_tables_films_and_the_run_offline(report):
     assert "No file was left out." in run and "optimizer: sgd" in run
     for rule, jobs in (("extract flow", 3), ("finetune classifier", 16)):
         assert f'<td class="text">{rule}</td><td class="">{jobs}</td>' in run
-    assert "A computer watches videos" in text and "Each row is a model." in text
+    assert "one run of the pipeline that reproduces" in text and "Each row is a model." in text
+    # The front page has the results and the graph of the rules.
+    front_page = text[text.index("workflow_desc = ") :]
+    assert "Table 2: prediction errors" in front_page and "make_table2</text>" in front_page
     assert not re.search(r'<(script|link|img)[^>]+(src|href)="https?://', text)
 
 

@@ -15,9 +15,10 @@ from video_lstm.evaluation.html_tables import TABLE_STYLE, table_html
 _STYLE = """
 #rulegraph { display: none; }
 .prose { max-width: none !important; }
+.grow.h-screen { align-items: flex-start !important; }
 .summary img, .summary svg { max-width: 100%; height: auto; }
 """
-"""Uses the whole page, and hides Snakemake's graph, which has a box for a rule at every depth."""
+"""Uses the whole page from its top, and hides Snakemake's graph, which has a box for a rule at every depth."""
 
 
 class Arguments(CommandLine):

@@ -140,7 +140,7 @@ def measure(path: Path, rounds: int, seconds: float) -> dict[str, float]:
     return result
 
 
-def made(folder: Path) -> list[Path]:
+def make_videos(folder: Path) -> list[Path]:
     """Two files of 12 seconds."""
     source = "testsrc2=size=320x240:rate=25:duration=12,noise=alls=8:allf=t"
     paths = []
@@ -162,7 +162,7 @@ def main() -> None:
     arguments = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory() as folder:
-        for path in arguments.videos or made(Path(folder)):
+        for path in arguments.videos or make_videos(Path(folder)):
             results[path.name] = measure(path, arguments.rounds, arguments.seconds)
             print(path.name)
             for name, value in results[path.name].items():

@@ -67,15 +67,17 @@ def seconds(command: list[str], folder: Path) -> tuple[float, str]:
 
 def empty_job(folder: Path) -> list[str]:
     """`collect_scores` of one classifier's accuracy."""
-    given = folder / "finetuned.h5"
-    with create(given, "finetuned", Provenance("benchmark", {}, "0")) as file:
-        told = {"dataset": "a", "stream": "rgb", "split": 1, "variant": "lstm_baseline"}
-        file.attrs.update(told | {"labels": "all", "measure": "accuracy", "softmax_init": "random"})
+    classifier_path = folder / "finetuned.h5"
+    with create(classifier_path, "finetuned", Provenance("benchmark", {}, "0")) as file:
+        attributes = {"dataset": "a", "stream": "rgb", "split": 1, "variant": "lstm_baseline"}
+        file.attrs.update(
+            attributes | {"labels": "all", "measure": "accuracy", "softmax_init": "random"}
+        )
         file["scores"], file["accuracy"] = np.ones((1, 1, 1)), np.ones(1)
         file["video"], file["label"] = np.zeros(1, np.int32), np.zeros(1, np.int32)
         file.create_group("curves")
     script = projects.ROOT / "workflow_scripts" / "collect_scores.py"
-    return [sys.executable, str(script), "--finetuned", str(given), "--output", "scores.csv",
+    return [sys.executable, str(script), "--finetuned", str(classifier_path), "--output", "scores.csv",
             "--log", "log"]  # fmt: skip
 
 
@@ -99,11 +101,11 @@ def main() -> None:
         took: dict[str, list[float]] = {name: [] for name in contenders}
         for repeat in range(arguments.repeats + 1):
             for name, command in contenders.items():
-                found, said = seconds(command, folder)
+                elapsed, output = seconds(command, folder)
                 if name == "planning":
-                    jobs = sum(projects.counts(said).values())
+                    jobs = sum(projects.counts(output).values())
                 if repeat:  # the first one fills the caches
-                    took[name].append(found)
+                    took[name].append(elapsed)
     row = {name: statistics.median(values) for name, values in took.items()}
     row |= {"videos": videos, "jobs": jobs, "job_beyond_torch": row["job"] - row["torch"]}
     for name, value in row.items():

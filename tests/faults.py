@@ -23,15 +23,15 @@ _TEMPORARY = re.compile(r"\.(tmp|part|partial|rows|npz|ckpt.*)$")
 
 def scripts(session):
     """Scripts that run in a session: their names by process."""
-    found = {}
+    scripts_by_name = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == session:
                 words = (folder / "cmdline").read_text().split("\0")
                 for word in words[1:]:
                     if word.startswith("workflow_scripts/"):
-                        found[int(folder.name)] = Path(word).stem
-    return found
+                        scripts_by_name[int(folder.name)] = Path(word).stem
+    return scripts_by_name
 
 
 def kill_run(command, folder, draw, jobs):
@@ -43,9 +43,9 @@ def kill_run(command, folder, draw, jobs):
     """
     number, wait, kind = draw.randint(1, jobs), draw.uniform(0, 2), draw.choice(KINDS)
     with (
-        (folder / "told").open("w+") as told,
+        (folder / "told").open("w+") as output,
         subprocess.Popen(
-            command, cwd=folder, stdout=told, stderr=told, start_new_session=True
+            command, cwd=folder, stdout=output, stderr=output, start_new_session=True
         ) as run,
     ):
         seen = set()
@@ -84,7 +84,7 @@ def leftovers(folder):
     return [path for path in results.rglob("*") if _TEMPORARY.search(path.name)]
 
 
-def made(folder):
+def inputs(folder):
     """Files below results/ under their final names, but for logs and times."""
     results = folder / "results"
     for path in sorted(results.rglob("*")):
@@ -101,7 +101,7 @@ def check_whole(folder, reference, checked):
         folder, reference: projects.
         checked: states of files that were found whole before; grows.
     """
-    for path in made(folder):
+    for path in inputs(folder):
         with contextlib.suppress(FileNotFoundError):  # an orphan is done with it
             state = (path, path.stat().st_ino, path.stat().st_mtime_ns)
             if state not in checked and path.suffix != ".rows":  # blocks with checksums
@@ -114,7 +114,7 @@ def _check(path, same):
         with h5py.File(path) as file:
             schema = file.attrs["schema"]
         with artifacts.open_artifact(path, schema) as file:
-            file.visititems(lambda _, held: held[()] if isinstance(held, h5py.Dataset) else None)
+            file.visititems(lambda _, item: item[()] if isinstance(item, h5py.Dataset) else None)
     elif path.suffix == ".npz":
         with np.load(path) as file:
             assert [file[name] for name in file.files]

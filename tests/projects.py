@@ -32,9 +32,9 @@ def snakemake(folder, *options, check=True, config=CONFIG):
     return done
 
 
-def counts(told):
+def counts(output):
     """The jobs that Snakemake says it would run, by rule."""
-    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)total", told, re.S)
+    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)total", output, re.S)
     return {} if table is None else {
         name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table.group(1), re.M)
     }  # fmt: skip

@@ -17,14 +17,14 @@ from video_lstm.sequences.validation import best_validated
 VALIDATED = "validation_accuracy"
 
 
-def classified(path, scores, truth, measure="accuracy", inputs=None, **told):
+def classified(path, scores, truth, measure="accuracy", inputs=None, **attributes):
     """An artifact as finetune_classifier writes it."""
     scores, truth = np.asarray(scores, np.float32), np.asarray(truth, np.int32)
     about = {"dataset": "ucf101", "split": 1, "stream": "rgb", "variant": "composite"}
     identities = {role: identity(file) for role, file in (inputs or {}).items()}
     with create(path, "finetuned", Provenance("test", {}, "0", identities)) as file:
         about |= {"labels": "all", "measure": measure, "softmax_init": "random"}
-        file.attrs.update(about | told)
+        file.attrs.update(about | attributes)
         write_arrays(file, "curves", {})
         file["scores"], file["label"] = scores, truth
         file["video"] = np.arange(len(truth), dtype=np.int32)
@@ -113,9 +113,9 @@ def test_amounts_of_video_that_are_the_same_are_one(tmp_path, run_script):
 
 def test_published_figures_stand_beside_what_they_are_about(scores):
     table = compare_with_published(scores, "table3")
-    told = table.set_index(["corpus", "stream", "labels", "variant"]).published
-    assert told["ucf101", "rgb", "all", "composite"] == 75.8
-    assert told["ucf101", "rgb", "10", "composite"] == 67.0  # the small set
+    published = table.set_index(["corpus", "stream", "labels", "variant"]).published
+    assert published["ucf101", "rgb", "all", "composite"] == 75.8
+    assert published["ucf101", "rgb", "10", "composite"] == 67.0  # the small set
     assert set(table.corpus) == {"ucf101"}  # nothing of data sets that were not run
     assert set(table.verified) == {"no"}
     printed = wide(table).set_index("variant")

@@ -77,7 +77,7 @@ def test_killed_in_the_middle_nothing_stands_under_the_final_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (lambda path: path.unlink(), "found no file"),
         (lambda path: path.write_bytes(b""), "no readable HDF5 file"),
@@ -87,14 +87,14 @@ def test_killed_in_the_middle_nothing_stands_under_the_final_name(tmp_path):
         (lambda path: h5py.File(path, "a").pop("path"), "without ['path']"),
     ],
 )
-def test_what_is_no_artifact_is_refused_in_one_line(tmp_path, damage, told):
+def test_what_is_no_artifact_is_refused_in_one_line(tmp_path, damage, message):
     path = tmp_path / "clips.h5"
     write_clips(path)
     damage(path)
     with pytest.raises(UserError) as error, artifacts.open_artifact(path, "clips"):
         pass
     assert str(path) in str(error.value)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -117,10 +117,10 @@ def test_a_memory_map_is_the_data_set(tmp_path):
 def test_a_signal_waits_for_a_flush_or_the_end(tmp_path):
     """A handler that raised while HDF5 writes would leave it halfway."""
 
-    def told(number, frame):
+    def record_signal(number, frame):
         raise InterruptedError
 
-    before = signal.signal(signal.SIGTERM, told)
+    before = signal.signal(signal.SIGTERM, record_signal)
     try:
         for name, flushes in (("a.h5", True), ("b.h5", False)):
             with (
@@ -133,7 +133,7 @@ def test_a_signal_waits_for_a_flush_or_the_end(tmp_path):
                 if flushes:
                     f.flush()
                     raise AssertionError
-        assert signal.getsignal(signal.SIGTERM) is told
+        assert signal.getsignal(signal.SIGTERM) is record_signal
     finally:
         signal.signal(signal.SIGTERM, before)
     assert [entry.name for entry in tmp_path.iterdir()] == ["b.h5"]
@@ -176,7 +176,7 @@ def test_an_artifact_that_cannot_be_read_is_not_called_damaged(
     write_clips(path)
 
     def refuse(*_, **__):
-        if place == "attributes":  # told in words only
+        if place == "attributes":  # record_signal in words only
             raise KeyError(f"Unable to open object (file read failed: errno = {number}, ...)")
         raise OSError(number, "Unable to synchronously open file")
 

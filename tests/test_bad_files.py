@@ -127,11 +127,11 @@ def test_a_sound_video_that_the_reader_refuses_is_transcoded_once(tmp_path, chan
     assert (info.status, info.frames, info.width, info.height) == ("ok", 50, 160, 120)
     assert info.sha256 == refused.sha256
     assert list(copies.iterdir()) == [info.transcoded]
-    found = read_frames(info.transcoded, frames=50)
-    assert abs(found.astype(int) - program_frames(changing, 120, 160)).mean() < 3
-    made = info.transcoded.stat()
+    frames = read_frames(info.transcoded, frames=50)
+    assert abs(frames.astype(int) - program_frames(changing, 120, 160)).mean() < 3
+    status = info.transcoded.stat()
     assert probe(changing, transcoded=copies) == info
-    assert info.transcoded.stat() == made
+    assert info.transcoded.stat() == status
     # Other bytes are another video, and what needs no copy gets none.
     changing.write_bytes(changing.read_bytes() * 2)
     again = probe(changing, transcoded=copies)
@@ -155,8 +155,8 @@ def test_what_is_broken_is_not_transcoded(tmp_path, changing, videos):
         "list.ts": f"ffconcat version 1.0\nfile '{changing}'\n".encode(),
         "empty.ts": b"",
     }
-    for name, held in files.items():
-        (tmp_path / name).write_bytes(held)
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
         info = probe(tmp_path / name, transcoded=tmp_path / "copies")
         assert info.status != "ok" and info.transcoded is None, (name, info)
     slow = probe(changing, time_limit=0.05, transcoded=tmp_path / "copies")

@@ -78,8 +78,8 @@ def test_index_and_clips_are_right(bugcases, run_script, tmp_path, rate):
     assert files.keys() == EXPECTED.keys()
     for name, file in files.items():
         expected = EXPECTED[name]
-        found = (file.native_frames, file.width, file.height, file.status)
-        assert found == (expected.native_frames, expected.width, expected.height, expected.status)
+        actual = (file.native_frames, file.width, file.height, file.status)
+        assert actual == (expected.native_frames, expected.width, expected.height, expected.status)
         assert expected.note in file.note
         if rate and expected.frames:
             assert file.frames in expected.frames

@@ -95,7 +95,7 @@ def test_a_line_that_names_another_class_is_told(read, line):
 
 
 @pytest.mark.parametrize(
-    ("content", "found"),
+    ("content", "description"),
     [
         (b"", "a name on every line, found none"),
         (b" \n\n", "a name on every line, found none"),
@@ -107,11 +107,11 @@ def test_a_line_that_names_another_class_is_told(read, line):
         (b"<!DOCTYPE html>\n<html>", "'<!DOCTYPE html>'"),
     ],
 )
-def test_what_is_no_list_is_told_in_a_line(read, content, found):
+def test_what_is_no_list_is_told_in_a_line(read, content, description):
     with pytest.raises(UserError) as error:
         read(content)
     line = str(error.value)
-    assert "train.txt: expected " in line and found in line and line.isprintable()
+    assert "train.txt: expected " in line and description in line and line.isprintable()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])

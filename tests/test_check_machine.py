@@ -51,14 +51,14 @@ def test_all_that_is_missing_is_told_at_once(doctor, tmp_path):
     )
     assert done.returncode == 1
     missing = done.stdout[done.stdout.index("Missing") :]
-    for told in (
+    for message in (
         f"mine: {tmp_path}/nowhere: expected the folder of a data set's videos",
         "flat: expected a folder for each class, with videos",
         "percepts.weights: expected a file of weights, found none at",
         "train-images-idx3-ubyte",
         "GB of free disk, found",
     ):
-        assert told.removeprefix("flat: ") in missing, (told, missing)
+        assert message.removeprefix("flat: ") in missing, (message, missing)
 
 
 def test_a_configuration_that_is_not_there_is_one_line(run_script, tmp_path):

@@ -58,13 +58,13 @@ def test_padding_changes_nothing() -> None:
     padded = x.clone()
     padded[3:] = 1e3
     results = []
-    for block, kept in ((x[:3], None), (padded, mask)):
+    for block, block_mask in ((x[:3], None), (padded, mask)):
         built.zero_grad()
         logits = built(block)
-        loss = classifier_loss(logits, labels, kept)
+        loss = classifier_loss(logits, labels, block_mask)
         loss.backward()
         grads = [parameter.grad.clone() for parameter in built.parameters()]
-        results.append([loss.detach(), predict_blocks(logits, kept).detach(), *grads])
+        results.append([loss.detach(), predict_blocks(logits, block_mask).detach(), *grads])
     torch.testing.assert_close(results[1], results[0], rtol=1e-5, atol=1e-7)
 
 

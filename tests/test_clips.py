@@ -34,8 +34,8 @@ def seconds(clips, rate=25.0):
 
 def test_whole_clips_are_the_usable_videos():
     table = pile(2, -1, 3)
-    told = [(*clip.name, clip.frames, str(clip.path)) for clip in whole_clips(table)]
-    assert told == [("000.avi", 0, 50, "pile/000.avi"), ("002.avi", 0, 75, "pile/002.avi")]
+    described = [(*clip.name, clip.frames, str(clip.path)) for clip in whole_clips(table)]
+    assert described == [("000.avi", 0, 50, "pile/000.avi"), ("002.avi", 0, 75, "pile/002.avi")]
 
 
 lengths = st.lists(st.integers(1, 400).map(lambda n: n / 4), min_size=1, max_size=12)
@@ -122,11 +122,11 @@ def test_a_video_stays_in_its_shard_and_shards_are_about_as_large():
 def test_clips_are_numbered_by_name_over_all_shards(tmp_path):
     paths = [tmp_path / "0.h5", tmp_path / "1.h5"]
     names = [[ClipName("b", 7), ClipName("a", 9)], [ClipName("b", 2), ClipName("b", 7)]]
-    found, places = number_clips(
+    numbered, places = number_clips(
         paths, [(names[0], np.array([0, 4, 5])), (names[1], np.array([0, 1, 9]))]
     )
     # A place that was drawn twice is two clips.
-    assert found == [("a", 9), ("b", 2), ("b", 7), ("b", 7)]
+    assert numbered == [("a", 9), ("b", 2), ("b", 7), ("b", 7)]
     assert places.tolist() == [[0, 4, 5], [1, 0, 1], [0, 0, 4], [1, 1, 9]]
     with pytest.raises(UserError, match=r"0\.h5: expected each shard once"):
         number_clips(paths[:1] * 2, [])
@@ -140,19 +140,23 @@ def test_the_script_takes_whole_videos_or_draws_clips(tmp_path, run_script, rate
         with artifacts.create(path, "probed", nothing) as file:
             write_files(file, table.root, rate, files)
 
-    def made(*options, names=("made.h5",)):
+    def write_clip_file(*options, names=("made.h5",)):
         outputs = [tmp_path / name for name in names]
         run_script("sample_clips", "--output", *outputs, *options)
         return [clip for output in outputs for clip in read_clips([output])]
 
-    both = [clip for path in probed for clip in made("--probed", path)]
+    both = [clip for path in probed for clip in write_clip_file("--probed", path)]
     assert sorted(both, key=lambda clip: clip.name) == whole_clips(table)
     draw = ["--probed", *probed, "--clip-seconds", 4, "--hours", 0.01, "--seed", 3]
     names = ("a.h5", "b.h5")
-    assert made(*draw, names=names) == made(*draw) == random_clips(table, 4, 0.01, 3)
+    assert (
+        write_clip_file(*draw, names=names)
+        == write_clip_file(*draw)
+        == random_clips(table, 4, 0.01, 3)
+    )
     assert all(read_clips([tmp_path / name]) for name in names)
     before = [(tmp_path / name).read_bytes() for name in names]
-    made(*draw, names=names)
+    write_clip_file(*draw, names=names)
     assert [(tmp_path / name).read_bytes() for name in names] == before
     assert len({artifacts.identity(tmp_path / name) for name in names}) == 2
     options = ("--probed", probed[0], "--output", tmp_path / "c.h5", "--hours", 1)

@@ -59,8 +59,8 @@ def script(tmp_path):
 def test_sections_are_json_and_dotted_options_override_them(script):
     section, key = ["--flow", '{"method": "farneback", "bound": 8}'], ["--flow.bound", "4"]
     for options in (section + key, key + section):
-        told = script(*options).stdout.splitlines()[0]
-        assert told == "['a b.h5', 'c,d.h5'] farneback 4.0"
+        first_line = script(*options).stdout.splitlines()[0]
+        assert first_line == "['a b.h5', 'c,d.h5'] farneback 4.0"
 
 
 def test_paths_logs_and_threads_are_no_part_of_the_provenance(script, tmp_path):
@@ -71,7 +71,7 @@ def test_paths_logs_and_threads_are_no_part_of_the_provenance(script, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--flow", '{"metod": 1}'], "flow.metod: Extra inputs are not permitted"),
         (["--flow", "{"], "not JSON"),
@@ -84,10 +84,10 @@ def test_paths_logs_and_threads_are_no_part_of_the_provenance(script, tmp_path):
         (["--clip", "x"], "unrecognized arguments: --clip"),
     ],
 )
-def test_wrong_options_are_usage_errors(script, options, told):
+def test_wrong_options_are_usage_errors(script, options, message):
     done = script(*options)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -113,9 +113,9 @@ def test_sigterm_ends_it_with_a_line(script):
         assert job.stdout.readline() == "ready\n"
         started = time.monotonic()
         job.send_signal(signal.SIGTERM)
-        _, told = job.communicate(timeout=20)
+        _, errors = job.communicate(timeout=20)
     assert job.returncode == 143
-    assert "the same command goes on from here" in told
+    assert "the same command goes on from here" in errors
     assert time.monotonic() - started < 15
 
 

@@ -50,9 +50,9 @@ def test_parameters_are_counted_without_making_the_model():
 
 @pytest.mark.parametrize("target", [1, 5_000, 23_456])
 def test_equal_units_are_the_nearest(target):
-    found = matching_hidden_size(ARGUMENTS, target)
+    hidden_size = matching_hidden_size(ARGUMENTS, target)
     sizes = {units: count_parameters(ARGUMENTS | {"hidden_size": units}) for units in range(1, 80)}
-    assert found == min(sizes, key=lambda units: abs(sizes[units] - target))
+    assert hidden_size == min(sizes, key=lambda units: abs(sizes[units] - target))
 
 
 def test_equal_steps_take_equal_time(tmp_path):

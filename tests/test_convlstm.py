@@ -40,8 +40,8 @@ def test_one_by_one_is_the_lstm(fed: int) -> None:
         wanted = [*(leaves if fed else leaves[1:]), *layer.parameters()]
         grads = torch.autograd.grad(scalar, wanted)
         results.append([y, *last, *(g.flatten() for g in grads)])
-    for found, expected in zip(*results[::-1], strict=True):
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+    for actual, expected in zip(*results[::-1], strict=True):
+        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-10)
 
 
 def test_a_layer_sees_its_neighbourhood_and_shifts_with_its_input() -> None:
@@ -84,12 +84,12 @@ def test_encoder_decoders_of_one_patch_are_those_of_the_lstm(variant: str) -> No
     for model in (lstm, conv):
         model.set_output_bias(frames.mean((0, 1)))
     for train in (True, False):
-        made = [model.train(train)(frames[:3], frames[3:]) for model in (lstm, conv)]
+        predictions = [model.train(train)(frames[:3], frames[3:]) for model in (lstm, conv)]
         for branch in ("reconstruction", "future"):
-            expected, found = (getattr(prediction, branch) for prediction in made)
-            assert (found is None) == (expected is None)
-            if found is not None:
-                torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+            expected, actual = (getattr(prediction, branch) for prediction in predictions)
+            assert (actual is None) == (expected is None)
+            if actual is not None:
+                torch.testing.assert_close(actual, expected, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -70,8 +70,8 @@ def test_forward_kinematics_of_known_poses():
         ),
         (moved("chest", "pelvis", lean=90), body.trunk * forward),
     ]
-    for found, expected in cases:
-        np.testing.assert_allclose(found, expected, atol=1e-12)
+    for actual, expected in cases:
+        np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
 def test_bones_keep_their_length_whatever_the_action():
@@ -164,8 +164,8 @@ def test_everything_but_the_movement_is_the_same_for_every_class(tmp_path, monke
     videos.render_labelled(tmp_path, videos_per_class=24)
     settings = {}
     for task in tasks:
-        told = (task.performer, task.clip, task.size, task.rate, task.path.suffix, task.seed)
-        settings.setdefault(task.action, []).append(told)
+        properties = (task.performer, task.clip, task.size, task.rate, task.path.suffix, task.seed)
+        settings.setdefault(task.action, []).append(properties)
     first, *others = settings.values()
     assert len(others) >= 7 and all(other == first for other in others)
     assert len({performer for performer, *_ in first}) == 24
@@ -207,16 +207,16 @@ def rendered(tmp_path_factory):
     root = tmp_path_factory.mktemp("demo")
     small = {"sizes": ((96, 72), (64, 48)), "rates": (10, 7.5), "seed": 5}
     options = {"actions": ("walk", "jack"), "videos_per_class": 5, "seconds": 0.8, **small}
-    told = []
-    videos.render_labelled(root / "one", workers=2, progress=lambda: told.append(1), **options)
+    progress = []
+    videos.render_labelled(root / "one", workers=2, progress=lambda: progress.append(1), **options)
     videos.render_pile(root / "one", videos=6, seconds=4.0, **small)
-    return root, options, small, len(told)
+    return root, options, small, len(progress)
 
 
 def test_files_decode_to_what_they_state(rendered):
-    root, _, _, told = rendered
+    root, _, _, progress = rendered
     paths = sorted((root / "one").glob("*/*"))
-    assert told == len(paths) == 10
+    assert progress == len(paths) == 10
     for path in paths:
         index = int(path.stem.split("_g")[1][:2]) - 1
         rate = (10, 7.5)[index // 2 % 2]

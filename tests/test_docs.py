@@ -36,9 +36,9 @@ COMMANDS = sorted(
 
 
 def commands(program):
-    found = [line for line in COMMANDS if line.split()[0] == program]
-    assert found
-    return found
+    lines = [line for line in COMMANDS if line.split()[0] == program]
+    assert lines
+    return lines
 
 
 def test_every_command_is_of_a_kind_that_is_tried_here():
@@ -95,8 +95,8 @@ def test_links_lead_somewhere(page):
 
 
 def test_the_reference_of_settings_is_in_step():
-    made = (ROOT / "docs/settings.md").read_text()
-    assert made == reference(), "run python workflow_scripts/document_settings.py"
+    text = (ROOT / "docs/settings.md").read_text()
+    assert text == reference(), "run python workflow_scripts/document_settings.py"
 
 
 def test_messages_that_are_explained_are_those_of_the_code():
@@ -177,8 +177,8 @@ def test_help_reads_like_documentation(script, capsys):
 
 def test_licence_and_citation():
     assert "MIT License" in (ROOT / "LICENSE").read_text()
-    told = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert told["license"] == "MIT" and told["preferred-citation"]["year"] == 2015
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["license"] == "MIT" and citation["preferred-citation"]["year"] == 2015
 
 
 def test_the_graph_of_the_rules_is_up_to_date():

@@ -41,15 +41,15 @@ def frames() -> tuple[Tensor, Tensor]:
 
 def test_the_variants_make_what_the_paper_says() -> None:
     inputs, future = frames()
-    made = {}
+    models = {}
     for name in VARIANTS:
         built = model(name)
         prediction = built(inputs, future)
         fed = [d and d.conditional for d in (built.reconstructor, built.predictor)]
-        made[name] = (prediction.reconstruction is not None, prediction.future is not None, *fed)
+        models[name] = (prediction.reconstruction is not None, prediction.future is not None, *fed)
         for raw, steps in ((prediction.reconstruction, T), (prediction.future, F)):
             assert raw is None or raw.shape == (steps, B, D)
-    assert made == {
+    assert models == {
         "autoencoder": (True, False, False, None),
         "conditional_autoencoder": (True, False, True, None),
         "future_predictor": (False, True, None, False),
@@ -92,12 +92,12 @@ def test_the_decoders_step_by_step(training: bool, readout_first: bool) -> None:
             raw.append(h2 @ decoder.readout.weight.T + decoder.readout.bias)
         return torch.stack(raw)
 
-    for decoder, truth, found in (
+    for decoder, truth, actual in (
         (built.reconstructor, None, prediction.reconstruction),
         (built.predictor, future if training else None, prediction.future),
     ):
-        expected = unroll(decoder, truth, len(found))
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+        expected = unroll(decoder, truth, len(actual))
+        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("variant", [n for n, v in VARIANTS.items() if v.conditional_future])
@@ -145,8 +145,8 @@ def test_scheduled_sampling_lies_between_the_truth_and_its_own_output() -> None:
     forced, alone = built(inputs, future).future, built.eval()(inputs).future
     built.train()
     for value, expected in ((True, alone), (False, forced)):
-        found = built(inputs, future, sampling_mask=torch.full((F - 1, B), value)).future
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+        actual = built(inputs, future, sampling_mask=torch.full((F - 1, B), value)).future
+        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
     # The first sequence is fed its own second output, and hears of it from the third frame on.
     own = torch.zeros(F - 1, B, dtype=torch.bool)
     own[1, 0] = True
@@ -156,14 +156,14 @@ def test_scheduled_sampling_lies_between_the_truth_and_its_own_output() -> None:
     assert (mixed[2:, 0] - forced[2:, 0]).abs().amax(1).min() > 1e-6
     # What it is fed of its own is as given as the truth: no gradient flows through it.
     fed = torch.where(own.unsqueeze(2), activate(mixed, "logits")[: F - 1], future[: F - 1])
-    told = torch.cat([fed.detach(), future[F - 1 :]])
+    target = torch.cat([fed.detach(), future[F - 1 :]])
     weights = list(built.parameters())
-    for found, expected in zip(
+    for actual, expected in zip(
         torch.autograd.grad(mixed.square().sum(), weights),
-        torch.autograd.grad(built(inputs, told).future.square().sum(), weights),
+        torch.autograd.grad(built(inputs, target).future.square().sum(), weights),
         strict=True,
     ):
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-10)
     with pytest.raises(ValueError, match="future"):
         built(inputs)
 
@@ -172,12 +172,12 @@ def test_scheduled_sampling_lies_between_the_truth_and_its_own_output() -> None:
 def test_the_reconstruction_is_reversed_and_the_future_is_not(variant: str) -> None:
     built = model(variant, output="linear")
     inputs, future = frames()
-    made = VARIANTS[variant]
+    spec = VARIANTS[variant]
     backwards = torch.stack([inputs[3], inputs[2], inputs[1], inputs[0]])
-    right = Prediction(backwards if made.reconstructs else None, future if made.predicts else None)
+    right = Prediction(backwards if spec.reconstructs else None, future if spec.predicts else None)
     assert built.loss(right, inputs, future).total == 0
     wrong = Prediction(
-        inputs if made.reconstructs else None, future.flip(0) if made.predicts else None
+        inputs if spec.reconstructs else None, future.flip(0) if spec.predicts else None
     )
     losses = built.loss(wrong, inputs, future)
     assert all(part is None or part > 0.1 for part in (losses.reconstruction, losses.future))

@@ -60,11 +60,11 @@ def clips(tmp_path_factory, run_script):
     """Clips of videos."""
     folder = tmp_path_factory.mktemp("clips")
     run_script("render_demo", "--output", folder / "demo", "--demo", SMALL)
-    probed, made = folder / "probed.h5", folder / "clips.h5"
+    probed, clips = folder / "probed.h5", folder / "clips.h5"
     run_script("probe_videos", "--root", folder / "demo/unlabelled", "--output", probed)
-    options = ("--probed", probed, "--output", made)
+    options = ("--probed", probed, "--output", clips)
     run_script("sample_clips", *options, "--clip-seconds", 2, "--hours", 1)
-    return "--clips", made
+    return "--clips", clips
 
 
 FRAMES = ("--frames", 8)
@@ -105,7 +105,7 @@ def test_a_full_disk_is_told_and_with_room_the_same_command_succeeds(
     assert line.endswith(
         ": cannot be written (No space left on device); free space or choose another place"
     )
-    assert all(told.startswith(f"{stage}: ") for told in progress), done.stderr
+    assert all(line.startswith(f"{stage}: ") for line in progress), done.stderr
     assert not output.exists() and not list(disk.rglob("*.tmp"))
     assert not list(disk.rglob("*.safetensors"))
     (disk / "fill").unlink()
@@ -229,10 +229,10 @@ def test_snakemake_told_to_stop_lets_training_keep_a_checkpoint_and_leaves(check
             assert run.poll() is None
             time.sleep(0.01)
         run.send_signal(signal.SIGTERM)
-        told, _ = run.communicate(timeout=60)
+        output, _ = run.communicate(timeout=60)
         assert not scripts(run.pid)
     assert run.returncode != 0
-    assert "pretrain: told to stop (SIGTERM); the same command goes on from here" in told
+    assert "pretrain: told to stop (SIGTERM); the same command goes on from here" in output
     assert not (project / target).exists()
     done = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -31,10 +31,10 @@ def test_activity_is_that_of_the_steps_that_made_the_frames(variant: str, layers
     inputs = torch.rand(4, 2, 16, generator=torch.Generator().manual_seed(1))
     frames, traces = run_ahead(model, inputs, 12)
     with torch.no_grad():
-        made = model.eval()(inputs, future_frames=12).future
-        assert torch.equal(frames, activate(made, "logits"))
+        future = model.eval()(inputs, future_frames=12).future
+        assert torch.equal(frames, activate(future, "logits"))
         read = model.predictor.readout(traces["output"])
-    torch.testing.assert_close(read, made)
+    torch.testing.assert_close(read, future)
     i, f, o, c, h = (traces[name] for name in TRACES)
     torch.testing.assert_close(h, o * torch.tanh(c))
     # c = f c' + i z with |z| < 1: no other gates would leave so little room.
@@ -51,15 +51,15 @@ def test_a_model_that_predicts_nothing_has_no_activity() -> None:
 
 def test_features_are_ordered_by_norm_and_the_same_units_in_each_gate() -> None:
     model = model_of("composite")
-    found = draw_features.features(model)
+    groups = draw_features.features(model)
     weights = model.encoder.layers[0].weight_x.detach().numpy().reshape(4, 6, 4, 4)
     norms = np.square(weights).sum((0, 2, 3))
     order = np.argsort(-norms)
     for gate, name in enumerate(("input gate", "forget gate", "cell input", "output gate")):
-        np.testing.assert_array_equal(found[f"encoder, {name}"], weights[gate, order])
+        np.testing.assert_array_equal(groups[f"encoder, {name}"], weights[gate, order])
     outputs = model.predictor.readout.weight.detach().numpy().T.reshape(6, 4, 4)
     largest = np.argsort(-np.square(outputs).sum((1, 2)))
-    np.testing.assert_array_equal(found["output, future"], outputs[largest])
+    np.testing.assert_array_equal(groups["output, future"], outputs[largest])
     assert draw_features.images(torch.zeros(2, 48)).shape == (2, 4, 4, 3), "colours"
 
 
@@ -75,7 +75,7 @@ def test_a_mosaic_scales_each_image_and_keeps_zero_grey() -> None:
 
 
 @pytest.fixture
-def made() -> dict[str, dict[str, np.ndarray]]:
+def sample_frames() -> dict[str, dict[str, np.ndarray]]:
     """Samples of two models, one of which only predicts."""
     rng = np.random.default_rng(0)
     truth = rng.integers(256, size=(3, 7, 5, 5), dtype=np.uint8)
@@ -83,9 +83,9 @@ def made() -> dict[str, dict[str, np.ndarray]]:
     return {"composite": both, "future_predictor": {"truth": truth, "future": 255 - truth[:, 4:]}}
 
 
-def test_a_preview_shows_what_moves_beside_the_models(made, tmp_path) -> None:
-    plots.preview(made, tmp_path / "a.gif", sequences=2)
-    truth = made["composite"]["truth"]
+def test_a_preview_shows_what_moves_beside_the_models(sample_frames, tmp_path) -> None:
+    plots.preview(sample_frames, tmp_path / "a.gif", sequences=2)
+    truth = sample_frames["composite"]["truth"]
     with Image.open(tmp_path / "a.gif") as film:
         assert film.n_frames == 7
         for frame in (0, 5):
@@ -99,7 +99,7 @@ def test_a_preview_shows_what_moves_beside_the_models(made, tmp_path) -> None:
             assert abs(second[0][:, 14:] - expected).max() <= 8
 
 
-def test_figures_are_pictures_and_the_same_each_time(made, tmp_path) -> None:
+def test_figures_are_pictures_and_the_same_each_time(sample_frames, tmp_path) -> None:
     steps = {
         f"{who}{branch}_{measure}": np.linspace(1, 2, 3)
         for who in ("", "copy_last_frame_", "mean_frame_")
@@ -109,11 +109,11 @@ def test_figures_are_pictures_and_the_same_each_time(made, tmp_path) -> None:
     course = {"step": np.arange(1.0, 91), "loss": np.linspace(9, 1, 90)}
     course |= {"validation_step": np.array([45.0, 90]), "future": np.array([3.0, 2.0])}
     traces = {name: np.full((9, 4), 0.5) for name in TRACES}
-    frames = made["composite"]["truth"][0]
+    frames = sample_frames["composite"]["truth"][0]
     digests = []
     for turn in ("first", "second"):
         figures = {
-            "samples": plots.samples(made),
+            "samples": plots.samples(sample_frames),
             "errors": plots.errors({"composite": steps}, ["cross_entropy", "ssim"]),
             "curves": plots.curves({"future_predictor": course}, "nats"),
             "features": plots.features({"gate": np.ones((5, 4, 4))}),

@@ -58,13 +58,13 @@ def test_ssim_is_scikit_images():
     target = torch.rand(2, 3, 3, 12, 9, generator=generator)
     target[0, 0] = 0  # a black frame, where both windows are flat
     near = (target + 0.1 * torch.randn(target.shape, generator=generator)).clamp(0, 1)
-    found = ssim(near, target)
-    assert found.shape == (2, 3) and found.dtype == torch.float64
+    similarity = ssim(near, target)
+    assert similarity.shape == (2, 3) and similarity.dtype == torch.float64
     for index in np.ndindex(2, 3):
         expected = structural_similarity(
             near[index].numpy(), target[index].numpy(), channel_axis=0, data_range=1
         )
-        assert found[index].item() == pytest.approx(expected, abs=1e-5)
+        assert similarity[index].item() == pytest.approx(expected, abs=1e-5)
     torch.testing.assert_close(ssim(near, near), torch.ones(2, 3, dtype=torch.float64))
 
 
@@ -83,20 +83,20 @@ def test_a_model_is_measured_against_its_targets_step_by_step(variant, output):
     expected = {}
     measures = ["squared_error", "mse", "ssim"] + ["cross_entropy"] * (output == "logits")
     with torch.no_grad():
-        made = model.eval()(frames[:4])  # fed its own output: it is given no truth
+        prediction = model.eval()(frames[:4])  # fed its own output: it is given no truth
     for branch, raw, target in (
-        ("reconstruction", made.reconstruction, frames[[3, 2, 1, 0]]),
-        ("future", made.future, frames[4:7]),
+        ("reconstruction", prediction.reconstruction, frames[[3, 2, 1, 0]]),
+        ("future", prediction.future, frames[4:7]),
     ):
         if raw is None:
             continue
-        last, shown = frames[3].expand_as(target), activate(raw, output)
-        for who, image in (("", shown), ("copy_last_frame_", last), ("mean_frame_", mean)):
+        last, activated = frames[3].expand_as(target), activate(raw, output)
+        for who, image in (("", activated), ("copy_last_frame_", last), ("mean_frame_", mean)):
             squares = (image - target).double().square().sum(2).mean(1)
             expected[f"{who}{branch}_squared_error"] = squares
             expected[f"{who}{branch}_mse"] = squares / 64
-            shown = pictures(image.expand_as(target).contiguous())
-            expected[f"{who}{branch}_ssim"] = ssim(shown, pictures(target)).mean(1)
+            activated = pictures(image.expand_as(target).contiguous())
+            expected[f"{who}{branch}_ssim"] = ssim(activated, pictures(target)).mean(1)
             if output == "logits":
                 p = image.double().expand_as(target)
                 if who == "copy_last_frame_":
@@ -183,10 +183,13 @@ def test_the_script_writes_errors_means_and_samples(files, run_script):
     np.testing.assert_array_equal(samples["truth"], chosen[:, :7])
     rows = [(pixels == one).all((1, 2, 3)).argmax() for one in chosen]
     with torch.no_grad():
-        made = model.eval()(frames[:4, rows])
-    for name, raw in (("reconstruction", made.reconstruction.flip(0)), ("future", made.future)):
-        shown = 255 * torch.sigmoid(raw).swapaxes(0, 1).reshape(samples[name].shape)
-        np.testing.assert_allclose(samples[name], shown, atol=0.51)
+        prediction = model.eval()(frames[:4, rows])
+    for name, raw in (
+        ("reconstruction", prediction.reconstruction.flip(0)),
+        ("future", prediction.future),
+    ):
+        sample_pixels = 255 * torch.sigmoid(raw).swapaxes(0, 1).reshape(samples[name].shape)
+        np.testing.assert_allclose(samples[name], sample_pixels, atol=0.51)
 
 
 def test_the_samples_show_what_moves_steadily_before_and_after(tmp_path):

@@ -73,10 +73,10 @@ def test_a_gpu_is_free_again_when_its_process_is_killed(machine, start):
 
 def test_the_choice_is_among_those_that_were_given(machine, start):
     machine("GPU-a", "GPU-b", "GPU-c")
-    given = {"CUDA_VISIBLE_DEVICES": "2,1"}
-    assert [start(**given)[1] for _ in range(3)] == ["2", "1", "2"]
+    environment = {"CUDA_VISIBLE_DEVICES": "2,1"}
+    assert [start(**environment)[1] for _ in range(3)] == ["2", "1", "2"]
     # Another SLURM job's are others, whatever their numbers.
-    assert start(job="7", **given)[1] == "2"
+    assert start(job="7", **environment)[1] == "2"
     assert start(CUDA_VISIBLE_DEVICES="0")[1] == "0"
     assert start(CUDA_VISIBLE_DEVICES="")[1] == ""
 

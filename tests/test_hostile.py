@@ -102,12 +102,14 @@ def test_what_points_elsewhere_is_neither_read_nor_fetched(tmp_path, video, list
                 planted.add(name)
     # The listener works: this is how a fetch would show.
     socket.create_connection(("127.0.0.1", port)).close()
-    found, told = probe(run_script, root, tmp_path / "a.h5", "--transcoded", tmp_path / "copies")
-    assert len(planted) == 100 and set(found) == planted | {"good.mp4"}
-    assert {name for name, v in found.items() if v.status == "ok"} == {"good.mp4"}
-    assert all(v.status for v in found.values())
+    statuses, messages = probe(
+        run_script, root, tmp_path / "a.h5", "--transcoded", tmp_path / "copies"
+    )
+    assert len(planted) == 100 and set(statuses) == planted | {"good.mp4"}
+    assert {name for name, v in statuses.items() if v.status == "ok"} == {"good.mp4"}
+    assert all(v.status for v in statuses.values())
     assert len(heard) == 1 and not list(tmp_path.glob("copies/*"))
-    assert "1 of 101 videos can be used" in told
+    assert "1 of 101 videos can be used" in messages
 
 
 def test_names_are_never_read_as_options_commands_or_patterns(tmp_path, run_script):
@@ -127,10 +129,10 @@ def test_names_are_never_read_as_options_commands_or_patterns(tmp_path, run_scri
     for number, name in enumerate(names):
         # Bytes of their own, so that each is transcoded.
         (root / name).write_bytes(changing + b"\0" * (number + 1))
-    found, _ = probe(run_script, root, tmp_path / "a.h5", "--transcoded", tmp_path / "-copies")
-    assert set(found) == set(names)
-    assert {(v.status, v.frames) for v in found.values()} == {("ok", 60)}
-    assert len(list((tmp_path / "-copies").iterdir())) == len(found)
+    statuses, _ = probe(run_script, root, tmp_path / "a.h5", "--transcoded", tmp_path / "-copies")
+    assert set(statuses) == set(names)
+    assert {(v.status, v.frames) for v in statuses.values()} == {("ok", 60)}
+    assert len(list((tmp_path / "-copies").iterdir())) == len(statuses)
     assert not list(Path.cwd().glob("owned*")) and not list(tmp_path.rglob("owned"))
 
 
@@ -152,10 +154,14 @@ def test_sizes_and_counts_that_are_out_of_all_proportion(tmp_path, video, run_sc
         file.truncate(64 << 20)
     ffmpeg("-i", root / "good.mp4", *["-map", "0:v"] * 1000, "-c", "copy", "-frames:v", 2,
            root / "streams.mov")  # fmt: skip
-    found, _ = probe(run_script, root, tmp_path / "a.h5")
-    usable = {name for name, v in found.items() if v.status == "ok"}
+    statuses, _ = probe(run_script, root, tmp_path / "a.h5")
+    usable = {name for name, v in statuses.items() if v.status == "ok"}
     assert usable == {"1x1.mkv", "2x2.mkv", "2x4096.mkv", "good.mp4", "mp4.avi", "mp4.txt.mkv"}
-    assert (found["1x1.mkv"].width, found["1x1.mkv"].height, found["1x1.mkv"].frames) == (1, 1, 30)
+    assert (statuses["1x1.mkv"].width, statuses["1x1.mkv"].height, statuses["1x1.mkv"].frames) == (
+        1,
+        1,
+        30,
+    )
 
 
 # Artifacts that are not ours --------------------------------------------------------------------
@@ -198,8 +204,10 @@ def test_artifacts_that_reach_into_other_files_are_refused(tmp_path, trick):
     with h5py.File(path, "a") as file:
         del file["native_frames"]
         trick(file, other)
-    told = r"clips.h5: expected an artifact that holds its data itself, found .*(native|more/inner)"
-    with pytest.raises(UserError, match=told) as error, artifacts.open_artifact(path, "clips"):
+    message = (
+        r"clips.h5: expected an artifact that holds its data itself, found .*(native|more/inner)"
+    )
+    with pytest.raises(UserError, match=message) as error, artifacts.open_artifact(path, "clips"):
         pass
     assert "\n" not in str(error.value)
 
@@ -223,9 +231,9 @@ def test_damaged_artifacts_are_told_or_read(tmp_path, seed):
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
-@pytest.mark.parametrize("held", [b"", b"PK\3\4", b"\x80\x02.", b"\xff" * 8 + b"{}", b"x" * 999])
-def test_files_that_are_no_weights_are_told(tmp_path, name, held):
-    (tmp_path / name).write_bytes(held)
+@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"\x80\x02.", b"\xff" * 8 + b"{}", b"x" * 999])
+def test_files_that_are_no_weights_are_told(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=name):
         read_weights(tmp_path / name)
 
@@ -242,16 +250,16 @@ def test_a_list_cannot_name_what_is_not_below_the_root(tmp_path, line):
     (tmp_path / "train.txt").write_text(f"{line}\n")
     (tmp_path / "test.txt").write_text("a/x.mp4\n")
     lists = {side: [str(tmp_path / f"{side}.txt")] for side in ("train", "test")}
-    found = "zero bytes" if line == "\0" else "1 of 1 missing"
-    with pytest.raises(UserError, match=rf"train.txt: expected .* found {found}"):
+    reason = "zero bytes" if line == "\0" else "1 of 1 missing"
+    with pytest.raises(UserError, match=rf"train.txt: expected .* found {reason}"):
         find_videos(VideoSource(root=str(root), splits={"by": "list", **lists}), 0)
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_list_or_an_error_that_names_it(tmp_path_factory, held):
+def test_any_bytes_are_a_list_or_an_error_that_names_it(tmp_path_factory, content):
     folder = tmp_path_factory.getbasetemp()
     train, test = folder / "bytes.txt", folder / "test.txt"
-    train.write_bytes(held)
+    train.write_bytes(content)
     test.write_text("a/y.mp4\n")
     try:
         marks = by_list(["a/x.mp4", "a/y.mp4"], [train], [test])

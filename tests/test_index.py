@@ -62,8 +62,8 @@ def test_nothing_outside_the_root_is_read(tmp_path, video):
     (root / "within.avi").symlink_to(root / "a.avi")
     (root / "gone.avi").symlink_to(root / "nowhere.avi")
     table = index(source(root, "unlabelled"), NATIVE)
-    found = {v.path: v.status.split(" (")[0] for v in table.videos}
-    assert found == {
+    statuses = {v.path: v.status.split(" (")[0] for v in table.videos}
+    assert statuses == {
         "a.avi": "ok",
         "real/c.avi": "ok",
         "within.avi": "ok",
@@ -78,8 +78,8 @@ def test_nothing_outside_the_root_is_read(tmp_path, video):
     assert summarise(table.videos).count("follow_links") == 2
     # With it, all but what leads nowhere or back.
     table = index(source(root, "unlabelled", follow_links=True), NATIVE)
-    found = {v.path: v.status.split(" (")[0] for v in table.videos}
-    assert found == {
+    statuses = {v.path: v.status.split(" (")[0] for v in table.videos}
+    assert statuses == {
         **dict.fromkeys(["a.avi", "real/c.avi", "within.avi", "out.avi", "out/b.avi"], "ok"),
         "loop": "a symbolic link to a folder that it lies in, a loop",
         "gone.avi": "a symbolic link that leads to no file",
@@ -146,8 +146,11 @@ def test_a_root_that_is_no_folder_or_lies_in_a_closed_one_is_told(tmp_path, vide
         return stat(path, *args, **options)
 
     monkeypatch.setattr(os, "stat", deny)
-    for name, found in (("a.avi", "a file"), ("closed/set", "none that can be read .Permission")):
-        with pytest.raises(UserError, match=rf"{name}: expected the folder .* found {found}"):
+    for name, description in (
+        ("a.avi", "a file"),
+        ("closed/set", "none that can be read .Permission"),
+    ):
+        with pytest.raises(UserError, match=rf"{name}: expected the folder .* found {description}"):
             index(source(tmp_path / name))
 
 
@@ -222,7 +225,7 @@ def test_the_scripts_write_the_table(tmp_path, video, run_script):
         ]
         assert file["frames"][()].tolist() == [20, 0, 20, 20, 20, 20, 20]
         assert file["native_frames"][()].tolist() == [50, 0, 50, 50, 50, 50, 50]
-    for script, told, others in (
+    for script, label, others in (
         ("probe_videos", "no: expected the folder of a data set's videos", ("--root", root / "no")),
         ("probe_videos", "--shard: expected 0 to 0 ", ("--root", root, "--shard", 1)),
         ("index_videos", "found 'run/run_ann.avi' beside them", (*options[:3], probed[0])),
@@ -231,7 +234,7 @@ def test_the_scripts_write_the_table(tmp_path, video, run_script):
         run_script("probe_videos", "--root", tmp_path, "--output", tmp_path / "other.h5")
         done = run_script(script, *others, "--output", tmp_path / "c.h5", check=False)
         assert done.returncode == 1 and "Traceback" not in done.stderr
-        assert told in done.stderr
+        assert label in done.stderr
         assert not (tmp_path / "c.h5").exists()
 
 
@@ -239,14 +242,14 @@ def test_a_shard_has_another_fingerprint_when_one_of_its_files_has(tmp_path):
     plant(tmp_path, {f"a/{n}.avi": "x" for n in range(8)} | {"a/.hidden": "", "notes.txt": ""})
     before = fingerprints(tmp_path, 4)
     assert fingerprints(tmp_path, 4) == before and len(set(before)) == 4
-    for path, content, told in (
+    for path, content, message in (
         ("a/3.avi", "xx", True), ("b/new.avi", "x", True), ("a/.hidden", "x", False),
         ("notes.txt", "x", False),
     ):  # fmt: skip
         plant(tmp_path, {path: content})
         after = fingerprints(tmp_path, 4)
         changed = [shard for shard in range(4) if after[shard] != before[shard]]
-        assert changed == ([shard_of(path, 4)] if told else []), path
+        assert changed == ([shard_of(path, 4)] if message else []), path
         before = after
     (tmp_path / "a/5.avi").unlink()
     after = fingerprints(tmp_path, 4)

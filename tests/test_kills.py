@@ -29,11 +29,11 @@ def test_killed_at_random_moments_it_ends_with_the_same_tables(finished, checkou
     draw, checked, sessions, hit, kinds = random.Random(1), set(), [], Counter(), Counter()
     for kill in range(KILLS):
         left = jobs - len(list((folder / "results").glob("benchmarks/**/*.tsv")))
-        found = kill_run(command, folder, draw, max(1, 2 * left // (KILLS - kill + 2)))
+        num_killed = kill_run(command, folder, draw, max(1, 2 * left // (KILLS - kill + 2)))
         check_whole(folder, reference, checked)
-        if found is None:
+        if num_killed is None:
             break
-        session, kind, at_work = found
+        session, kind, at_work = num_killed
         sessions.append(session)
         kinds[kind] += 1
         hit.update(at_work or ["between two scripts"])

@@ -230,8 +230,8 @@ def test_the_official_lists_have_the_official_counts(real_data, tmp_path):
         layout = find_videos(source(tmp_path / folder, kind, lists=str(lists / kind)), 0)
         assert (len(layout.classes), len(layout.entries), layout.notes) == (classes, videos, [])
         for split, (train, test) in enumerate(counts):
-            found = Counter(marks[split] for marks in layout.assignments)
-            assert (found[1], found[2]) == (train, test)
+            part_counts = Counter(marks[split] for marks in layout.assignments)
+            assert (part_counts[1], part_counts[2]) == (train, test)
         assert all(entry.group for entry in layout.entries)
         # No film is on both sides of a split of UCF-101.
         if kind == "ucf101":

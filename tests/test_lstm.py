@@ -48,13 +48,13 @@ def values_and_gradients(
     }
     start = (leaves["h0"], leaves["c0"]) if state else None
     outputs, (h, c) = layer(leaves.get("x"), start, steps=steps)
-    found = {"outputs": outputs, "h": h, "c": c}
+    values = {"outputs": outputs, "h": h, "c": c}
     generator = torch.Generator().manual_seed(9)
-    weights = [torch.randn(y.shape, generator=generator).to(y) for y in found.values()]
-    sum((y * w).sum() for y, w in zip(found.values(), weights, strict=True)).backward()
-    found |= {f"grad {name}": leaf.grad for name, leaf in leaves.items()}
-    found |= {f"grad {n}": p.grad for n, p in layer.named_parameters() if p.grad is not None}
-    return {name: tensor.detach().cpu() for name, tensor in found.items()}
+    weights = [torch.randn(y.shape, generator=generator).to(y) for y in values.values()]
+    sum((y * w).sum() for y, w in zip(values.values(), weights, strict=True)).backward()
+    values |= {f"grad {name}": leaf.grad for name, leaf in leaves.items()}
+    values |= {f"grad {n}": p.grad for n, p in layer.named_parameters() if p.grad is not None}
+    return {name: tensor.detach().cpu() for name, tensor in values.items()}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -110,8 +110,8 @@ def test_zero_peepholes_equal_torch(backend: str, with_state: bool) -> None:
         y, h_end, c_end = outputs
         scalar = (y * weights).sum() + 2 * h_end.sum() - c_end.square().sum()
         results.append([*outputs, *torch.autograd.grad(scalar, inputs + parameters[own])])
-    for found, expected in zip(*results, strict=True):
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+    for actual, expected in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-10)
 
     torch.testing.assert_close(stack.to_torch()(x)[0], lstm(x)[0], rtol=0, atol=1e-12)
 
@@ -147,14 +147,14 @@ def test_fast_paths_equal_the_reference(
     generator = torch.Generator().manual_seed(3)
     x = torch.randn(fed, 32, 96, generator=generator, dtype=dtype) if fed else None
     state = list(torch.randn(2, 32, 128, generator=generator, dtype=dtype)) if with_state else None
-    found, expected = (
+    actual, expected = (
         values_and_gradients(random_layer(input_size, 128, name, dtype), x, state, 5)
         for name in (backend, "reference")
     )
-    assert found.keys() == expected.keys()
-    assert ("grad x" in found, "grad weight_x" in found) == (bool(fed), bool(fed))
+    assert actual.keys() == expected.keys()
+    assert ("grad x" in actual, "grad weight_x" in actual) == (bool(fed), bool(fed))
     for name, value in expected.items():
-        error = (found[name] - value).abs().max() / value.abs().max()
+        error = (actual[name] - value).abs().max() / value.abs().max()
         assert error <= tolerance, (name, float(error))
 
 
@@ -194,9 +194,9 @@ def test_bfloat16_rounds_factors_only(
     state = list(torch.randn(2, batch, size, generator=generator).bfloat16().float())
     device = layer.weight_h.device
     with torch.autocast(device.type, torch.bfloat16):
-        given = None if x is None else x.to(device)
-        outputs, (h, c) = layer(given, (state[0].to(device), state[1].to(device)), steps=4)
-        found = values_and_gradients(layer, x, state, 4)
+        inputs = None if x is None else x.to(device)
+        outputs, (h, c) = layer(inputs, (state[0].to(device), state[1].to(device)), steps=4)
+        values = values_and_gradients(layer, x, state, 4)
     narrow = torch.float32 if backend == "cpu" else torch.bfloat16
     assert (outputs.dtype, h.dtype, c.dtype) == (narrow, narrow, torch.float32)
     assert all(p.grad.dtype == torch.float32 for p in layer.parameters() if p.grad is not None)
@@ -204,7 +204,7 @@ def test_bfloat16_rounds_factors_only(
     wide = None if x is None else x.double()
     expected = values_and_gradients(exact, wide, [s.double() for s in state], 4)
     for name, value in expected.items():
-        error = (found[name].double() - value).norm() / value.norm()
+        error = (values[name].double() - value).norm() / value.norm()
         assert 0 < error < (0.004 if name in ("outputs", "h", "c") else 0.012), (name, float(error))
 
 

@@ -86,9 +86,9 @@ def test_all_four_tables_with_the_published_figures_beside(results):
     assert list(one.variant) == list(two.variant)[:3] == models
     assert one.ucf101_rgb_all_published.tolist() == [72.2, 74.5, 75.8]
     assert one.hmdb51_rgb_all_published.tolist() == [40.1, 42.8, 44.1]
-    told = three.set_index("variant")
-    assert told.loc["lstm_baseline", "ucf101_rgb_all_published"] == 74.5
-    assert told.loc["composite", "ucf101_rgb_1_mean"] > 0
+    rows = three.set_index("variant")
+    assert rows.loc["lstm_baseline", "ucf101_rgb_all_published"] == 74.5
+    assert rows.loc["composite", "ucf101_rgb_1_mean"] > 0
     fused = four[four.stream == "rgb+flow1"].set_index("corpus")
     assert fused.n.to_dict() == {"ucf101": 2, "hmdb51": 2}  # draws
     published = four[four.stream == "rgb+flow10"].set_index("corpus")
@@ -101,5 +101,5 @@ def test_all_four_tables_with_the_published_figures_beside(results):
 
 def test_choices_of_settings_are_validated_before_what_they_are_for(results):
     choices = "finetuning={choices: [{dropout: 0.1}, {training: {learning_rate: 0.01}}]}"
-    told = planned(results.parent, "--config", choices, config="official.yaml")
-    assert told["validate_classifier"] == 2 * told["finetune_classifier"]
+    jobs = planned(results.parent, "--config", choices, config="official.yaml")
+    assert jobs["validate_classifier"] == 2 * jobs["finetune_classifier"]

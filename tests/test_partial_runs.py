@@ -13,13 +13,13 @@ def test_what_is_forced_or_deleted_is_made_again_the_same(project):
     def read(path):
         """All but how fast it was."""
         speed = re.compile("throughput|model_flops_utilization")
-        told = {}
+        contents = {}
         with h5py.File(path) as file:
-            told["identity"] = file.attrs["identity"]
-            file.visititems(lambda name, item: told.update({name: item[()].tobytes()})
+            contents["identity"] = file.attrs["identity"]
+            file.visititems(lambda name, item: contents.update({name: item[()].tobytes()})
                             if isinstance(item, h5py.Dataset) and not speed.search(name)
                             else None)  # fmt: skip
-        return told
+        return contents
 
     artifacts = [project / f"results/{name}.h5" for name in (
         "pretrain/tiny_split1/rgb/composite", "finetune/tiny/split1/rgb/composite/1")]  # fmt: skip
@@ -27,8 +27,8 @@ def test_what_is_forced_or_deleted_is_made_again_the_same(project):
     artifacts[0].unlink()
     assert planned(project) == {}  # the table is there, and nothing that it needs has changed
     target = str(artifacts[1].relative_to(project))
-    told = snakemake(project, target, "--forcerun", "pretrain").stdout
-    assert counts(told) == {"pretrain": 1, "finetune_classifier": 1}
+    output = snakemake(project, target, "--forcerun", "pretrain").stdout
+    assert counts(output) == {"pretrain": 1, "finetune_classifier": 1}
     assert [read(path) for path in artifacts] == before
 
 
@@ -40,26 +40,26 @@ def test_a_video_more_makes_its_own_shard_and_a_class_more_the_bytes_of_a_clean_
     options = ["--config", "datasets={tiny: {root: videos}}"]
     grown, clean = (copy(checkout, tmp_path / name) for name in ("grown", "clean"))
     for folder in (grown, clean):
-        for made in ("demo", "checkpoints/onnx"):  # which take long
-            copy(finished / "results" / made, folder / "results" / made)
+        for folder_name in ("demo", "checkpoints/onnx"):  # which take long
+            copy(finished / "results" / folder_name, folder / "results" / folder_name)
         copy(finished / "results/demo/labelled", folder / "videos")
     snakemake(grown, *targets, *options)
     before = [(grown / shard).read_bytes() for shard in shards]
     name = "walk/one_g1_more.mp4"
     for folder in (grown, clean):
         shutil.copy2(min((folder / "videos/walk").iterdir()), folder / "videos" / name)
-    told = snakemake(grown, *targets, *options).stdout
-    assert counts(told) == {
+    output = snakemake(grown, *targets, *options).stdout
+    assert counts(output) == {
         "probe_videos": 1, "index_videos": 1, "sample_clips": 1, "extract_percepts": 1,
     }  # fmt: skip
-    kept = 1 - shard_of(name, 2)
-    assert (grown / shards[kept]).read_bytes() == before[kept]
-    assert (grown / shards[1 - kept]).read_bytes() != before[1 - kept]
+    other_shard = 1 - shard_of(name, 2)
+    assert (grown / shards[other_shard]).read_bytes() == before[other_shard]
+    assert (grown / shards[1 - other_shard]).read_bytes() != before[1 - other_shard]
     for folder in (grown, clean):
         copy(folder / "videos/walk", folder / "videos/new")
     touched = len({shard_of(f"new/{path.name}", 2) for path in (grown / "videos/new").iterdir()})
-    told = snakemake(grown, *targets, *options).stdout
-    assert counts(told) == {
+    output = snakemake(grown, *targets, *options).stdout
+    assert counts(output) == {
         "probe_videos": touched, "index_videos": 1, "sample_clips": touched,
         "extract_percepts": touched,
     }  # fmt: skip

@@ -146,12 +146,12 @@ def test_an_artifact_builds_its_model_again(pretrained, variant):
     assert torch.equal(standardize.motion_scale, info.standardize.motion_scale)
     frames = info.standardize(torch.cat(windows.validation(100), 1), seen=4)
     with torch.no_grad():
-        found = model(frames[:4])
+        prediction = model(frames[:4])
     expected = 0.0
-    if found.reconstruction is not None:
-        expected += (found.reconstruction - frames[:4].flip(0)).square().sum(2).mean().item()
-    if found.future is not None:
-        expected += (found.future - frames[4:]).square().sum(2).mean().item()
+    if prediction.reconstruction is not None:
+        expected += (prediction.reconstruction - frames[:4].flip(0)).square().sum(2).mean().item()
+    if prediction.future is not None:
+        expected += (prediction.future - frames[4:]).square().sum(2).mean().item()
     best = curves["criterion"].argmin()
     assert curves["validation"][best] == pytest.approx(expected, rel=1e-5)
 
@@ -220,8 +220,8 @@ def test_the_weights_that_read_frames_learn_at_rates_of_their_own(pretrained, sh
     model, info = load_pretrained(pretrained(variant=variant, **{f"{share}_lr_scale": 0.0}))
     start = EncoderDecoder(**info.arguments, generator=torch.Generator().manual_seed(3))
     before, after = start.state_dict(), model.state_dict()
-    kept = [name for name, value in after.items() if torch.equal(value, before[name])]
-    assert kept == getattr(model, f"{share}_weights")() == [f"{weight}.weight_x"]
+    unchanged = [name for name, value in after.items() if torch.equal(value, before[name])]
+    assert unchanged == getattr(model, f"{share}_weights")() == [f"{weight}.weight_x"]
 
 
 def test_two_processes_train_what_one_does(tmp_path, pretrained):
@@ -324,10 +324,10 @@ def test_standardised_percepts_have_mean_zero_and_unit_deviation():
     values = rng.gamma(2.0, [1.0, 5.0, 0.2], (1000, 3)).astype(np.float16)
     values = np.concatenate([values, np.full((1000, 1), 3, np.float16)], 1)
     standardize = Standardize.fit([values[:300], values[300:]])
-    found = standardize(torch.from_numpy(values).float())
-    torch.testing.assert_close(found.mean(0), torch.zeros(4), atol=1e-3, rtol=0)
-    torch.testing.assert_close(found.std(0)[:2], torch.ones(2), atol=1e-2, rtol=0)
-    assert (found[:, 3] == 0).all(), "a value that never moves stays finite"
+    actual = standardize(torch.from_numpy(values).float())
+    torch.testing.assert_close(actual.mean(0), torch.zeros(4), atol=1e-3, rtol=0)
+    torch.testing.assert_close(actual.std(0)[:2], torch.ones(2), atol=1e-2, rtol=0)
+    assert (actual[:, 3] == 0).all(), "a value that never moves stays finite"
 
 
 def test_operations_are_those_of_the_products(monkeypatch):

@@ -60,19 +60,19 @@ def test_draws_differ_and_repeat():
 def test_validation_holds_out_whole_groups(groups, per_group, share, seed):
     group = [f"g{number:02d}" for number in range(groups) for _ in range(2 * per_group)]
     labels = np.tile([0, 1], groups * per_group)
-    held = draw_validation_videos(labels, group, share, seed)
-    inside = {name for name, is_held in zip(group, held, strict=True) if is_held}
-    outside = {name for name, is_held in zip(group, held, strict=True) if not is_held}
+    is_validation = draw_validation_videos(labels, group, share, seed)
+    inside = {name for name, is_held in zip(group, is_validation, strict=True) if is_held}
+    outside = {name for name, is_held in zip(group, is_validation, strict=True) if not is_held}
     assert inside
     assert outside
     assert not inside & outside
-    assert set(labels[~held]) == {0, 1}
-    assert abs(held.mean() - share) <= 1 / groups
+    assert set(labels[~is_validation]) == {0, 1}
+    assert abs(is_validation.mean() - share) <= 1 / groups
 
 
 def test_validation_never_takes_the_last_videos_of_a_class():
-    held = draw_validation_videos(np.array([0, 1, 1, 1]), ["a", "a", "b", "c"], 0.9, 0)
-    assert not held[:2].any()
+    is_validation = draw_validation_videos(np.array([0, 1, 1, 1]), ["a", "a", "b", "c"], 0.9, 0)
+    assert not is_validation[:2].any()
     with pytest.raises(UserError, match="none can be held out"):
         draw_validation_videos(np.array([0, 1]), ["", ""], 0.5, 0)
 
@@ -153,8 +153,8 @@ def finetuned(folder, variant="lstm_baseline", labels="all", options=(), **finet
     )
     assert not list((folder / "checkpoints").iterdir())
     with open_artifact(output, "finetuned") as file:
-        found = {name: file[name][()] for name in ("scores", "label", "video", "accuracy")}
-        return found | dict(file.attrs)
+        arrays = {name: file[name][()] for name in ("scores", "label", "video", "accuracy")}
+        return arrays | dict(file.attrs)
 
 
 # Blocks, and what is made of them -----------------------------------------------------------
@@ -182,26 +182,28 @@ def test_videos_are_averaged_over_steps_and_blocks(tmp_path):
     chosen = np.array([6, 0, 3, 2, 5, 4, 1, 6])
     scores = score_videos(Probe(), PerceptStore([tmp_path / "p.h5"]), chosen, 16, 8)
     starts = {3: [0], 15: [0], 16: [0], 17: [0], 24: [0, 8], 25: [0, 8]}
-    for clip, found in zip(chosen, scores, strict=True):
+    for clip, video_scores in zip(chosen, scores, strict=True):
         steps = clips[clip][:, 0].astype(np.float64)
         blocks = [steps[s : s + 16].mean() for s in starts.get(len(steps), range(0, 2401, 8))]
-        np.testing.assert_allclose(found, [np.mean(blocks), 1 - np.mean(blocks)], atol=1e-6)
+        np.testing.assert_allclose(video_scores, [np.mean(blocks), 1 - np.mean(blocks)], atol=1e-6)
 
 
 @pytest.mark.parametrize("variant", ["single_frame", "lstm_baseline"])
 def test_scores_stand_beside_the_right_videos(tmp_path, variant):
-    found = finetuned(data_set(tmp_path / "data"), variant)
-    assert found["scores"].shape == (2, 15, 3)
-    np.testing.assert_allclose(found["scores"].sum(2), 1, atol=1e-6)
+    artifact = finetuned(data_set(tmp_path / "data"), variant)
+    assert artifact["scores"].shape == (2, 15, 3)
+    np.testing.assert_allclose(artifact["scores"].sum(2), 1, atol=1e-6)
     # The centres are far apart: who learns at all and mixes up no row gets all but a few right.
-    assert found["accuracy"].mean() > 0.8
-    right = found["scores"].argmax(2) == found["label"]
-    np.testing.assert_array_equal(found["accuracy"], right.mean(1))
+    assert artifact["accuracy"].mean() > 0.8
+    right = artifact["scores"].argmax(2) == artifact["label"]
+    np.testing.assert_array_equal(artifact["accuracy"], right.mean(1))
     per_class = TRAINING + len(LENGTHS)
-    assert sorted(found["video"]) == [r for r in range(33) if r % per_class >= TRAINING]
-    np.testing.assert_array_equal(found["label"], found["video"] // per_class)
-    told = [found[name] for name in ("dataset", "stream", "split", "variant", "labels", "measure")]
-    assert told == ["small", "rgb", 1, variant, "all", "accuracy"]
+    assert sorted(artifact["video"]) == [r for r in range(33) if r % per_class >= TRAINING]
+    np.testing.assert_array_equal(artifact["label"], artifact["video"] // per_class)
+    attributes = [
+        artifact[name] for name in ("dataset", "stream", "split", "variant", "labels", "measure")
+    ]
+    assert attributes == ["small", "rgb", 1, variant, "all", "accuracy"]
 
 
 def test_a_shard_that_lacks_or_comes_twice_is_told(tmp_path):
@@ -241,15 +243,15 @@ def test_no_test_video_reaches_the_weights(tmp_path, variant):
         folder = data_set(tmp_path / name, test_percepts=shift)
         if variant == "composite":
             pretrain(folder)
-        kept = {}
+        state = {}
 
-        def score(model, *others, kept=kept):
-            kept |= {key: value.clone() for key, value in model.state_dict().items()}
+        def score(model, *others, state=state):
+            state |= {key: value.clone() for key, value in model.state_dict().items()}
             return score_videos(model, *others)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(finetune_classifier, "score_videos", score)
-            weights.append((kept, finetuned(folder, variant, num_draws=1)["scores"]))
+            weights.append((state, finetuned(folder, variant, num_draws=1)["scores"]))
     (first, scores), (second, moved) = weights
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -258,14 +260,14 @@ def test_no_test_video_reaches_the_weights(tmp_path, variant):
 
 def test_validation_takes_the_place_of_the_test_videos(tmp_path):
     folder = data_set(tmp_path / "data")
-    found = finetuned(folder, options={"validation_fraction": 0.34})
-    assert found["measure"] == "validation_accuracy"
+    artifact = finetuned(folder, options={"validation_fraction": 0.34})
+    assert artifact["measure"] == "validation_accuracy"
     per_class = TRAINING + len(LENGTHS)
-    assert all(row % per_class < TRAINING for row in found["video"])
-    groups = {row % TRAINING for row in found["video"]}
+    assert all(row % per_class < TRAINING for row in artifact["video"])
+    groups = {row % TRAINING for row in artifact["video"]}
     assert len(groups) == 2
     # Whole groups: of the 18 training videos, all those of the two.
-    assert len(found["video"]) == sum(
+    assert len(artifact["video"]) == sum(
         row % TRAINING in groups for row in range(33) if row % per_class < TRAINING
     )
 

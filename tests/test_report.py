@@ -23,11 +23,11 @@ def report(finished, tmp_path_factory):
 
 def embedded(report):
     """The files in a report, by name."""
-    found = re.findall(
+    matches = re.findall(
         r'"(results/[^"]+)": \{"name": .*?"data_uri": "data:[^,]*;base64,([^"]+)"',
         report.read_text(),
     )
-    return {Path(name).name: base64.b64decode(data) for name, data in found}
+    return {Path(name).name: base64.b64decode(data) for name, data in matches}
 
 
 def test_the_report_holds_its_tables_films_and_the_run_offline(report):
@@ -62,5 +62,5 @@ def test_a_browser_shows_the_report_without_an_error(report, tmp_path):
             pages[name] = tmp_path / name
             pages[name].write_bytes(data)
     for name, path in pages.items():
-        shown = "1. Tables" if name == "report.html" else "<td"
-        assert shown in opened(path, tmp_path / "profile"), name
+        text = "1. Tables" if name == "report.html" else "<td"
+        assert text in opened(path, tmp_path / "profile"), name

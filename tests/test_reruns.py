@@ -330,14 +330,14 @@ class Project:
         parser, arguments = snakemake.cli.parse_args(
             [*options, "--cores", "2", "--configfile", "edited.yaml"]
         )
-        told, library = io.StringIO(), self.folder / "workflow_scripts/video_lstm"
+        stream, library = io.StringIO(), self.folder / "workflow_scripts/video_lstm"
         with (
             mock.patch("video_lstm.code._LIBRARY", library),
-            contextlib.redirect_stderr(told),
-            contextlib.redirect_stdout(told),
+            contextlib.redirect_stderr(stream),
+            contextlib.redirect_stdout(stream),
         ):
             ended_well = snakemake.cli.args_to_api(arguments, parser)
-        assert ended_well, told.getvalue()[-3000:]
+        assert ended_well, stream.getvalue()[-3000:]
         return WORKFLOWS.pop()
 
     def plan(self, *seeds, config=None, targets=TARGETS, options=()):
@@ -399,7 +399,7 @@ def in_this_process(tmp_path_factory):
         yield
 
 
-def made(folder, targets, **changes):
+def run_targets(folder, targets, **changes):
     """A project that has made the targets, as stubs."""
     base = yaml.safe_load((ROOT / CONFIG).read_text())
     base["datasets"]["tiny"]["splits"]["num_splits"] = 2
@@ -412,7 +412,7 @@ def made(folder, targets, **changes):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("reruns") / "project", TARGETS)
+    return run_targets(tmp_path_factory.mktemp("reruns") / "project", TARGETS)
 
 
 @pytest.fixture
@@ -484,14 +484,14 @@ def test_the_command_plans_the_same(inside, setting, monkeypatch):
     config = edited(inside.base, setting)
     planned, _ = inside.plan(config=config)
     monkeypatch.setattr(sys, "executable", PYTHON)
-    told = run_snakemake(inside.folder, *TARGETS, "-n", config="edited.yaml").stdout
-    assert counts(told) == Counter(rule for rule, *_ in planned)
+    output = run_snakemake(inside.folder, *TARGETS, "-n", config="edited.yaml").stdout
+    assert counts(output) == Counter(rule for rule, *_ in planned)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_way_to_cut_splits_does(tmp_path, monkeypatch, kind):
     target = ["results/videos/tiny.h5"]
-    project = made(tmp_path / "project", target, splits=KINDS[kind])
+    project = run_targets(tmp_path / "project", target, splits=KINDS[kind])
     monkeypatch.chdir(project.folder)
     for setting in ALL:
         if f".{kind}." in setting and setting not in IMPOSSIBLE:

@@ -16,7 +16,7 @@ LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"sed": 3}, "unknown setting 'sed'; did you mean 'seed'?"),
         ({"flow": {"metod": "dis"}}, "unknown setting 'flow.metod'; did you mean 'method'?"),
@@ -69,11 +69,11 @@ LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"
         ),
     ],
 )  # fmt: skip
-def test_a_wrong_configuration_is_one_line_with_the_path_of_the_key(wrong, told):
+def test_a_wrong_configuration_is_one_line_with_the_path_of_the_key(wrong, message):
     with pytest.raises(UserError) as error:
         load_settings(LEAST | wrong, "my.yaml")
     assert str(error.value).startswith("my.yaml: ")
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -116,8 +116,8 @@ def test_a_section_given_in_part_keeps_the_rest_of_its_default_in_that_place():
 
 
 def test_flow_is_told_what_its_method_and_codec_read():
-    given = {"bound": 10, "brox": "fast", "jpeg_quality": 90}
+    options = {"bound": 10, "brox": "fast", "jpeg_quality": 90}
     plain = FlowSettings(method="dis", bound=10)
-    assert FlowSettings(method="dis", **given).used() == plain
-    both = FlowSettings(method="brox", codec="jpeg", **given)
+    assert FlowSettings(method="dis", **options).used() == plain
+    both = FlowSettings(method="brox", codec="jpeg", **options)
     assert both.used() == both != plain

@@ -72,7 +72,7 @@ def test_a_class_index_is_read_as_people_have_it(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "description"),
     [
         ("1 Archery\n2\n", "'2'"),
         ("1 Archery\nv_Archery_g01_c01.avi 1 2\n", "'v_Archery_g01_c01.avi 1 2'"),
@@ -81,10 +81,10 @@ def test_a_class_index_is_read_as_people_have_it(tmp_path, text):
         ("\n", "none"),
     ],
 )
-def test_a_class_index_that_is_none_is_told_in_a_line(tmp_path, text, found):
+def test_a_class_index_that_is_none_is_told_in_a_line(tmp_path, text, description):
     (tmp_path / "classInd.txt").write_text(text)
     with pytest.raises(UserError) as error:
         ucf101_classes(tmp_path)
     line = str(error.value)
-    assert line.startswith(f"{tmp_path}/classInd.txt: expected ") and f"found {found}" in line
+    assert line.startswith(f"{tmp_path}/classInd.txt: expected ") and f"found {description}" in line
     assert "\n" not in line

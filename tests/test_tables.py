@@ -10,9 +10,9 @@ from video_lstm.evaluation.html_tables import best, table_html
 from video_lstm.evaluation.tables import collect_scores, read_scores, table2, write_csv
 
 
-def finetuned(path, accuracy, measure="accuracy", **told):
-    with create(path, "finetuned", Provenance("finetune", told, "0")) as file:
-        file.attrs.update({"measure": measure} | told)
+def finetuned(path, accuracy, measure="accuracy", **attributes):
+    with create(path, "finetuned", Provenance("finetune", attributes, "0")) as file:
+        file.attrs.update({"measure": measure} | attributes)
         write_arrays(file, "curves", {})
         file["scores"] = np.zeros((len(accuracy), 3, 2), np.float32)
         file["video"] = file["label"] = np.zeros(3, np.int32)
@@ -28,7 +28,7 @@ def predictions(path, variant, corpus, **errors):
     return path
 
 
-def told(variant, labels, dataset="weizmann", stream="rgb", split=1):
+def attributes(variant, labels, dataset="weizmann", stream="rgb", split=1):
     return {"dataset": dataset, "stream": stream, "split": split, "variant": variant,
             "labels": str(labels), "softmax_init": "random"}  # fmt: skip
 
@@ -38,11 +38,11 @@ def artifacts(tmp_path):
     """Two splits and two draws of a baseline, some of a variant; errors of two corpora."""
     return {
         "finetuned": [
-            finetuned(tmp_path / "a.h5", [0.5, 0.7], **told("lstm_baseline", "all")),
-            finetuned(tmp_path / "b.h5", [0.3, 0.5], **told("lstm_baseline", "all", split=2)),
-            finetuned(tmp_path / "c.h5", [0.4], **told("composite", 10)),
-            finetuned(tmp_path / "d.h5", [0.2], **told("composite", 1, stream="flow1")),
-            finetuned(tmp_path / "e.h5", [0.9], "validation_accuracy", **told("composite", 1)),
+            finetuned(tmp_path / "a.h5", [0.5, 0.7], **attributes("lstm_baseline", "all")),
+            finetuned(tmp_path / "b.h5", [0.3, 0.5], **attributes("lstm_baseline", "all", split=2)),
+            finetuned(tmp_path / "c.h5", [0.4], **attributes("composite", 10)),
+            finetuned(tmp_path / "d.h5", [0.2], **attributes("composite", 1, stream="flow1")),
+            finetuned(tmp_path / "e.h5", [0.9], "validation_accuracy", **attributes("composite", 1)),
         ],
         "predictions": [
             predictions(tmp_path / "p.h5", "composite", "mnist",
@@ -104,7 +104,7 @@ def test_scores_read_back_as_they_were_collected(artifacts, tmp_path):
 
 
 def test_the_same_number_twice_is_refused(artifacts, tmp_path):
-    again = finetuned(tmp_path / "again.h5", [0.4], **told("composite", 10))
+    again = finetuned(tmp_path / "again.h5", [0.4], **attributes("composite", 10))
     with pytest.raises(UserError, match=r"c\.h5.*found"):
         collect_scores([*artifacts["finetuned"], again], [])
 

@@ -60,10 +60,10 @@ def test_mirrored_flow_is_the_flow_of_mirrored_frames():
 def test_the_mean_displacement_of_the_whole_field_is_taken_out():
     fields = np.random.default_rng(0).integers(1, 256, (4, 2, 30, 40)).astype(np.uint8)
     crops, means = temporal_stream.crop_flow(fields, 3, 5, 20)
-    found = temporal_stream.displacements(torch.from_numpy(crops), torch.from_numpy(means), 0.25)
+    actual = temporal_stream.displacements(torch.from_numpy(crops), torch.from_numpy(means), 0.25)
     pixels = (fields - 128.0) * 0.25
     expected = pixels - pixels.mean(axis=(-2, -1), keepdims=True)
-    np.testing.assert_allclose(found, expected[..., 3:23, 5:25], atol=1e-4)
+    np.testing.assert_allclose(actual, expected[..., 3:23, 5:25], atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -156,15 +156,15 @@ SCHEDULE = {
 def trained(moving, run_script):
     """The convnet artifact, made by the script."""
     folder, _, _ = moving
-    made = folder / "convnet.h5"
+    path = folder / "convnet.h5"
     settings = {**TRAINED.model_dump(mode="json"), "training": SCHEDULE}
     run_script(
         "train_flow_convnet", "--videos", folder / "videos.h5",
         "--flow", folder / "0.h5", folder / "1.h5", "--split", 1, "--stream", "flow1",
         "--flow-convnet", json.dumps(settings), "--checkpoints", folder / "checkpoints",
-        "--device", "cpu", "--output", made,
+        "--device", "cpu", "--output", path,
     )  # fmt: skip
-    return made
+    return path
 
 
 def read(path):
@@ -206,13 +206,13 @@ def test_training_does_not_look_at_other_videos(moving, trained, tmp_path):
 
 def test_percepts_are_fc6_of_each_flow_in_order(moving, trained, run_script, tmp_path):
     folder, clips, _ = moving
-    made = tmp_path / "percepts.h5"
+    path = tmp_path / "percepts.h5"
     run_script(
         "extract_flow_percepts", "--flow", folder / "1.h5", "--convnet", trained,
-        "--device", "cpu", "--output", made, "--cache", tmp_path / "cache", "--threads", 2,
+        "--device", "cpu", "--output", path, "--cache", tmp_path / "cache", "--threads", 2,
     )  # fmt: skip
     net = read(trained)
-    with artifacts.open_artifact(made, "percepts") as file:
+    with artifacts.open_artifact(path, "percepts") as file:
         percepts, offsets = file["percepts"][()], file["clip_offsets"][()]
         assert read_names(file) == [(f"{row}.avi", 0) for row in range(10, 18)]
         assert file["percepts"].chunks is None and percepts.dtype == np.float16

@@ -145,8 +145,8 @@ def test_optimizers_are_torchs_without_decay_on_biases_and_peepholes(name):
             group["lr"] = rate * group["share"]
         reference.step()
         optimizer.step(rate)
-    for (key, found), expected in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7, msg=key)
+    for (key, actual), expected in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-7, msg=key)
 
 
 def test_clipping_bounds_the_global_norm():
@@ -449,9 +449,9 @@ def test_tensorboard_has_each_point_of_the_curves_once(tmp_path, tensorboard):
     assert logged(logs)["loss"][0].tolist() == [*range(1, 42)], "not while it runs"
     weights, curves = toy_training(settings, checkpoint=checkpoint, tensorboard=logs)
     assert same(weights, plain)
-    found = logged(logs)
-    assert found.keys() == curves.keys() - {"step", "validation_step"}
-    for name, (steps, values) in found.items():
+    points = logged(logs)
+    assert points.keys() == curves.keys() - {"step", "validation_step"}
+    for name, (steps, values) in points.items():
         of = "validation_step" if name in ("error", "other") else "step"
         np.testing.assert_array_equal(steps, curves[of])
         np.testing.assert_allclose(values, curves[name], rtol=1e-6)
@@ -465,7 +465,7 @@ def test_tensorboard_that_is_not_installed_is_said_before_training(tmp_path, mon
 
 def test_tensorboard_logs_lie_as_the_artifacts_do():
     logs = Path("results/tensorboard")
-    made = log_folder(logs, Path("results/pretrain/mnist/pixels/composite.h5"))
-    assert made == Path("results/tensorboard/pretrain/mnist/pixels/composite")
+    log_path = log_folder(logs, Path("results/pretrain/mnist/pixels/composite.h5"))
+    assert log_path == Path("results/tensorboard/pretrain/mnist/pixels/composite")
     assert log_folder(logs, Path("/elsewhere/model.h5")) == Path("results/tensorboard/model")
-    assert log_folder(None, made) is None
+    assert log_folder(None, log_path) is None

@@ -62,12 +62,12 @@ def test_every_artifact_tells_where_it_comes_from(finished):
     identities = {}
     for path in artifacts:
         with h5py.File(path) as file:
-            told = dict(file.attrs)
+            attributes = dict(file.attrs)
         assert {"schema", "stage", "settings", "code", "inputs", "versions", "identity"} <= set(
-            told
+            attributes
         )
-        assert str(finished) not in str(told)
-        identities.setdefault(told["identity"], path)
+        assert str(finished) not in str(attributes)
+        identities.setdefault(attributes["identity"], path)
     assert len(identities) == len(artifacts)
 
 

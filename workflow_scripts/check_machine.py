@@ -89,11 +89,11 @@ def read_settings(path: Path) -> Settings:
     if not path.is_file():
         raise UserError(f"{path}: expected a configuration file, found none; correct the path")
     try:
-        found = yaml.safe_load(path.read_text()) or {}
+        config = yaml.safe_load(path.read_text()) or {}
     except yaml.YAMLError as error:
         where = " ".join(str(error).split())
         raise UserError(f"{path}: expected YAML, found {where}; correct it") from error
-    return load_settings(found, str(path))
+    return load_settings(config, str(path))
 
 
 def print_line(name: str, value: str) -> None:

@@ -53,16 +53,18 @@ class CommandLine(BaseModel):
                 known already.
             device: "cpu", or the name of the GPU.
         """
-        told = self.model_dump(mode="json", exclude=self.not_identity)
-        paths = {name for name in told if _is_path(type(self).model_fields[name].annotation)}
+        settings = self.model_dump(mode="json", exclude=self.not_identity)
+        paths = {name for name in settings if _is_path(type(self).model_fields[name].annotation)}
         script = Path(sys.modules[type(self).__module__].__file__ or "")
         return artifacts.Provenance(
             stage=script.stem,
-            settings={name: value for name, value in told.items() if name not in paths},
+            settings={name: value for name, value in settings.items() if name not in paths},
             code=code_hash(script),
             inputs={
-                role: artifacts.identity(given) if isinstance(given, Path) else given
-                for role, given in inputs.items()
+                role: artifacts.identity(paths_or_path)
+                if isinstance(paths_or_path, Path)
+                else paths_or_path
+                for role, paths_or_path in inputs.items()
             },
             device=device,
         )
@@ -139,7 +141,7 @@ _TAKES_MEMORY = ("batch_size", "hidden_size", "channels", "num_train_sequences",
 
 def _out_of_memory(error: Exception, arguments: CommandLine) -> str:
     """A line that names the settings to lower."""
-    found: dict[str, Any] = {}
+    memory_settings: dict[str, Any] = {}
 
     def look(prefix: str, section: BaseModel) -> None:
         for key in type(section).model_fields:
@@ -147,11 +149,13 @@ def _out_of_memory(error: Exception, arguments: CommandLine) -> str:
             if isinstance(value, Section):
                 look(f"{prefix}{key}.", value)
             elif key in _TAKES_MEMORY:
-                found[f"{prefix}{key}"] = value
+                memory_settings[f"{prefix}{key}"] = value
 
     look("", arguments)
-    by_weight = sorted(found, key=lambda name: _TAKES_MEMORY.index(name.rsplit(".", 1)[-1]))
-    lower = " or ".join(f"{name} (now {found[name]})" for name in by_weight[:3])
+    by_weight = sorted(
+        memory_settings, key=lambda name: _TAKES_MEMORY.index(name.rsplit(".", 1)[-1])
+    )
+    lower = " or ".join(f"{name} (now {memory_settings[name]})" for name in by_weight[:3])
     reason = textwrap.shorten((str(error).splitlines() or [""])[0], 160, placeholder=" ...")
     return (
         f"out of memory{f' ({reason})' if reason else ''}; "
@@ -169,23 +173,23 @@ def parse(model: type[Arguments], argv: list[str] | None = None) -> Arguments:
     for name, field in model.model_fields.items():
         many = get_origin(field.annotation) is list
         section = _section(field.annotation)
-        told = field.description or (cleandoc(section.__doc__ or "") if section else None)
+        description = field.description or (cleandoc(section.__doc__ or "") if section else None)
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             dest=name,
             required=field.is_required(),
             nargs="+" if many else None,
             metavar="JSON" if section else name.rsplit("_", 1)[-1].upper(),
-            help=_help(told, field.default if not section else None),
+            help=_help(description, field.default if not section else None),
             default=argparse.SUPPRESS,
         )
         if section:
             _add_section(parser, name, section)
-    given = vars(parser.parse_args(argv))
+    options = vars(parser.parse_args(argv))
     try:
         values: dict[str, Any] = {}
         # Sections before their keys, which stand over them in whatever order they are given.
-        for name, value in sorted(given.items(), key=lambda option: "." in option[0]):
+        for name, value in sorted(options.items(), key=lambda option: "." in option[0]):
             top, *path = name.split(".")
             if path:
                 target = values.setdefault(top, {})
@@ -225,10 +229,10 @@ def _add_section(parser: argparse.ArgumentParser, prefix: str, section: type[Sec
 
 def _help(description: str | None, default: Any) -> str:
     text = " ".join((description or "").split())
-    shown = (
+    default_text = (
         "" if default is None or repr(default) == "PydanticUndefined" else f" (default: {default})"
     )
-    return (text + shown).replace("%", "%%")
+    return (text + default_text).replace("%", "%%")
 
 
 def _section(annotation: Any) -> type[Section] | None:

@@ -114,10 +114,10 @@ def times(folder: Path) -> pd.DataFrame:
     seconds, memory = Counter(), Counter()
     for path in sorted(folder.rglob("*.tsv")):
         rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
-        told = pd.read_csv(path, sep="\t", na_values="-")
+        benchmark = pd.read_csv(path, sep="\t", na_values="-")
         jobs[rule] += 1
-        seconds[rule] += float(told["s"].sum())
-        memory[rule] = max(memory[rule], float(told["max_rss"].max()))
+        seconds[rule] += float(benchmark["s"].sum())
+        memory[rule] = max(memory[rule], float(benchmark["max_rss"].max()))
     lines = [
         {"rule": rule, "jobs": jobs[rule], "time in all": clock(count),
          "time of a job": clock(count / jobs[rule]), "most memory (MB)": memory[rule]}

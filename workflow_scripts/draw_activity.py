@@ -47,8 +47,8 @@ def main(arguments: Arguments) -> None:
         seen = next(test.batches(1, "cpu"))[: model.input_frames]
         for name, which in (("trained", model), ("untrained", untrained)):
             frames, traces = run_ahead(which, seen, _STEPS)
-            shown = test.to_uint8(frames[_STEPS // _FRAMES - 1 :: _STEPS // _FRAMES])[0]
-            runs[name] = shown, {key: t[:, 0].numpy()[:, chosen] for key, t in traces.items()}
+            pictures = test.to_uint8(frames[_STEPS // _FRAMES - 1 :: _STEPS // _FRAMES])[0]
+            runs[name] = pictures, {key: t[:, 0].numpy()[:, chosen] for key, t in traces.items()}
     plots.save(plots.activity(runs, model.future_frames), arguments.output)
 
 

@@ -21,10 +21,12 @@ class Arguments(CommandLine):
 
 def main(arguments: Arguments) -> None:
     """Draw cross-entropy where there is one, squared error else; and structural similarity."""
-    found = read_predictions(arguments.predictions, "errors")
-    binary = any(name.endswith("cross_entropy") for errors in found.values() for name in errors)
+    errors_by_variant = read_predictions(arguments.predictions, "errors")
+    binary = any(
+        name.endswith("cross_entropy") for errors in errors_by_variant.values() for name in errors
+    )
     measures = ["cross_entropy" if binary else "squared_error", "ssim"]
-    plots.save(plots.errors(found, measures), arguments.output)
+    plots.save(plots.errors(errors_by_variant, measures), arguments.output)
 
 
 if __name__ == "__main__":

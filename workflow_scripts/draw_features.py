@@ -40,13 +40,13 @@ def features(model: EncoderDecoder) -> dict[str, np.ndarray]:
     gates = weight.unflatten(0, (4, -1))
     order = gates.square().sum((0, 2)).argsort(descending=True)[:_SHOWN]
     names = ("input gate", "forget gate", "cell input", "output gate")
-    found = {f"encoder, {n}": images(g[order]) for n, g in zip(names, gates, strict=True)}
+    groups = {f"encoder, {n}": images(g[order]) for n, g in zip(names, gates, strict=True)}
     for name, decoder in (("reconstruction", model.reconstructor), ("future", model.predictor)):
         if decoder is not None:
             outputs = decoder.readout.weight.detach().t()
             largest = outputs.square().sum(1).argsort(descending=True)[:_SHOWN]
-            found[f"output, {name}"] = images(outputs[largest])
-    return found
+            groups[f"output, {name}"] = images(outputs[largest])
+    return groups
 
 
 def images(weights: torch.Tensor) -> np.ndarray:

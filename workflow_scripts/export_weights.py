@@ -45,8 +45,8 @@ def main(arguments: Arguments) -> None:
             )
         arrays = artifacts.read_arrays(file, "weights")
         weights = {name: np.asarray(value) for name, value in arrays.items()}
-        told = ("schema", "model", "classifier", "identity", "settings")
-        metadata = {name: str(file.attrs[name]) for name in told if name in file.attrs}
+        names = ("schema", "model", "classifier", "identity", "settings")
+        metadata = {name: str(file.attrs[name]) for name in names if name in file.attrs}
     with artifacts.atomic_write(arguments.output) as temporary:
         save_file(weights, temporary, metadata)
     values = sum(value.size for value in weights.values())

@@ -107,10 +107,10 @@ def main(arguments: Arguments) -> None:
     build = builder(arguments, settings, store, train, len(data_set.classes))
     logs = log_folder(arguments.tensorboard, arguments.output)
 
-    scores, curves, weights, kept = [], {}, {}, []
+    scores, curves, weights, draw_files = [], {}, {}, []
     for draw in range(settings.num_draws):
-        kept.append(arguments.checkpoints / f"{key}.{draw}.npz")
-        if not kept[draw].exists():
+        draw_files.append(arguments.checkpoints / f"{key}.{draw}.npz")
+        if not draw_files[draw].exists():
             chosen = train[
                 draw_labelled_subset(train.labels, arguments.labels, arguments.seed, draw)
             ]
@@ -118,7 +118,7 @@ def main(arguments: Arguments) -> None:
                 arguments.checkpoints / f"{key}.{draw}.ckpt.safetensors",
                 arguments.checkpoint_seconds,
             )
-            model, told = finetune(
+            model, attributes = finetune(
                 build, store, chosen.clips, chosen.labels, train.clips, settings,
                 seed=arguments.seed, draw=draw, device=device, checkpoint=checkpoint,
                 tensorboard=logs and logs / f"draw{draw}",
@@ -127,22 +127,24 @@ def main(arguments: Arguments) -> None:
                 model, store, test.clips, settings.block_frames, settings.block_stride
             )
             if draw == 0 and arguments.validation_fraction is None:
-                told |= {f"{_WEIGHTS}{k}": v.cpu().numpy() for k, v in model.state_dict().items()}
-            keep(kept[draw], told | {"scores": scored})
+                attributes |= {
+                    f"{_WEIGHTS}{k}": v.cpu().numpy() for k, v in model.state_dict().items()
+                }
+            keep(draw_files[draw], attributes | {"scores": scored})
             remove_checkpoint(checkpoint.path)
-        with np.load(kept[draw]) as told:
-            scores.append(told["scores"])
-            for name in told.files:
+        with np.load(draw_files[draw]) as attributes:
+            scores.append(attributes["scores"])
+            for name in attributes.files:
                 if name.startswith(_WEIGHTS):
-                    weights[name.removeprefix(_WEIGHTS)] = told[name]
+                    weights[name.removeprefix(_WEIGHTS)] = attributes[name]
                 elif name != "scores":
-                    curves[f"{name}_{draw}"] = told[name]
+                    curves[f"{name}_{draw}"] = attributes[name]
     accuracy = (np.stack(scores).argmax(2) == test.labels).mean(1)
     mean = f"{100 * accuracy.mean():.1f}% +- {100 * accuracy.std():.1f}"
     logger.info("%s: %s over %d draws, %d videos", measure, mean, len(scores), len(test))
     with artifacts.create(arguments.output, "finetuned", provenance) as file:
-        told = arguments.model_dump(include={"dataset", "stream", "split", "variant"})
-        file.attrs.update(told | {"labels": str(arguments.labels), "measure": measure})
+        attributes = arguments.model_dump(include={"dataset", "stream", "split", "variant"})
+        file.attrs.update(attributes | {"labels": str(arguments.labels), "measure": measure})
         file.attrs.update(finetuning=settings.model_dump_json(), softmax_init=settings.softmax_init)
         file["scores"] = np.stack(scores)
         file["video"], file["label"] = test.rows, test.labels
@@ -150,7 +152,7 @@ def main(arguments: Arguments) -> None:
         artifacts.write_arrays(file, "curves", curves)
         if weights:
             save_classifier(file, weights, data_set.classes, store.made)
-    for path in kept:
+    for path in draw_files:
         path.unlink()
 
 
@@ -172,8 +174,8 @@ def builder(
     """How the classifier that is asked for is built."""
     pretrained = arguments.variant not in ("single_frame", "lstm_baseline")
     if pretrained != (arguments.pretrained is not None):
-        needs, found = ("a file", "none") if pretrained else ("none", arguments.pretrained)
-        raise UserError(f"--pretrained: expected {needs} for {arguments.variant}, found {found}")
+        needs, actual = ("a file", "none") if pretrained else ("none", arguments.pretrained)
+        raise UserError(f"--pretrained: expected {needs} for {arguments.variant}, found {actual}")
     if arguments.pretrained:
         return pretrained_classifier_builder(
             arguments.pretrained, arguments.variant, arguments.stream, store.dim, classes, settings

@@ -107,7 +107,9 @@ def main(arguments: Arguments) -> None:
             parameters = read_training_summary(arguments.match_parameters_of).parameters
             built["hidden_size"] = matching_hidden_size(built, parameters)
         if arguments.match_seconds_of:
-            steps = matching_steps(arguments.match_seconds_of, given(arguments, "speed_reference"))
+            steps = matching_steps(
+                arguments.match_seconds_of, required_path(arguments, "speed_reference")
+            )
             training = settings.training.model_copy(update={"steps": steps})
             settings = settings.model_copy(update={"training": training})
         model, curves = pretrain(
@@ -134,7 +136,7 @@ def inputs(arguments: Arguments) -> dict[str, Path]:
     if arguments.source == "mnist":
         return {path.name: path for path in mnist_files(arguments.mnist.source)}
     if arguments.source == "patches":
-        return {"patches": given(arguments, "patches")}
+        return {"patches": required_path(arguments, "patches")}
     roles = {}
     for pile in percept_sources(arguments):
         name = "labelled" if pile.videos else "unlabelled"
@@ -163,7 +165,7 @@ def source(
             motion_seen=seen,
         )
         return *corpus, None
-    patches = Patches(given(arguments, "patches"), "train", seed, device)
+    patches = Patches(required_path(arguments, "patches"), "train", seed, device)
     if patches.frames != frames:
         raise UserError(
             f"{arguments.patches}: expected sequences of {frames} frames, input and future, found "
@@ -174,18 +176,20 @@ def source(
 
 def percept_sources(arguments: Arguments) -> list[PerceptSource]:
     """What percepts there are to learn from."""
-    found = []
+    sources = []
     if arguments.unlabelled_percepts:
-        found.append(PerceptSource(arguments.unlabelled_percepts, hours=arguments.unlabelled_hours))
+        sources.append(
+            PerceptSource(arguments.unlabelled_percepts, hours=arguments.unlabelled_hours)
+        )
     if arguments.labelled_percepts:
-        videos = given(arguments, "videos")
-        found.append(PerceptSource(arguments.labelled_percepts, videos, arguments.split))
-    if not found:
+        videos = required_path(arguments, "videos")
+        sources.append(PerceptSource(arguments.labelled_percepts, videos, arguments.split))
+    if not sources:
         raise UserError(
             "--unlabelled-percepts, --labelled-percepts: expected one of them for source "
             "'percepts', found neither; extract percepts and name the files"
         )
-    return found
+    return sources
 
 
 def unlabelled_hours(arguments: Arguments) -> float:
@@ -198,7 +202,7 @@ def unlabelled_hours(arguments: Arguments) -> float:
     return sum(store.length(row) for row in rows) / rate / 3600
 
 
-def given(arguments: Arguments, name: str) -> Path:
+def required_path(arguments: Arguments, name: str) -> Path:
     """A file that the source cannot do without."""
     path: Path | None = getattr(arguments, name)
     if path is None:

@@ -71,9 +71,9 @@ def main(arguments: Arguments) -> None:
         dropout = torch.Generator(device).manual_seed(arguments.seed * 1_000_003 + step)
         return F.cross_entropy(network(stacks, dropout), targets)
 
-    told = provenance.attributes("flow_convnet")
+    attributes = provenance.attributes("flow_convnet")
     checkpoint = Checkpoint(
-        arguments.checkpoints / f"{told['identity']}.ckpt.safetensors",
+        arguments.checkpoints / f"{attributes['identity']}.ckpt.safetensors",
         arguments.checkpoint_seconds,
     )
     curves = train(

@@ -35,7 +35,7 @@ def start(project, environment, *options):
 
 def scripts(project, name):
     """Processes of a script that work in the project."""
-    found = []
+    matches = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
@@ -43,8 +43,8 @@ def scripts(project, name):
         except OSError:
             continue
         if inside and f"workflow_scripts/{name}.py".encode() in words[:2]:
-            found.append(int(folder.name))
-    return found
+            matches.append(int(folder.name))
+    return matches
 
 
 def test_a_job_and_a_node_die_and_the_tables_are_those_of_a_local_run(tmp_path):

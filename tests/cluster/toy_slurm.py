@@ -75,17 +75,17 @@ class Cluster:
             "SLURM_CONF": str(folder / "slurm.conf"),
             "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
         }
-        told = {
+        replies = {
             "folder": folder,
             "user": self.call("id", "-un").strip(),
             "host": self.call("hostname", "-s").strip(),
             "ports": free_ports(1 + len(NODES)),
             "srun": shutil.which("srun"),
         }
-        (folder / "slurm.conf").write_text(CONFIGURATION.format(**told))
+        (folder / "slurm.conf").write_text(CONFIGURATION.format(**replies))
         (folder / "gres.conf").write_text(GPUS)
         (folder / "cgroup.conf").write_text("CgroupPlugin=autodetect\n")
-        self.program("srun", SRUN.format(**told))
+        self.program("srun", SRUN.format(**replies))
 
     def program(self, name: str, text: str) -> None:
         """Put a program before all others of its name."""

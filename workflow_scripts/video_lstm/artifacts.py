@@ -77,7 +77,7 @@ class Provenance:
         versions = {
             name: sys.modules[name].__version__ for name in _VERSIONS if name in sys.modules
         }
-        told = {
+        attributes = {
             "schema": schema,
             "schema_version": SCHEMAS[schema][0],
             "stage": self.stage,
@@ -87,7 +87,9 @@ class Provenance:
             "versions": _canonical(versions),
             "device": self.device,
         }
-        return told | {"identity": hashlib.sha256(_canonical(told).encode()).hexdigest()}
+        return attributes | {
+            "identity": hashlib.sha256(_canonical(attributes).encode()).hexdigest()
+        }
 
 
 @contextlib.contextmanager
@@ -136,8 +138,8 @@ def temporary_path(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     name = re.compile(rf"\.{re.escape(path.name)}\.{re.escape(_HOST)}\.(\d+)\.tmp")
     for left in path.parent.iterdir():
-        found = name.fullmatch(left.name)
-        if found and (int(found[1]) == os.getpid() or not Path("/proc", found[1]).exists()):
+        match = name.fullmatch(left.name)
+        if match and (int(match[1]) == os.getpid() or not Path("/proc", match[1]).exists()):
             remove = shutil.rmtree if left.is_dir() else os.unlink
             with contextlib.suppress(FileNotFoundError):
                 remove(left)
@@ -266,7 +268,7 @@ def open_artifact(path: Path, schema: str) -> Iterator[h5py.File]:
         )
     with file:
         try:
-            found = (file.attrs.get("schema"), file.attrs.get("schema_version"))
+            stored_schema = (file.attrs.get("schema"), file.attrs.get("schema_version"))
             missing, elsewhere = sorted(required - set(file)), _external_data(file)
         except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
             with translate_read_errors(path):
@@ -274,10 +276,10 @@ def open_artifact(path: Path, schema: str) -> Iterator[h5py.File]:
             raise UserError(
                 f"{path}: expected a '{schema}' artifact, found a damaged one; {again}"
             ) from error
-        if found != (schema, version):
+        if stored_schema != (schema, version):
             raise UserError(
-                f"{path}: expected schema '{schema}' version {version}, found {found[0]!r} version "
-                f"{found[1]}; {again}"
+                f"{path}: expected schema '{schema}' version {version}, found {stored_schema[0]!r} version "
+                f"{stored_schema[1]}; {again}"
             )
         if missing:
             raise UserError(f"{path}: a '{schema}' artifact, but without {missing}; {again}")
@@ -291,16 +293,16 @@ def open_artifact(path: Path, schema: str) -> Iterator[h5py.File]:
 
 def _external_data(group: h5py.Group) -> list[str]:
     """Names that stand for data in other places, from where a file nobody named would be read."""
-    found: list[str] = []
+    names: list[str] = []
     for name in group:
-        held = None
+        item = None
         if isinstance(group.get(name, getlink=True), h5py.HardLink):
-            held = group[name]
-        if isinstance(held, h5py.Group):
-            found += _external_data(held)
-        elif held is None or held.is_virtual or held.external:
-            found.append(f"{group.name.rstrip('/')}/{name}")
-    return found
+            item = group[name]
+        if isinstance(item, h5py.Group):
+            names += _external_data(item)
+        elif item is None or item.is_virtual or item.external:
+            names.append(f"{group.name.rstrip('/')}/{name}")
+    return names
 
 
 def identity(path: Path) -> str:
@@ -312,8 +314,8 @@ def identity(path: Path) -> str:
     with translate_read_errors(path):
         if not Path(path).is_file():
             raise UserError(f"{path}: expected a file to read, found none; run its stage first")
-        if found := _attribute(path, "identity"):
-            return found
+        if stored_identity := _attribute(path, "identity"):
+            return stored_identity
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 

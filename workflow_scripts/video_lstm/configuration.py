@@ -93,8 +93,8 @@ def _explain(problem: dict[str, Any]) -> str:
         known = "" if path == "datasets" else f", such as '{_known_keys(problem['loc'])[0]}'"
         return f"'{path}': expected keys below it{known}, found {value!r}"
     message = problem["msg"].removeprefix("Value error, ")
-    shown = "" if isinstance(value, dict) else f", found {value!r}"
-    return f"'{path}': {message[0].lower()}{message[1:]}{shown}"
+    suffix = "" if isinstance(value, dict) else f", found {value!r}"
+    return f"'{path}': {message[0].lower()}{message[1:]}{suffix}"
 
 
 def _known_keys(path: tuple[int | str, ...]) -> list[str]:

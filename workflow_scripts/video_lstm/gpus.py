@@ -57,5 +57,5 @@ def _visible() -> list[str]:
         return [name.strip() for name in named.split(",")]
     if shutil.which("nvidia-smi") is None:
         return []
-    told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
-    return re.findall(r"UUID: (MIG-[^)]+)", told) or re.findall(r"UUID: (GPU-[^)]+)", told)
+    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
+    return re.findall(r"UUID: (MIG-[^)]+)", listing) or re.findall(r"UUID: (GPU-[^)]+)", listing)

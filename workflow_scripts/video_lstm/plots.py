@@ -73,24 +73,29 @@ def strip(frames: np.ndarray) -> np.ndarray:
     return np.concatenate(list(padded), axis=1)[:, :-_GAP]
 
 
-def samples(made: Mapping[str, Mapping[str, np.ndarray]], sequences: int = 2) -> Figure:
+def samples(frames_by_model: Mapping[str, Mapping[str, np.ndarray]], sequences: int = 2) -> Figure:
     """Truth, reconstruction and predicted future of a few sequences, a row per model.
 
     Args:
-        made: of every variant: `truth` (n, T + F, ...), and `reconstruction` (n, T, ...), `future`
+        frames_by_model: of every variant: `truth` (n, T + F, ...), and `reconstruction` (n, T, ...), `future`
             (n, F, ...), as far as it makes them, in the order of time; uint8 pictures.
         sequences: how many of the n are shown: the first.
     """
-    truth = next(iter(made.values()))["truth"]
-    future = max(parts["future"].shape[1] if "future" in parts else 0 for parts in made.values())
+    truth = next(iter(frames_by_model.values()))["truth"]
+    future = max(
+        parts["future"].shape[1] if "future" in parts else 0 for parts in frames_by_model.values()
+    )
     seen = truth.shape[1] - future
     side = 5.6 / truth.shape[1]  # of a frame, in inches
     with matplotlib.rc_context(_STYLE):
-        height = sequences * (side * (len(made) + 1) + 0.15) + 0.25
+        height = sequences * (side * (len(frames_by_model) + 1) + 0.15) + 0.25
         figure = Figure(figsize=(7.2, height), layout="constrained")
         axes = figure.subplots(sequences, squeeze=False)[:, 0]
         for number, axis in enumerate(axes):
-            films = [truth[number], *(_film(parts, number, 255) for parts in made.values())]
+            films = [
+                truth[number],
+                *(_film(parts, number, 255) for parts in frames_by_model.values()),
+            ]
             gap = np.full((1, *truth.shape[2:]), 255, np.uint8)[:, :, : 3 * _GAP]
             rows = [
                 np.concatenate(
@@ -103,7 +108,7 @@ def samples(made: Mapping[str, Mapping[str, np.ndarray]], sequences: int = 2) ->
             picture = _stack(rows)
             axis.imshow(picture, interpolation="nearest")
             middles = (np.arange(len(rows)) + 0.5) * (picture.shape[0] + _GAP) / len(rows)
-            axis.set_yticks(middles - _GAP / 2, ["truth", *map(label, made)], fontsize=7)
+            axis.set_yticks(middles - _GAP / 2, ["truth", *map(label, frames_by_model)], fontsize=7)
             axis.set_xticks([])
             axis.tick_params(length=0)
             axis.spines[:].set_visible(False)
@@ -138,11 +143,13 @@ def _stack(rows: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(padded)[:-_GAP]
 
 
-def errors(found: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str]) -> Figure:
+def errors(
+    errors_by_model: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str]
+) -> Figure:
     """Error against frame, all variants and the yardsticks in one plot per measure.
 
     Args:
-        found: of every variant its errors per step, as `evaluation.frames.evaluate` returns them.
+        errors_by_model: of every variant its errors per step, as `evaluation.frames.evaluate` returns them.
         measures: those that are shown.
     """
     with matplotlib.rc_context(_STYLE):
@@ -150,7 +157,7 @@ def errors(found: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str
         axes = figure.subplots(1, len(measures), squeeze=False)[0]
         for axis, measure in zip(axes, measures, strict=True):
             yardsticks: dict[str, dict[str, np.ndarray]] = {}
-            for variant, steps in found.items():
+            for variant, steps in errors_by_model.items():
                 _course(axis, steps, measure, color=COLOURS[variant], label=label(variant))
                 for name in _BASELINE_LINE_STYLES:
                     own = {
@@ -163,7 +170,7 @@ def errors(found: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str
                 style = {"color": "0.35", "linestyle": _BASELINE_LINE_STYLES[name], "linewidth": 1}
                 _course(axis, steps, measure, marker="", label=label(name), **style)
             if measure != "ssim":  # a yardstick may be so bad that all else looks the same
-                low, high = _range(found.values(), measure)
+                low, high = _range(errors_by_model.values(), measure)
                 margin = 0.06 * (high - low)
                 axis.set_ylim(low - margin, high + margin)
             axis.axvline(0.5, color="0.8", linewidth=0.8, zorder=0)
@@ -173,10 +180,12 @@ def errors(found: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str
     return figure
 
 
-def _range(found: Iterable[Mapping[str, np.ndarray]], measure: str) -> tuple[float, float]:
+def _range(
+    errors_by_model: Iterable[Mapping[str, np.ndarray]], measure: str
+) -> tuple[float, float]:
     """From the least error of all to the largest of a model or of the better yardstick."""
     least, largest = np.inf, {}
-    for errors in found:
+    for errors in errors_by_model:
         for name, steps in errors.items():
             if name.endswith(measure):
                 who = next((y for y in _BASELINE_LINE_STYLES if name.startswith(y)), "model")
@@ -218,8 +227,10 @@ def curves(courses: Mapping[str, Mapping[str, np.ndarray]], unit: str) -> Figure
                 )
                 if panel == "loss":  # of single batches, hence smoothed
                     window = max(len(values) // 40, 1)
-                    kept = len(values) // window * window
-                    steps, values = (a[:kept].reshape(-1, window).mean(1) for a in (steps, values))
+                    num_points = len(values) // window * window
+                    steps, values = (
+                        a[:num_points].reshape(-1, window).mean(1) for a in (steps, values)
+                    )
                 style = {"marker": "o", "markersize": 2.2} if panel != "loss" else {}
                 axis.plot(
                     steps,
@@ -357,13 +368,13 @@ def activity(
         figure = Figure(figsize=(7.2, 1.0 + 1.15 * len(traces)), layout="constrained")
         ratios = [0.45] + [1] * len(traces)
         axes = figure.subplots(len(traces) + 1, len(runs), height_ratios=ratios, squeeze=False)
-        for place, (name, (frames, told)) in enumerate(runs.items()):
+        for place, (name, (frames, unit_traces)) in enumerate(runs.items()):
             column = axes[:, place]
             column[0].imshow(strip(frames), interpolation="nearest")
             column[0].set_axis_off()
             column[0].set_title(name)
             for axis, trace in zip(column[1:], traces, strict=True):
-                values = told[trace]
+                values = unit_traces[trace]
                 gate = trace.endswith("gate")
                 everywhere = [np.abs(other[trace]) for _, other in runs.values()]
                 # A few cells that go far must not make the others pale.
@@ -391,20 +402,22 @@ def activity(
     return figure
 
 
-def preview(made: Mapping[str, Mapping[str, np.ndarray]], path: Path, sequences: int = 4) -> None:
+def preview(
+    frames_by_model: Mapping[str, Mapping[str, np.ndarray]], path: Path, sequences: int = 4
+) -> None:
     """An animation, GIF: columns are the truth and the models, rows are sequences.
 
     While frames are seen a model shows its reconstruction, and then its prediction; black where it
     makes none.
 
     Args:
-        made: see `samples`.
+        frames_by_model: see `samples`.
         path: where to.
         sequences: how many: the first.
     """
-    truth = next(iter(made.values()))["truth"]
+    truth = next(iter(frames_by_model.values()))["truth"]
     films = [
-        [truth[number], *(_film(parts, number, 0) for parts in made.values())]
+        [truth[number], *(_film(parts, number, 0) for parts in frames_by_model.values())]
         for number in range(min(sequences, len(truth)))
     ]
     pictures = np.stack(

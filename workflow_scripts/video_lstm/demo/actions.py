@@ -170,8 +170,8 @@ def wave1(t: Array, rng: np.random.Generator) -> Channels:
     _swung_arms(
         channels, _swell(phase), rng.uniform(8, 100), rng.uniform(130, 168), sides=(waving,)
     )
-    held = rng.uniform(5, 12) if rng.uniform() < 0.4 else rng.uniform(20, 165)
-    _swung_arms(channels, np.zeros_like(t), held, held, sides=(still,))
+    arm_angle = rng.uniform(5, 12) if rng.uniform() < 0.4 else rng.uniform(20, 165)
+    _swung_arms(channels, np.zeros_like(t), arm_angle, arm_angle, sides=(still,))
     channels["side_lean"] = 3 * np.sin(phase)
     return channels
 

@@ -90,10 +90,10 @@ def pretraining_seconds(
     batch = min(_FEW, full) if parameters > _LARGE and device.type == "cpu" else full
     frames = settings.input_frames + settings.future_frames
     sequences = torch.randn(frames, batch, frame_size, device=device)
-    given, future = sequences[: settings.input_frames], sequences[settings.input_frames :]
+    inputs, future = sequences[: settings.input_frames], sequences[settings.input_frames :]
 
     def step() -> None:
-        model.loss(model(given, future), given, future).total.backward()
+        model.loss(model(inputs, future), inputs, future).total.backward()
         _wait(device)
 
     return _seconds(step) * full / batch, parameters

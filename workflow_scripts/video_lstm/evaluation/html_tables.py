@@ -61,20 +61,20 @@ def table_html(table: pd.DataFrame, decimals: int = 1) -> str:
             are left out.
         decimals: of numbers that are not whole.
     """
-    shown = [name for name in table.columns[table.notna().any()] if not _BESIDE.search(name)]
-    kinds = {name: "" if pd.api.types.is_numeric_dtype(table[name]) else "text" for name in shown}
-    winners = {name: set() if kinds[name] else best(table, name) for name in shown}
-    head = "".join(f'<th class="{kinds[name]}">{_heading(name)}</th>' for name in shown)
+    columns = [name for name in table.columns[table.notna().any()] if not _BESIDE.search(name)]
+    kinds = {name: "" if pd.api.types.is_numeric_dtype(table[name]) else "text" for name in columns}
+    winners = {name: set() if kinds[name] else best(table, name) for name in columns}
+    head = "".join(f'<th class="{kinds[name]}">{_heading(name)}</th>' for name in columns)
     rows = []
     for index, row in table.iterrows():
         cells = []
-        for name in shown:
-            text = _shown(row[name], decimals)
+        for name in columns:
+            text = _cell_text(row[name], decimals)
             if name in _NAMES:
                 text = text.replace("_", " ")
             deviation = row.get(re.sub(r"mean$", "std", name)) if name.endswith("mean") else None
             if text and deviation is not None and not pd.isna(deviation):
-                text += f" ± {_shown(deviation, decimals)}"
+                text += f" ± {_cell_text(deviation, decimals)}"
             kind = "best" if index in winners[name] else kinds[name]
             cells.append(f'<td class="{kind}">{html.escape(text)}</td>')
         rows.append(f"<tr>{''.join(cells)}</tr>")
@@ -86,7 +86,7 @@ def _heading(name: str) -> str:
     return re.sub(r" (published)$", r"<br>\1", re.sub(r" mean$", "<br>measured", words))
 
 
-def _shown(value: object, decimals: int) -> str:
+def _cell_text(value: object, decimals: int) -> str:
     if isinstance(value, str):
         return value
     if pd.isna(value):

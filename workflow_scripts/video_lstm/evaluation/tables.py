@@ -78,10 +78,10 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for corpus, error in (("mnist", "cross_entropy"), ("patches", "squared_error")):
         here = scores[scores["corpus"] == corpus]
-        found = here[here["measure"] == f"future_{error}"].groupby("variant")["value"].mean()
+        errors = here[here["measure"] == f"future_{error}"].groupby("variant")["value"].mean()
         for name in TRIVIAL_BASELINES:  # every model's artifact tells the same number
-            found[name] = here[here["measure"] == f"{name}_future_{error}"]["value"].mean()
-        columns[f"{corpus}_{error}"] = found
+            errors[name] = here[here["measure"] == f"{name}_future_{error}"]["value"].mean()
+        columns[f"{corpus}_{error}"] = errors
     accuracies = scores[scores["measure"] == "accuracy"]
     cells = accuracies[["corpus", "stream", "labels"]].drop_duplicates()
     for cell in cells.sort_values(["corpus", "stream", "labels"], key=rank).itertuples():
@@ -123,21 +123,22 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 def _accuracies(path: Path) -> list[dict[str, object]]:
     with open_artifact(path, "finetuned") as file:
-        told = {name: str(file.attrs[name]) for name in _FACTS}
-        told |= {"corpus": str(file.attrs["dataset"]), "measure": str(file.attrs["measure"])}
+        attributes = {name: str(file.attrs[name]) for name in _FACTS}
+        attributes |= {"corpus": str(file.attrs["dataset"]), "measure": str(file.attrs["measure"])}
         accuracy = file["accuracy"][()]
-    told |= {"path": str(path), "unit": _UNITS["accuracy"]}
-    return [told | {"draw": str(draw), "value": 100 * v} for draw, v in enumerate(accuracy)]
+    attributes |= {"path": str(path), "unit": _UNITS["accuracy"]}
+    return [attributes | {"draw": str(draw), "value": 100 * v} for draw, v in enumerate(accuracy)]
 
 
 def _errors(path: Path) -> list[dict[str, object]]:
     with open_artifact(path, "predictions") as file:
-        told = {name: str(file.attrs[name]) for name in ("variant", "corpus")}
-        told |= dict.fromkeys(("split", "stream", "labels", "draw", "softmax_init"), "") | {
+        attributes = {name: str(file.attrs[name]) for name in ("variant", "corpus")}
+        attributes |= dict.fromkeys(("split", "stream", "labels", "draw", "softmax_init"), "") | {
             "path": str(path)
         }
         return [
-            told | {"measure": measure, "unit": _unit(measure), "value": float(steps[()].mean())}
+            attributes
+            | {"measure": measure, "unit": _unit(measure), "value": float(steps[()].mean())}
             for measure, steps in file["errors"].items()
             if isinstance(steps, h5py.Dataset)
         ]

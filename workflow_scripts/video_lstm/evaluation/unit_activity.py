@@ -34,16 +34,16 @@ def run_ahead(
     layer = model.predictor.stack.layers[-1]
     calls: list[dict[str, Tensor]] = []
 
-    def watch(layer: nn.Module, given: tuple, options: dict, made: object) -> None:
-        calls.append(_traces(layer, *given, **options))
+    def watch(layer: nn.Module, positional: tuple, options: dict, outputs: object) -> None:
+        calls.append(_traces(layer, *positional, **options))
 
     handle = layer.register_forward_hook(watch, with_kwargs=True)
     try:
-        made = model.eval()(inputs, future_frames=steps)
+        prediction = model.eval()(inputs, future_frames=steps)
     finally:
         handle.remove()
     traces = {name: torch.cat([call[name] for call in calls]) for name in TRACES}
-    return activate(made.future, model.output), traces
+    return activate(prediction.future, model.output), traces
 
 
 def _traces(
@@ -52,7 +52,7 @@ def _traces(
     """Repeats the steps of a layer's call one by one; gates from the equations of section 2.1."""
     p_i, p_f, p_o = layer.peepholes
     silent = steps - (0 if x is None else len(x))
-    told: dict[str, list[Tensor]] = {name: [] for name in TRACES}
+    traces: dict[str, list[Tensor]] = {name: [] for name in TRACES}
     for step in range(steps):
         h, c = state
         fed = x[step - silent : step - silent + 1] if step >= silent else None
@@ -64,5 +64,5 @@ def _traces(
         gates = (i + p_i * c, f + p_f * c, o + p_o * state[1])
         values = (*map(torch.sigmoid, gates), state[1], state[0])
         for name, value in zip(TRACES, values, strict=True):
-            told[name].append(value)
-    return {name: torch.stack(values) for name, values in told.items()}
+            traces[name].append(value)
+    return {name: torch.stack(values) for name, values in traces.items()}

@@ -144,10 +144,10 @@ class Decoder(nn.Module):
         fed = target[: steps - 1] if self.conditional and steps > 1 else None
         if fed is not None and sampling_mask is not None:
             with torch.no_grad():
-                made = activate(
+                outputs = activate(
                     self._step_by_step(state, steps - 1, fed, sampling_mask), self.output
                 )
-            fed = _mix_decoder_inputs(made, fed, sampling_mask[: steps - 1])
+            fed = _mix_decoder_inputs(outputs, fed, sampling_mask[: steps - 1])
         hidden, _ = self.stack(fed, state, steps=recurrent)
         if self.readout_first:
             hidden = torch.cat([state[-1][0].unsqueeze(0), hidden])
@@ -175,11 +175,11 @@ class Decoder(nn.Module):
         return torch.stack(raw)
 
 
-def _mix_decoder_inputs(made: Tensor, target: Tensor, sampling_mask: Tensor) -> Tensor:
+def _mix_decoder_inputs(outputs: Tensor, target: Tensor, sampling_mask: Tensor) -> Tensor:
     """Frames (..., B, D or maps): where `sampling_mask` (..., B) is true what was made, else the target."""
     return torch.where(
         sampling_mask.view(*sampling_mask.shape, *[1] * (target.ndim - sampling_mask.ndim)),
-        made,
+        outputs,
         target,
     )
 
@@ -317,8 +317,8 @@ class EncoderDecoder(nn.Module):
         reconstruction = predicted = None
         with _on_side_stream(inputs, self.reconstructor and self.predictor) as other:
             if self.reconstructor is not None:
-                told = self.training and self.reconstructor.conditional
-                target = inputs.flip(0) if told else None
+                needs_target = self.training and self.reconstructor.conditional
+                target = inputs.flip(0) if needs_target else None
                 reconstruction = self.reconstructor(state, len(inputs), target, sampling_mask)
         if self.predictor is not None:
             target = future if self.training and self.predictor.conditional else None
@@ -329,7 +329,7 @@ class EncoderDecoder(nn.Module):
             torch.cuda.current_stream(inputs.device).wait_stream(other)
             reconstruction.record_stream(torch.cuda.current_stream(inputs.device))
         return Prediction(
-            *(self._from_layer_output(made, mean) for made in (reconstruction, predicted))
+            *(self._from_layer_output(raw, mean) for raw in (reconstruction, predicted))
         )
 
     def _to_layer_input(self, frames: Tensor | None, mean: Tensor | None) -> Tensor | None:
@@ -340,11 +340,11 @@ class EncoderDecoder(nn.Module):
             frames = frames - mean
         return frames_to_maps(frames, self.side, self.patch_size) if self.patch_size else frames
 
-    def _from_layer_output(self, made: Tensor | None, mean: Tensor | None) -> Tensor | None:
+    def _from_layer_output(self, outputs: Tensor | None, mean: Tensor | None) -> Tensor | None:
         """The inverse of `_to_layer_input`."""
-        if made is None:
+        if outputs is None:
             return None
-        frames = maps_to_frames(made, self.patch_size) if self.patch_size else made
+        frames = maps_to_frames(outputs, self.patch_size) if self.patch_size else outputs
         return frames if mean is None else frames + mean
 
     @torch.no_grad()

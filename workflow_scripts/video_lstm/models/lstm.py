@@ -294,8 +294,8 @@ def _check(
         raise ValueError(f"expected inputs (T, B, {layer.input_size}), found {tuple(x.shape)}")
     expected = (x.shape[1], layer.hidden_size)
     if state is not None and any(tuple(s.shape) != expected for s in state):
-        found = [tuple(s.shape) for s in state]
-        raise ValueError(f"expected states {expected}, found {found}")
+        shapes = [tuple(s.shape) for s in state]
+        raise ValueError(f"expected states {expected}, found {shapes}")
     steps = len(x) if steps is None else steps
     if steps < len(x):
         raise ValueError(f"{len(x)} inputs for {steps} steps")

@@ -137,7 +137,7 @@ class _CudaLSTM(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         size, wide = weight_h.shape[1], bias.dtype
         x, weight_x, weight_h = (
-            None if given is None else given.to(narrow) for given in (x, weight_x, weight_h)
+            None if tensor is None else tensor.to(narrow) for tensor in (x, weight_x, weight_h)
         )
         silent = steps if x is None else steps - len(x)
         gates = bias.new_empty(steps, batch, 4, size)
@@ -177,9 +177,9 @@ class _CudaLSTM(torch.autograd.Function):
         count = batch * size
         grads = torch.empty_like(gates, dtype=hs.dtype)
         dh, dc = torch.zeros_like(cs[0]), torch.zeros_like(cs[0])
-        for given, buffer in ((grad_h, dh), (grad_c, dc)):
-            if given is not None:
-                buffer.copy_(given)
+        for grad, buffer in ((grad_h, dh), (grad_c, dc)):
+            if grad is not None:
+                buffer.copy_(grad)
         dp = cs.new_zeros(3, batch, size)
         grad_out = None if grad_out is None else grad_out.contiguous()
         for t in reversed(range(steps)):

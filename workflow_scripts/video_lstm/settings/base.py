@@ -19,18 +19,18 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _over_its_default(cls, given: Any) -> Any:
+    def _over_its_default(cls, values: Any) -> Any:
         """A section that is given in part keeps the rest of the default it has in this place."""
-        if not isinstance(given, Mapping):
-            return given
+        if not isinstance(values, Mapping):
+            return values
         defaults = {
             key: field.default.model_dump(exclude_unset=True)
             for key, field in cls.model_fields.items()
-            if isinstance(field.default, Section) and isinstance(given.get(key), Mapping)
+            if isinstance(field.default, Section) and isinstance(values.get(key), Mapping)
         }
         return {
             key: merged(defaults[key], value) if key in defaults else value
-            for key, value in given.items()
+            for key, value in values.items()
         }
 
 

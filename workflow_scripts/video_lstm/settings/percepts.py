@@ -30,8 +30,8 @@ class BroxSettings(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _preset(cls, given: Any) -> Any:
-        return {"scale_factor": 0.7, "inner_iterations": 2} if given == "fast" else given
+    def _preset(cls, value: Any) -> Any:
+        return {"scale_factor": 0.7, "inner_iterations": 2} if value == "fast" else value
 
 
 class FlowSettings(Section):

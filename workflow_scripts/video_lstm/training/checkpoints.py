@@ -76,19 +76,19 @@ def save_checkpoint(
         tensors[f"best/{name}"] = value
     tensors |= {f"random/{name}": value for name, value in _random_states(module).items()}
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    told = {name: value for name, value in vars(state).items() if name != "best_weights"}
+    fields = {name: value for name, value in vars(state).items() if name != "best_weights"}
     header = {
         "format": _FORMAT,
         "settings": _identity(settings),
-        "state": json.dumps(told),
+        "state": json.dumps(fields),
         "checksum": str(_checksum(tensors)),
     }
     with atomic_write(path) as temporary:
         try:
             save_file(tensors, temporary, header)
         except SafetensorError as error:
-            told = re.search(r"\(os error (\d+)\)", str(error))
-            raise OSError(*((int(told[1]), str(error)) if told else (str(error),))) from error
+            fields = re.search(r"\(os error (\d+)\)", str(error))
+            raise OSError(*((int(fields[1]), str(error)) if fields else (str(error),))) from error
 
 
 def load_checkpoint(
@@ -111,14 +111,14 @@ def load_checkpoint(
         header, tensors = _read(path)
         if header.get("settings") != _identity(settings):
             raise ValueError("it is of other training settings")
-        told = json.loads(header["state"])
+        fields = json.loads(header["state"])
         groups = _by_prefix(tensors)
         weights, best, random = groups["weights"], groups.get("best"), groups["random"]
-        for found in (weights, best if best is not None else weights):
-            _require_same_shapes(found, module.state_dict())
+        for tensors_read in (weights, best if best is not None else weights):
+            _require_same_shapes(tensors_read, module.state_dict())
         _require_same_shapes(groups.get("optimizer", {}), optimizer.state)
         _require_same_shapes(random, _random_states(module))
-        state = TrainingState(**told, best_weights=best)
+        state = TrainingState(**fields, best_weights=best)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         logger.warning("%s: not used, the training starts over: %s", path, error)
         return None
@@ -163,10 +163,12 @@ def _by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     return groups
 
 
-def _require_same_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+def _require_same_shapes(
+    tensors_read: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> None:
     shapes = [
         {name: (value.shape, value.dtype) for name, value in tensors.items()}
-        for tensors in (found, expected)
+        for tensors in (tensors_read, expected)
     ]
     if shapes[0] != shapes[1]:
         raise ValueError("it is of another model or device")

@@ -85,6 +85,6 @@ def broadcast(value: float) -> float:
     """The first process's value, so that all decide alike."""
     if world_size() == 1:
         return value
-    told = [value]
-    dist.broadcast_object_list(told)
-    return told[0]
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]

@@ -129,10 +129,10 @@ def load_classifier(path: Path) -> TrainedClassifier:
                 f"{path}: expected a classifier with its weights, found scores only, of "
                 "validation or of fused streams; name a file below results/finetune"
             )
-        told, stream = json.loads(file.attrs["classifier"]), str(file.attrs["stream"])
+        metadata, stream = json.loads(file.attrs["classifier"]), str(file.attrs["stream"])
         settings = ClassifierSettings.model_validate_json(file.attrs["finetuning"])
         weights = {k: torch.from_numpy(v) for k, v in read_arrays(file, "weights").items()}
-    classes, size = len(told["classes"]), len(weights["standardize.mean"])
+    classes, size = len(metadata["classes"]), len(weights["standardize.mean"])
     inner: LSTMClassifier | SingleFrameClassifier = SingleFrameClassifier(size, classes)
     recurrent = [name for name in weights if name.startswith("classifier.encoder.")]
     if recurrent:
@@ -144,7 +144,7 @@ def load_classifier(path: Path) -> TrainedClassifier:
     model = VideoClassifier(Standardize(blank, blank, motion_scale), inner)
     model.load_state_dict(weights)
     return TrainedClassifier(
-        model.eval(), told["classes"], settings.block_frames, settings.block_stride, stream, told["percepts"]
+        model.eval(), metadata["classes"], settings.block_frames, settings.block_stride, stream, metadata["percepts"]
     )  # fmt: skip
 
 
@@ -217,20 +217,20 @@ def pretrained_classifier_builder(
     Raises:
         UserError: the artifact is of another variant, or of other percepts.
     """
-    model, told = load_pretrained(path)
-    found = (told.arguments["variant"], told.stream, told.arguments["frame_size"])
-    if found != (variant, stream, frame_size) or told.standardize is None:
+    model, info = load_pretrained(path)
+    actual = (info.arguments["variant"], info.stream, info.arguments["frame_size"])
+    if actual != (variant, stream, frame_size) or info.standardize is None:
         raise UserError(
             f"{path}: expected {variant} of {stream} percepts of {frame_size} values, found "
-            f"{found[0]} of {found[1]} of {found[2]}; pretrain on the percepts that are classified"
+            f"{actual[0]} of {actual[1]} of {actual[2]}; pretrain on the percepts that are classified"
         )
-    standardize, dropout = told.standardize, settings.dropout
+    standardize, dropout = info.standardize, settings.dropout
 
     def build(generator: torch.Generator) -> VideoClassifier:
         inner = LSTMClassifier(
             frame_size,
-            told.arguments["hidden_size"],
-            told.arguments["num_layers"],
+            info.arguments["hidden_size"],
+            info.arguments["num_layers"],
             classes,
             dropout=dropout,
             generator=generator,

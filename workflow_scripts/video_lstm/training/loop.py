@@ -251,12 +251,12 @@ class _Record:
         state.seconds = 0.0
 
     def _divergence_message(self, step: int, what: str, loss: float) -> str:
-        kept = self.checkpoint and self.checkpoint.exists()
+        has_checkpoint = self.checkpoint and self.checkpoint.exists()
         return (
             f"training.learning_rate: the {what} is not finite (loss {loss}) at step {step}, where "
             f"the learning rate is {learning_rate(step, self.settings):.3g}; lower "
             "training.learning_rate or training.max_grad_norm"
-            + (f"; the last good checkpoint is kept in {self.checkpoint}" if kept else "")
+            + (f"; the last good checkpoint is kept in {self.checkpoint}" if has_checkpoint else "")
         )
 
 
@@ -271,8 +271,8 @@ def _validate(
     module.eval()
     device = next(module.parameters()).device
     with torch.no_grad(), _autocast(settings, device):
-        found = validate()
-    named = found if isinstance(found, Mapping) else {"validation": found}
+        result = validate()
+    named = result if isinstance(result, Mapping) else {"validation": result}
     criterion = distributed.broadcast(float(next(iter(named.values()))))
     if not math.isfinite(criterion):
         raise UserError(

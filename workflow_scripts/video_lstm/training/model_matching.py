@@ -24,16 +24,16 @@ def matching_hidden_size(arguments: Mapping[str, Any], parameters: int) -> int:
         parameters: of the other.
     """
 
-    def found(units: int) -> int:
+    def num_parameters(units: int) -> int:
         return count_parameters({**arguments, "hidden_size": units})
 
     low, high = 1, 2
-    while found(high) < parameters:
+    while num_parameters(high) < parameters:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if found(middle) < parameters else (low, middle)
-    return min((low, high), key=lambda units: abs(found(units) - parameters))
+        low, high = (middle, high) if num_parameters(middle) < parameters else (low, middle)
+    return min((low, high), key=lambda units: abs(num_parameters(units) - parameters))
 
 
 def matching_steps(longest: Path, like: Path) -> int:

@@ -90,9 +90,9 @@ def open_percept_corpus(
     stores, learned, held_out = [], [], []
     for pile in percept_sources:
         store = PerceptStore(list(pile.percepts))
-        trained, kept = hold_out(*pile.rows(store, seed), validation, seed)
+        trained, validation_rows = hold_out(*pile.rows(store, seed), validation, seed)
         learned.append(trained)
-        held_out.append(kept)
+        held_out.append(validation_rows)
         stores.append(store)
     windows = PerceptWindows(stores, learned, frames, seed, device, held_out)
     pairs = zip(stores, learned, strict=True)

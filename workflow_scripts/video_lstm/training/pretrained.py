@@ -66,12 +66,12 @@ def save_pretrained(
         percepts: how these were made.
         curves: of its training, see `loop.train`.
     """
-    told = {"source": source, "arguments": dict(arguments)}
+    metadata = {"source": source, "arguments": dict(arguments)}
     if pixels is not None:
-        told["pixels"] = asdict(pixels)
+        metadata["pixels"] = asdict(pixels)
     if stream is not None:
-        told |= {"stream": stream, "percepts": percepts}
-    file.attrs["model"] = json.dumps(told)
+        metadata |= {"stream": stream, "percepts": percepts}
+    file.attrs["model"] = json.dumps(metadata)
     weights = {MODEL + name: value for name, value in model.state_dict().items()}
     if standardize is not None:
         weights |= {_STANDARDIZE + name: v for name, v in standardize.state_dict().items()}
@@ -86,9 +86,9 @@ def load_pretrained(path: Path) -> tuple[EncoderDecoder, PretrainedInfo]:
         UserError: the file is no such artifact, or its weights are not those of its model.
     """
     with open_artifact(path, "pretrained") as file:
-        told = json.loads(file.attrs["model"])
+        metadata = json.loads(file.attrs["model"])
         weights = {k: torch.from_numpy(v) for k, v in read_arrays(file, "weights").items()}
-    model = EncoderDecoder(**told["arguments"])
+    model = EncoderDecoder(**metadata["arguments"])
     try:
         model.load_state_dict(_under(MODEL, weights))
         standardize = None
@@ -100,10 +100,10 @@ def load_pretrained(path: Path) -> tuple[EncoderDecoder, PretrainedInfo]:
             f"{path}: its weights are not those of its model ({reason}); delete it and run the "
             "same command again"
         ) from error
-    pixels = PixelFormat(**told["pixels"]) if "pixels" in told else None
+    pixels = PixelFormat(**metadata["pixels"]) if "pixels" in metadata else None
     return model.eval(), PretrainedInfo(
-        told["source"], told["arguments"], standardize, pixels, told.get("stream"),
-        told.get("percepts"),
+        metadata["source"], metadata["arguments"], standardize, pixels, metadata.get("stream"),
+        metadata.get("percepts"),
     )  # fmt: skip
 
 

@@ -127,8 +127,8 @@ def pretrain(
             return (frames,)
         return frames, scheduled_sampling_mask(settings, seed, step, device)[:, mine]
 
-    def loss(*given: Tensor) -> Tensor:
-        return losses(*given).total.mean() / sequences.frame_size
+    def loss(*step_inputs: Tensor) -> Tensor:
+        return losses(*step_inputs).total.mean() / sequences.frame_size
 
     def validate() -> dict[str, float]:
         batches = [losses(frames) for frames in held_out]

@@ -167,12 +167,12 @@ class FormatConverter:
         self._convert = {"rgb": self._rgb, "gray": self._gray, "yuv": self._yuv}[kind]
         self._output = output
         self._resized = region != output
-        self._shown = (
+        self._shown_region = (
             (displayed[0] - region[0]) // 2,
             (displayed[1] - region[1]) // 2,
             *region,
         )
-        self._stored = self.orientation.stored_region(self._shown, displayed)
+        self._stored = self.orientation.stored_region(self._shown_region, displayed)
         # FFmpeg converts frames of odd size in another way, and so do their parts have to be.
         odd = stored[0] % 2 == 1 or stored[1] % 2 == 1
         self._whole = region == displayed or odd
@@ -269,7 +269,7 @@ class FormatConverter:
 
     def _fit(self, image: np.ndarray) -> np.ndarray:
         """The region of a whole upright image, at the output's size."""
-        return _resize(_cut(image, self._shown), self._output)
+        return _resize(_cut(image, self._shown_region), self._output)
 
     def _filtered(self, frame: av.VideoFrame, layout: str, options: str = "") -> av.VideoFrame:
         """A frame upright and in another pixel format, by the filters the ffmpeg program uses.

@@ -160,8 +160,8 @@ def transcode(path: Path, out: Path, time_limit: float) -> None:
                 check=True,
             )
         except subprocess.TimeoutExpired as error:
-            told = f"transcoding takes more than {time_limit:.0f} s"
-            raise UnreadableVideoError(told) from error
+            reason = f"transcoding takes more than {time_limit:.0f} s"
+            raise UnreadableVideoError(reason) from error
         except subprocess.CalledProcessError as error:
             message = error.stderr.decode("utf-8", "replace").strip()
             raise_if_full(message)

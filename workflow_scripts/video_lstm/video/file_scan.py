@@ -74,12 +74,12 @@ def find_files(root: Path, labelled: bool, follow_links: bool = False) -> list[E
 def require_folder(root: Path) -> None:
     """Raise a UserError, with what is there instead, unless the root of a data set is a folder."""
     try:
-        found = None if stat.S_ISDIR(os.stat(root).st_mode) else "a file"  # noqa: PTH116
+        actual = None if stat.S_ISDIR(os.stat(root).st_mode) else "a file"  # noqa: PTH116
     except OSError as error:
-        found = f"none that can be read ({error.strerror})"
-    if found:
+        actual = f"none that can be read ({error.strerror})"
+    if actual:
         raise UserError(
-            f"{root}: expected the folder of a data set's videos, found {found}; set 'root' to "
+            f"{root}: expected the folder of a data set's videos, found {actual}; set 'root' to "
             "where they are"
         )
 

@@ -109,9 +109,11 @@ def probe_files(
             progress(done, len(opened))
 
     infos = probe_all([root / path for path in opened], workers, tell, transcoded=transcoded)
-    found = {e.path: VideoInfo(0, 0, 0, 0.0, 0.0, "", e.refusal) for e in entries if e.refusal}
-    found |= zip(opened, infos, strict=True)
-    files = [_file(entry.path, found[entry.path], video) for entry in entries]
+    infos_by_path = {
+        e.path: VideoInfo(0, 0, 0, 0.0, 0.0, "", e.refusal) for e in entries if e.refusal
+    }
+    infos_by_path |= zip(opened, infos, strict=True)
+    files = [_file(entry.path, infos_by_path[entry.path], video) for entry in entries]
     return FileTable(str(root), video.frame_rate, files)
 
 
@@ -157,18 +159,18 @@ def summarise(files: Sequence[VideoFile], classes: int = 0) -> str:
     for file in left_out:
         # What is in brackets or behind a colon differs from file to file.
         reasons.setdefault(re.split(r":| \(", file.status)[0], []).append(file)
-    told = [
-        f"{len(found)} {reason} ({found[0].path!r})"
-        for reason, found in sorted(reasons.items(), key=lambda item: -len(item[1]))
+    reason_texts = [
+        f"{len(files_with_reason)} {reason} ({files_with_reason[0].path!r})"
+        for reason, files_with_reason in sorted(reasons.items(), key=lambda item: -len(item[1]))
     ]
-    return f"{words}; left out: {'; '.join(told)}"
+    return f"{words}; left out: {'; '.join(reason_texts)}"
 
 
 def contents(files: Sequence[VideoFile]) -> str:
     """SHA-256 of what the files hold, by their paths: the same bytes give the same digest."""
     # The name of a copy follows from the original's bytes and how it was made.
-    held = [(f.path, f.sha256, os.path.basename(f.transcoded)) for f in files]  # noqa: PTH119
-    return hashlib.sha256(repr(held).encode()).hexdigest()
+    contents = [(f.path, f.sha256, os.path.basename(f.transcoded)) for f in files]  # noqa: PTH119
+    return hashlib.sha256(repr(contents).encode()).hexdigest()
 
 
 def remove_copies(folder: Path, table: FileTable) -> None:

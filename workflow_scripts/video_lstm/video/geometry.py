@@ -50,9 +50,9 @@ class Orientation:
         """(height, width) on display of a stored (height, width), or the reverse."""
         return (stored[1], stored[0]) if self.transpose else stored
 
-    def stored_region(self, shown: Region, display: Size) -> Region:
+    def stored_region(self, region: Region, display: Size) -> Region:
         """The stored (top, left, height, width) of a region of the displayed frame."""
-        top, left, height, width = self._flipped(shown, display)
+        top, left, height, width = self._flipped(region, display)
         return (left, top, width, height) if self.transpose else (top, left, height, width)
 
     def shown_region(self, stored: Region, display: Size) -> Region:
@@ -133,11 +133,11 @@ class Display:
         return height, width
 
 
-def plan_region(shown: Size, size: Size | None, crop: Size | None) -> tuple[Size, Size]:
+def plan_region(displayed: Size, size: Size | None, crop: Size | None) -> tuple[Size, Size]:
     """Which centred part of a frame becomes the output, and how large the output is.
 
     Args:
-        shown: (height, width) of the frame on display.
+        displayed: (height, width) of the frame on display.
         size: the frame is enlarged or shrunk, keeping its proportions, until it just covers this
             (height, width), and what sticks out is cut off evenly on both sides; None keeps it.
         crop: the central (height, width) of that; None keeps all.
@@ -148,7 +148,7 @@ def plan_region(shown: Size, size: Size | None, crop: Size | None) -> tuple[Size
     Raises:
         UserError: the crop is larger than what it is cut from.
     """
-    whole = size or shown
+    whole = size or displayed
     output = crop or whole
     if output[0] > whole[0] or output[1] > whole[1]:
         raise UserError(
@@ -157,8 +157,8 @@ def plan_region(shown: Size, size: Size | None, crop: Size | None) -> tuple[Size
         )
     if size is None:
         return output, output
-    scale = max(size[0] / shown[0], size[1] / shown[1])
-    region = tuple(min(s, max(1, round(o / scale))) for o, s in zip(output, shown, strict=True))
+    scale = max(size[0] / displayed[0], size[1] / displayed[1])
+    region = tuple(min(s, max(1, round(o / scale))) for o, s in zip(output, displayed, strict=True))
     return (region[0], region[1]), output
 
 

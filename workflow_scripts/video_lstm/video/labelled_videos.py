@@ -40,8 +40,8 @@ class LabelledVideos:
         Raises:
             UserError: a video is not among them, or more than once.
         """
-        found = {name.video: row for row, name in enumerate(names)}
-        if len(found) < len(names):
+        row_of = {name.video: row for row, name in enumerate(names)}
+        if len(row_of) < len(names):
             videos = [name.video for name in names]
             twice = next(video for video in videos if videos.count(video) > 1)
             raise UserError(
@@ -49,13 +49,13 @@ class LabelledVideos:
                 "name shards of one run"
             )
         rows = np.flatnonzero(self.sides == part)
-        lacking = [name for name in self.names[rows] if name not in found]
+        lacking = [name for name in self.names[rows] if name not in row_of]
         if lacking:
             raise UserError(
                 f"{self.path}: expected shards with all of its videos, found none of "
                 f"{len(lacking)}, '{lacking[0]}' the first; name all shards"
             )
-        return rows, np.array([found[name] for name in self.names[rows]], np.int64)
+        return rows, np.array([row_of[name] for name in self.names[rows]], np.int64)
 
 
 def read_labelled_videos(path: Path, split: int) -> LabelledVideos:

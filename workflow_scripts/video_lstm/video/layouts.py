@@ -197,7 +197,7 @@ def _official(
     entries: list[Entry], classes: list[str], assignments: list[tuple[int, ...]], notes: list[str]
 ) -> Layout:
     """Leave out folders that are no class, and classes that have no folder."""
-    kept = [
+    remaining = [
         (entry, mark)
         for entry, mark in zip(entries, assignments, strict=True)
         if entry.class_name in classes
@@ -205,11 +205,11 @@ def _official(
     others = sorted({entry.class_name for entry in entries} - set(classes))
     if others:
         notes = [*notes, f"no official class, left out: {', '.join(others)}"]
-    present = {entry.class_name for entry, _ in kept}
+    present = {entry.class_name for entry, _ in remaining}
     return Layout(
-        [entry for entry, _ in kept],
+        [entry for entry, _ in remaining],
         [name for name in classes if name in present],
-        [mark for _, mark in kept],
+        [mark for _, mark in remaining],
         notes,
     )
 

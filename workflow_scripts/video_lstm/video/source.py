@@ -319,9 +319,9 @@ def declared_seconds(container: InputContainer, stream: VideoStream) -> float:
 def _read_fields(container: InputContainer, before: bytes, layout: str) -> tuple[float, ...] | None:
     """Numbers that stand behind the first such bytes near a file's start; None: there are none."""
     with Path(container.name.removeprefix("file:")).open("rb") as file:
-        _, found, fields = file.read(1 << 16).partition(before)
+        _, separator, fields = file.read(1 << 16).partition(before)
     size = struct.calcsize(layout)
-    return struct.unpack(layout, fields[:size]) if found and len(fields) >= size else None
+    return struct.unpack(layout, fields[:size]) if separator and len(fields) >= size else None
 
 
 def _edited(stream: VideoStream) -> int:

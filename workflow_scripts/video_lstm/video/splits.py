@@ -204,10 +204,10 @@ def _absent(paths: Sequence[str], classes: list[str]) -> tuple[set[str], list[st
     absent = [name for name in classes if name.casefold() not in folders]
     notes = []
     if absent:
-        shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+        examples = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
         notes = [
             f"only {len(classes) - len(absent)} of the {len(classes)} official classes are there "
-            f"(missing: {shown}); the rest runs on that part"
+            f"(missing: {examples}); the rest runs on that part"
         ]
     return {name.casefold() for name in absent}, notes
 

@@ -110,7 +110,7 @@ class Clock:
         self.frames = 0
         self.last = 0.0
         self.origin: float | None = None
-        self._shown = 0
+        self._frame_count = 0
         self._step = self._longest = self._length = 0.0
 
     def tick(self, stamp: float | None, length: float = 0.0) -> float | None:
@@ -121,7 +121,7 @@ class Clock:
             length: seconds that the container says it is shown; 0 where it does not say.
         """
         self.frames += 1
-        expected = self.last + self.nominal if self._shown else 0.0
+        expected = self.last + self.nominal if self._frame_count else 0.0
         if stamp is None:
             time = expected
         elif self.origin is None:
@@ -134,7 +134,7 @@ class Clock:
                 if time < self.last - min(LATE, _LATE_STEPS * self.nominal):
                     return None
                 time = expected
-        self._shown += 1
+        self._frame_count += 1
         self._step, self._length = time - self.last, length
         self._longest = max(self._longest, self._step)
         self.last = time
@@ -143,17 +143,21 @@ class Clock:
     @property
     def duration(self) -> float:
         """Seconds that the frames seen so far last together."""
-        if self._shown == 0:
+        if self._frame_count == 0:
             return 0.0
-        average = self.last / (self._shown - 1) if self._shown > 1 else self.nominal
+        average = self.last / (self._frame_count - 1) if self._frame_count > 1 else self.nominal
         if self._length > average + SLACK:
             return self.last + self._length
         steady = self._length or self._step
         gap = self._longest > min(_JUMP, self.last / 2 + SLACK) or average > steady + SLACK
-        if self._shown > 1 and gap and average > steady:
+        if self._frame_count > 1 and gap and average > steady:
             return self.last + steady
         # Rounded in one step, as it always was: the last frame of some files depends on it.
-        return self.last * self._shown / (self._shown - 1) if self._shown > 1 else self.nominal
+        return (
+            self.last * self._frame_count / (self._frame_count - 1)
+            if self._frame_count > 1
+            else self.nominal
+        )
 
 
 def frames_before(seconds: float, rate: float) -> int:
@@ -188,13 +192,13 @@ def resample(
         frame may come more than once or never.
     """
     k = first
-    held: list[T] = []
+    pending: list[T] = []
     for time, frame in timed_frames:
         if time is None:
             continue
-        while held and k / rate + TOLERANCE < time:
-            yield held[0]
+        while pending and k / rate + TOLERANCE < time:
+            yield pending[0]
             k += 1
-        held = [frame]
-    for _ in range(k, resampled_count(clock.duration, rate) if held else k):
-        yield held[0]
+        pending = [frame]
+    for _ in range(k, resampled_count(clock.duration, rate) if pending else k):
+        yield pending[0]

@@ -53,11 +53,11 @@ def encode_video(
             process.kill()
             process.wait()
             raise
-        said = process.stderr.read().decode(errors="replace").strip()
+        message = process.stderr.read().decode(errors="replace").strip()
         process.stderr.close()
         if process.wait() != 0 or refused:
-            raise_if_full(said)
-            raise RuntimeError(f"{path}: ffmpeg could not encode it: {said}")
+            raise_if_full(message)
+            raise RuntimeError(f"{path}: ffmpeg could not encode it: {message}")
 
 
 def save_animation(path: Path, frames: NDArray[np.uint8], rate: float) -> None:

@@ -77,7 +77,7 @@ def seconds(work: Callable[[], torch.Tensor]) -> float:
 
 
 def products_seconds(hidden_size: int, batch: int, input_gradient: bool, precision: str) -> float:
-    """Of the layer's matrix products alone, at the best rate of a large one."""
+    """Seconds that the layer's matrix products would take at the best rate of a large one."""
     side = 3072 if DEVICE.type == "cpu" else 8192
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     a, b = torch.randn(2, side, side, dtype=dtype, device=DEVICE)
@@ -94,7 +94,7 @@ def products_seconds(hidden_size: int, batch: int, input_gradient: bool, precisi
 
 
 def high_water_mb() -> float:
-    """Of this process alone: getrusage would count what its parent once had (Linux)."""
+    """Peak memory of this process alone (on Linux, getrusage would include its parent's)."""
     if DEVICE.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     lines = Path("/proc/self/status").read_text().splitlines()

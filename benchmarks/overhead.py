@@ -59,7 +59,7 @@ def lay_out(folder: Path, lists: Path) -> int:
 
 
 def seconds(command: list[str], folder: Path) -> tuple[float, str]:
-    """Of a command, and what it said."""
+    """Run a command; return its seconds and its output."""
     start = time.perf_counter()
     done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     return time.perf_counter() - start, done.stdout

@@ -28,7 +28,7 @@ class Arguments(CommandLine):
     test: Path
     """The test set that its first sequence is taken from."""
     seed: int = 0
-    """Of the untrained model and the choice of units."""
+    """Random seed for the untrained model's weights and the choice of units."""
     output: list[Path]
     """Figures to write, each in the format of its suffix."""
 

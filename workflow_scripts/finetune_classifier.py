@@ -77,7 +77,7 @@ class Arguments(TrainingCommandLine):
     """What this script made with --validation-fraction and other settings: those of the best are taken, in
     place of --finetuning."""
     seed: int = 0
-    """Of the subsets, the weights and the batches."""
+    """Random seed for labelled subsets, weight initialisation and batch sampling."""
 
 
 def main(arguments: Arguments) -> None:

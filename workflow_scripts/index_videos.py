@@ -27,7 +27,7 @@ class Arguments(CommandLine):
     output: Path
     """The table to make (HDF5)."""
     seed: int = 0
-    """Of splits that are drawn."""
+    """Random seed for splits that are drawn."""
     transcoded: Path | None = None
     """Folder of copies that stand for files; those of files that are gone are removed."""
 

@@ -47,7 +47,7 @@ class Arguments(TrainingCommandLine):
     model: EncoderDecoderSettings = EncoderDecoderSettings()
     """Size of the encoder-decoder, what it sees and predicts, and its training."""
     seed: int = 0
-    """Of the weights and the batches."""
+    """Random seed for weight initialisation and batch sampling."""
     unlabelled_percepts: list[Path] = Field(default_factory=list)
     """`percepts`: those of the pile, all shards."""
     unlabelled_hours: Annotated[float, Field(ge=0)] | None = None

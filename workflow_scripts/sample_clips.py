@@ -34,7 +34,7 @@ class Arguments(CommandLine):
     hours: float | None = None
     """How much is drawn in all, at most what the videos last."""
     seed: int = 0
-    """Of the draws."""
+    """Random seed for drawing clips."""
     videos: list[Path] = Field(default_factory=list)
     """Indices of labelled sets, whose test videos are left out of random clips."""
     use_splits: list[str] = Field(default_factory=list)

@@ -37,7 +37,7 @@ class Arguments(TrainingCommandLine):
     stream: Literal["flow1", "flow10"]
     """One flow at a time, or stacks of 10."""
     seed: int = 0
-    """Of the weights and the batches."""
+    """Random seed for weight initialisation and batch sampling."""
     flow_convnet: FlowConvnetSettings = FlowConvnetSettings()
     """Layers of the convnet, crops, and its training."""
     output: Path

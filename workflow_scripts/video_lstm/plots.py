@@ -77,7 +77,7 @@ def samples(frames_by_model: Mapping[str, Mapping[str, np.ndarray]], sequences: 
     """Truth, reconstruction and predicted future of a few sequences, a row per model.
 
     Args:
-        frames_by_model: of every variant: `truth` (n, T + F, ...), and `reconstruction` (n, T, ...), `future`
+        frames_by_model: For each variant `truth` (n, T + F, ...), and `reconstruction` (n, T, ...), `future`
             (n, F, ...), as far as it makes them, in the order of time; uint8 pictures.
         sequences: how many of the n are shown: the first.
     """
@@ -149,7 +149,7 @@ def errors(
     """Error against frame, all variants and the yardsticks in one plot per measure.
 
     Args:
-        errors_by_model: of every variant its errors per step, as `evaluation.frames.evaluate` returns them.
+        errors_by_model: For each variant the errors per step, see `frame_errors.evaluate`.
         measures: those that are shown.
     """
     with matplotlib.rc_context(_STYLE):
@@ -211,7 +211,7 @@ def curves(courses: Mapping[str, Mapping[str, np.ndarray]], unit: str) -> Figure
 
     Args:
         courses: curves of every variant, as pretraining keeps them.
-        unit: of the losses.
+        unit: Unit of the losses.
     """
     panels = ("loss", "reconstruction", "future")
     titles = ("training, both branches", "validation, reconstruction", "validation, future")
@@ -359,7 +359,7 @@ def activity(
     """What units do over many predicted steps, a column per model (paper, section 3.2).
 
     Args:
-        runs: of every model some of its frames, (n, height, width[, 3]) uint8, and what its units
+        runs: For each model some of its frames, (n, height, width[, 3]) uint8, and what its units
             do, (steps, units) each.
         trained_steps: how far ahead the trained model was taught to look.
     """
@@ -459,7 +459,7 @@ def retrieval(
 
     Args:
         strips: (videos, frames, height, width, 3) uint8; the first of them ask.
-        classes: of every video.
+        classes: Class of each video.
         neighbours: (queries, count) int, rows of `strips`, the nearest first; by representation.
     """
     queries, count = next(iter(neighbours.values())).shape

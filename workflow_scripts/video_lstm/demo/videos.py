@@ -25,7 +25,7 @@ from video_lstm.video.write_video import encode_video
 SIZES = ((320, 240), (240, 180))
 RATES = (25, 15)
 PERFORMERS = 24
-"""Of the labelled set; the pile has its own."""
+"""Performers of the labelled set; the unlabelled videos have others."""
 MARGIN = 10
 """Pixels drawn beyond each edge of the frame, for the camera to shake in."""
 FINE_RATE = 100

@@ -23,10 +23,10 @@ class DatasetSize:
     """Videos of a data set.
 
     Attributes:
-        name: of the data set.
+        name: Name of the data set.
         videos: files.
         seconds: that they last.
-        frames: of its clips, at the rate of the settings.
+        frames: Number of frames of its clips, at the frame rate of the settings.
         sample: one of the files; None where they are yet to be rendered.
     """
 
@@ -42,7 +42,7 @@ def measure_dataset(settings: Settings, name: str) -> DatasetSize:
 
     Args:
         settings: the whole configuration.
-        name: of a labelled set, or the pile's.
+        name: Name of a labelled set, or `unlabelled`.
 
     Raises:
         UserError: the folder is missing, or not laid out as the settings say.

@@ -100,7 +100,7 @@ def pretraining_seconds(
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """Of the second time: the first warms up."""
+    """Seconds of the second call; the first warms up."""
     work()
     start = time.perf_counter()
     work()

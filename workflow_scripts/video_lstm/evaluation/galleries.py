@@ -26,10 +26,10 @@ class Gallery:
     Attributes:
         dataset: name of the labelled set.
         split: which one.
-        stream: of the percepts.
+        stream: Stream of the percepts.
         classes: names, by number.
         total: how many test videos there are, shown or not.
-        clips: of all videos that are shown: n test videos, then their neighbours.
+        clips: Clips of all videos in the gallery: n test videos, then their neighbours.
         names: (videos,) of their classes.
         features: (n, size) float32 of the test videos, standardised; by what they are: "percepts",
             or an encoder's variant.
@@ -66,7 +66,7 @@ def draw_queries(
     Args:
         labels: (n,) int.
         count: how many; all where there are no more.
-        seed: of the run.
+        seed: Random seed of the run.
         distinct_classes: at most one of each class.
 
     Returns:
@@ -94,12 +94,12 @@ def read_gallery(
     Args:
         representations: artifacts of one split and stream, by percepts and by an encoder.
         videos: index of the data set.
-        clips: of all its shards.
-        scores: of these representations; the part that validation videos chose for retrieval is
+        clips: Clip artifacts of all shards.
+        scores: Scores of these representations; the part that validation videos chose for retrieval is
             shown.
         queries: test videos, at most.
         neighbours: training videos of each, at most.
-        seed: of the run.
+        seed: Random seed of the run.
         distinct_classes: at most one query of each class.
 
     Raises:

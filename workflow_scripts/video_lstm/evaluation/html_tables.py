@@ -41,7 +41,7 @@ def best(table: pd.DataFrame, column: str) -> set:
     """Rows with the best number of a column, equals all of them; none where nothing is better.
 
     Where rows are of several data sets, or tell a gain over others, only those that may be compared
-    are: of the same data set, and the same videos and labels.
+    are, those with the same data set, videos and labels.
     """
     if not (_LESS.search(column) or _MORE.search(column)):
         return set()
@@ -59,7 +59,7 @@ def table_html(table: pd.DataFrame, decimals: int = 1) -> str:
     Args:
         table: names of columns as the pipeline's CSV files have them. Columns with nothing in them
             are left out.
-        decimals: of numbers that are not whole.
+        decimals: Decimals of numbers that are not integers.
     """
     columns = [name for name in table.columns[table.notna().any()] if not _BESIDE.search(name)]
     kinds = {name: "" if pd.api.types.is_numeric_dtype(table[name]) else "text" for name in columns}

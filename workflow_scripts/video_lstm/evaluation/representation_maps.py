@@ -84,7 +84,7 @@ def flat_map(features: np.ndarray, seed: int) -> np.ndarray:
 
     Args:
         features: (n, size) float, standardised.
-        seed: of the run.
+        seed: Random seed of the run.
 
     Returns:
         (n, 2) float32; fewer than four videos stand in a row.
@@ -102,9 +102,9 @@ def map_page(galleries: Sequence[tuple[Gallery, np.ndarray]], seed: int) -> str:
     """The page as HTML, the same for the same videos.
 
     Args:
-        galleries: of each data set, and the filmstrips of its videos, (videos, height, width, 3)
+        galleries: The gallery of each data set, and the filmstrips of its videos, (videos, height, width, 3)
             uint8.
-        seed: of the maps.
+        seed: Random seed of the maps.
     """
     maps, data, sections = {}, {}, []
     for gallery, strips in galleries:

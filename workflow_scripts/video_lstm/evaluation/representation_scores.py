@@ -48,8 +48,8 @@ class Representations:
     Attributes:
         dataset: name of the labelled set.
         split: whose training videos the encoder may have learned from.
-        stream: of the percepts that it read.
-        variant: of the encoder; or `percepts`, `random`.
+        stream: Stream of the percepts that the encoder read.
+        variant: Variant of the encoder, or `percepts`, `movement`, `random`.
         names: the videos, each one clip.
         parts: (n, size) float32 by name, such as `state` and `mean`; in alphabetical order.
     """
@@ -146,7 +146,7 @@ def predict_probe(
         training: (m, size) float, standardised.
         labels: (m,) int, of two classes at least.
         queries: (n, size) float.
-        strengths: of the regularisation, each a C; rising, so that each starts from the one before.
+        strengths: Inverse regularisation strengths C; rising, so that each starts from the one before.
 
     Returns:
         (strengths, n) int, predicted classes.
@@ -207,8 +207,8 @@ class Training:
         parts: (m, size) float32 by name, standardised.
         labels: (m,) int.
         groups: (m,) str; empty where a video has none.
-        share: of them, that a choice is validated on.
-        seed: of the run.
+        share: Fraction of the videos that a choice is validated on.
+        seed: Random seed of the run.
     """
 
     parts: Parts
@@ -282,12 +282,12 @@ def score(
     """Score one representation on the test videos of its split.
 
     Args:
-        representations: of all training and test videos.
+        representations: Representations of all training and test videos.
         labelled: the data set, at the same split.
         draws: how often labelled subsets are drawn, by the number of labelled videos per class; the
             subsets are those that classifiers are fine-tuned on.
-        share: of the training videos, that choices are validated on.
-        seed: of the run.
+        share: Fraction of the training videos that choices are validated on.
+        seed: Random seed of the run.
 
     Returns:
         A row for each independent number: `corpus`, `split`, `stream`, `variant`, `measure`,

@@ -50,9 +50,9 @@ def untrained_encoder(
         stream: which percepts, and how they are read.
         store: where they are.
         clips: rows of the training videos' clips, by which percepts are standardised.
-        frames: of a block.
+        frames: Frames per block.
         random_size: units of a layer and layers of a random encoder.
-        seed: of the random weights.
+        seed: Random seed for the weights of a random encoder.
     """
     moves = kind == "movement" or (kind == "random" and stream == "motion")
     motion_window = (frames, frames) if moves else None
@@ -81,7 +81,7 @@ def encode(
     Args:
         encoder: on any device.
         store: the percepts.
-        frames: of a block.
+        frames: Frames per block.
         stride: between the first frames of blocks.
         device: where to encode.
     """

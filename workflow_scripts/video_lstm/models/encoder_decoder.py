@@ -386,7 +386,7 @@ class EncoderDecoder(nn.Module):
         """The errors of what `forward` returned, of every sequence: Losses of tensors (B,).
 
         Args:
-            prediction: of these inputs.
+            prediction: Output of `forward` for these inputs.
             inputs: (T, B, D), in the order of time.
             future: (F, B, D); needed where the model predicts.
         """

@@ -101,7 +101,7 @@ class FlowConvnetSettings(Section):
     """The temporal-stream convnet (Simonyan & Zisserman 2014), trained on labelled flow."""
 
     channels: list[Positive] = [96, 256, 512, 512, 512]
-    """Of the five convolutions (CNN-M-2048)."""
+    """Output channels of the five convolutions (CNN-M-2048)."""
     fc6: Positive = 4096
     """Units of the layer that is the percept."""
     fc7: Positive = 2048

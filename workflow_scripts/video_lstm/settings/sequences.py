@@ -36,7 +36,7 @@ class MNISTSettings(MovingDigits):
     """Moving MNIST: the digits, and the test set that is made of them."""
 
     num_test_sequences: Positive = 10_000
-    """Of the fixed test set."""
+    """Number of sequences in the fixed test set."""
     test_file: str | None = None
     """The standard `mnist_test_seq.npy` (20, 10000, 64, 64), or an .npz file of that array alone,
     to take the test set from it; null makes it from the test digits."""

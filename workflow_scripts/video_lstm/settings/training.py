@@ -40,7 +40,7 @@ class TrainingSettings(Section):
     optimizer: Literal["sgd", "rmsprop", "adam", "adamw"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     momentum: Probability = 0.9
-    """Of `sgd` and `rmsprop`."""
+    """Momentum of `sgd` and `rmsprop`."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """On weight matrices; never on biases or peepholes."""
     schedule: Literal["constant", "step", "cosine"] = "cosine"
@@ -53,8 +53,8 @@ class TrainingSettings(Section):
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
     """Bound of the global norm of the gradient of the mean loss per sequence and frame value."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    """Of weights' products; cell states and sums stay float32. `tf32` counts on GPUs, `bfloat16` on
-    GPUs and on CPUs with bfloat16 instructions (AVX-512, AMX); other CPUs use float32."""
+    """Precision of matrix products; cell states and sums stay float32. `tf32` needs a GPU, `bfloat16` a
+    GPU or a CPU with bfloat16 instructions (AVX-512, AMX); other devices use float32."""
     validate_every: Positive | None = None
     """Steps between looks at the validation sequences; null looks twenty times in a training."""
     early_stopping_patience: Positive | None = 5
@@ -177,15 +177,15 @@ class ConvLSTMSettings(Section):
     """
 
     channels: Positive = 64
-    """Of a layer of the ConvLSTM."""
+    """Channels of each ConvLSTM layer."""
     num_layers: Positive = 2
-    """Of both kinds of models."""
+    """Number of layers of the ConvLSTM and of the LSTMs."""
     kernel_size: Positive = 5
     """Side of the kernels, odd."""
     patch_size: Positive = 4
     """Frames are read as maps with a channel for every pixel of a patch of this side."""
     training: TrainingSettings = TrainingSettings()
-    """Of both kinds of models, but for the steps of the one that is given equal time."""
+    """Training of the ConvLSTM and of the LSTMs, except the steps of the LSTM with equal time."""
 
 
 class PretrainingSettings(Section):
@@ -263,7 +263,7 @@ class FinetuningSettings(ClassifierSettings):
 
         Args:
             variant: which.
-            stream: of its percepts.
+            stream: Stream of its percepts.
             labels: labelled videos per class, or "all".
             choice: number of one of the choices; without choices, 0 is the only one.
         """

@@ -42,7 +42,7 @@ class VideoClassifier(nn.Module):
 
     Args:
         standardize: the percepts' common scale, or their movement; not trained.
-        classifier: of percepts that are read so.
+        classifier: Classifier of standardised percepts.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class TrainedClassifier:
     Attributes:
         model: in evaluation mode, on the CPU.
         classes: their names.
-        frames: of a block.
+        frames: Frames per block.
         stride: between blocks.
         stream: which percepts it reads.
         percepts: how these were made, see `PerceptStore.made`.
@@ -170,7 +170,7 @@ def untrained_classifier_builder(
         classes: K.
         units: LSTM units of a layer.
         layers: how many.
-        settings: of the classifier.
+        settings: Settings of the classifier.
 
     Returns:
         A function from the generator of the weights to the classifier.
@@ -205,11 +205,11 @@ def pretrained_classifier_builder(
 
     Args:
         path: artifact of schema `pretrained`.
-        variant: of the encoder-decoder.
-        stream: of its percepts.
+        variant: Variant of the encoder-decoder.
+        stream: Stream of its percepts.
         frame_size: D, of the percepts that will be classified.
         classes: K.
-        settings: of the classifier.
+        settings: Settings of the classifier.
 
     Returns:
         A function from the generator of the softmax's weights to the classifier.
@@ -268,8 +268,8 @@ def finetune(
         clips: (n,), rows of the labelled videos' clips.
         labels: (n,) int, their classes.
         training_clips: (m,), rows of all training videos' clips, these among them.
-        settings: of the training.
-        seed: of the run.
+        settings: Settings of the classifier and its training.
+        seed: Random seed of the run.
         draw: which of the subsets.
         device: where to train.
         checkpoint: see `loop.train`.
@@ -349,7 +349,7 @@ def score_videos(
         model: put into evaluation mode.
         store: the percepts.
         clips: (n,), rows of the clips to score.
-        frames: of a block.
+        frames: Frames per block.
         stride: between the first frames of blocks.
 
     Returns:

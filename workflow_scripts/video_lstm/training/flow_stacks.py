@@ -29,7 +29,7 @@ class FlowStacks:
         labels: their classes, int.
         stack: flows in a stack, L.
         crop: side of the squares.
-        seed: of all draws.
+        seed: Random seed for all draws.
         device: where batches are made.
         threads: that decode.
 

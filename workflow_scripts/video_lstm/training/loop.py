@@ -68,8 +68,8 @@ def train(
             `validate` and afterwards.
         loss: the loss of a step's batch, a scalar of the mean per sequence, from the step counted
             from 0, or from its inputs. In bfloat16 it is called under autocast.
-        settings: of the optimiser and its schedule.
-        inputs: of `loss`, tensors of the same shapes at every step. With them a step on one GPU is
+        settings: Settings of the optimiser and the learning-rate schedule.
+        inputs: The inputs of `loss` at a step, tensors of constant shapes. With them a step on one GPU is
             recorded once and then repeated (CUDA graph), so `loss` must draw nothing itself.
         validate: called without gradients every `validate_every` steps and after the last; what
             it returns is the criterion (less is better), or several numbers by name, the
@@ -118,7 +118,7 @@ def train(
     saved = time.monotonic()
 
     def gradients(*step_inputs: Any) -> Tensor:
-        """Of a step; its loss and the norm that they had."""
+        """Compute the gradients of a step; return its loss and the gradient norm."""
         with _autocast(settings, device):
             value = loss(*step_inputs)
         value.backward()

@@ -20,8 +20,8 @@ def matching_hidden_size(arguments: Mapping[str, Any], parameters: int) -> int:
     """Units for a model to have as many parameters as another, as nearly as can be.
 
     Args:
-        arguments: of EncoderDecoder; their `hidden_size` does not count.
-        parameters: of the other.
+        arguments: Arguments of EncoderDecoder; their `hidden_size` is ignored.
+        parameters: Number of parameters of the other model.
     """
 
     def num_parameters(units: int) -> int:

@@ -30,8 +30,8 @@ class Optimizer:
 
     Args:
         module: on its device already.
-        settings: of the optimiser.
-        lr_scales: of the learning rate, by the names of the parameters that have less than all of it.
+        settings: Settings of the optimiser.
+        lr_scales: Factors of the learning rate by parameter name; 1 for parameters not named.
 
     Attributes:
         parameters: that are trained.

@@ -22,7 +22,7 @@ class PerceptSource:
     Attributes:
         percepts: all shards.
         videos: the index of a labelled set; None: every clip may be learned from.
-        split: of the labelled set, from 1.
+        split: Split of the labelled set, counted from 1.
         hours: how much of a pile is learned from, in clips drawn at random; None: all of it.
     """
 
@@ -74,9 +74,9 @@ def open_percept_corpus(
 
     Args:
         percept_sources: Stored percepts to train on; at least one.
-        frames: of a window.
+        frames: Frames per window.
         validation: share of each pile's videos that is held out of training.
-        seed: of the windows and of the share.
+        seed: Random seed for the windows and the validation set.
         device: where batches are wanted.
         motion_seen: for the stream `motion`: how many frames of a window, the first, are seen.
 

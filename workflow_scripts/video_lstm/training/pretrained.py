@@ -26,7 +26,7 @@ class PretrainedInfo:
 
     Attributes:
         source: what it learned from: "percepts", "mnist" or "patches".
-        arguments: of EncoderDecoder, the variant's name among them.
+        arguments: Arguments of EncoderDecoder, including the variant's name.
         standardize: what its frames are read through; None where they are used as they are.
         pixels: the pictures it learned from; None for a model of percepts.
         stream: which percepts it learned from; None for a model of pictures.
@@ -59,12 +59,12 @@ def save_pretrained(
         file: where to.
         model: on any device.
         source: what it learned from.
-        arguments: of EncoderDecoder, that build it again; JSON.
+        arguments: Arguments of EncoderDecoder that rebuild the model; JSON-serialisable.
         standardize: what its frames are read through.
         pixels: the pictures it learned from.
         stream: which percepts it learned from.
         percepts: how these were made.
-        curves: of its training, see `loop.train`.
+        curves: Training curves, see `loop.train`.
     """
     metadata = {"source": source, "arguments": dict(arguments)}
     if pixels is not None:

@@ -81,10 +81,10 @@ def pretrain(
 
     Args:
         arguments: see `model_arguments`.
-        sequences: of input_frames + future_frames frames, on the device.
-        settings: of the model and its training.
+        sequences: Sequences of input_frames + future_frames frames, on the device.
+        settings: Settings of the model and its training.
         standardize: what frames are read through; None: as they are.
-        seed: of the weights and of scheduled sampling.
+        seed: Random seed for weight initialisation and scheduled sampling.
         device: where to train.
         checkpoint: see `loop.train`.
         tensorboard: see `loop.train`.

@@ -39,7 +39,7 @@ def curve_log(
     logged there before: no point is there twice, and none is missing.
 
     Args:
-        folder: of this training alone. None: nothing is written.
+        folder: Folder for this training only; None writes nothing.
         curves: as `loop.train` fills them, each after its steps.
 
     Raises:
@@ -85,9 +85,9 @@ def write_projector(
     """Write videos for TensorBoard's projector, in place of those that were there.
 
     Args:
-        folder: of these videos alone.
+        folder: Folder for these videos only.
         embeddings: (n, size) float by name.
-        metadata: of each video, by the name of the column.
+        metadata: Columns of metadata by name, one entry per video.
         pictures: (n, height, width, 3) uint8, a frame of each.
 
     Raises:

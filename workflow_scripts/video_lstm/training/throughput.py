@@ -12,7 +12,7 @@ def measure_matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
 
     Args:
         device: which.
-        dtype: of the matrices.
+        dtype: Data type of the matrices.
     """
     # About 20 ms a trial on a core, a few on a large GPU.
     side = 8192 if device.type == "cuda" else 1024

@@ -19,10 +19,10 @@ class TrainingSummary:
     """How large a pretrained model is and what its training took.
 
     Attributes:
-        units: of a layer; channels of a ConvLSTM's.
-        parameters: of the model.
+        units: Hidden units per layer; channels for a ConvLSTM.
+        parameters: Number of parameters of the model.
         steps: updates.
-        seconds: of these, validation and checkpoints left out, on the machine it was trained on.
+        seconds: Training time, without validation and checkpoints, on the machine it was trained on.
     """
 
     units: int

@@ -122,7 +122,7 @@ def number_clips(
 
     Args:
         paths: the artifacts.
-        shards: of each, the clips, and where its rows of each begin and end, (clips + 1,).
+        shards: For each shard the clips, and where its rows of each begin and end, (clips + 1,).
 
     Returns:
         The clips; and of each the number of its artifact, its first row there, and the row after

@@ -86,9 +86,9 @@ class Converter:
         self._converters: dict[tuple[object, ...], FormatConverter] = {}
         self._correction: np.ndarray | None = None
         self.shape: tuple[int, ...] = ()
-        """Of every array; known from the first frame on."""
+        """Shape of every array; known from the first frame on."""
         self.matrix = np.empty((0, 4), np.float32)
-        """Of the first frame, see :class:`FormatConverter`; later ones are converted to fit it."""
+        """YUV matrix of the first frame, see :class:`FormatConverter`; later frames are converted to it."""
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """uint8 of this converter's shape, in memory of its own, rows perhaps padded.

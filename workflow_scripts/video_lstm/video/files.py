@@ -42,7 +42,7 @@ class VideoFile:
     status: str
     """``ok``, or in plain words why the video is left out."""
     sha256: str
-    """Of the file's bytes."""
+    """SHA-256 of the file's bytes."""
     transcoded: str = ""
     """The copy to read in place of the file, where the reader refuses the file itself."""
     note: str = ""

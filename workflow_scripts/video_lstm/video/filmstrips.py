@@ -17,8 +17,8 @@ def read_filmstrips(clips: Sequence[Clip], frames: int, size: Size, threads: int
     """Frames of many clips, each in the middle of an equal part of its clip.
 
     Args:
-        clips: of any length; a short one repeats frames.
-        frames: of a strip.
+        clips: Clips of any length; a short one repeats frames.
+        frames: Frames per strip.
         size: height and width of a frame; what is beyond these proportions is cut off.
         threads: that read side by side.
 

@@ -57,7 +57,7 @@ def build_index(source: VideoSource, files: FileTable, seed: int = 0) -> VideoTa
     Args:
         source: where the videos are and how splits are cut.
         files: what probing found.
-        seed: of splits that are drawn.
+        seed: Random seed for splits that are drawn.
 
     Raises:
         UserError: the root or a list is missing, a list names no file that is there, a file was

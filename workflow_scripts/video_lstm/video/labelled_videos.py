@@ -16,7 +16,7 @@ class LabelledVideos:
     """The videos of an index, with their parts in one split.
 
     Attributes:
-        path: of the index.
+        path: File of the index.
         names: (n,) str, paths in the data set.
         sides: (n,) int8: `UNUSED`, `TRAIN` or `TEST`.
         labels: (n,) int32, numbers of the classes.

@@ -32,7 +32,7 @@ def find_videos(source: VideoSource, seed: int, usable: Container[str] | None = 
 
     Args:
         source: kind, root and splits of the data set.
-        seed: of splits that are drawn.
+        seed: Random seed for splits that are drawn.
         usable: paths of the files that can be used, which splits are drawn over; None: not known.
 
     Raises:

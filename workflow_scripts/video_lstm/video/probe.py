@@ -61,7 +61,7 @@ class VideoInfo:
     duration: float
     """Seconds, by the rule of :mod:`video_lstm.video.timing`."""
     sha256: str
-    """Of the file's bytes; empty where it cannot be read."""
+    """SHA-256 of the file's bytes; empty if it cannot be read."""
     status: str
     """``ok``, or in plain words why the file is of no use."""
     transcoded: Path | None = None

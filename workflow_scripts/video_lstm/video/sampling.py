@@ -35,7 +35,7 @@ def random_clips(table: FileTable, clip_seconds: float, hours: float, seed: int)
         table: the pile.
         clip_seconds: length of a clip.
         hours: how much is drawn in all.
-        seed: of the draws.
+        seed: Random seed for drawing clips.
 
     Returns:
         Clips sorted by video and place, so that extraction reads each file in one go.
@@ -82,7 +82,7 @@ def clips_at_rate(clips: Sequence[Clip], table: FileTable, rate: float | None) -
     a file's own frames (rate None), those that would be at the file's average rate.
 
     Args:
-        clips: of videos of the table.
+        clips: Clips of the table's videos.
         table: the files, with their durations and rates.
         rate: frames per second that are picked; None for the videos' own frames.
 

@@ -29,7 +29,7 @@ def by_fraction(
         members: class and path of every video.
         fraction: share that is tested; at least one video, and at least one is left to train on.
         count: how many splits.
-        seed: of the draws.
+        seed: Random seed for drawing videos.
     """
     classes: dict[str, list[str]] = defaultdict(list)
     for name, path in members:
@@ -59,7 +59,7 @@ def by_group(
             taken in turn from one seeded order, so that no group is tested again before every
             other one was tested.
         count: how many splits, where ``test`` is a number.
-        seed: of the order.
+        seed: Random seed for the order of groups.
         others: groups that no video is left of, which may be named too.
 
     Raises:
@@ -93,7 +93,7 @@ def by_list(
     """Splits from files that name a video on every line; see `video_lstm.video.video_lists`.
 
     Args:
-        paths: of all videos, relative to the root.
+        paths: Paths of all videos, relative to the root.
         train: a list for each split.
         test: a list for each split.
         usable: those of the paths that can be used; None: not known.

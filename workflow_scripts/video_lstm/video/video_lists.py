@@ -28,7 +28,7 @@ class FileNames:
     """The files of a data set, to be found by what lists call them.
 
     Args:
-        paths: of the files, relative to the root.
+        paths: Paths of the files, relative to the root.
         classes: names of the classes; folders above a class's own do not count.
         usable: those of the paths that can be used, which are meant where names fit several; None:
             not known, and any is taken.

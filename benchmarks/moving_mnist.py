@@ -20,7 +20,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
 from video_lstm.sequences.digits import load_digits
-from video_lstm.sequences.moving_mnist import MovingMNIST, corners
+from video_lstm.sequences.moving_mnist import MovingMNIST, sample_trajectories
 from video_lstm.settings.sequences import MNISTSettings
 
 FRAMES = 20
@@ -31,10 +31,10 @@ def loop(digits: np.ndarray, settings: MNISTSettings, seed: int, size: int) -> n
 
     The places are worked out for all sequences at once, as the released code does.
     """
-    side, d = settings.size, settings.digit_size
+    side, d = settings.image_size, settings.digit_size
     rng = np.random.default_rng(seed)
     chosen = rng.integers(len(digits), size=(size, settings.num_digits))
-    places = corners(rng, size, FRAMES, settings)
+    places = sample_trajectories(rng, size, FRAMES, settings)
     batch = np.zeros((FRAMES, size, side, side), np.float32)
     for sequence in range(size):
         for digit in range(settings.num_digits):

@@ -179,7 +179,7 @@ def test_the_script_writes_errors_means_and_samples(files, run_script):
     # The best constant for noise: half on costs log 2 a pixel.
     assert attributes["mean_frame_future_cross_entropy"] == pytest.approx(64 * math.log(2))
     with fixed_test_sets.open_test_set(folder / "test.h5") as test:
-        chosen = test.to_uint8(test.moving(12, 4, "cpu"))
+        chosen = test.to_uint8(test.select_moving_sequences(12, 4, "cpu"))
     np.testing.assert_array_equal(samples["truth"], chosen[:, :7])
     rows = [(pixels == one).all((1, 2, 3)).argmax() for one in chosen]
     with torch.no_grad():
@@ -202,9 +202,9 @@ def test_the_samples_show_what_moves_steadily_before_and_after(tmp_path):
         for frame in range(8):
             pixels[row, frame, :, : 4 + step * frame // 2] = 200
     test = fixed_test_sets.TestSet("patches", pixels, 10.0, 2.0, np.zeros((9, 9)))
-    chosen = test.to_uint8(test.moving(2, 4, "cpu"))
+    chosen = test.to_uint8(test.select_moving_sequences(2, 4, "cpu"))
     assert {int((pixels == one).all((1, 2, 3)).argmax()) for one in chosen} == {8, 19}
-    assert test.moving(50, 4, "cpu").shape == (8, 20, 81)
+    assert test.select_moving_sequences(50, 4, "cpu").shape == (8, 20, 81)
 
 
 def test_a_test_set_that_the_model_was_not_made_for_is_refused(files, run_script):

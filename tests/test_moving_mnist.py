@@ -11,14 +11,14 @@ from scipy import stats
 
 from video_lstm.errors import UserError
 from video_lstm.sequences import digits as digit_files
-from video_lstm.sequences.digits import load_digits, mnist_files, read_idx
+from video_lstm.sequences.digits import find_mnist_files, load_digits, read_idx
 from video_lstm.sequences.moving_mnist import (
     MovingMNIST,
-    corners,
+    compute_mean_frame,
     draw_frames,
-    fixed_sequences,
-    mean_frame,
-    standard_sequences,
+    read_standard_sequences,
+    render_test_sequences,
+    sample_trajectories,
 )
 from video_lstm.sequences.random_streams import TRAINING, step_generator
 from video_lstm.settings.sequences import MNISTSettings
@@ -35,7 +35,7 @@ def images():
 
 
 def positions(settings=FINE, size=2000, frames=20, seed=0):
-    places = corners(step_generator(seed, TRAINING), size, frames, settings)
+    places = sample_trajectories(step_generator(seed, TRAINING), size, frames, settings)
     return places / (settings.image_size - settings.digit_size)
 
 
@@ -100,7 +100,7 @@ def test_digits_stay_in_the_frame_and_keep_their_speed():
 
 def test_places_are_whole_pixels_that_keep_the_digit_inside():
     settings = MNISTSettings()
-    places = corners(step_generator(0, TRAINING), 500, 40, settings)
+    places = sample_trajectories(step_generator(0, TRAINING), 500, 40, settings)
     assert places.min() == 0
     assert places.max() == 36  # 64 - 28
 
@@ -125,7 +125,7 @@ def test_frames_drawn_as_a_gpu_does_equal_those_of_a_loop(images):
     rng = np.random.default_rng(0)
     settings = SMALL.model_copy(update={"num_digits": 3})
     shown = images[rng.integers(40, size=(6, 3))]
-    places = corners(step_generator(1, TRAINING), 6, 12, settings)
+    places = sample_trajectories(step_generator(1, TRAINING), 6, 12, settings)
     expected = np.zeros((12, 6, 20, 20), np.uint8)
     for frame, sequence, digit in np.ndindex(12, 6, 3):
         row, column = places[frame, sequence, digit]
@@ -165,10 +165,10 @@ def test_training_and_validation_share_no_digit(images):
 
 
 def test_the_fixed_set_does_not_depend_on_blocks_of_time(images):
-    blocks = list(fixed_sequences(images, SMALL, 5, seed=0, block=4))
+    blocks = list(render_test_sequences(images, SMALL, 5, seed=0, block=4))
     assert [len(block) for block in blocks] == [4, 3]
     assert blocks[0].shape == (4, 5, 20, 20) and blocks[0].dtype == np.uint8
-    again = list(fixed_sequences(images, SMALL, 5, seed=0, block=4))
+    again = list(render_test_sequences(images, SMALL, 5, seed=0, block=4))
     np.testing.assert_array_equal(np.concatenate(blocks), np.concatenate(again))
     # A digit is the same in all frames of its sequence.
     for sequence in np.concatenate(blocks):
@@ -178,24 +178,24 @@ def test_the_fixed_set_does_not_depend_on_blocks_of_time(images):
 def test_the_mean_frame_is_the_mean_of_the_stream(images):
     stream = MovingMNIST(images, SMALL, 5, seed=0)
     frames = torch.cat([stream.batch(step, 10) for step in range(4)], 1).double()
-    found = mean_frame(stream, sequences=40, block=10)
-    np.testing.assert_allclose(found, frames.mean((0, 1)), rtol=1e-12)
+    mean = compute_mean_frame(stream, sequences=40, block=10)
+    np.testing.assert_allclose(mean, frames.mean((0, 1)), rtol=1e-12)
 
 
 def test_the_standard_file_is_read_sequence_by_sequence(tmp_path):
     rng = np.random.default_rng(0)
     array = rng.integers(256, size=(6, 9, 20, 20), dtype=np.uint8)
     np.save(tmp_path / "seq.npy", array)
-    blocks = list(standard_sequences(tmp_path / "seq.npy", SMALL, 5, block=4))
+    blocks = list(read_standard_sequences(tmp_path / "seq.npy", SMALL, 5, block=4))
     np.testing.assert_array_equal(np.concatenate(blocks), array[:5, :7].swapaxes(0, 1))
     with pytest.raises(UserError, match=r"seq\.npy: expected at least 7 frames"):
-        next(standard_sequences(tmp_path / "seq.npy", SMALL, 7))
+        next(read_standard_sequences(tmp_path / "seq.npy", SMALL, 7))
 
 
 def test_an_archive_of_one_array_is_read_like_the_standard_file(tmp_path):
     array = np.random.default_rng(0).integers(256, size=(6, 9, 20, 20), dtype=np.uint8)
     np.savez_compressed(tmp_path / "seq.npz", input_raw_data=array)
-    blocks = list(standard_sequences(tmp_path / "seq.npz", SMALL, 5))
+    blocks = list(read_standard_sequences(tmp_path / "seq.npz", SMALL, 5))
     np.testing.assert_array_equal(np.concatenate(blocks), array[:5, :7].swapaxes(0, 1))
 
 
@@ -228,7 +228,7 @@ def test_what_is_no_standard_file_is_told_in_a_line(tmp_path, kind):
     path = tmp_path / "test_file"
     NO_TEST_FILES[kind](path)
     with pytest.raises(UserError) as error:
-        next(standard_sequences(path, SMALL, 5))
+        next(read_standard_sequences(path, SMALL, 5))
     line = str(error.value)
     assert line.startswith(f"{path}: ") and "\n" not in line and "load it unsafely" not in line
 
@@ -236,15 +236,15 @@ def test_what_is_no_standard_file_is_told_in_a_line(tmp_path, kind):
 @pytest.mark.parametrize(("digits", "count"), [(1, 8), (2, 3), (3, 20)])
 def test_swapped_axes_are_refused_however_few_sequences_are_taken(tmp_path, digits, count):
     settings = MNISTSettings(num_digits=digits, num_test_sequences=count)
-    rendered = fixed_sequences(load_digits("sklearn")[1], settings, 20, seed=1)
+    rendered = render_test_sequences(load_digits("sklearn")[1], settings, 20, seed=1)
     right = np.concatenate(list(rendered)).swapaxes(0, 1)
     np.save(tmp_path / "right.npy", right)
     np.save(tmp_path / "swapped.npy", right.swapaxes(0, 1))
     frames = min(count, 20)
-    (block,) = standard_sequences(tmp_path / "right.npy", settings, frames)
+    (block,) = read_standard_sequences(tmp_path / "right.npy", settings, frames)
     np.testing.assert_array_equal(block, right[:frames].swapaxes(0, 1))
     with pytest.raises(UserError, match=r"swapped.npy: expected \(frames, sequences"):
-        next(standard_sequences(tmp_path / "swapped.npy", settings, frames))
+        next(read_standard_sequences(tmp_path / "swapped.npy", settings, frames))
 
 
 def test_sklearn_digits_look_like_digits_and_are_cut_in_two():
@@ -303,7 +303,7 @@ def test_mnist_is_read_plain_and_packed(folder):
     path, arrays = folder
     for images, array in zip(load_digits(str(path)), arrays, strict=True):
         np.testing.assert_array_equal(images, array)
-    assert [file.name for file in mnist_files(str(path))] == [
+    assert [file.name for file in find_mnist_files(str(path))] == [
         "train-images-idx3-ubyte.gz",
         "t10k-images-idx3-ubyte",
     ]
@@ -311,7 +311,7 @@ def test_mnist_is_read_plain_and_packed(folder):
 
 def test_mnist_is_read_under_the_names_that_others_give_its_files(folder):
     path, arrays = folder
-    for file in mnist_files(str(path)):
+    for file in find_mnist_files(str(path)):
         file.rename(file.with_name(file.name.replace("-idx3", ".idx3")))
     for found, array in zip(load_digits(str(path)), arrays, strict=True):
         np.testing.assert_array_equal(found, array)
@@ -322,7 +322,7 @@ def test_files_that_are_not_the_published_ones_are_refused(folder):
     packed, plain = path / "train-images-idx3-ubyte.gz", path / "t10k-images-idx3-ubyte"
     whole = packed.read_bytes()
     packed.write_bytes(whole[:-20])
-    with pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz: cannot be unpacked"):
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz: cannot be decompressed"):
         load_digits(str(path))
     packed.write_bytes(whole)
     content = bytearray(plain.read_bytes())

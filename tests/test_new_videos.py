@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from video_lstm.sequences.fixed_test_sets import normalised, to_uint8
+from video_lstm.sequences.fixed_test_sets import normalise, to_uint8
 from video_lstm.sequences.tiles import read_tiled
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.decode import read_frames
@@ -118,7 +118,7 @@ def test_the_frames_of_a_new_video_are_predicted(finished, run_script, tmp_path)
     # The right side is what the model makes of each tile.
     net, _ = load_pretrained(model)
     tile = torch.from_numpy(truth[:8, 16:32, 32:48])[None]
-    made = net(normalised(tile, info.pixels.mean, info.pixels.std)[:4]).future
+    made = net(normalise(tile, info.pixels.mean, info.pixels.std)[:4]).future
     expected = to_uint8(made.detach(), info.pixels.mean, info.pixels.std, (16, 16))[0]
     right = film[4:8, :, scale * (width + 2) :][:, ::scale, ::scale]
     found = right[:, 16:32, 32:48].astype(float).mean(3)

@@ -287,7 +287,8 @@ def extract_to(path, corpus, backend, partial, clips="clips.h5"):
 
 
 def test_extraction_equals_the_network_frame_by_frame(tmp_path, corpus, monkeypatch):
-    monkeypatch.setattr(extraction, "_PIECE", 8)  # pieces, batches and clips all end apart
+    # Segments, batches and clips all end at different frames.
+    monkeypatch.setattr(extraction, "_SEGMENT_FRAMES", 8)
     network = percepts_of(tiny_vgg())
     extract_to(tmp_path / "p.h5", corpus, torch_backend(network), tmp_path / "partial")
     found = read(tmp_path / "p.h5")

@@ -1,4 +1,4 @@
-"""Windows and blocks of percepts: each as likely, padded and masked as they should be."""
+"""Windows and blocks of percepts: sampled uniformly, padded and masked correctly."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,12 @@ import torch
 
 from video_lstm import artifacts
 from video_lstm.errors import UserError
-from video_lstm.sequences.percepts import PerceptStore, PerceptWindows, block_starts, hold_out
+from video_lstm.sequences.percepts import (
+    PerceptStore,
+    PerceptWindows,
+    block_starts,
+    hold_out_videos,
+)
 from video_lstm.sequences.prefetch import Prefetcher
 from video_lstm.video.clips import ClipName, write_names
 
@@ -49,34 +54,36 @@ def test_windows_are_slices_of_clips(store):
     seen = {}
     for window in batch.unbind(1):
         clip, start = int(window[0, 2]), int(-window[0, 1])
-        places = np.minimum(np.arange(start, start + 16), store.length(clip) - 1)
-        np.testing.assert_array_equal(window.numpy(), store.clip(clip)[places].astype(np.float32))
+        indices = np.minimum(np.arange(start, start + 16), store.length(clip) - 1)
+        np.testing.assert_array_equal(window.numpy(), store.clip(clip)[indices].astype(np.float32))
         seen[clip, start] = seen.get((clip, start), 0) + 1
-    # Every window there is, and each as likely: 1 + 9 + 10 of them.
+    # All 1 + 9 + 10 windows occur, equally often.
     assert sorted(seen) == [(0, 0)] + [(2, s) for s in range(9)] + [(3, s) for s in range(10)]
     assert min(seen.values()) > 100 and max(seen.values()) < 200
 
 
-def test_a_step_follows_from_seed_and_number_alone(store):
-    first, again = (PerceptWindows(store, range(5), 4, seed=1) for _ in range(2))
-    wanted = first.batch(7, 20)
-    again.batch(3, 20)
-    assert torch.equal(again.batch(7, 20), wanted)
-    assert not torch.equal(first.batch(8, 20), wanted)
-    assert not torch.equal(PerceptWindows(store, range(5), 4, seed=2).batch(7, 20), wanted)
+def test_a_batch_depends_only_on_seed_and_step(store):
+    first, second = (PerceptWindows(store, range(5), 4, seed=1) for _ in range(2))
+    expected = first.batch(7, 20)
+    second.batch(3, 20)
+    assert torch.equal(second.batch(7, 20), expected)
+    assert not torch.equal(first.batch(8, 20), expected)
+    assert not torch.equal(PerceptWindows(store, range(5), 4, seed=2).batch(7, 20), expected)
 
 
-def test_windows_kept_on_the_device_or_read_ahead_are_the_same(store):
-    wanted, kept, ahead = (PerceptWindows(store, range(5), 16, seed=1) for _ in range(3))
-    kept._keep()  # what a GPU with room does, and what one without does
-    ahead._read = Prefetcher(ahead._gather)
+def test_cached_and_prefetched_windows_are_the_same(store):
+    expected_windows, cached, ahead = (
+        PerceptWindows(store, range(5), 16, seed=1) for _ in range(3)
+    )
+    cached._cache_on_device()  # as on a GPU with enough memory, and one without
+    ahead._read = Prefetcher(ahead._read_batch)
     for step, size in ((0, 30), (1, 30), (2, 9), (1, 30)):
-        expected = wanted.batch(step, size)
-        assert torch.equal(kept.batch(step, size), expected)
+        expected = expected_windows.batch(step, size)
+        assert torch.equal(cached.batch(step, size), expected)
         assert torch.equal(ahead.batch(step, size), expected)
 
 
-def test_validation_is_fixed_and_of_clips_held_out(store):
+def test_validation_batches_are_fixed_and_of_held_out_clips(store):
     windows = PerceptWindows(store, [1, 4], 8, seed=0, held_out=[0, 2, 3])
     parts = windows.validation(4)
     assert [part.shape[1] for part in parts] == [4, 1]
@@ -95,14 +102,14 @@ def test_several_stores_are_one_corpus(store):
 
 def test_videos_are_held_out_whole():
     rows, videos = np.arange(40), np.repeat(np.arange(10), 4)
-    kept, held = hold_out(rows, videos, share=0.2, seed=5)
-    assert len(held) == 8 and sorted([*kept, *held]) == rows.tolist()
-    assert not set(videos[kept]) & set(videos[held])
-    assert [part.tolist() for part in hold_out(rows, videos, 0.2, 5)] == [
-        kept.tolist(),
-        held.tolist(),
+    training, validation = hold_out_videos(rows, videos, fraction=0.2, seed=5)
+    assert len(validation) == 8 and sorted([*training, *validation]) == rows.tolist()
+    assert not set(videos[training]) & set(videos[validation])
+    assert [part.tolist() for part in hold_out_videos(rows, videos, 0.2, 5)] == [
+        training.tolist(),
+        validation.tolist(),
     ]
-    assert hold_out(np.arange(3), np.zeros(3), 0.5, 0)[0].tolist() == [0, 1, 2]
+    assert hold_out_videos(np.arange(3), np.zeros(3), 0.5, 0)[0].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

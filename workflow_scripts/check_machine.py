@@ -25,7 +25,7 @@ from video_lstm.doctor.dataset_sizes import DatasetSize, measure_dataset
 from video_lstm.errors import UserError
 from video_lstm.percepts.networks import weights_path
 from video_lstm.progress import clock
-from video_lstm.sequences.digits import mnist_files
+from video_lstm.sequences.digits import find_mnist_files
 from video_lstm.settings.pipeline import Settings
 from video_lstm.settings.videos import UNLABELLED
 from video_lstm.training.tensorboard import require_tensorboard
@@ -144,7 +144,7 @@ def data(settings: Settings, arguments: Arguments, missing: list[str]) -> list[D
         hours = f"{amount.seconds / 3600:.2f} hours"
         print_line(name, f"{amount.videos} videos, {hours}, {amount.frames} frames to use{where}")
     try:
-        mnist_files(settings.mnist.source)
+        find_mnist_files(settings.mnist.source)
         print_line("digits", settings.mnist.source)
     except UserError as error:
         missing.append(str(error))

@@ -1,17 +1,17 @@
 """Cut patches of natural video.
 
-Reads the clips of a pile of videos and writes `train` and `test` (sequences, frames, size, size and
-3 if in colour) uint8, cut at random places and times, the test sequences from videos of their own;
-the mean and standard deviation of the training pixels, which models are fed patches normalised by;
-and the `mean_frame` of the training patches, the best constant image. Patches have a frame rate of
-their own: the clips say which seconds of the videos they are cut from, not which frames.
+Reads the clips of unlabelled videos and writes `train` and `test` (sequences, frames, size, size[,
+3]) uint8, cut at random positions and times; the two have no video in common. Also writes the mean
+and standard deviation of the training pixels, for normalisation, and the `mean_frame` of the
+training patches, the best constant image. Patches have their own frame rate: clips define the
+seconds of the videos that patches are cut from, not the frames.
 """
 
 from pathlib import Path
 
 from command_line import CommandLine, run
 from video_lstm import artifacts
-from video_lstm.sequences.patch_sampling import cut, plan
+from video_lstm.sequences.patch_sampling import sample_patches, write_patches
 from video_lstm.settings.sequences import PatchSettings
 from video_lstm.video.clips import read_clips
 from video_lstm.video.files import read_files
@@ -19,24 +19,24 @@ from video_lstm.video.sampling import clips_at_rate
 
 
 class Arguments(CommandLine):
-    """What to cut from."""
+    """Command line."""
 
     clips: list[Path]
-    """Clips of the pile, all shards."""
+    """Unlabelled clips, all shards."""
     probed: list[Path]
-    """Tables of the pile's files, all shards."""
+    """Tables of the unlabelled video files, all shards."""
     output: Path
     """Artifact to write, such as results/patches.h5."""
     seed: int = 0
-    """Every draw follows from it."""
+    """Random seed for sampling the patches."""
     frames: int
-    """Frames of a sequence: those that a model reads and those that it predicts."""
+    """Frames of a sequence: input and future frames."""
     patches: PatchSettings = PatchSettings()
-    """Their size, number and rate, and how frames are scaled before they are cut."""
+    """Size, number and frame rate of the patches, and size of the frames."""
 
 
 def main(arguments: Arguments) -> None:
-    """Decode every clip once and write its patches."""
+    """Sample and write the patches."""
     inputs = {
         f"{role}_{shard}": path
         for role in ("clips", "probed")
@@ -45,9 +45,9 @@ def main(arguments: Arguments) -> None:
     provenance = arguments.provenance(inputs)
     table, settings = read_files(arguments.probed), arguments.patches
     clips = clips_at_rate(read_clips(arguments.clips), table, settings.frame_rate)
-    cuts = plan(clips, settings, arguments.frames, arguments.seed)
+    patches = sample_patches(clips, settings, arguments.frames, arguments.seed)
     with artifacts.create(arguments.output, "patches", provenance) as file:
-        cut(file, cuts, settings, arguments.frames, arguments.threads)
+        write_patches(file, patches, settings, arguments.frames, arguments.threads)
 
 
 if __name__ == "__main__":

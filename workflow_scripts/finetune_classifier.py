@@ -151,7 +151,7 @@ def main(arguments: Arguments) -> None:
         file["accuracy"] = accuracy
         artifacts.write_arrays(file, "curves", curves)
         if weights:
-            save_classifier(file, weights, data_set.classes, store.made)
+            save_classifier(file, weights, data_set.classes, store.percept_provenance)
     for path in draw_files:
         path.unlink()
 

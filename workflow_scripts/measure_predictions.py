@@ -48,9 +48,14 @@ def main(arguments: Arguments) -> None:
     with open_test_set(arguments.test) as test:
         check(test, model, info, arguments)
         errors = evaluate(
-            model, test.batches(arguments.batch_size, device), test.constant(device), test.pictures
+            model,
+            test.batches(arguments.batch_size, device),
+            test.mean_frame_input(device),
+            test.to_images,
         )
-        shown = samples(test, model, test.moving(_SAMPLES, model.input_frames, device))
+        shown = samples(
+            test, model, test.select_moving_sequences(_SAMPLES, model.input_frames, device)
+        )
     with artifacts.create(arguments.output, "predictions", provenance) as file:
         artifacts.write_arrays(file, "errors", errors)
         file.attrs.update(

@@ -22,7 +22,7 @@ from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import EncoderDecoder, activate
 from video_lstm.plots import side_by_side
-from video_lstm.sequences.fixed_test_sets import normalised, to_uint8
+from video_lstm.sequences.fixed_test_sets import normalise, to_uint8
 from video_lstm.sequences.pixel_format import PixelFormat
 from video_lstm.sequences.tiles import cut_tiles, join_tiles, read_tiled
 from video_lstm.training.pretrained import load_pretrained
@@ -103,7 +103,7 @@ def predict(
         As `frames`; where the model makes none, what it was shown.
     """
     tiles = torch.from_numpy(cut_tiles(frames, pixels.size)).to(device)
-    given = normalised(tiles, pixels.mean, pixels.std)[: model.input_frames]
+    given = normalise(tiles, pixels.mean, pixels.std)[: model.input_frames]
     made = model(given)
     parts = [given]
     if made.reconstruction is not None:

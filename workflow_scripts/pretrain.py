@@ -17,7 +17,7 @@ from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.models.standardize import Standardize
-from video_lstm.sequences.digits import load_digits, mnist_files
+from video_lstm.sequences.digits import find_mnist_files, load_digits
 from video_lstm.sequences.moving_mnist import MovingMNIST
 from video_lstm.sequences.patches import Patches
 from video_lstm.sequences.percepts import PerceptStore, PerceptWindows
@@ -124,7 +124,7 @@ def main(arguments: Arguments) -> None:
         save_pretrained(
             file, model, source=arguments.source, arguments=built, standardize=standardize,
             pixels=pixels, stream=arguments.stream if of_percepts else None,
-            percepts=sequences.made if of_percepts else None, curves=curves,
+            percepts=sequences.percept_provenance if of_percepts else None, curves=curves,
         )  # fmt: skip
         if of_percepts:
             file.attrs["unlabelled_hours"] = unlabelled_hours(arguments)
@@ -134,7 +134,7 @@ def main(arguments: Arguments) -> None:
 def inputs(arguments: Arguments) -> dict[str, Path]:
     """The files of the source that is asked for, by role."""
     if arguments.source == "mnist":
-        return {path.name: path for path in mnist_files(arguments.mnist.source)}
+        return {path.name: path for path in find_mnist_files(arguments.mnist.source)}
     if arguments.source == "patches":
         return {"patches": required_path(arguments, "patches")}
     roles = {}
@@ -198,7 +198,7 @@ def unlabelled_hours(arguments: Arguments) -> float:
         return 0.0
     store = PerceptStore(arguments.unlabelled_percepts)
     rows, _ = percept_sources(arguments)[0].rows(store, arguments.seed)
-    rate = store.made.get("rate", math.nan)
+    rate = store.percept_provenance.get("rate", math.nan)
     return sum(store.length(row) for row in rows) / rate / 3600
 
 

@@ -1,4 +1,4 @@
-"""Percepts of clips: frames decoded while the convnet works on those before them."""
+"""Extract the percepts of clips; frames are decoded while the convnet runs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,17 +18,17 @@ from video_lstm.settings.percepts import PerceptSettings
 from video_lstm.video.clips import Clip, ClipName, write_names, write_rate
 from video_lstm.video.decode import read_frames, reading_frames
 
-# Frames that a thread decodes in one go: bounds the memory whatever the length of a clip.
-_PIECE = 256
+# Frames that a thread decodes at a time, to bound memory for clips of any length.
+_SEGMENT_FRAMES = 256
 
 
 @dataclass(frozen=True)
 class Backend:
-    """Something that computes percepts.
+    """A convnet with its inference backend.
 
     Attributes:
-        dim: length of a percept.
-        compute: takes (N, crop, crop, 3) uint8 RGB, gives (N, dim) float16.
+        dim: Length of a percept.
+        compute: Function of frames (N, crop, crop, 3) uint8 RGB that returns (N, dim) float16.
     """
 
     dim: int
@@ -38,16 +38,16 @@ class Backend:
 def open_backend(
     settings: PerceptSettings, device: torch.device, threads: int, folder: Path
 ) -> Backend:
-    """The settings' network, ready to compute.
+    """Load the convnet of the settings for inference.
 
     Args:
-        settings: which network, and which backend: ONNX Runtime runs on the CPU only.
-        device: where to run; on a GPU the network runs in half precision.
-        threads: CPU threads of ONNX Runtime.
-        folder: where conversions to ONNX are kept.
+        settings: Network and backend; ONNX Runtime runs on the CPU only.
+        device: Device to run on; on a GPU the network runs in half precision.
+        threads: Number of CPU threads of ONNX Runtime.
+        folder: Cache folder for ONNX conversions.
 
     Raises:
-        UserError: as `build_network`; ONNX Runtime asked for on a GPU.
+        UserError: See `build_network`; or ONNX Runtime is selected on a GPU.
     """
     on_gpu = device.type == "cuda"
     if settings.backend == "torch" or (settings.backend == "auto" and on_gpu):
@@ -80,7 +80,7 @@ def _torch_backend(settings: PerceptSettings, device: torch.device) -> Backend:
 
 
 def cut_batches(total: int, batch: int) -> list[int]:
-    """Sizes of batches that make up a total; only the last may be smaller."""
+    """Return the sizes of consecutive batches; only the last may be smaller."""
     return [min(batch, total - first) for first in range(0, total, batch)]
 
 
@@ -91,20 +91,19 @@ def extract(
     rows: PartialRows,
     threads: int = 1,
 ) -> None:
-    """Add the percepts that are missing: those of all frames of the clips, in order.
+    """Compute the missing percepts of the clips' frames, in order, and append them to `rows`.
 
-    Batches run on over the ends of clips and are the same whether or not a job was interrupted, so
-    that the outcome is.
+    Batches span clips and are the same after an interruption, and so are the percepts.
 
     Args:
-        clips: where the frames are.
-        backend: computes the percepts.
-        settings: size of the frames and of a batch.
-        rows: what is there already; takes the rest in the blocks of `cut_batches`.
-        threads: videos that are decoded at once.
+        clips: Clips to read.
+        backend: Convnet that computes the percepts.
+        settings: Size of the frames and batch size.
+        rows: Percepts computed so far; its blocks have the sizes of `cut_batches`.
+        threads: Number of segments that are decoded in parallel.
 
     Raises:
-        UserError: a video that cannot be read, or percepts beyond the range of float16.
+        UserError: A video cannot be read, or percepts exceed the range of float16.
     """
     progress = Progress(sum(clip.frames for clip in clips), "frames", done=rows.done)
     for frames in _batches(clips, settings, rows.done, threads):
@@ -129,18 +128,18 @@ def write_percepts(
     """Write the data sets of schema `percepts`.
 
     Args:
-        file: the artifact.
-        names: the clips.
-        lengths: percepts of each of them.
-        rows: all percepts.
-        dim: length of a percept.
-        rate: frames per second of the clips; None for each file's own.
+        file: Artifact to write to.
+        names: Names of the clips.
+        lengths: Number of percepts of each clip.
+        rows: Percepts of all clips.
+        dim: Length of a percept.
+        rate: Frame rate of the clips in Hz; None for each file's own.
     """
     write_rate(file, rate)
     offsets = np.cumsum([0, *lengths], dtype=np.int64)
     write_names(file, names)
     file["clip_offsets"] = offsets
-    # Contiguous and uncompressed, so that a reader can map it into memory.
+    # Contiguous and uncompressed, so that it can be memory-mapped.
     percepts = file.create_dataset("percepts", (offsets[-1], dim), np.float16)
     first = 0
     for block in rows:
@@ -152,41 +151,42 @@ def write_percepts(
 def _batches(
     clips: Sequence[Clip], settings: PerceptSettings, skip: int, threads: int
 ) -> Iterator[np.ndarray]:
-    """Frames of clips back to back, without the first `skip`, `settings.batch_size` at a time."""
+    """Yield batches of the consecutive frames of all clips, without the first `skip` frames."""
     crop, size = settings.crop_size, settings.batch_size
     batch, filled = np.empty((size, crop, crop, 3), np.uint8), 0
-    pieces = _pieces(clips, skip)
-    for frames in ordered_map(lambda piece: _decode(piece, settings), pieces, threads):
+    segments = _split_into_segments(clips, skip)
+    for frames in ordered_map(lambda segment: _decode(segment, settings), segments, threads):
         while len(frames):
-            taken = frames[: size - filled]
-            batch[filled : filled + len(taken)] = taken
-            filled += len(taken)
-            frames = frames[len(taken) :]
+            part = frames[: size - filled]
+            batch[filled : filled + len(part)] = part
+            filled += len(part)
+            frames = frames[len(part) :]
             if filled == size:
                 yield batch
-                # Another one: the last may still be on its way to the device.
+                # A new array: the last one may still be being copied to the device.
                 batch, filled = np.empty_like(batch), 0
     if filled:
         yield batch[:filled]
 
 
-def _pieces(clips: Sequence[Clip], skip: int) -> Iterator[Clip]:
-    """All frames of clips but the first `skip`, in pieces that are decoded in one go."""
+def _split_into_segments(clips: Sequence[Clip], skip: int) -> Iterator[Clip]:
+    """Yield segments of all frames of the clips but the first `skip`."""
     for clip in clips:
-        begin = min(skip, clip.frames)
-        skip -= begin
-        for at in range(begin, clip.frames, _PIECE):
-            yield replace(clip, first=clip.first + at, frames=min(_PIECE, clip.frames - at))
+        skipped = min(skip, clip.frames)
+        skip -= skipped
+        for start in range(skipped, clip.frames, _SEGMENT_FRAMES):
+            frames = min(_SEGMENT_FRAMES, clip.frames - start)
+            yield replace(clip, first=clip.first + start, frames=frames)
 
 
-def _decode(piece: Clip, settings: PerceptSettings) -> np.ndarray:
-    with reading_frames(piece):
+def _decode(segment: Clip, settings: PerceptSettings) -> np.ndarray:
+    with reading_frames(segment):
         return read_frames(
-            piece.path,
-            piece.first,
-            piece.frames,
-            rate=piece.rate,
+            segment.path,
+            segment.first,
+            segment.frames,
+            rate=segment.rate,
             size=(settings.height, settings.width),
             crop=(settings.crop_size, settings.crop_size),
-            frames=piece.native_frames,
+            frames=segment.native_frames,
         )

@@ -1,4 +1,4 @@
-"""Percepts of flow: fc6 of a temporal-stream convnet, for each stack of flows of each clip."""
+"""Flow percepts: fc6 of a temporal-stream convnet for each flow stack of each clip."""
 
 from pathlib import Path
 
@@ -24,16 +24,16 @@ BATCH = 128
 """Percepts per forward pass."""
 
 
-def read_convnet(path: Path, store: FlowStore, told_of: Path) -> TemporalStream:
-    """A trained convnet, after a check that it was trained on such flow.
+def read_convnet(path: Path, store: FlowStore, flow_path: Path) -> TemporalStream:
+    """Read a trained convnet and check that it was trained on flow of the same format.
 
     Args:
-        path: artifact of schema `flow_convnet`.
-        store: the flow that it will be fed.
-        told_of: what the flow is called in a message.
+        path: Artifact of schema `flow_convnet`.
+        store: Flow from which percepts are to be computed.
+        flow_path: Path of the flow, for messages.
 
     Raises:
-        UserError: it was trained on flow of another size or bound.
+        UserError: The convnet was trained on flow of another size or bound.
     """
     geometry = (store.height, store.width, store.bound)
     with artifacts.open_artifact(path, "flow_convnet") as file:
@@ -42,17 +42,17 @@ def read_convnet(path: Path, store: FlowStore, told_of: Path) -> TemporalStream:
     if trained_on != geometry:
         raise UserError(
             f"{path}: expected a convnet trained on flow of height, width, bound "
-            f"{geometry} as in {told_of}, found {trained_on}; run train_flow_convnet again"
+            f"{geometry} as in {flow_path}, found {trained_on}; run train_flow_convnet again"
         )
     return network
 
 
 class FlowPercepts:
-    """The percepts of all clips of a store, made a batch at a time.
+    """Computes the percepts of all clips of a flow store in batches.
 
     Args:
-        store: the flow.
-        network: the convnet, on the device where it runs.
+        store: Flow of the clips.
+        network: Convnet, on the device where it runs.
     """
 
     def __init__(self, store: FlowStore, network: TemporalStream) -> None:
@@ -61,9 +61,9 @@ class FlowPercepts:
         rows = range(len(store.names))
         stacks = [stack_indices(store.pairs(row), network.stack) for row in rows]
         self.lengths = [len(indices) for indices in stacks]
-        """Percepts of each clip."""
+        """Number of percepts of each clip."""
         self.sizes = [size for length in self.lengths for size in cut_batches(length, BATCH)]
-        """Percepts of each batch."""
+        """Number of percepts of each batch."""
         self._batches = [
             (row, indices[first : first + BATCH])
             for row, indices in zip(rows, stacks, strict=True)
@@ -71,21 +71,21 @@ class FlowPercepts:
         ]
 
     @torch.inference_mode()
-    def extract(self, done: PartialRows, threads: int = 1) -> None:
-        """Add what is missing; `done` is of the batches' `sizes` and of vectors of `dim`."""
+    def extract(self, rows: PartialRows, threads: int = 1) -> None:
+        """Append the missing percepts; `rows` has blocks of `sizes` and vectors of length `dim`."""
         device = self.network.scale.device
-        progress = Progress(sum(self.lengths), "percepts", done.done)
-        left = ordered_map(self._decode, self._batches[done.blocks :], threads)
-        for crops, means, indices in left:
+        progress = Progress(sum(self.lengths), "percepts", rows.done)
+        decoded = ordered_map(self._decode, self._batches[rows.blocks :], threads)
+        for crops, means, indices in decoded:
             flow = displacements(
-                *(torch.from_numpy(a).to(device) for a in (crops, means)), self.store.step
+                *(torch.from_numpy(array).to(device) for array in (crops, means)), self.store.step
             )
             stacks = flow[torch.from_numpy(indices).to(device)].flatten(1, 2)
-            done.append(self.network.percepts(stacks).half().cpu().numpy())
+            rows.append(self.network.percepts(stacks).half().cpu().numpy())
             progress.update(len(indices))
 
     def _decode(self, batch: tuple[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The central squares of a batch's flows, their means, and which of them make a stack."""
+        """Return the centre crops of a batch's flows, the mean flows, and the indices of stacks."""
         row, indices = batch
         first, side = int(indices[0, 0]), self.network.settings.crop_size
         fields = self.store.quantised(row, first, int(indices[-1, -1]) - first + 1)

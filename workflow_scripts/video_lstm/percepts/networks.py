@@ -27,9 +27,9 @@ class VGG16(nn.Module):
     """VGG-16, configuration D (Simonyan & Zisserman 2015), with torchvision's parameter names.
 
     Args:
-        widths: channels of the 13 convolutions.
-        units: units of fc6 and fc7.
-        classes: units of fc8.
+        widths: Channels of the 13 convolutions.
+        units: Units of fc6 and fc7.
+        classes: Units of fc8.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class VGG16(nn.Module):
         )  # fmt: skip
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Class scores (N, classes) of normalised images (N, 3, H, W)."""
+        """Return logits (N, classes) of normalised images (N, 3, H, W)."""
         return self.classifier(self.avgpool(self.features(images)).flatten(1))
 
 
 @dataclass(frozen=True)
-class _Recipe:
-    """A convnet before its weights, and how its frames are normalised."""
+class _NetworkSpec:
+    """A convnet without weights, and the normalisation of its input."""
 
     network: nn.Module
     default_layer: str | None
@@ -68,13 +68,13 @@ class _Recipe:
 
 
 def weights_path(settings: PerceptSettings) -> Path | None:
-    """The file that a network's weights are in: the user's, or that of its package.
+    """Return the file of a network's weights: the user's or its package's.
 
     Returns:
-        None where the network's own library fetches them.
+        The path, or None if the network's library downloads the weights.
 
     Raises:
-        UserError: VGG-16 without a file.
+        UserError: No file is set for VGG-16.
     """
     if settings.weights is not None:
         return Path(settings.weights)
@@ -90,113 +90,112 @@ def weights_path(settings: PerceptSettings) -> Path | None:
 
 
 def build_network(settings: PerceptSettings) -> PerceptNetwork:
-    """The convnet that the settings name, with its weights, on the CPU.
+    """Build the convnet of the settings, with its weights, on the CPU.
 
     Raises:
-        UserError: a network, layer, library or file that is not there, or weights that do not fit.
+        UserError: The network, layer, library or file does not exist, or the weights do not fit.
     """
-    recipe = _recipe(settings)
-    layer = settings.layer or recipe.default_layer
+    spec = _build_spec(settings)
+    layer = settings.layer or spec.default_layer
     if layer is None:
-        names = ", ".join(name for name, _ in recipe.network.named_children())
+        names = ", ".join(name for name, _ in spec.network.named_children())
         raise UserError(
             f"percepts.layer: expected the name of a module of {settings.network}, found none; "
             f"it has {names}, and the modules inside these"
         )
     percepts = PerceptNetwork(
-        recipe.network, layer, settings.pooling, settings.crop_size, recipe.mean, recipe.std,
+        spec.network, layer, settings.pooling, settings.crop_size, spec.mean, spec.std,
         settings.network,
     )  # fmt: skip
     path = weights_path(settings)
     if path is not None:
         state = read_weights(path, settings.weights_sha256)
     else:
-        state = _downloaded(recipe, settings.network)
-    load_weights(recipe.network, state, str(path or settings.network), percepts.unused)
+        state = _download(spec, settings.network)
+    load_weights(spec.network, state, str(path or settings.network), percepts.unused)
     return percepts
 
 
-def _downloaded(recipe: _Recipe, network: str) -> dict[str, torch.Tensor]:
-    """Weights that a network's own library fetches, or has fetched before."""
-    assert recipe.download is not None
+def _download(spec: _NetworkSpec, network: str) -> dict[str, torch.Tensor]:
+    """Load weights that a network's library downloads, or has downloaded before."""
+    assert spec.download is not None
     try:
-        return recipe.download()
-    except (OSError, RuntimeError) as error:  # no network; a file with another hash
+        return spec.download()
+    except (OSError, RuntimeError) as error:  # no connection, or a file with another hash
         raise UserError(
-            f"percepts.network: the weights of '{network}' cannot be fetched ({error}); give a "
-            "file of them (percepts.weights)"
+            f"percepts.network: the weights of '{network}' cannot be downloaded ({error}); set "
+            "percepts.weights to a file of them"
         ) from error
 
 
-def _recipe(settings: PerceptSettings) -> _Recipe:
+def _build_spec(settings: PerceptSettings) -> _NetworkSpec:
     library, _, name = settings.network.partition(":")
-    recipes: dict[str, Callable[[str, PerceptSettings], _Recipe]] = {
+    builders: dict[str, Callable[[str, PerceptSettings], _NetworkSpec]] = {
         "efficientnet-lite0": _efficientnet_lite0,
         "vgg16": _vgg16,
         "torchvision": _torchvision,
         "timm": _timm,
     }
-    if library not in recipes or bool(name) != (library in ("torchvision", "timm")):
+    if library not in builders or bool(name) != (library in ("torchvision", "timm")):
         raise UserError(
             "percepts.network: expected 'efficientnet-lite0', 'vgg16', 'torchvision:NAME' or "
             f"'timm:NAME', found '{settings.network}'; correct the setting"
         )
-    return recipes[library](name, settings)
+    return builders[library](name, settings)
 
 
-def _efficientnet_lite0(name: str, settings: PerceptSettings) -> _Recipe:
+def _efficientnet_lite0(name: str, settings: PerceptSettings) -> _NetworkSpec:
     package = _library("efficientnet_lite_pytorch", settings.network)
     with torch.device("meta"):
         network = package.EfficientNet.from_name(
             "efficientnet-lite0", image_size=settings.crop_size
         )
-    # Normalised as these weights were trained, with 127 and 128 for all channels, and not as the
-    # package's example does it: on natural frames the mean confidence of the first class is 0.36
-    # with the former and 0.23 with the latter, and only the former calls a daisy a daisy.
-    return _Recipe(network, "_swish", (127.0,) * 3, (128.0,) * 3)
+    # These weights were trained with 127 and 128 for all channels, unlike the package's example: on
+    # natural frames the mean confidence of the top class is 0.36, and 0.23 with the example's.
+    return _NetworkSpec(network, "_swish", (127.0,) * 3, (128.0,) * 3)
 
 
-def _vgg16(name: str, settings: PerceptSettings) -> _Recipe:
+def _vgg16(name: str, settings: PerceptSettings) -> _NetworkSpec:
     with torch.device("meta"):
         network = VGG16()
-    return _Recipe(network, "classifier.1", IMAGENET_MEAN, IMAGENET_STD)
+    return _NetworkSpec(network, "classifier.1", IMAGENET_MEAN, IMAGENET_STD)
 
 
-def _torchvision(name: str, settings: PerceptSettings) -> _Recipe:
+def _torchvision(name: str, settings: PerceptSettings) -> _NetworkSpec:
     models = _library("torchvision", settings.network).models
-    known = models.list_models(module=models)  # those that classify images
-    if name not in known:
-        raise UserError(_unknown_model("torchvision", name, known))
+    names = models.list_models(module=models)  # image classifiers only
+    if name not in names:
+        raise UserError(_unknown_model("torchvision", name, names))
     weights = models.get_model_weights(name).DEFAULT
     preset = weights.transforms()
-    return _Recipe(
+    return _NetworkSpec(
         models.get_model(name, weights=None), None, _scaled(preset.mean), _scaled(preset.std),
         lambda: weights.get_state_dict(check_hash=True, weights_only=True),
     )  # fmt: skip
 
 
-def _timm(name: str, settings: PerceptSettings) -> _Recipe:
+def _timm(name: str, settings: PerceptSettings) -> _NetworkSpec:
     timm = _library("timm", settings.network)
     if name.split(".")[0] not in timm.list_models():
         raise UserError(_unknown_model("timm", name, timm.list_models()))
     network = timm.create_model(name, pretrained=False)
-    told = network.pretrained_cfg
-    return _Recipe(
-        network, None, _scaled(told["mean"]), _scaled(told["std"]),
+    config = network.pretrained_cfg
+    return _NetworkSpec(
+        network, None, _scaled(config["mean"]), _scaled(config["std"]),
         lambda: timm.create_model(name, pretrained=True).state_dict(),
     )  # fmt: skip
 
 
-def _unknown_model(library: str, name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=3, cutoff=0.3)
+def _unknown_model(library: str, name: str, names: list[str]) -> str:
+    matches = get_close_matches(name, names, n=3, cutoff=0.3)
     return (
-        f"percepts.network: expected a model of {library}, found '{name}'; the nearest are "
-        f"{', '.join(near)}"
+        f"percepts.network: expected a model of {library}, found '{name}'; the closest are "
+        f"{', '.join(matches)}"
     )
 
 
 def _scaled(values: tuple[float, ...]) -> tuple[float, ...]:
-    """From pixels in 0..1 to pixels in 0..255."""
+    """Scale statistics of pixels in 0..1 to pixels in 0..255."""
     return tuple(255.0 * value for value in values)
 
 

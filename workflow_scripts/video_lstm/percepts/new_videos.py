@@ -31,7 +31,7 @@ class PerceptExtraction:
     """How percepts of new videos are extracted.
 
     Attributes:
-        percepts: how the model's own were made, see `PerceptStore.made`.
+        percepts: how the model's own were made, see `PerceptStore.percept_provenance`.
         model: its file, for messages.
         weights: of the convnet of RGB, where they are no longer where training found them.
         flow_convnet: the convnet of a stream of flow.

@@ -1,4 +1,4 @@
-"""A convnet as ONNX Runtime runs it on a CPU: converted once, then read from a folder."""
+"""Convert a convnet to ONNX once, cache it, and run it with ONNX Runtime on a CPU."""
 
 import hashlib
 import json
@@ -20,76 +20,76 @@ from video_lstm.settings.percepts import PerceptSettings
 logger = logging.getLogger("video_lstm")
 
 _PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
-_OF_THE_NETWORK = {"network", "weights_sha256", "layer", "pooling", "crop"}
+_NETWORK_SETTINGS = {"network", "weights_sha256", "layer", "pooling", "crop_size"}
 
 
 def open_session(
     settings: PerceptSettings, folder: Path, threads: int
 ) -> onnxruntime.InferenceSession:
-    """The network that the settings name as a session of ONNX Runtime on the CPU.
+    """Open the convnet of the settings in an ONNX Runtime session on the CPU.
 
     Args:
-        settings: which network, layer and pooling.
-        folder: where conversions are kept. Each has a name that follows from the network, its
-            weights, this code and the versions of the libraries; several jobs may share the folder.
-        threads: CPU threads of the session.
+        settings: Network, layer and pooling.
+        folder: Cache folder for conversions, which several jobs may share. A conversion is named
+            by a hash of the network, its weights, this code and the versions of the libraries.
+        threads: Number of CPU threads of the session.
 
     Returns:
         Session with input `frames` (N, crop, crop, 3) uint8 and output `percepts` (N, dim) float32.
 
     Raises:
-        UserError: as `build_network`.
+        UserError: See `build_network`.
     """
-    kept = folder / conversion_key(settings)
-    if not kept.is_dir():
+    converted = folder / conversion_key(settings)
+    if not converted.is_dir():
         logger.info("converting %s for ONNX Runtime (once)", settings.network)
         network = build_network(settings)
-        with translate_write_errors(kept):
-            begun = temporary_path(kept)
-            begun.mkdir()
+        with translate_write_errors(converted):
+            temporary = temporary_path(converted)
+            temporary.mkdir()
             try:
-                convert(network, settings.crop_size, begun / "network.onnx")
-                begun.rename(kept)
+                convert(network, settings.crop_size, temporary / "network.onnx")
+                temporary.rename(converted)
             except OSError:
-                if not kept.is_dir():  # else another job was first, with the same outcome
+                if not converted.is_dir():  # else another job was first, with the same result
                     raise
             finally:
-                shutil.rmtree(begun, ignore_errors=True)
+                shutil.rmtree(temporary, ignore_errors=True)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # Threads that wait for work would otherwise take time from those that decode.
+    # Spinning threads would take time from the threads that decode.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(
-        kept / "network.onnx", options, providers=["CPUExecutionProvider"]
+        converted / "network.onnx", options, providers=["CPUExecutionProvider"]
     )
 
 
 def conversion_key(settings: PerceptSettings) -> str:
-    """Name of a conversion: a hash of all that it depends on (64 hexadecimal digits)."""
+    """Return the name of a conversion, a SHA-256 of everything that it depends on."""
     path = weights_path(settings)
-    told = {
-        "network": settings.model_dump(include=_OF_THE_NETWORK),
+    dependencies = {
+        "network": settings.model_dump(include=_NETWORK_SETTINGS),
         "weights": identity(path) if path else None,
         "code": code_hash(Path(__file__)),
         "versions": {name: metadata.version(name) for name in _PACKAGES},
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(dependencies, sort_keys=True).encode()).hexdigest()
 
 
 def convert(network: PerceptNetwork, crop: int, path: Path) -> None:
-    """Write a network as ONNX, its weights in a file beside it.
+    """Write a network as ONNX, with its weights in a separate file in the same folder.
 
     Args:
-        network: on the CPU.
-        crop: side of the frames in pixels; their number stays open.
-        path: file to write.
+        network: Network on the CPU.
+        crop: Side of the frames in pixels; the batch size stays dynamic.
+        path: File to write.
     """
     frames = torch.zeros(2, crop, crop, 3, dtype=torch.uint8)
     exporter = logging.getLogger("torch.onnx")
     level = exporter.level
     try:
-        # It warns of libraries that are not there and of its own deprecations: nothing to act on.
+        # It warns of missing optional libraries and of its own deprecations.
         exporter.setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -105,7 +105,7 @@ def convert(network: PerceptNetwork, crop: int, path: Path) -> None:
     finally:
         exporter.setLevel(level)
     assert program is not None
-    # Without the traces of Python calls, which would put this machine's paths into the file.
+    # Python stack traces would put paths of this machine into the file.
     program.model.metadata_props.clear()
     for node in program.model.graph.all_nodes():
         node.metadata_props.clear()

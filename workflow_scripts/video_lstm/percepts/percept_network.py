@@ -1,4 +1,4 @@
-"""A layer of any convnet as a function of frames."""
+"""Compute percepts of frames with a layer of any convnet."""
 
 from contextlib import suppress
 from difflib import get_close_matches
@@ -9,29 +9,29 @@ from torch import nn
 from video_lstm.errors import UserError
 
 
-class _Reached(Exception):  # noqa: N818 (no error: the way out of a network)
-    """The chosen layer has given its output; what lies behind it need not run."""
+class _StopForward(Exception):  # noqa: N818 (no error: it ends a forward pass)
+    """Ends the forward pass after the selected layer."""
 
 
 class PerceptNetwork(nn.Module):
-    """Frames in, percepts out: normalisation, a convnet up to one of its layers, pooling.
+    """Computes percepts: normalisation, a convnet up to one of its layers, pooling.
 
     Args:
-        network: the convnet; it may be on the meta device as long as nothing is computed.
-        layer: name of the module whose output is taken; of its last call where it is used more
-            than once.
-        pooling: "average" or "max" over places, or "flatten".
-        crop: side of the frames in pixels.
-        mean: per channel, subtracted from pixels in 0..255.
-        std: per channel, what they are divided by then.
-        name: what to call the network in messages.
+        network: Convnet; it may be on the meta device until weights are loaded.
+        layer: Name of the module whose output is used; if it is called several times, the last
+            output.
+        pooling: "average" or "max" over positions, or "flatten".
+        crop: Side of the frames in pixels.
+        mean: Mean of each channel, of pixels in 0..255.
+        std: Standard deviation of each channel.
+        name: Name of the network in messages.
 
     Attributes:
-        dim: length of a percept.
-        unused: names of the modules that lie behind the layer.
+        dim: Length of a percept.
+        unused: Names of the modules after the layer, which are not run.
 
     Raises:
-        UserError: no such layer, or its output is not one that can be pooled.
+        UserError: The layer does not exist, or its output cannot be pooled.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class PerceptNetwork(nn.Module):
         self.eval()
         modules = dict(network.named_modules())
         if layer not in modules:
-            near = get_close_matches(layer, modules, n=1)
-            known = [module for module in modules if len(module) > 0 and module.count(".") < 2]
+            matches = get_close_matches(layer, modules, n=1)
+            names = [module for module in modules if len(module) > 0 and module.count(".") < 2]
             raise UserError(
                 f"percepts.layer: expected a module of {name}, found '{layer}'; "
-                + (f"did you mean '{near[0]}'? " if near else "")
-                + f"known are {', '.join(known)}, and the modules inside these"
+                + (f"did you mean '{matches[0]}'? " if matches else "")
+                + f"known are {', '.join(names)}, and the modules inside these"
             )
         self.network, self.pooling = network.eval(), pooling
         self._name, self._layer, self._calls = name, layer, 0
@@ -64,48 +64,48 @@ class PerceptNetwork(nn.Module):
         images = torch.zeros(2, 3, crop, crop, device=device)
         with torch.inference_mode():
             self._calls = self._count_calls(images)
-            self.unused = self._behind(images)
+            self.unused = self._find_unused(images)
             self.dim = self._pool(self._features(images)).shape[1]
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        """Percepts of frames.
+        """Return the percepts of frames.
 
         Args:
-            frames: (N, crop, crop, 3) uint8, RGB.
+            frames: RGB frames, (N, crop, crop, 3) uint8.
 
         Returns:
-            (N, dim) float32, or of autocast's type.
+            (N, dim) float32, or autocast's dtype.
         """
         images = frames.permute(0, 3, 1, 2).to(torch.float32)
         return self._pool(self._features((images - self.mean) / self.std))
 
     def _features(self, images: torch.Tensor) -> torch.Tensor:
-        """Output of the layer for normalised images (N, 3, crop, crop)."""
+        """Return the layer's output for normalised images (N, 3, crop, crop)."""
         outputs: list[torch.Tensor] = []
 
-        def leave(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
+        def capture(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
             outputs.append(output)
-            # An exporter traces to the end; what the output does not need it then leaves out.
+            # An exporter traces the whole network and then drops what the output does not need.
             if len(outputs) == self._calls and not torch.compiler.is_exporting():
-                raise _Reached
+                raise _StopForward
 
-        handle = self.network.get_submodule(self._layer).register_forward_hook(leave)
+        handle = self.network.get_submodule(self._layer).register_forward_hook(capture)
         try:
-            with suppress(_Reached):
+            with suppress(_StopForward):
                 self.network(images)
         finally:
             handle.remove()
         return outputs[self._calls - 1]
 
     def _pool(self, output: torch.Tensor) -> torch.Tensor:
-        """(N, dim) from (N, dim), from tokens (N, places, dim), or from maps (N, dim, H, W)."""
+        """Pool (N, dim), tokens (N, positions, dim), or feature maps (N, dim, H, W) to (N, dim)."""
         if output.ndim == 2 or self.pooling == "flatten":
             return output.flatten(1)
-        places = {3: (1,), 4: (2, 3)}[output.ndim]
-        return output.mean(places) if self.pooling == "average" else output.amax(places)
+        axes = {3: (1,), 4: (2, 3)}[output.ndim]
+        return output.mean(axes) if self.pooling == "average" else output.amax(axes)
 
     def _count_calls(self, images: torch.Tensor) -> int:
-        """How often a forward pass calls the layer; checks what comes out of it."""
+        """Count the calls of the layer in a forward pass, and check its output."""
         outputs: list[object] = []
         module = self.network.get_submodule(self._layer)
         handle = module.register_forward_hook(lambda _, __, output: outputs.append(output))
@@ -113,26 +113,29 @@ class PerceptNetwork(nn.Module):
         handle.remove()
         shape = tuple(outputs[-1].shape) if outputs and hasattr(outputs[-1], "shape") else None
         if shape is None or not 2 <= len(shape) <= 4 or shape[0] != len(images):
-            found = f"an output of shape {shape}" if shape else "no tensor" if outputs else "no use"
+            output = (
+                f"an output of shape {shape}" if shape else "no tensor" if outputs else "no call"
+            )
             raise UserError(
-                f"percepts.layer: expected a module of {self._name} that gives (N, D), "
-                f"(N, places, D) or (N, D, H, W), found {found} at '{self._layer}'; choose another"
+                f"percepts.layer: expected a module of {self._name} that returns (N, D), "
+                f"(N, positions, D) or (N, D, H, W), found {output} at '{self._layer}'; "
+                "choose another"
             )
         return len(outputs)
 
-    def _behind(self, images: torch.Tensor) -> set[str]:
-        """Names of the modules that a forward pass up to the layer does not enter.
+    def _find_unused(self, images: torch.Tensor) -> set[str]:
+        """Return the names of the modules that a forward pass up to the layer does not call.
 
-        Modules inside one that was run to its end count as used: it may use their weights without
-        calling them.
+        Children of a module that finished count as used: it may use their weights without calling
+        them.
         """
-        entered: set[str] = set()
-        left: set[str] = {self._layer}
+        started: set[str] = set()
+        finished: set[str] = {self._layer}
         handles = []
         for name, module in self.network.named_modules():
             handles += [
-                module.register_forward_pre_hook(lambda *_, name=name: entered.add(name)),
-                module.register_forward_hook(lambda *_, name=name: left.add(name)),
+                module.register_forward_pre_hook(lambda *_, name=name: started.add(name)),
+                module.register_forward_hook(lambda *_, name=name: finished.add(name)),
             ]
         self._features(images)
         for handle in handles:
@@ -140,9 +143,9 @@ class PerceptNetwork(nn.Module):
         return {
             name
             for name, _ in self.network.named_modules()
-            if name not in entered and not any(_inside(name, done) for done in left)
+            if name not in started and not any(_is_inside(name, module) for module in finished)
         }
 
 
-def _inside(name: str, outer: str) -> bool:
+def _is_inside(name: str, outer: str) -> bool:
     return outer == "" or name.startswith(f"{outer}.")

@@ -1,4 +1,4 @@
-"""The fixed test sets of pixels, Moving MNIST or patches, as their artifacts keep them."""
+"""Read the fixed test sets of pixels: Moving MNIST and patches."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from video_lstm import artifacts
 from video_lstm.errors import UserError
 
 _CORPORA = {"moving_mnist": "mnist", "patches": "patches"}
-_CANDIDATES = 20  # sequences that are looked at for one that shows what moves
-_LIVELY = 4  # one in so many of them
+_CANDIDATES_PER_SAMPLE = 20
+_MOST_MOTION_FRACTION = 4  # the quarter of the candidates with the most motion remains
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class TestSet:
 
     Attributes:
         corpus: "mnist" or "patches".
-        pixels: (n, frames, height, width[, 3]) uint8 data set.
-        mean: what is subtracted from pixels before a model is fed them.
-        std: what they are divided by.
-        mean_frame: (height, width[, 3]) float64, mean of the training frames' pixels.
+        pixels: Data set of sequences, (n, frames, height, width[, 3]) uint8.
+        mean: Mean pixel value, subtracted to normalise a model's input.
+        std: Standard deviation of the pixels, by which the input is then divided.
+        mean_frame: Mean of the training frames, (height, width[, 3]) float64.
     """
 
     corpus: str
@@ -37,63 +37,70 @@ class TestSet:
 
     @property
     def frame_size(self) -> int:
-        """Values of a frame."""
+        """Number of values in a frame."""
         return self.mean_frame.size
 
     def batches(self, size: int, device: torch.device | str) -> Iterator[torch.Tensor]:
-        """All sequences in order, (frames, at most size, frame_size) float32, normalised."""
+        """Yield all sequences in order, (frames, at most size, frame_size) float32, normalised."""
         for start in range(0, len(self.pixels), size):
             block = torch.from_numpy(self.pixels[start : start + size]).to(device)
-            yield normalised(block, self.mean, self.std)
+            yield normalise(block, self.mean, self.std)
 
-    def moving(self, count: int, seen: int, device: torch.device | str) -> torch.Tensor:
-        """Sequences in which something moves that could be foreseen; no model is asked.
+    def select_moving_sequences(
+        self, count: int, input_frames: int, device: torch.device | str
+    ) -> torch.Tensor:
+        """Select sequences with predictable motion, without asking any model.
 
-        Of many from everywhere in the set, the quarter that changes the most; of these the
-        steadiest, whose frames are the most like the one before (correlation around the mean over
-        time). Both are of the frames that are seen or of those after, whichever has less.
+        From candidates spread evenly over the set, take the quarter with the largest changes over
+        time, and of these the ones with the smoothest motion: the highest correlation of
+        consecutive frames around the mean over time. Each measure is the smaller one of the input
+        and the future frames.
 
         Args:
-            count: how many, at most all.
-            seen: frames that models read.
-            device: where they are wanted.
+            count: Number of sequences, at most all.
+            input_frames: Frames that models read.
+            device: Device of the result.
 
         Returns:
-            (frames, count, frame_size), as `batches` gives them, the steadiest first.
+            Normalised sequences (frames, count, frame_size), the smoothest first.
         """
-        rows = np.linspace(0, len(self.pixels) - 1, _CANDIDATES * count).astype(np.int64)
+        rows = np.linspace(0, len(self.pixels) - 1, _CANDIDATES_PER_SAMPLE * count).astype(np.int64)
         pixels = torch.from_numpy(self.pixels[np.unique(rows)])
         frames = pixels.flatten(2).float()
-        parts = frames[:, :seen], frames[:, seen:]
-        around = [part - part.mean(1, keepdim=True) for part in parts]
-        change = [part.square().sum((1, 2)) for part in around]
-        covariance = [(part[:, 1:] * part[:, :-1]).sum((1, 2)) for part in around]
-        steadiness = torch.minimum(
-            *(of / total.clamp_min(1) for of, total in zip(covariance, change, strict=True))
+        parts = frames[:, :input_frames], frames[:, input_frames:]
+        centred = [part - part.mean(1, keepdim=True) for part in parts]
+        variances = [part.square().sum((1, 2)) for part in centred]
+        covariances = [(part[:, 1:] * part[:, :-1]).sum((1, 2)) for part in centred]
+        smoothness = torch.minimum(
+            *(
+                covariance / variance.clamp_min(1)
+                for covariance, variance in zip(covariances, variances, strict=True)
+            )
         )
-        lively = torch.minimum(*change).argsort(descending=True, stable=True)
-        lively = lively[: max(count, len(lively) // _LIVELY)]
-        steadiest = lively[steadiness[lively].argsort(descending=True, stable=True)[:count]]
-        return normalised(pixels[steadiest].to(device), self.mean, self.std)
+        candidates = torch.minimum(*variances).argsort(descending=True, stable=True)
+        candidates = candidates[: max(count, len(candidates) // _MOST_MOTION_FRACTION)]
+        order = smoothness[candidates].argsort(descending=True, stable=True)
+        selected = candidates[order[:count]]
+        return normalise(pixels[selected].to(device), self.mean, self.std)
 
-    def constant(self, device: torch.device | str) -> torch.Tensor:
-        """The mean frame as a model is fed frames, (frame_size,) float32."""
+    def mean_frame_input(self, device: torch.device | str) -> torch.Tensor:
+        """Return the mean frame normalised like a model's input, (frame_size,) float32."""
         frame = (self.mean_frame.ravel() - self.mean) / self.std
         return torch.from_numpy(frame.astype(np.float32)).to(device)
 
-    def pictures(self, frames: torch.Tensor) -> torch.Tensor:
-        """A model's frames as pictures.
+    def to_images(self, frames: torch.Tensor) -> torch.Tensor:
+        """Convert a model's frames to images.
 
         Args:
-            frames: (T, n, frame_size), normalised.
+            frames: Normalised frames, (T, n, frame_size).
 
         Returns:
-            (T, n, colours, height, width), black 0 and white 1; what lies outside is cut off.
+            Images (T, n, channels, height, width), clamped to 0 (black) .. 1 (white).
         """
-        return pictures(frames, self.mean, self.std, self.mean_frame.shape)
+        return to_images(frames, self.mean, self.std, self.mean_frame.shape)
 
     def to_uint8(self, frames: torch.Tensor) -> np.ndarray:
-        """The same as bytes, sequence by sequence: (n, T, height, width[, 3]) uint8."""
+        """Convert a model's frames to bytes, sequence first: (n, T, height, width[, 3]) uint8."""
         return to_uint8(frames, self.mean, self.std, self.mean_frame.shape)
 
 
@@ -102,7 +109,7 @@ def open_test_set(path: Path) -> Iterator[TestSet]:
     """Open the test set of an artifact of schema "moving_mnist" or "patches".
 
     Raises:
-        UserError: it is neither.
+        UserError: The artifact has another schema.
     """
     schema = artifacts.schema_of(path) or "moving_mnist"
     if schema not in _CORPORA:
@@ -119,13 +126,13 @@ def open_test_set(path: Path) -> Iterator[TestSet]:
         )
 
 
-def normalised(pixels: torch.Tensor, mean: float, std: float) -> torch.Tensor:
-    """Frames as models are fed them.
+def normalise(pixels: torch.Tensor, mean: float, std: float) -> torch.Tensor:
+    """Normalise frames for a model.
 
     Args:
-        pixels: (size, frames, ...) uint8.
-        mean: is subtracted.
-        std: is divided by.
+        pixels: Sequences, (size, frames, ...) uint8.
+        mean: Value that is subtracted from pixels.
+        std: Value by which the difference is divided.
 
     Returns:
         (frames, size, frame_size) float32, contiguous.
@@ -133,24 +140,26 @@ def normalised(pixels: torch.Tensor, mean: float, std: float) -> torch.Tensor:
     return ((pixels.transpose(0, 1).flatten(2).float() - mean) / std).contiguous()
 
 
-def pictures(frames: torch.Tensor, mean: float, std: float, shape: tuple[int, ...]) -> torch.Tensor:
-    """Undo `normalised`: frames (T, n, frame_size) as pictures.
+def to_images(
+    frames: torch.Tensor, mean: float, std: float, shape: tuple[int, ...]
+) -> torch.Tensor:
+    """Convert normalised frames to images; the inverse of `normalise`.
 
     Args:
-        frames: of a model.
-        mean: see `normalised`.
-        std: see `normalised`.
-        shape: of a frame, (height, width[, 3]).
+        frames: A model's frames, (T, n, frame_size).
+        mean: Mean that was subtracted from pixels.
+        std: Standard deviation that they were divided by.
+        shape: Shape of a frame, (height, width[, 3]).
 
     Returns:
-        (T, n, colours, height, width), black 0 and white 1; what lies outside is cut off.
+        Images (T, n, channels, height, width), clamped to 0 (black) .. 1 (white).
     """
     values = ((frames.float() * std + mean) / 255).clamp(0, 1)
-    height, width, *colours = shape
-    return values.unflatten(2, (height, width, *(colours or (1,)))).movedim(-1, 2)
+    height, width, *channels = shape
+    return values.unflatten(2, (height, width, *(channels or (1,)))).movedim(-1, 2)
 
 
 def to_uint8(frames: torch.Tensor, mean: float, std: float, shape: tuple[int, ...]) -> np.ndarray:
-    """The same as bytes, sequence by sequence: (n, T, height, width[, 3]) uint8."""
-    made = (255 * pictures(frames, mean, std, shape)).round().byte().permute(1, 0, 3, 4, 2)
-    return made.cpu().numpy().reshape(*made.shape[:2], *shape)
+    """Convert a model's frames to bytes, sequence first: (n, T, height, width[, 3]) uint8."""
+    images = (255 * to_images(frames, mean, std, shape)).round().byte().permute(1, 0, 3, 4, 2)
+    return images.cpu().numpy().reshape(*images.shape[:2], *shape)

@@ -1,4 +1,4 @@
-"""The videos of a split: those to learn from, those to choose settings by, those to test."""
+"""Training, validation and test videos of a split of a labelled data set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,13 @@ from video_lstm.video.split_parts import TEST, TRAIN
 
 @dataclass(frozen=True)
 class LabelledClips:
-    """Some videos of a data set, each with one clip that is all of it.
+    """Labelled videos, each with one clip that covers the whole video.
 
     Attributes:
-        rows: (n,) int32, rows of the artifact `videos`.
-        clips: (n,) int64, rows of a `PerceptStore`.
-        labels: (n,) int32, their classes.
-        groups: of each; empty where it has none.
+        rows: Rows of the artifact `videos`, (n,) int32.
+        clips: Rows of a `PerceptStore`, (n,) int64.
+        labels: Classes, (n,) int32.
+        groups: Group of each video; empty where it has none.
     """
 
     rows: np.ndarray
@@ -28,10 +28,12 @@ class LabelledClips:
     labels: np.ndarray
     groups: list[str]
 
-    def __getitem__(self, chosen: np.ndarray) -> "LabelledClips":
-        """Those that a mask or an array of indices names."""
-        groups = list(np.array(self.groups, dtype=object)[chosen])
-        return LabelledClips(self.rows[chosen], self.clips[chosen], self.labels[chosen], groups)
+    def __getitem__(self, selection: np.ndarray) -> "LabelledClips":
+        """Select videos by a mask or an array of indices."""
+        groups = list(np.array(self.groups, dtype=object)[selection])
+        return LabelledClips(
+            self.rows[selection], self.clips[selection], self.labels[selection], groups
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -40,41 +42,41 @@ class LabelledClips:
 def read_split(
     path: Path, split: int, store: PerceptStore
 ) -> tuple[LabelledClips, LabelledClips, LabelledVideos]:
-    """The training and the test videos of a split, and the data set that they are of.
+    """Read the training and test videos of a split, and the data set they belong to.
 
     Args:
-        path: artifact of schema `videos`.
-        split: from 1.
-        store: percepts of all of them.
+        path: Artifact of schema `videos`.
+        split: Number of the split, from 1.
+        store: Percepts of all its videos.
 
     Raises:
-        UserError: there is no such split, it has no training or no test videos, or one of them has
-            no percepts.
+        UserError: The split does not exist, has no training or no test videos, or a video has no
+            percepts.
     """
-    every = read_labelled_videos(path, split)
+    data_set = read_labelled_videos(path, split)
 
-    def side(part: int) -> LabelledClips:
-        rows, clips = every.clips(part, store.names)
+    def select_part(part: int) -> LabelledClips:
+        rows, clips = data_set.clips(part, store.names)
         return LabelledClips(
-            rows.astype(np.int32), clips, every.labels[rows], list(every.groups[rows])
+            rows.astype(np.int32), clips, data_set.labels[rows], list(data_set.groups[rows])
         )
 
-    train, test = side(TRAIN), side(TEST)
+    train, test = select_part(TRAIN), select_part(TEST)
     if not len(train) or not len(test):
         raise UserError(
-            f"{path}: expected training and test videos of split {split}, found {len(train)} and "
-            f"{len(test)}; look at the index"
+            f"{path}: expected training and test videos in split {split}, found {len(train)} and "
+            f"{len(test)}; check the split lists of the data set"
         )
-    return train, test, every
+    return train, test, data_set
 
 
 def split_off_validation(
-    train: LabelledClips, share: float, seed: int
+    train: LabelledClips, fraction: float, seed: int
 ) -> tuple[LabelledClips, LabelledClips]:
-    """Training videos in two, whole groups on one side: to learn from, and to choose settings by.
+    """Split training videos into training and validation videos, keeping groups together.
 
     Raises:
-        UserError: no group can be held out.
+        UserError: No group can be held out.
     """
-    held = draw_validation_videos(train.labels, train.groups, share, seed)
-    return train[~held], train[held]
+    is_validation = draw_validation_videos(train.labels, train.groups, fraction, seed)
+    return train[~is_validation], train[is_validation]

@@ -1,7 +1,7 @@
 """Moving MNIST (paper, section 3.2): handwritten digits that move and bounce in a square.
 
-Where a digit is follows from few random numbers and is worked out on the CPU; the frames, which are
-many bytes, are drawn on the training device. The same seed gives the same frames on every device.
+Positions need few random numbers and are computed on the CPU; frames are drawn on the training
+device. The same seed gives the same frames on every device.
 """
 
 import zipfile
@@ -17,101 +17,102 @@ from video_lstm.errors import UserError
 from video_lstm.sequences.random_streams import TEST, TRAINING, VALIDATION, step_generator
 from video_lstm.settings.sequences import MNISTSettings, MovingDigits
 
-_HELD_OUT = 20  # one training digit in so many is kept for validation
+_VALIDATION_INTERVAL = 20  # one training digit in 20 is held out for validation
 _VALIDATION_BATCHES = 4
-_LOOKED_AT = 20  # sequences, or frames, of a file whose axes are checked
-_CACHE_BYTES = 4 << 20  # frames drawn at a time on a CPU: the second digit finds them in its cache
+_AXES_CHECK_SIZE = 20  # sequences and frames of a file that are compared to check its axes
+_CACHE_BYTES = 4 << 20  # frames drawn at a time on a CPU, so that they stay in its cache
 
 
-def corners(
+def sample_trajectories(
     rng: np.random.Generator,
     size: int,
     frames: int,
     settings: MovingDigits,
 ) -> np.ndarray:
-    """Where the digits of a batch are, frame by frame.
+    """Sample the positions of the digits of a batch.
 
-    A start is uniform in the free range, a direction uniform on the circle, a speed uniform in its
-    range. The first frame shows the digits after one step. A digit that leaves the free range is
-    put back on its edge, and that component of its velocity is negated (released code).
+    Starts are uniform in the range of positions, directions uniform on the circle, speeds uniform
+    in their range. The first frame shows the digits after one step. A digit that leaves the range
+    is put back on its edge, and that component of its velocity is negated (released code).
 
     Args:
-        rng: where the random numbers come from.
-        size: sequences.
-        frames: frames of a sequence.
-        settings: how many digits, how fast, how large.
+        rng: Random number generator.
+        size: Number of sequences.
+        frames: Frames of a sequence.
+        settings: Number, speed and size of the digits, and size of the frames.
 
     Returns:
         Row and column of each digit's upper left corner in pixels,
         (frames, size, digits, 2) int64 in [0, settings.image_size - settings.digit_size].
     """
-    digits = (size, settings.num_digits)
-    position = rng.random((*digits, 2))
-    direction = rng.uniform(0, 2 * np.pi, digits)
-    speed = rng.uniform(*settings.speed, digits)
+    shape = (size, settings.num_digits)
+    position = rng.random((*shape, 2))
+    direction = rng.uniform(0, 2 * np.pi, shape)
+    speed = rng.uniform(*settings.speed, shape)
     velocity = speed[..., None] * np.stack([np.sin(direction), np.cos(direction)], axis=-1)
     positions = np.empty((frames, *position.shape))
-    for now in positions:
+    for clipped in positions:
         position += velocity
-        np.clip(position, 0, 1, out=now)
-        np.negative(velocity, out=velocity, where=position != now)
-        position[...] = now
-    # Truncated as in the released code: only a digit on the far edge is in the last place.
+        np.clip(position, 0, 1, out=clipped)
+        np.negative(velocity, out=velocity, where=position != clipped)
+        position[...] = clipped
+    # Truncated as in the released code: only a digit on the far edge has the last position.
     return (positions * (settings.image_size - settings.digit_size)).astype(np.int64)
 
 
 def draw_frames(
-    images: np.ndarray | torch.Tensor, places: np.ndarray, side: int
+    images: np.ndarray | torch.Tensor, positions: np.ndarray, side: int
 ) -> np.ndarray | torch.Tensor:
-    """Put digits on black frames; where they overlap the brighter one shows.
+    """Draw digits on black frames, taking the maximum where they overlap.
 
     Args:
-        images: (size, digits, d, d), of any dtype; a tensor's frames are drawn on its device.
-        places: (frames, size, digits, 2), rows and columns of the upper left corners.
-        side: of a frame in pixels.
+        images: Digits (size, digits, d, d) of any dtype; for a tensor, frames are drawn on its
+            device.
+        positions: Rows and columns of the upper left corners, (frames, size, digits, 2).
+        side: Side of a frame in pixels.
 
     Returns:
-        (frames, size, side, side), array or tensor as `images` are, of their dtype.
+        (frames, size, side, side), of the type and dtype of `images`.
     """
-    frames, size, digits, _ = places.shape
+    frames, size, digits, _ = positions.shape
     d = images.shape[-1]
-    # A view of every d x d window of every frame: one assignment draws a digit of all sequences.
+    # With a view of all d x d windows, one assignment draws a digit of all sequences.
     if isinstance(images, torch.Tensor):
         canvas = images.new_zeros(frames, size, side, side)
         windows = canvas.unfold(2, d, 1).unfold(3, d, 1)
-        places, larger = torch.from_numpy(places).to(images.device), torch.maximum
+        positions, maximum = torch.from_numpy(positions).to(images.device), torch.maximum
         frame = torch.arange(frames, device=images.device)[:, None]
         sequence = torch.arange(size, device=images.device)
-        together = frames
+        chunk_frames = frames
     else:
         canvas = np.zeros((frames, size, side, side), images.dtype)
         windows = sliding_window_view(canvas, (d, d), axis=(2, 3), writeable=True)
-        larger = np.maximum
+        maximum = np.maximum
         frame, sequence = np.arange(frames)[:, None], np.arange(size)
-        together = max(1, _CACHE_BYTES // canvas[0].nbytes)
-    for start in range(0, frames, together):
-        now = slice(start, start + together)
+        chunk_frames = max(1, _CACHE_BYTES // canvas[0].nbytes)
+    for start in range(0, frames, chunk_frames):
+        chunk = slice(start, start + chunk_frames)
         for digit in range(digits):
-            row, column = places[now, :, digit, 0], places[now, :, digit, 1]
-            where, image = (frame[now], sequence, row, column), images[:, digit]
-            windows[where] = larger(windows[where], image) if digit else image
+            row, column = positions[chunk, :, digit, 0], positions[chunk, :, digit, 1]
+            index, image = (frame[chunk], sequence, row, column), images[:, digit]
+            windows[index] = maximum(windows[index], image) if digit else image
     return canvas
 
 
 class MovingMNIST:
-    """Endless stream of training sequences, made as they are asked for.
+    """Endless stream of training sequences, rendered on demand.
 
-    One training digit in 20, the last ones, is kept out of the stream for the validation sequences.
+    The last twentieth of the training digits is held out for the validation sequences.
 
     Args:
-        digits: training images (n, digit_size, digit_size) uint8.
-        settings: size of the frames, number and speed of the digits.
-        frames: frames of a sequence.
-        seed: every draw follows from it.
-        device: where the frames are drawn.
+        digits: Training images, (n, digit_size, digit_size) uint8.
+        settings: Size of the frames, number and speed of the digits.
+        frames: Frames of a sequence.
+        seed: Random seed for sampling digits and trajectories.
+        device: Device on which frames are drawn.
 
     Raises:
-        UserError: the images are not of settings.digit_size.
+        UserError: The images do not have the size settings.digit_size.
     """
 
     def __init__(
@@ -122,106 +123,109 @@ class MovingMNIST:
         seed: int,
         device: torch.device | str = "cpu",
     ) -> None:
-        check_size(digits, settings)
+        check_digit_size(digits, settings)
         self.settings, self.frames, self.seed = settings, frames, seed
         self.frame_size = settings.image_size**2
         images = torch.from_numpy(np.float32(digits / 255)).to(device)
-        kept = max(1, len(images) // _HELD_OUT)
-        self._training, self._held_out = images[:-kept], images[-kept:]
+        validation_count = max(1, len(images) // _VALIDATION_INTERVAL)
+        self._training_digits, self._validation_digits = (
+            images[:-validation_count],
+            images[-validation_count:],
+        )
 
     def batch(self, step: int, size: int) -> torch.Tensor:
-        """The training batch of a step: follows from the seed, the step and the size alone.
+        """Return the training batch of a step; it depends only on the seed, the step and the size.
 
         Returns:
             (frames, size, frame_size) float32 in [0, 1], on the device.
         """
-        return self._draw(self._training, step_generator(self.seed, TRAINING, step), size)
+        return self._draw(self._training_digits, step_generator(self.seed, TRAINING, step), size)
 
     def validation(self, size: int) -> list[torch.Tensor]:
-        """Fixed batches of digits that no training sequence shows, each as `batch` returns it."""
+        """Return fixed batches of the held-out digits, each as `batch` returns it."""
         return [
-            self._draw(self._held_out, step_generator(self.seed, VALIDATION, step), size)
+            self._draw(self._validation_digits, step_generator(self.seed, VALIDATION, step), size)
             for step in range(_VALIDATION_BATCHES)
         ]
 
     def _draw(self, images: torch.Tensor, rng: np.random.Generator, size: int) -> torch.Tensor:
-        chosen = torch.from_numpy(rng.integers(len(images), size=(size, self.settings.num_digits)))
-        shown = images[chosen.to(images.device)]
-        places = corners(rng, size, self.frames, self.settings)
-        if shown.device.type == "cpu":
+        indices = torch.from_numpy(rng.integers(len(images), size=(size, self.settings.num_digits)))
+        digits = images[indices.to(images.device)]
+        positions = sample_trajectories(rng, size, self.frames, self.settings)
+        if digits.device.type == "cpu":
             # NumPy's assignment to windows is twice as fast as torch's on a CPU.
-            drawn = torch.from_numpy(draw_frames(shown.numpy(), places, self.settings.image_size))
+            canvas = draw_frames(digits.numpy(), positions, self.settings.image_size)
+            frames = torch.from_numpy(canvas)
         else:
-            drawn = draw_frames(shown, places, self.settings.image_size)
-        return drawn.flatten(2)
+            frames = draw_frames(digits, positions, self.settings.image_size)
+        return frames.flatten(2)
 
 
-def fixed_sequences(
+def render_test_sequences(
     digits: np.ndarray, settings: MNISTSettings, frames: int, seed: int, block: int = 500
 ) -> Iterator[np.ndarray]:
-    """The fixed test set, in blocks.
+    """Render the fixed test set, in blocks.
 
     Args:
-        digits: test images (n, digit_size, digit_size) uint8.
-        settings: as for training, and how many sequences.
-        frames: frames of a sequence.
-        seed: every draw follows from it.
-        block: sequences at a time.
+        digits: Test images, (n, digit_size, digit_size) uint8.
+        settings: Settings of the digits and frames, and number of test sequences.
+        frames: Frames of a sequence.
+        seed: Random seed for sampling digits and trajectories.
+        block: Maximum number of sequences in a block.
 
     Yields:
-        (at most block, frames, size, size) uint8.
+        (up to block, frames, size, size) uint8.
 
     Raises:
-        UserError: the images are not of settings.digit_size.
+        UserError: The images do not have the size settings.digit_size.
     """
-    check_size(digits, settings)
+    check_digit_size(digits, settings)
     for number, start in enumerate(range(0, settings.num_test_sequences, block)):
         size = min(block, settings.num_test_sequences - start)
         rng = step_generator(seed, TEST, number)
-        shown = digits[rng.integers(len(digits), size=(size, settings.num_digits))]
-        places = corners(rng, size, frames, settings)
-        yield draw_frames(shown, places, settings.image_size).swapaxes(0, 1)
+        images = digits[rng.integers(len(digits), size=(size, settings.num_digits))]
+        positions = sample_trajectories(rng, size, frames, settings)
+        yield draw_frames(images, positions, settings.image_size).swapaxes(0, 1)
 
 
-def standard_sequences(
+def read_standard_sequences(
     path: Path, settings: MNISTSettings, frames: int, block: int = 500
 ) -> Iterator[np.ndarray]:
-    """The test set that the literature shares, in blocks.
+    """Read the standard test set of the literature, in blocks.
 
     Args:
-        path: mnist_test_seq.npy, (20, 10000, 64, 64) uint8; or the same as the only array of an
-            .npz file.
-        settings: how large the frames are, and how many of the sequences are taken.
-        frames: how many of their frames are taken.
-        block: sequences at a time.
+        path: mnist_test_seq.npy, (20, 10000, 64, 64) uint8, or an .npz file with that array only.
+        settings: Size of the frames and number of test sequences.
+        frames: Number of frames to read of each sequence.
+        block: Maximum number of sequences in a block.
 
     Yields:
-        (at most block, frames, size, size) uint8.
+        (up to block, frames, size, size) uint8.
 
     Raises:
-        UserError: it is no such file, too small, or has sequences where frames should be.
+        UserError: The file is another one, too small, or has its first two axes swapped.
     """
     array = _load_array(path)
     side, count = settings.image_size, settings.num_test_sequences
-    enough = array.ndim == 4 and array.shape[0] >= frames and array.shape[1] >= count
-    if not enough or array.shape[2:] != (side, side) or array.dtype != np.uint8:
+    is_large_enough = array.ndim == 4 and array.shape[0] >= frames and array.shape[1] >= count
+    if not is_large_enough or array.shape[2:] != (side, side) or array.dtype != np.uint8:
         raise UserError(
             f"{path}: expected at least {frames} frames of {count} sequences of {side} x {side} "
             f"bytes, (frames, sequences, {side}, {side}) uint8, found {array.shape} {array.dtype}; "
-            "change mnist.num_test_sequences or mnist.image_size, or save the array like that"
+            "change mnist.num_test_sequences or mnist.image_size, or save the array in this layout"
         )
-    if _axes_are_swapped(array):
+    if _has_swapped_axes(array):
         raise UserError(
             f"{path}: expected (frames, sequences, {side}, {side}), found {array.shape} whose "
-            "first axis is of sequences: pictures change more along it than along the second; "
-            "save it with these axes swapped"
+            "first axis seems to be the sequences: images change more along it than along the "
+            "second; save it with these axes swapped"
         )
     for start in range(0, count, block):
         yield np.asarray(array[:frames, start : min(start + block, count)]).swapaxes(0, 1)
 
 
 def _load_array(path: Path) -> np.ndarray:
-    """The array of an .npy file, as a memory map, or the only one of an .npz file."""
+    """Load the array of an .npy file as a memory map, or the only one of an .npz file."""
     expected = f"{path}: mnist.test_file: expected mnist_test_seq.npy, found"
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -233,27 +237,29 @@ def _load_array(path: Path) -> np.ndarray:
                 return array
     except (OSError, ValueError, EOFError, OverflowError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).split("\n", 1)[0]
-        if "pickle" in reason:  # NumPy's guess at whatever it does not know
-            reason = "it begins like none"
-        raise UserError(f"{expected} no array of NumPy's ({reason}); get the file again") from error
-    raise UserError(f"{expected} an archive that is no single array ({names}); save that as .npy")
+        if "pickle" in reason:  # NumPy takes every unknown format for a pickle
+            reason = "the format is unknown"
+        raise UserError(f"{expected} no NumPy array ({reason}); download the file again") from error
+    raise UserError(
+        f"{expected} an archive without a single array ({names}); save the array as .npy"
+    )
 
 
-def _axes_are_swapped(array: np.ndarray) -> bool:
-    """Whether pictures change more along the first axis than along the second.
+def _has_swapped_axes(array: np.ndarray) -> bool:
+    """Tell whether images change more along the first axis than along the second.
 
-    From one frame to the next less than from one sequence to another: 1.4 to 1.8 times less for
-    one to three digits, so that a tenth is a safe margin.
+    Consecutive frames differ 1.4 to 1.8 times less than sequences do, for one to three digits, so
+    that a tenth is a safe margin.
     """
-    part = np.float32(array[:_LOOKED_AT, :_LOOKED_AT])
+    part = np.float32(array[:_AXES_CHECK_SIZE, :_AXES_CHECK_SIZE])
     if min(part.shape[:2]) < 2:
         return False
     first, second = (float(np.abs(np.diff(part, axis=axis)).mean()) for axis in (0, 1))
     return first > 1.1 * second
 
 
-def mean_frame(source: MovingMNIST, sequences: int = 4000, block: int = 200) -> np.ndarray:
-    """The mean of the frames of a training stream's first sequences: the best constant image.
+def compute_mean_frame(source: MovingMNIST, sequences: int = 4000, block: int = 200) -> np.ndarray:
+    """Return the mean frame of a training stream's first sequences, the best constant image.
 
     Returns:
         (frame_size,) float64 in [0, 1].
@@ -263,10 +269,10 @@ def mean_frame(source: MovingMNIST, sequences: int = 4000, block: int = 200) -> 
     return sum(means).numpy() / steps
 
 
-def check_size(digits: np.ndarray, settings: MovingDigits) -> None:
-    """Raise a UserError unless the digits are as large as the settings say."""
+def check_digit_size(digits: np.ndarray, settings: MovingDigits) -> None:
+    """Raise a UserError unless the digits have the size of the settings."""
     if digits.shape[1:] != (settings.digit_size, settings.digit_size):
         raise UserError(
             f"mnist.digit_size: expected images of {settings.digit_size} pixels, found "
-            f"{digits.shape[1:]}; load the digits at that size"
+            f"{digits.shape[1:]}; load the digits with that size"
         )

@@ -1,4 +1,4 @@
-"""Windows and blocks of percepts: what encoder-decoders and classifiers of video are fed."""
+"""Windows and blocks of percepts, the inputs of encoder-decoders and video classifiers."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -15,27 +15,26 @@ from video_lstm.sequences.prefetch import Prefetcher
 from video_lstm.sequences.random_streams import TRAINING, VALIDATION, step_generator
 from video_lstm.video.clips import ClipName, number_clips, read_names, read_rate
 
-# Part of a GPU's free memory that percepts may take; the rest is the model's.
-_GPU_SHARE = 0.5
-# Blocks that a model reads at a time.
-_BLOCKS = 256
+# Fraction of a GPU's free memory that cached percepts may take; the rest is the model's.
+_GPU_MEMORY_FRACTION = 0.5
+_BLOCKS_PER_BATCH = 256
 
 
 class PerceptStore:
-    """The percepts of a data set's clips, mapped into memory from all of its shards.
+    """Memory-mapped percepts of the clips of a data set, over all its shards.
 
     Args:
-        paths: artifacts of schema `percepts`, each once.
+        paths: Artifacts of schema `percepts`, without duplicates.
 
     Attributes:
-        dim: length of a percept.
-        names: the clips, by video and first frame; everywhere else a clip goes by its row here.
-        made: how they were made: `percepts` (settings of the convnet) and the SHA-256 of its
-            `weights`; or the identity of the `convnet` that read flow; and `rate`, the frames per
-            second of the clips, where it is not each file's own.
+        dim: Length of a percept.
+        names: Video and first frame of each clip; other methods identify a clip by its row here.
+        percept_provenance: Settings of the convnet (`percepts`) and SHA-256 of its `weights`, or
+            identity of the `convnet` for flow; and the frame rate of the clips (`rate`), unless
+            each file has its own.
 
     Raises:
-        UserError: no artifact, one that is given twice, or artifacts of different percepts.
+        UserError: No artifact, a duplicate, or artifacts of different percepts.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -44,40 +43,39 @@ class PerceptStore:
         shards: list[tuple[list[ClipName], np.ndarray]] = []
         for path in paths:
             with open_artifact(path, "percepts") as file:
-                dim, made = int(file["percepts"].shape[1]), _made(file)
+                dim, provenance = int(file["percepts"].shape[1]), _read_percept_provenance(file)
                 names, offsets = read_names(file), file["clip_offsets"][()]
             if not shards:
-                self.dim, self.made = dim, made
+                self.dim, self.percept_provenance = dim, provenance
             if dim != self.dim:
                 raise UserError(
                     f"{path}: expected percepts of {self.dim} values as in {paths[0]}, found "
-                    f"{dim}; give files of one extraction"
+                    f"{dim}; use files of one extraction"
                 )
-            if made != self.made:
+            if provenance != self.percept_provenance:
                 raise UserError(
-                    f"{path}: expected percepts made as in {paths[0]}, by {self.made}, found "
-                    f"{made}; give files of one extraction"
+                    f"{path}: expected percepts extracted as in {paths[0]}, by "
+                    f"{self.percept_provenance}, found {provenance}; use files of one extraction"
                 )
             shards.append((names, offsets))
-        self.names, self._places = number_clips(paths, shards)
+        self.names, self._positions = number_clips(paths, shards)
         self._percepts = [map_dataset(path, "percepts") for path in paths]
 
     def length(self, row: int) -> int:
-        """Frames of a clip."""
-        _, start, stop = self._places[row]
+        """Return the number of frames of a clip."""
+        _, start, stop = self._positions[row]
         return int(stop - start)
 
     def clip(self, row: int) -> np.ndarray:
-        """Percepts of a clip: a read-only view (T, D) float16 into the file."""
-        shard, start, stop = self._places[row]
+        """Return the percepts of a clip, a read-only view (T, D) float16 of the file."""
+        shard, start, stop = self._positions[row]
         return self._percepts[shard][start:stop]
 
     def blocks(self, row: int, frames: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
-        """A clip cut into blocks of the length that a classifier reads (paper, section 3.3).
+        """Split a clip into blocks for a classifier (paper, section 3.3).
 
-        Blocks start at 0, stride, 2 stride, ... as long as they fit; fewer than `stride` frames
-        left over at the end are in none. A clip shorter than a block is one block: padded with its
-        last frame, and masked.
+        Blocks start at 0, stride, 2 stride, ... while they fit; up to `stride` - 1 last frames are
+        in no block. A clip shorter than a block is one block, padded with its last frame.
 
         Returns:
             Percepts (B, frames, D) float16, and a mask (B, frames) bool that is False in padding.
@@ -85,30 +83,30 @@ class PerceptStore:
         percepts = self.clip(row)
         length = len(percepts)
         starts = block_starts(length, frames, stride)
-        places = np.asarray(starts)[:, None] + np.arange(frames)
-        return percepts[np.minimum(places, length - 1)], places < length
+        indices = np.asarray(starts)[:, None] + np.arange(frames)
+        return percepts[np.minimum(indices, length - 1)], indices < length
 
     def block_batches(
         self, clips: Sequence[int] | np.ndarray, frames: int, stride: int
     ) -> Iterator[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
-        """Blocks of several clips, some hundred at a time; see `blocks`.
+        """Yield the blocks of several clips in batches; see `blocks`.
 
         Yields:
-            Which of `clips` each block is of, (B,) int; percepts (frames, B, D) float16; a mask
+            Index into `clips` of each block, (B,) int; percepts (frames, B, D) float16; a mask
             (frames, B) bool that is False in padding.
         """
-        waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        for index, clip in enumerate(clips):
+        pending: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        for clip_index, clip in enumerate(clips):
             percepts, mask = self.blocks(clip, frames, stride)
-            waiting.append((np.full(len(mask), index), percepts, mask))
-            enough = sum(len(owners) for owners, _, _ in waiting) >= _BLOCKS
-            if enough or index == len(clips) - 1:
-                owners, percepts, mask = map(np.concatenate, zip(*waiting, strict=True))
-                for first in range(0, len(owners), _BLOCKS):
-                    here = slice(first, first + _BLOCKS)
-                    values, counts = map(torch.from_numpy, (percepts[here], mask[here]))
-                    yield owners[here], values.transpose(0, 1), counts.t()
-                waiting.clear()
+            pending.append((np.full(len(mask), clip_index), percepts, mask))
+            is_full = sum(len(indices) for indices, _, _ in pending) >= _BLOCKS_PER_BATCH
+            if is_full or clip_index == len(clips) - 1:
+                indices, percepts, mask = map(np.concatenate, zip(*pending, strict=True))
+                for first in range(0, len(indices), _BLOCKS_PER_BATCH):
+                    batch = slice(first, first + _BLOCKS_PER_BATCH)
+                    values, masks = map(torch.from_numpy, (percepts[batch], mask[batch]))
+                    yield indices[batch], values.transpose(0, 1), masks.t()
+                pending.clear()
 
     def mean_over_blocks(
         self,
@@ -118,54 +116,55 @@ class PerceptStore:
         stride: int,
         device: torch.device | str = "cpu",
     ) -> np.ndarray:
-        """What a model makes of every block of a clip, averaged over the clip's blocks.
+        """Average a model's outputs over the blocks of each clip.
 
         Args:
-            read: percepts (frames, B, D) float32 and a mask (frames, B), on the device, to (B, K).
-            clips: (n,), rows of the clips.
-            frames: of a block.
-            stride: between the first frames of blocks.
-            device: where to read.
+            read: Model of percepts (frames, B, D) float32 and a mask (frames, B) that returns (B,
+                K), on the device.
+            clips: Rows of the clips, (n,).
+            frames: Frames of a block.
+            stride: Frames between the starts of blocks.
+            device: Device of the model.
 
         Returns:
-            (n, K) float64.
+            Mean output of each clip, (n, K) float64.
         """
         total, counts = np.zeros((len(clips), 0)), np.zeros(len(clips))
         with torch.inference_mode():
-            for owners, percepts, mask in self.block_batches(clips, frames, stride):
+            for indices, percepts, mask in self.block_batches(clips, frames, stride):
                 values = read(percepts.to(device).float(), mask.to(device)).double().cpu().numpy()
                 if not total.shape[1]:
                     total = np.zeros((len(clips), values.shape[1]))
-                np.add.at(total, owners, values)
-                np.add.at(counts, owners, 1)
+                np.add.at(total, indices, values)
+                np.add.at(counts, indices, 1)
         return total / counts[:, None]
 
 
 def block_starts(length: int, frames: int, stride: int) -> list[int]:
-    """First frames of the blocks of a clip of `length` frames; see `PerceptStore.blocks`."""
+    """Return the first frames of a clip's blocks; see `PerceptStore.blocks`."""
     return list(range(0, max(length - frames, 0) + 1, stride))
 
 
 class PerceptWindows:
-    """Random windows of consecutive percepts, each window of the corpus as likely as any other.
+    """Random windows of consecutive percepts, sampled uniformly from a corpus.
 
-    What a step is fed follows from the seed and the number of the step alone. On a GPU, percepts
-    that fit into its memory are kept there as float16; those that do not are read one step ahead.
+    A batch depends only on the seed and the step. On a GPU, percepts that fit into its memory are
+    cached there as float16; others are prefetched.
 
     Args:
-        stores: where the percepts are: one store, or several of the same dim.
-        rows: clips that windows are taken from; with several stores, those of each.
-        frames: length of a window. A clip that is shorter is padded with its last frame.
-        seed: of the draws.
-        device: where batches are wanted.
-        held_out: clips that `validation` is made of, given as `rows` are; none by default.
+        stores: One percept store, or several of the same percepts.
+        rows: Rows of the training clips; with several stores, a sequence for each.
+        frames: Length of a window. A shorter clip is padded with its last frame.
+        seed: Random seed for window sampling.
+        device: Device of the batches.
+        held_out: Rows of the validation clips, structured like `rows`; none by default.
 
     Attributes:
-        frame_size: values of a percept.
-        made: see `PerceptStore`.
+        frame_size: Number of values in a percept.
+        percept_provenance: See `PerceptStore`.
 
     Raises:
-        UserError: no clip at all, or stores of different percepts.
+        UserError: There is no clip, or the stores have different percepts.
     """
 
     def __init__(
@@ -182,73 +181,78 @@ class PerceptWindows:
             held_out = None if held_out is None else [held_out]  # type: ignore[list-item]
         self.frame_size = stores[0].dim
         for store in stores[1:]:
-            if (store.dim, store.made) != (self.frame_size, stores[0].made):
+            if (store.dim, store.percept_provenance) != (
+                self.frame_size,
+                stores[0].percept_provenance,
+            ):
                 raise UserError(
-                    f"percepts: expected vectors of {self.frame_size} values, made by "
-                    f"{stores[0].made}, found {store.dim}, by {store.made}; give percepts of one "
-                    "network, at one rate"
+                    f"percepts: expected vectors of {self.frame_size} values, extracted by "
+                    f"{stores[0].percept_provenance}, found {store.dim} by "
+                    f"{store.percept_provenance}; use percepts of one network and frame rate"
                 )
-        self.made = stores[0].made
-        self._clips = _clips_of(stores, rows)
-        self._held_out = _clips_of(stores, held_out or [[] for _ in stores])
+        self.percept_provenance = stores[0].percept_provenance
+        self._clips = _load_clips(stores, rows)
+        self._held_out = _load_clips(stores, held_out or [[] for _ in stores])
         if not self._clips:
-            raise UserError("percepts: expected clips to learn from, found none; index more videos")
+            raise UserError("percepts: expected training clips, found none; index more videos")
         self._frames, self._seed, self._device = frames, seed, torch.device(device)
         counts = [max(len(clip) - frames, 0) + 1 for clip in self._clips]
-        self._ends = np.cumsum(counts)  # windows are numbered through, clip by clip
+        self._ends = np.cumsum(counts)  # windows are numbered consecutively, clip by clip
         self._cached: torch.Tensor | None = None
-        self._read = self._gather
+        self._read = self._read_batch
         if self._device.type == "cuda":
             size = sum(len(clip) for clip in self._clips) * self.frame_size * 2
-            if size <= _GPU_SHARE * torch.cuda.mem_get_info(self._device)[0]:
-                self._keep()
+            if size <= _GPU_MEMORY_FRACTION * torch.cuda.mem_get_info(self._device)[0]:
+                self._cache_on_device()
             else:
-                self._read = Prefetcher(self._gather)
+                self._read = Prefetcher(self._read_batch)
 
     def batch(self, step: int, size: int) -> torch.Tensor:
-        """The windows of a step: (frames, size, D) float32 on the device."""
+        """Return the training batch of a step, (frames, size, D) float32 on the device."""
         if self._cached is not None:
-            places = torch.from_numpy(self._places(*self.draw(step, size)))
-            return self._cached[places.to(self._device, non_blocking=True)].float()
+            indices = torch.from_numpy(self._cache_rows(*self.draw(step, size)))
+            return self._cached[indices.to(self._device, non_blocking=True)].float()
         return self._read(step, size).to(self._device, non_blocking=True).float()
 
     def validation(self, size: int, limit: int = 1024) -> list[torch.Tensor]:
-        """Fixed batches of the clips held out: the first and the last window of each.
+        """Return fixed batches of the first and the last window of each held-out clip.
 
-        A long clip has no more than a short one, so that no video decides alone.
+        Long and short clips have equal weight, so that no video dominates.
 
         Args:
-            size: of a batch at most.
-            limit: windows at most, of clips spread evenly.
+            size: Maximum number of windows in a batch.
+            limit: Maximum number of windows, of evenly spaced clips.
 
         Returns:
-            Tensors (frames, up to `size`, D) float32 on the device; none without clips held out.
+            Tensors (frames, up to `size`, D) float32 on the device; none without held-out clips.
         """
         windows = [
             (clip, start)
             for clip in self._held_out
             for start in sorted({0, max(len(clip) - self._frames, 0)})
         ]
-        chosen = np.unique(np.linspace(0, len(windows) - 1, min(limit, len(windows))).astype(int))
-        windows = [windows[index] for index in chosen]
+        indices = np.unique(np.linspace(0, len(windows) - 1, min(limit, len(windows))).astype(int))
+        windows = [windows[index] for index in indices]
         return [
-            self._stack(windows[first : first + size]).to(self._device).float()
+            self._stack_windows(windows[first : first + size]).to(self._device).float()
             for first in range(0, len(windows), size)
         ]
 
     def draw(self, step: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where a step's windows are: clips, counted as they were given, and first frames."""
+        """Draw the windows of a step: index of each clip, and first frame."""
         random = step_generator(self._seed, TRAINING, step)
         windows = random.integers(self._ends[-1], size=size)
         clips = np.searchsorted(self._ends, windows, side="right")
         return clips, windows - np.where(clips > 0, self._ends[clips - 1], 0)
 
-    def _gather(self, step: int, size: int) -> torch.Tensor:
+    def _read_batch(self, step: int, size: int) -> torch.Tensor:
         clips, starts = self.draw(step, size)
-        return self._stack([(self._clips[c], s) for c, s in zip(clips, starts, strict=True)])
+        return self._stack_windows(
+            [(self._clips[c], s) for c, s in zip(clips, starts, strict=True)]
+        )
 
-    def _stack(self, windows: Sequence[tuple[np.ndarray, int]]) -> torch.Tensor:
-        """Windows side by side, (frames, N, D) float16, in memory that a GPU can read."""
+    def _stack_windows(self, windows: Sequence[tuple[np.ndarray, int]]) -> torch.Tensor:
+        """Stack windows to (frames, N, D) float16, in pinned memory for a GPU."""
         on_gpu = self._device.type == "cuda"
         shape = (self._frames, len(windows), self.frame_size)
         stacked = torch.empty(shape, dtype=torch.float16, pin_memory=on_gpu)
@@ -259,7 +263,7 @@ class PerceptWindows:
             view[len(window) :, index] = window[-1]
         return stacked
 
-    def _keep(self) -> None:
+    def _cache_on_device(self) -> None:
         """Copy all clips to the device."""
         lengths = np.array([len(clip) for clip in self._clips])
         self._offsets = np.cumsum(lengths) - lengths
@@ -268,44 +272,45 @@ class PerceptWindows:
         for clip, offset in zip(self._clips, self._offsets, strict=True):
             self._cached[offset : offset + len(clip)] = torch.from_numpy(np.array(clip))
 
-    def _places(self, clips: np.ndarray, starts: np.ndarray) -> np.ndarray:
-        """Rows of the cache that windows are made of, (frames, N)."""
+    def _cache_rows(self, clips: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """Return the rows of windows in the cache, (frames, N)."""
         lasts = np.array([len(self._clips[clip]) - 1 for clip in clips])
-        places = np.minimum(starts + np.arange(self._frames)[:, None], lasts)
-        return places + self._offsets[clips]
+        frames = np.minimum(starts + np.arange(self._frames)[:, None], lasts)
+        return frames + self._offsets[clips]
 
 
-def _made(file: h5py.File) -> dict[str, Any]:
+def _read_percept_provenance(file: h5py.File) -> dict[str, Any]:
     settings, inputs = (json.loads(file.attrs[name]) for name in ("settings", "inputs"))
-    told = {"percepts": settings.get("percepts")}
-    told |= {name: inputs.get(name) for name in ("weights", "convnet")} | {"rate": read_rate(file)}
-    return {name: value for name, value in told.items() if value is not None}
+    provenance = {"percepts": settings.get("percepts")}
+    provenance |= {name: inputs.get(name) for name in ("weights", "convnet")}
+    provenance |= {"rate": read_rate(file)}
+    return {name: value for name, value in provenance.items() if value is not None}
 
 
-def hold_out(
-    rows: np.ndarray, videos: np.ndarray, share: float, seed: int
+def hold_out_videos(
+    rows: np.ndarray, videos: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Keep a share of the videos, with all their clips, for validation.
+    """Hold out a fraction of the videos, with all their clips, for validation.
 
     Args:
-        rows: (C,) clips.
-        videos: (C,) the video of each.
-        share: of the videos, rounded; at least one where there are two or more, never all.
-        seed: of the draw.
+        rows: Rows of the clips, (C,).
+        videos: Video of each clip, (C,).
+        fraction: Fraction of the videos; at least one of several is held out, never all.
+        seed: Random seed of the draw.
 
     Returns:
-        Rows to learn from and rows held out, both in the order given.
+        Training rows and validation rows, both in the order of `rows`.
     """
     rows, videos = np.asarray(rows), np.asarray(videos)
     names = np.unique(videos)
-    count = min(max(round(share * len(names)), 1), len(names) - 1)
-    held = np.isin(videos, step_generator(seed, VALIDATION).permutation(names)[:count])
-    return rows[~held], rows[held]
+    count = min(max(round(fraction * len(names)), 1), len(names) - 1)
+    is_validation = np.isin(videos, step_generator(seed, VALIDATION).permutation(names)[:count])
+    return rows[~is_validation], rows[is_validation]
 
 
-def _clips_of(
+def _load_clips(
     stores: Sequence[PerceptStore], rows: Sequence[Sequence[int]] | np.ndarray
 ) -> list[np.ndarray]:
     pairs = zip(stores, rows, strict=True)
-    clips = [store.clip(row) for store, chosen in pairs for row in chosen]
+    clips = [store.clip(row) for store, store_rows in pairs for row in store_rows]
     return [clip for clip in clips if len(clip)]

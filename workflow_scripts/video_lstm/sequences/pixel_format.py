@@ -1,4 +1,4 @@
-"""What pictures a model learned from."""
+"""The format of the images that a model was trained on."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ from video_lstm.settings.sequences import MovingDigits
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """The pictures that a model learned from, and how they are cut from a video.
+    """The images that a model was trained on, and how they are cropped from a video.
 
     Attributes:
-        size: side of a picture in pixels.
-        color: RGB pictures; False: grey ones.
-        height: frames are scaled to cover height x width, and the centre is cut out.
-        width: see `height`.
-        rate: frames per second that are picked; None for the video's own frames.
-        mean: is subtracted from pixels before the model is fed them.
-        std: is then divided by.
+        size: Side of an image in pixels.
+        color: Whether images are RGB; otherwise they are grey.
+        height: Height in pixels to which frames are scaled and cropped around the centre.
+        width: Width in pixels to which frames are scaled and cropped around the centre.
+        rate: Frame rate in Hz at which frames are sampled; None for every frame of the video.
+        mean: Mean that is subtracted from pixels.
+        std: Standard deviation by which the difference is divided.
     """
 
     size: int
@@ -29,12 +29,12 @@ class PixelFormat:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of whole tiles in a frame."""
+        """Number of rows and columns of whole tiles in a frame."""
         return self.height // self.size, self.width // self.size
 
 
 def digit_pixel_format(settings: MovingDigits) -> PixelFormat:
-    """Moving MNIST's: a video is one tile, the central square of its frames."""
+    """Return Moving MNIST's format: one tile, the central square of the frames."""
     return PixelFormat(
         settings.image_size, False, settings.image_size, settings.image_size, None, 0.0, 255.0
     )

@@ -1,19 +1,19 @@
-"""Random numbers that follow from a seed, a stream and a step, and from nothing else.
+"""Random number generators that depend only on a seed, a stream and a step.
 
-A source of sequences draws each batch afresh from these three. It has no state to save, so a
-training that is killed goes on with the very batches it would have seen.
+A source of sequences has no random state to save: a training that is interrupted and resumed
+draws the same batches.
 """
 
 import numpy as np
 
 TRAINING, VALIDATION, TEST = 0, 1, 2
-"""Streams: their numbers have nothing in common, whatever the seed."""
+"""Independent streams of random numbers."""
 
 
 def step_generator(seed: int, stream: int, step: int = 0) -> np.random.Generator:
-    """Generator of one step's draws.
+    """Return the random number generator of one step.
 
-    Counter-based (Philox): the seed and the stream are the key, the step is the counter's highest
-    word, so that no two steps share numbers and none has to be drawn to reach the next.
+    It is counter-based (Philox): the seed and the stream are the key, and the step is the highest
+    word of the counter, so that steps do not overlap and can be generated in any order.
     """
     return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, step]))

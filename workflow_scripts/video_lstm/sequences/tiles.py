@@ -1,4 +1,4 @@
-"""Whole frames of a video for models of small pictures: a grid of tiles, each a sequence."""
+"""Split the frames of a video into a grid of tiles, for models of small images."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ from video_lstm.video.decode import read_frames, reading_frames
 
 
 def read_tiled(video: Clip, pixels: PixelFormat) -> np.ndarray:
-    """The middle of a video's frames, as much as whole tiles fill: (T, height, width[, 3]) uint8.
+    """Read the centre of a video's frames, cropped to whole tiles: (T, height, width[, 3]) uint8.
 
     Raises:
-        UnreadableClipError: the file cannot be read.
+        UnreadableClipError: The file cannot be read.
     """
     rows, columns = pixels.grid
     with reading_frames(video):
@@ -28,15 +28,15 @@ def read_tiled(video: Clip, pixels: PixelFormat) -> np.ndarray:
 
 
 def cut_tiles(frames: np.ndarray, size: int) -> np.ndarray:
-    """(T, rows * size, columns * size[, 3]) to tiles (rows * columns, T, size, size[, 3])."""
-    count, height, width, *colours = frames.shape
-    grid = frames.reshape(count, height // size, size, width // size, size, *colours)
-    return np.moveaxis(grid, (1, 3), (0, 1)).reshape(-1, count, size, size, *colours)
+    """Split (T, rows * size, columns * size[, 3]) into (rows * columns, T, size, size[, 3])."""
+    count, height, width, *channels = frames.shape
+    grid = frames.reshape(count, height // size, size, width // size, size, *channels)
+    return np.moveaxis(grid, (1, 3), (0, 1)).reshape(-1, count, size, size, *channels)
 
 
 def join_tiles(tiles: np.ndarray, rows: int) -> np.ndarray:
-    """Undo `cut_tiles`."""
-    count, frames, size, _, *colours = tiles.shape
-    grid = tiles.reshape(rows, count // rows, frames, size, size, *colours)
-    wide = np.moveaxis(grid, (0, 1), (1, 3))
-    return wide.reshape(frames, rows * size, count // rows * size, *colours)
+    """Join tiles into frames; the inverse of `cut_tiles`."""
+    count, frames, size, _, *channels = tiles.shape
+    grid = tiles.reshape(rows, count // rows, frames, size, size, *channels)
+    frame_grid = np.moveaxis(grid, (0, 1), (1, 3))
+    return frame_grid.reshape(frames, rows * size, count // rows * size, *channels)

@@ -1,4 +1,4 @@
-"""Choosing by videos that are kept out of training, in whole groups, and never by a test video."""
+"""Validation videos: whole groups of training videos, held out to select settings."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,51 +11,50 @@ from video_lstm.errors import UserError
 
 
 def draw_validation_videos(
-    labels: np.ndarray, groups: list[str], share: float, seed: int, draw: int = 0
+    labels: np.ndarray, groups: list[str], fraction: float, seed: int, draw: int = 0
 ) -> np.ndarray:
-    """Training videos to hold out for the choice of settings, in whole groups.
+    """Draw validation videos from the training videos, in whole groups.
 
-    Groups (subjects; UCF-101's gXX) are taken in a seeded order until the share is reached. A group
-    that holds the last other videos of a class is passed over: every class keeps training videos.
+    Groups (subjects; UCF-101's gXX) are drawn in random order until the fraction is reached. A
+    group with all remaining training videos of a class is skipped, so that every class keeps some.
 
     Args:
-        labels: (videos,) int, class of each training video.
-        groups: group of each training video; where it is empty, a video is a group of its own.
-        share: of the videos, more than 0 and less than 1.
-        seed: of the run.
-        draw: which of the cuts that are drawn.
+        labels: Class of each training video, (videos,) int.
+        groups: Group of each training video; a video with an empty name is its own group.
+        fraction: Fraction of the videos to hold out, between 0 and 1.
+        seed: Random seed of the run.
+        draw: Number of the draw.
 
     Returns:
-        (videos,) bool, true for the videos held out; at least one is.
+        Mask of the validation videos, (videos,) bool; at least one is true.
 
     Raises:
-        UserError: no group can be held out.
+        UserError: No group can be held out.
     """
     labels = np.asarray(labels)
-    own = [group or f"\0{row}" for row, group in enumerate(groups)]
-    _, group_of, sizes = np.unique(
-        np.array(own, dtype=object), return_inverse=True, return_counts=True
+    names = [group or f"\0{row}" for row, group in enumerate(groups)]
+    _, group_indices, sizes = np.unique(
+        np.array(names, dtype=object), return_inverse=True, return_counts=True
     )
-    members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(sizes)[:-1])
-    held, count = np.zeros(len(labels), bool), 0
-    kept = np.bincount(labels)  # videos of each class that are not held out
+    members = np.split(np.argsort(group_indices, kind="stable"), np.cumsum(sizes)[:-1])
+    is_validation, count = np.zeros(len(labels), bool), 0
+    training_counts = np.bincount(labels)  # videos of each class that are not held out
     for group in np.random.default_rng([seed, draw]).permutation(len(members)):
         rows = members[group]
-        classes, taken = np.unique(labels[rows], return_counts=True)
-        # Half a group over the share is nearer to it than half a group under.
-        if (kept[classes] > taken).all() and (
-            not count or count + len(rows) / 2 <= share * len(labels)
+        classes, class_counts = np.unique(labels[rows], return_counts=True)
+        # A group is added if that brings the count closer to the fraction.
+        if (training_counts[classes] > class_counts).all() and (
+            not count or count + len(rows) / 2 <= fraction * len(labels)
         ):
-            held[rows] = True
-            kept[classes] -= taken
+            is_validation[rows] = True
+            training_counts[classes] -= class_counts
             count += len(rows)
-    if not held.any():
+    if not is_validation.any():
         raise UserError(
-            f"validation: of {len(members)} groups of training videos none can be held out, as "
-            "every one has the only videos of some class; index more videos, or cut groups "
-            "differently"
+            f"validation: of {len(members)} groups of training videos none can be held out: each "
+            "has the only training videos of some class; add videos, or use smaller groups"
         )
-    return held
+    return is_validation
 
 
 def best_validated(paths: Sequence[Path]) -> Path:

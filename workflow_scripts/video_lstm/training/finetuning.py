@@ -95,7 +95,7 @@ class TrainedClassifier:
         frames: Frames per block.
         stride: between blocks.
         stream: which percepts it reads.
-        percepts: how these were made, see `PerceptStore.made`.
+        percepts: how these were made, see `PerceptStore.percept_provenance`.
     """
 
     model: VideoClassifier

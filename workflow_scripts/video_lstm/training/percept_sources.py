@@ -9,7 +9,7 @@ import torch
 
 from video_lstm.errors import UserError
 from video_lstm.models.standardize import Standardize
-from video_lstm.sequences.percepts import PerceptStore, PerceptWindows, hold_out
+from video_lstm.sequences.percepts import PerceptStore, PerceptWindows, hold_out_videos
 from video_lstm.sequences.random_streams import TRAINING, step_generator
 from video_lstm.video.labelled_videos import read_labelled_videos
 from video_lstm.video.split_parts import TRAIN
@@ -49,7 +49,7 @@ class PerceptSource:
 
 def _draw_hours(store: PerceptStore, hours: float, seed: int) -> np.ndarray:
     """Rows of clips that together last some hours, or all; fewer hours are inside of more."""
-    rate = store.made.get("rate")
+    rate = store.percept_provenance.get("rate")
     if rate is None:
         raise UserError(
             "video.frame_rate: expected a number, found null; hours of unlabelled video are counted in "
@@ -90,7 +90,7 @@ def open_percept_corpus(
     stores, learned, held_out = [], [], []
     for pile in percept_sources:
         store = PerceptStore(list(pile.percepts))
-        trained, validation_rows = hold_out(*pile.rows(store, seed), validation, seed)
+        trained, validation_rows = hold_out_videos(*pile.rows(store, seed), validation, seed)
         learned.append(trained)
         held_out.append(validation_rows)
         stores.append(store)

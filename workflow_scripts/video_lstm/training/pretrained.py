@@ -30,7 +30,7 @@ class PretrainedInfo:
         standardize: what its frames are read through; None where they are used as they are.
         pixels: the pictures it learned from; None for a model of percepts.
         stream: which percepts it learned from; None for a model of pictures.
-        percepts: how these were made, see `PerceptStore.made`; None for a model of pictures.
+        percepts: how these were made, see `PerceptStore`; None for a model of pictures.
     """
 
     source: str

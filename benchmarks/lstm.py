@@ -1,9 +1,9 @@
 """The peephole LSTM side by side with what a user would take instead, forward and backward.
 
 Contenders: `peephole` (ours), `torch.nn.LSTM`, which has no peepholes, a naive loop over the steps
-(ours, backend "reference"), and the time that the layer's matrix products alone would take at the best
-rate that a large product reaches on the machine. Runs are interleaved, so that a busy moment hits
-all, and the medians are compared. The ratio is how many times faster `peephole` is.
+(ours, backend "reference"), and the time that the layer's matrix products alone would take at the
+best rate that a large product reaches on the machine. Runs are interleaved, so that a busy moment
+hits all, and the medians are compared. The ratio is how many times faster `peephole` is.
 
 torch.nn.LSTM always makes its input's gradient; ours is timed with and without, since a first layer
 on percepts never needs it. Where there is a GPU all run there, in tf32 and under autocast to

@@ -77,7 +77,8 @@ def empty_job(folder: Path) -> list[str]:
         file["video"], file["label"] = np.zeros(1, np.int32), np.zeros(1, np.int32)
         file.create_group("curves")
     script = projects.ROOT / "workflow_scripts" / "collect_scores.py"
-    return [sys.executable, str(script), "--finetuned", str(classifier_path), "--output", "scores.csv",
+    return [sys.executable, str(script), "--finetuned", str(classifier_path),
+            "--output", "scores.csv",
             "--log", "log"]  # fmt: skip
 
 

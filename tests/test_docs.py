@@ -128,7 +128,8 @@ def patched(tmp_path):
 def test_a_variant_is_added_as_documented(patched):
     folder = patched("adding-a-variant.md")
     digits = '{"image_size": 32, "digit_size": 14}'
-    model = '{"hidden_size": 4, "num_layers": 1, "training": {"steps": 2, "batch_size": 2, "warmup_steps": 1}}'
+    training = '{"steps": 2, "batch_size": 2, "warmup_steps": 1}'
+    model = f'{{"hidden_size": 4, "num_layers": 1, "training": {training}}}'
     command = [sys.executable, "workflow_scripts/pretrain.py", "--variant", "composite_conditional"]
     command += ["--source", "mnist", "--mnist", digits, "--model", model, "--output", "model.h5"]
     done = subprocess.run(

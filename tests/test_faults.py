@@ -22,7 +22,8 @@ import command_line
 from video_lstm.settings.training import TrainingSettings
 
 SMALL = (
-    '{"videos_per_class": 2, "labelled_seconds": 1.2, "unlabelled_videos": 2, "unlabelled_seconds": 2,'
+    '{"videos_per_class": 2, "labelled_seconds": 1.2, "unlabelled_videos": 2,'
+    ' "unlabelled_seconds": 2,'
     ' "actions": ["walk", "sit"]}'
 )
 
@@ -70,7 +71,8 @@ def clips(tmp_path_factory, run_script):
 FRAMES = ("--frames", 8)
 STAGES = {
     "render_demo": (20_000, ("--demo", SMALL)),
-    "cut_patches": (60_000, (*FRAMES, "--patches", '{"num_train_sequences": 99, "num_test_sequences": 9}')),
+    "cut_patches": (60_000, (*FRAMES, "--patches",
+                             '{"num_train_sequences": 99, "num_test_sequences": 9}')),
     "extract_flow": (20_000, ("--flow", '{"height": 96, "width": 128}')),
     "extract_percepts": (20_000, ("--percepts", '{"height": 64, "width": 64, "crop_size": 64,'
                                   ' "batch_size": 4, "backend": "torch"}')),
@@ -170,7 +172,8 @@ def limited(script, *options):
         (
             "pretrain",  # in torch
             ("--variant", "composite", "--source", "mnist", "--model.hidden_size", 10**6),
-            "model.training.batch_size (now 128) or model.hidden_size (now 1000000) or mnist.image_size (now 64)",
+            "model.training.batch_size (now 128) or model.hidden_size (now 1000000) or "
+            "mnist.image_size (now 64)",
         ),
         (
             "extract_percepts",

@@ -16,9 +16,11 @@ unlabelled: {root: data/hmdb51_org, clip_seconds: 1, hours: 0.001}
 video: {frame_rate: 10}
 flow: {height: 32, width: 40}
 percepts: {height: 32, width: 40, crop_size: 32}
-flow_convnet: {channels: [2, 2, 2, 2, 2], fc6: 4, fc7: 4, crop_size: 32, training: {steps: 1, batch_size: 2}}
+flow_convnet: {channels: [2, 2, 2, 2, 2], fc6: 4, fc7: 4, crop_size: 32,
+               training: {steps: 1, batch_size: 2}}
 mnist: {image_size: 16, digit_size: 8, num_test_sequences: 2}
-patches: {patch_size: 8, color: false, height: 32, width: 40, num_train_sequences: 4, num_test_sequences: 2}
+patches: {patch_size: 8, color: false, height: 32, width: 40, num_train_sequences: 4,
+          num_test_sequences: 2}
 pretraining:
   variants: [composite]
   percepts: {hidden_size: 4, input_frames: 4, future_frames: 2, videos: [unlabelled],

@@ -82,7 +82,8 @@ def write_pile(folder, name, lengths, splits=None, seed=0, spoil=()):
 
 
 TINY = {
-    "hidden_size": 8, "input_frames": 4, "future_frames": 3, "scheduled_sampling": 0.5, "num_layers": 2,
+    "hidden_size": 8, "input_frames": 4, "future_frames": 3, "scheduled_sampling": 0.5,
+    "num_layers": 2,
     "training": {"steps": 40, "batch_size": 4, "validate_every": 15, "warmup_steps": 5},
 }  # fmt: skip
 

@@ -25,7 +25,8 @@ LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"
             "unknown setting 'pretraining.percepts.training.stepz'; did you mean 'steps'?",
         ),
         (
-            {"datasets": {"mine": {"root": "x", "splits": {"by": "fraction", "test_fractoin": 0.3}}}},
+            {"datasets": {"mine": {"root": "x", "splits": {"by": "fraction",
+                                                           "test_fractoin": 0.3}}}},
             "unknown setting 'datasets.mine.splits.test_fractoin'; did you mean 'test_fraction'?",
         ),
         (
@@ -64,7 +65,8 @@ LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "pile"
         ({"datasets": {"My set": {"root": "x"}}}, "datasets.My set: a data set's name is"),
         ({"datasets": {"mine": {"root": "x", "use_splits": [2]}}}, "there are 1 splits"),
         (
-            {"datasets": {"a": {"root": "", "splits": {"by": "group", "pattern": "(", "test_groups": 1}}}},
+            {"datasets": {"a": {"root": "", "splits": {"by": "group", "pattern": "(",
+                                                       "test_groups": 1}}}},
             "pattern is no regular expression",
         ),
     ],
@@ -98,7 +100,8 @@ def test_every_setting_is_documented():
                 yield path + key
 
     # Names that say all there is to say.
-    OBVIOUS = {"height", "width", "num_layers", "digit_size", "optimizer", "learning_rate", "schedule",
+    OBVIOUS = {"height", "width", "num_layers", "digit_size", "optimizer", "learning_rate",
+               "schedule",
                "fc7", "jpeg_quality", "num_train_sequences", "variants"}  # fmt: skip
     assert not list(undocumented(Settings))
 

@@ -28,7 +28,7 @@ def predictions(path, variant, corpus, **errors):
     return path
 
 
-def attributes(variant, labels, dataset="weizmann", stream="rgb", split=1):
+def naming(variant, labels, dataset="weizmann", stream="rgb", split=1):
     return {"dataset": dataset, "stream": stream, "split": split, "variant": variant,
             "labels": str(labels), "softmax_init": "random"}  # fmt: skip
 
@@ -38,11 +38,11 @@ def artifacts(tmp_path):
     """Two splits and two draws of a baseline, some of a variant; errors of two corpora."""
     return {
         "finetuned": [
-            finetuned(tmp_path / "a.h5", [0.5, 0.7], **attributes("lstm_baseline", "all")),
-            finetuned(tmp_path / "b.h5", [0.3, 0.5], **attributes("lstm_baseline", "all", split=2)),
-            finetuned(tmp_path / "c.h5", [0.4], **attributes("composite", 10)),
-            finetuned(tmp_path / "d.h5", [0.2], **attributes("composite", 1, stream="flow1")),
-            finetuned(tmp_path / "e.h5", [0.9], "validation_accuracy", **attributes("composite", 1)),
+            finetuned(tmp_path / "a.h5", [0.5, 0.7], **naming("lstm_baseline", "all")),
+            finetuned(tmp_path / "b.h5", [0.3, 0.5], **naming("lstm_baseline", "all", split=2)),
+            finetuned(tmp_path / "c.h5", [0.4], **naming("composite", 10)),
+            finetuned(tmp_path / "d.h5", [0.2], **naming("composite", 1, stream="flow1")),
+            finetuned(tmp_path / "e.h5", [0.9], "validation_accuracy", **naming("composite", 1)),
         ],
         "predictions": [
             predictions(tmp_path / "p.h5", "composite", "mnist",
@@ -104,7 +104,7 @@ def test_scores_read_back_as_they_were_collected(artifacts, tmp_path):
 
 
 def test_the_same_number_twice_is_refused(artifacts, tmp_path):
-    again = finetuned(tmp_path / "again.h5", [0.4], **attributes("composite", 10))
+    again = finetuned(tmp_path / "again.h5", [0.4], **naming("composite", 10))
     with pytest.raises(UserError, match=r"c\.h5.*found"):
         collect_scores([*artifacts["finetuned"], again], [])
 

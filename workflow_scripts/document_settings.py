@@ -24,8 +24,8 @@ Made from `workflow_scripts/video_lstm/settings/` by
 defaults; a key that is not here is refused, with the nearest one that is.
 
 `datasets.NAME` stands for a labelled set by a name of yours. A setting without a default is
-required. Every section `training` has the keys of [training](#training); a default that is named there
-differs from those.
+required. Every section `training` has the keys of [training](#training); its defaults that differ
+are given where the section is listed.
 """
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 

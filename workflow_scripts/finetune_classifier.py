@@ -4,8 +4,8 @@ Reads the percepts of a labelled set and, but for `single_frame` and `lstm_basel
 encoder-decoder. Draws labelled subsets of the split's training videos, trains a classifier on each,
 and writes the class probabilities of every test video and the accuracy of each draw, and the first
 draw's classifier, for classify_videos to apply to new videos. With
---validation-fraction a part of the training videos takes the place of the test videos, which then play no
-part: so settings are chosen. A job that was killed goes on from its checkpoint.
+--validation-fraction a part of the training videos takes the place of the test videos, which then
+play no part: so settings are chosen. A job that was killed goes on from its checkpoint.
 """
 
 import logging
@@ -74,8 +74,8 @@ class Arguments(TrainingCommandLine):
     validation_fraction: Fraction | None = None
     """Score this share of the training videos, in whole groups, and train on the others."""
     validated: list[Path] = Field(default_factory=list)
-    """What this script made with --validation-fraction and other settings: those of the best are taken, in
-    place of --finetuning."""
+    """What this script made with --validation-fraction and other settings: those of the best are
+    taken, in place of --finetuning."""
     seed: int = 0
     """Random seed for labelled subsets, weight initialisation and batch sampling."""
 

@@ -18,7 +18,8 @@ _STYLE = """
 .grow.h-screen { align-items: flex-start !important; }
 .summary img, .summary svg { max-width: 100%; height: auto; }
 """
-"""Uses the whole page from its top, and hides Snakemake's graph, which has a box for a rule at every depth."""
+"""Uses the whole page from its top, and hides Snakemake's graph, which has a box for a rule at
+every depth."""
 
 
 class Arguments(CommandLine):

@@ -278,7 +278,8 @@ def open_artifact(path: Path, schema: str) -> Iterator[h5py.File]:
             ) from error
         if stored_schema != (schema, version):
             raise UserError(
-                f"{path}: expected schema '{schema}' version {version}, found {stored_schema[0]!r} version "
+                f"{path}: expected schema '{schema}' version {version}, "
+                f"found {stored_schema[0]!r} version "
                 f"{stored_schema[1]}; {again}"
             )
         if missing:

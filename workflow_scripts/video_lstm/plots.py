@@ -77,8 +77,8 @@ def samples(frames_by_model: Mapping[str, Mapping[str, np.ndarray]], sequences: 
     """Truth, reconstruction and predicted future of a few sequences, a row per model.
 
     Args:
-        frames_by_model: For each variant `truth` (n, T + F, ...), and `reconstruction` (n, T, ...), `future`
-            (n, F, ...), as far as it makes them, in the order of time; uint8 pictures.
+        frames_by_model: For each variant `truth` (n, T + F, ...), and `reconstruction` (n, T, ...),
+            `future` (n, F, ...), as far as it makes them, in the order of time; uint8 pictures.
         sequences: how many of the n are shown: the first.
     """
     truth = next(iter(frames_by_model.values()))["truth"]

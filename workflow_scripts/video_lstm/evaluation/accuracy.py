@@ -45,8 +45,8 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per corpus, stream, labels and variant, with `n` draws over all splits; `mean`,
         `std` (of the sample), `low` and `high` (95% interval of the mean) of the accuracy in
-        percent; `gain`, `gain_low`, `gain_high` in points, NaN where there is no baseline; `softmax_init`,
-        what the classifiers' softmax started from.
+        percent; `gain`, `gain_low`, `gain_high` in points, NaN where there is no baseline;
+        `softmax_init`, what the classifiers' softmax started from.
     """
     accuracies = scores[scores["measure"] == "accuracy"]
     draw = [*CELL, "split", "draw"]

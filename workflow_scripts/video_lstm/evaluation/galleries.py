@@ -95,8 +95,8 @@ def read_gallery(
         representations: artifacts of one split and stream, by percepts and by an encoder.
         videos: index of the data set.
         clips: Clip artifacts of all shards.
-        scores: Scores of these representations; the part that validation videos chose for retrieval is
-            shown.
+        scores: Scores of these representations; the part that validation videos chose for retrieval
+            is shown.
         queries: test videos, at most.
         neighbours: training videos of each, at most.
         seed: Random seed of the run.

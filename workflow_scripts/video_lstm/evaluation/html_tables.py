@@ -30,7 +30,8 @@ _NAMES = ("variant", "rule", "measure")
 def page(title: str, *parts: str) -> str:
     """A whole HTML page; the parts are HTML."""
     body = "\n".join(parts)
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_PAGE_STYLE}{TABLE_STYLE}</style>'
+    style = f"<style>{_PAGE_STYLE}{TABLE_STYLE}</style>"
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title>{style}'
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body><h1>{html.escape(title)}'
         f"</h1>\n{body}\n</body></html>\n"

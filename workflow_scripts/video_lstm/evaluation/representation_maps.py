@@ -102,8 +102,8 @@ def map_page(galleries: Sequence[tuple[Gallery, np.ndarray]], seed: int) -> str:
     """The page as HTML, the same for the same videos.
 
     Args:
-        galleries: The gallery of each data set, and the filmstrips of its videos, (videos, height, width, 3)
-            uint8.
+        galleries: The gallery of each data set, and the filmstrips of its videos, (videos, height,
+            width, 3) uint8.
         seed: Random seed of the maps.
     """
     maps, data, sections = {}, {}, []

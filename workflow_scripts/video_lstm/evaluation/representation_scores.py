@@ -146,7 +146,8 @@ def predict_probe(
         training: (m, size) float, standardised.
         labels: (m,) int, of two classes at least.
         queries: (n, size) float.
-        strengths: Inverse regularisation strengths C; rising, so that each starts from the one before.
+        strengths: Inverse regularisation strengths C; rising, so that each starts from the one
+            before.
 
     Returns:
         (strengths, n) int, predicted classes.

@@ -39,9 +39,9 @@ def collect_scores(finetuned: Sequence[Path], predictions: Sequence[Path]) -> pd
         predictions: artifacts with frame errors; one line per measure: the mean over frames.
 
     Returns:
-        Columns measure, value, unit, corpus, split, stream, variant, labels, draw, softmax_init (what a
-        classifier's softmax started from); all but `value` are strings. Sorted, whatever the order
-        of the files.
+        Columns measure, value, unit, corpus, split, stream, variant, labels, draw, softmax_init
+        (what a classifier's softmax started from); all but `value` are strings. Sorted, whatever
+        the order of the files.
 
     Raises:
         UserError: two files tell the same number.

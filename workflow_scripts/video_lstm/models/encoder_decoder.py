@@ -130,10 +130,10 @@ class Decoder(nn.Module):
             steps: T, how many frames to put out.
             target: (>= T - 1, B, D), the frames that a conditional decoder should put out and is
                 fed; None: it is fed its sampling_mask.
-            sampling_mask: (>= T - 1, B) bool, true where a conditional decoder is fed its own output of that
-                step in place of the target (scheduled sampling, Bengio et al. 2015); None: nowhere.
-                What is fed is made first, step by step, and is then as given as the target is: no
-                gradient flows through it, and all steps are one pass.
+            sampling_mask: (>= T - 1, B) bool, true where a conditional decoder is fed its own
+                output of that step in place of the target (scheduled sampling, Bengio et al. 2015);
+                None: nowhere. What is fed is made first, step by step, and is then as given as the
+                target is: no gradient flows through it, and all steps are one pass.
 
         Returns:
             (T, B, D), before the activation.
@@ -176,7 +176,7 @@ class Decoder(nn.Module):
 
 
 def _mix_decoder_inputs(outputs: Tensor, target: Tensor, sampling_mask: Tensor) -> Tensor:
-    """Frames (..., B, D or maps): where `sampling_mask` (..., B) is true what was made, else the target."""
+    """Mix frames (..., B, D or maps): outputs where the mask (..., B) is true, else targets."""
     return torch.where(
         sampling_mask.view(*sampling_mask.shape, *[1] * (target.ndim - sampling_mask.ndim)),
         outputs,
@@ -202,9 +202,9 @@ class EncoderDecoder(nn.Module):
         readout_first: whether the first frame is put out straight from the copied state, as in
             the authors' first code; by default after one recurrent step.
         forget_bias: see PeepholeLSTM.
-        subtract_mean: every sequence is read, and put out, around the mean of the values that are seen of
-            it (Kim et al. 2022, without their scale), so that how bright a patch is takes no
-            learning; for linear outputs.
+        subtract_mean: every sequence is read, and put out, around the mean of the values that are
+            seen of it (Kim et al. 2022, without their scale), so that how bright a patch is takes
+            no learning; for linear outputs.
         patch_size: makes the layers ConvLSTMs, which read a square frame as maps with a channel for
             every pixel of a patch of this side; see `frames_to_maps`.
         kernel_size: side of a ConvLSTM's kernels.
@@ -292,14 +292,14 @@ class EncoderDecoder(nn.Module):
         """Encodes and decodes.
 
         In training a conditional decoder is fed the true previous frame, or its own activated
-        output where `sampling_mask` says so. In evaluation (`eval()`) it is fed its own activated output
-        always, and `future` is not looked at. On a GPU two decoders run side by side.
+        output where `sampling_mask` says so. In evaluation (`eval()`) it is fed its own activated
+        output always, and `future` is not looked at. On a GPU two decoders run side by side.
 
         Args:
             inputs: (T, B, D).
             future: (F, B, D); needed in training where the future decoder is conditional.
-            sampling_mask: (steps - 1, B) bool, which steps' own outputs are fed to a conditional decoder in
-                training (scheduled sampling); None: none.
+            sampling_mask: (steps - 1, B) bool, which steps' own outputs are fed to a conditional
+                decoder in training (scheduled sampling); None: none.
             future_frames: how many frames to predict, where not the model's sampling_mask F.
 
         Returns:

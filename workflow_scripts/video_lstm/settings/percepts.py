@@ -92,7 +92,8 @@ class PerceptSettings(Section):
     def _crop_fits(self) -> Self:
         if self.crop_size > min(self.height, self.width):
             raise ValueError(
-                f"crop_size {self.crop_size} does not fit into {self.height}x{self.width} (height x width)"
+                f"crop_size {self.crop_size} does not fit into {self.height}x{self.width} "
+                "(height x width)"
             )
         return self
 

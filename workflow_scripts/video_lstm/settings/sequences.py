@@ -50,8 +50,9 @@ class PatchSettings(Section):
     color: bool = True
     """RGB patches; false: grey ones."""
     frame_rate: Annotated[float, Field(gt=0)] | None = None
-    """Frames per second of the patches, picked by time stamp, whatever `video.frame_rate` is; null takes
-    every frame of a file as it is. Patches that move far from frame to frame are not predicted."""
+    """Frames per second of the patches, picked by time stamp, whatever `video.frame_rate` is; null
+    takes every frame of a file as it is. Patches that move far from frame to frame are not
+    predicted."""
     height: Positive = 240
     width: Positive = 320
     """Frames are scaled to cover height x width and the centre is cut out; patches are cut from

@@ -53,8 +53,9 @@ class TrainingSettings(Section):
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
     """Bound of the global norm of the gradient of the mean loss per sequence and frame value."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    """Precision of matrix products; cell states and sums stay float32. `tf32` needs a GPU, `bfloat16` a
-    GPU or a CPU with bfloat16 instructions (AVX-512, AMX); other devices use float32."""
+    """Precision of matrix products; cell states and sums stay float32. `tf32` needs a GPU,
+    `bfloat16` a GPU or a CPU with bfloat16 instructions (AVX-512, AMX); other devices use
+    float32."""
     validate_every: Positive | None = None
     """Steps between looks at the validation sequences; null looks twenty times in a training."""
     early_stopping_patience: Positive | None = 5
@@ -89,8 +90,8 @@ class EncoderDecoderSettings(Section):
     """Scheduled sampling: how often a conditional decoder is fed its own output in
     training instead of the true frame."""
     scheduled_sampling_warmup: Probability = 0.0
-    """Share of training in which `scheduled_sampling` rises linearly from 0; at 0 it is there from the first
-    step."""
+    """Share of training in which `scheduled_sampling` rises linearly from 0; at 0 it is there from
+    the first step."""
     input_lr_scale: Probability = 1.0
     """What share of the learning rate the encoder's weights for the frames have; a small one helps
     where frames have many values that are alike, as neighbouring pixels are."""
@@ -105,7 +106,8 @@ class EncoderDecoderSettings(Section):
     def _batch_is_shared_evenly(self) -> Self:
         if self.training.batch_size % self.num_processes:
             raise ValueError(
-                f"training.batch_size {self.training.batch_size} is no multiple of num_processes {self.num_processes}"
+                f"training.batch_size {self.training.batch_size} is no multiple of num_processes "
+                f"{self.num_processes}"
             )
         return self
 

@@ -44,8 +44,8 @@ class CapturedStep:
 
     Args:
         step: from a step's inputs to a result; draws nothing, and its shapes do not change.
-        clear_gradients: called before each run that is not a repetition: forgets the gradients, so that
-            they are made and not added to.
+        clear_gradients: called before each run that is not a repetition: forgets the gradients, so
+            that they are made and not added to.
         device: where the inputs are; None: nothing is recorded.
     """
 

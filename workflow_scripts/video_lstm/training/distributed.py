@@ -66,7 +66,8 @@ def local_slice(batch: int) -> slice:
     """
     if batch % world_size():
         raise UserError(
-            f"training.batch_size: expected a multiple of the {world_size()} processes, found {batch}; "
+            f"training.batch_size: expected a multiple of the {world_size()} processes, "
+            f"found {batch}; "
             "change one of them"
         )
     size = batch // world_size()

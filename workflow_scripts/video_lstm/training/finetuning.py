@@ -144,7 +144,8 @@ def load_classifier(path: Path) -> TrainedClassifier:
     model = VideoClassifier(Standardize(blank, blank, motion_scale), inner)
     model.load_state_dict(weights)
     return TrainedClassifier(
-        model.eval(), metadata["classes"], settings.block_frames, settings.block_stride, stream, metadata["percepts"]
+        model.eval(), metadata["classes"], settings.block_frames, settings.block_stride, stream,
+        metadata["percepts"],
     )  # fmt: skip
 
 
@@ -222,7 +223,8 @@ def pretrained_classifier_builder(
     if actual != (variant, stream, frame_size) or info.standardize is None:
         raise UserError(
             f"{path}: expected {variant} of {stream} percepts of {frame_size} values, found "
-            f"{actual[0]} of {actual[1]} of {actual[2]}; pretrain on the percepts that are classified"
+            f"{actual[0]} of {actual[1]} of {actual[2]}; pretrain on the percepts that are "
+            "classified"
         )
     standardize, dropout = info.standardize, settings.dropout
 
@@ -257,10 +259,11 @@ def finetune(
 ) -> tuple[VideoClassifier, dict[str, np.ndarray]]:
     """Train one classifier on one labelled subset.
 
-    The softmax starts from a logistic regression, or at random (`settings.softmax_init`); from a random one
-    the first gradients undo much of what the encoder has learned (Kumar et al. 2022). Then all is
-    trained. The loss is the cross-entropy at every step of random blocks, over the frames that are
-    no padding. What is drawn (weights, blocks, dropout) follows from (seed, draw) alone.
+    The softmax starts from a logistic regression, or at random (`settings.softmax_init`); from a
+    random one the first gradients undo much of what the encoder has learned (Kumar et al. 2022).
+    Then all is trained. The loss is the cross-entropy at every step of random blocks, over the
+    frames that are no padding. What is drawn (weights, blocks, dropout) follows from (seed, draw)
+    alone.
 
     Args:
         build: from the generator of the weights to the classifier.

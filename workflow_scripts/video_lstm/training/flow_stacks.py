@@ -51,7 +51,8 @@ class FlowStacks:
     ) -> None:
         if crop > min(store.height, store.width):
             raise UserError(
-                f"flow_convnet.crop_size: expected at most the flow's {store.height} x {store.width}, "
+                "flow_convnet.crop_size: expected at most the flow's "
+                f"{store.height} x {store.width}, "
                 f"found {crop}; lower it, or raise flow.height and flow.width"
             )
         if len(rows) == 0:

@@ -69,8 +69,8 @@ def train(
         loss: the loss of a step's batch, a scalar of the mean per sequence, from the step counted
             from 0, or from its inputs. In bfloat16 it is called under autocast.
         settings: Settings of the optimiser and the learning-rate schedule.
-        inputs: The inputs of `loss` at a step, tensors of constant shapes. With them a step on one GPU is
-            recorded once and then repeated (CUDA graph), so `loss` must draw nothing itself.
+        inputs: The inputs of `loss` at a step, tensors of constant shapes. With them a step on one
+            GPU is recorded once and then repeated (CUDA graph), so `loss` must draw nothing itself.
         validate: called without gradients every `validate_every` steps and after the last; what
             it returns is the criterion (less is better), or several numbers by name, the
             criterion first.

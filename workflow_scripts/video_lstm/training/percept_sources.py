@@ -52,7 +52,8 @@ def _draw_hours(store: PerceptStore, hours: float, seed: int) -> np.ndarray:
     rate = store.percept_provenance.get("rate")
     if rate is None:
         raise UserError(
-            "video.frame_rate: expected a number, found null; hours of unlabelled video are counted in "
+            "video.frame_rate: expected a number, found null; hours of unlabelled video are "
+            "counted in "
             "frames of one rate"
         )
     order = step_generator(seed, TRAINING).permutation(len(store.names))

@@ -75,8 +75,8 @@ def pretrain(
     """Train an encoder-decoder and leave it with the weights of its best validation.
 
     What is made small is the mean loss per value of a frame, both branches with the same weight:
-    the gradient's size, and so `max_grad_norm`, does not depend on the frame's size. What is told is
-    in the paper's units: summed over the values of a frame, averaged over frames and sequences
+    the gradient's size, and so `max_grad_norm`, does not depend on the frame's size. What is told
+    is in the paper's units: summed over the values of a frame, averaged over frames and sequences
     (of standardised values, where frames are standardised).
 
     Args:

@@ -22,7 +22,8 @@ class TrainingSummary:
         units: Hidden units per layer; channels for a ConvLSTM.
         parameters: Number of parameters of the model.
         steps: updates.
-        seconds: Training time, without validation and checkpoints, on the machine it was trained on.
+        seconds: Training time, without validation and checkpoints, on the machine it was trained
+            on.
     """
 
     units: int

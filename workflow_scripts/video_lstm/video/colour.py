@@ -88,7 +88,8 @@ class Converter:
         self.shape: tuple[int, ...] = ()
         """Shape of every array; known from the first frame on."""
         self.matrix = np.empty((0, 4), np.float32)
-        """YUV matrix of the first frame, see :class:`FormatConverter`; later frames are converted to it."""
+        """YUV matrix of the first frame, see :class:`FormatConverter`; later frames are converted
+        to it."""
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """uint8 of this converter's shape, in memory of its own, rows perhaps padded.

@@ -234,7 +234,8 @@ def _two_sided(
     both = sorted(sides[0] & sides[1])
     if both:
         raise UserError(
-            f"{test}: expected no video of {train.name}, found {join_examples(both)}; a test video must "
+            f"{test}: expected no video of {train.name}, found {join_examples(both)}; a test video "
+            "must "
             "not be trained on: take it out of one list" + "".join(f" ({note})" for note in notes)
         )
     return [TRAIN if p in sides[0] else TEST if p in sides[1] else UNUSED for p in paths]

@@ -90,7 +90,8 @@ class FileNames:
             paths = [path for path in paths if path in self._usable] or paths[:1]
         if self._usable is not None and len(paths) > 1:
             raise UserError(
-                f"expected one file that '{name}' means, found {join_examples(paths)}; remove one, or list "
+                f"expected one file that '{name}' means, found {join_examples(paths)}; remove one, "
+                "or list "
                 "paths relative to the root"
             )
         return paths[0]

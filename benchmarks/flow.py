@@ -66,12 +66,12 @@ def brox_on_gpu(settings: BroxSettings) -> Contender:
     """Ours, in batches; pairs come from the CPU's memory and the flow goes back there."""
 
     def calculate(pairs: list[Pair]) -> list[np.ndarray]:
-        found: list[np.ndarray] = []
+        flows: list[np.ndarray] = []
         for start in range(0, len(pairs), BATCH):
             frames = np.stack([(p.first, p.second) for p in pairs[start : start + BATCH]])
             batch = torch.from_numpy(frames).cuda()
-            found += brox_flow(batch[:, :1], batch[:, 1:], settings).cpu().numpy()
-        return found
+            flows += brox_flow(batch[:, :1], batch[:, 1:], settings).cpu().numpy()
+        return flows
 
     return calculate
 
@@ -121,8 +121,8 @@ def measure(pairs: list[Pair], rounds: int) -> list[dict]:
     contenders |= {name: opencv(make) for name, make in OPENCV.items()}
     errors, rates = {}, {name: [] for name in contenders}
     for name, calculate in contenders.items():
-        found = calculate(pairs)  # compiles, too
-        errors[name] = [endpoint_error(*both) for both in zip(found, pairs, strict=True)]
+        flows = calculate(pairs)  # compiles, too
+        errors[name] = [endpoint_error(*both) for both in zip(flows, pairs, strict=True)]
     for part in range(rounds):
         for name, calculate in contenders.items():
             # TV-L1 takes seconds for a pair, and a GPU wants whole batches.

@@ -84,10 +84,10 @@ def known_pair(
     """Draw a pair.
 
     Args:
-        motion: of `MOTIONS`.
+        motion: Name of a motion in `MOTIONS`.
         picture: (h, w) uint8, any size; scaled to cover the frames.
         square: (h, w) uint8, what is on the moving square of `occlusion`.
-        seed: of all draws; the frames of every other one are noisy.
+        seed: Random seed; pairs with every other seed are noisy.
         size: height and width of the frames.
     """
     random = np.random.default_rng([seed, list(MOTIONS).index(motion)])
@@ -114,9 +114,9 @@ def known_pair(
     return Pair(motion, first, second, flow)
 
 
-def endpoint_error(found: np.ndarray, pair: Pair) -> float:
+def endpoint_error(estimate: np.ndarray, pair: Pair) -> float:
     """Mean length of the difference, in pixels, over all pixels of the frame."""
-    return float(np.hypot(*(found - pair.flow)).mean())
+    return float(np.hypot(*(estimate - pair.flow)).mean())
 
 
 def _cover(picture: np.ndarray, height: int, width: int) -> np.ndarray:

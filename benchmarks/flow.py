@@ -1,12 +1,11 @@
-"""Optical flow: pairs per second and endpoint error of ours and OpenCV's, side by side.
+"""Optical flow: pairs per second and endpoint error of our Brox and OpenCV's methods.
 
 The pairs are frames of videos (or scikit-learn's two sample photographs), moved by known motions at
 320x240, half of them noisy (known_motion.py). The videos of every second file, in order of name,
-were what Brox was tuned on; the others (`--pairs held-out`, the default) had no say in it.
+were used to tune Brox; the others (`--pairs held-out`, the default) were not.
 
-All methods get the same: as many threads as there are cores, each with pairs of its own. Rounds are
-interleaved, so that a busy moment hits all, and medians are compared. Brox runs on the GPU as well
-where there is one.
+All methods run with one thread per core, each on different pairs. Rounds are interleaved, so that
+other load affects all methods, and medians are compared. Brox also runs on a GPU if there is one.
 
     python benchmarks/flow.py --json flow.json [VIDEO ...]
     python benchmarks/flow.py --picture flow.png VIDEO ...

@@ -1,9 +1,8 @@
-"""Pairs of frames whose flow is known: a picture that is moved by a formula.
+"""Pairs of frames with known flow: an image that is warped by a formula.
 
-The second frame is the picture, the first one is it seen through the motion, first(x) =
-picture(x + w(x)): then w is the flow from the first to the second exactly, at every pixel. Both are
-drawn at twice their size and averaged down, so that neither is blurred more than the other, and
-rounded to 8 bits.
+The second frame is the image, the first one is warped, first(x) = image(x + w(x)), so that w is
+exactly the flow from the first to the second at every pixel. Both are drawn at twice their size and
+averaged down, so that both are equally sharp, and rounded to 8 bits.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Moving MNIST: batches of the vectorised generator against a loop over the sequences.
 
 The loop is what the released code and most copies of it do: for each sequence, digit and frame, put
-the digit into the frame. Both make the paper's batches (64 x 64 pixels, 2 digits, 20 frames) on one
-CPU thread, in turns; the best of each counts. With a GPU its own rate is reported too.
+the digit into the frame. Both generate the paper's batches (64 x 64 pixels, 2 digits, 20 frames) on
+one CPU thread, alternating; the best time counts. With a GPU its rate is reported too.
 
     python benchmarks/moving_mnist.py --json runs/moving_mnist.json
 """

@@ -1,9 +1,9 @@
-"""A large data set: what indexing, sampling and fine-tuning cost, and what they hold in memory.
+"""Time and memory of reading splits, subsets and training windows of a large data set.
 
 Builds a synthetic index of UCF-101's 13,320 videos and a store of percepts (by default 1,040,000
-frames of 4,096 values, 8 GB), and a quarter of both; then times, on each, in turns: reading the
-split, drawing a labelled subset, opening the store, and drawing training windows. Cost should grow
-with the set, but that of a batch should not, nor should memory.
+frames of 4,096 values, 8 GB), and a quarter of both; then times on each, alternating: reading the
+split, drawing a labelled subset, opening the store, and drawing training windows. Times may grow
+with the set, but the time of a batch and the memory should not.
 
     python benchmarks/scale.py --folder /a/fast/disk --json runs/scale.json
 """

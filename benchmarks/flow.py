@@ -1,12 +1,11 @@
-"""Optical flow: pairs per second and endpoint error of ours and OpenCV's, side by side.
+"""Optical flow: pairs per second and endpoint error of our Brox and OpenCV's methods.
 
 The pairs are frames of videos (or scikit-learn's two sample photographs), moved by known motions at
 320x240, half of them noisy (known_motion.py). The videos of every second file, in order of name,
-were what Brox was tuned on; the others (`--pairs held-out`, the default) had no say in it.
+were used to tune Brox; the others (`--pairs held-out`, the default) were not.
 
-All methods get the same: as many threads as there are cores, each with pairs of its own. Rounds are
-interleaved, so that a busy moment hits all, and medians are compared. Brox runs on the GPU as well
-where there is one.
+All methods run with one thread per core, each on different pairs. Rounds are interleaved, so that
+other load affects all methods, and medians are compared. Brox also runs on a GPU if there is one.
 
     python benchmarks/flow.py --json flow.json [VIDEO ...]
     python benchmarks/flow.py --picture flow.png VIDEO ...
@@ -66,12 +65,12 @@ def brox_on_gpu(settings: BroxSettings) -> Contender:
     """Ours, in batches; pairs come from the CPU's memory and the flow goes back there."""
 
     def calculate(pairs: list[Pair]) -> list[np.ndarray]:
-        found: list[np.ndarray] = []
+        flows: list[np.ndarray] = []
         for start in range(0, len(pairs), BATCH):
             frames = np.stack([(p.first, p.second) for p in pairs[start : start + BATCH]])
             batch = torch.from_numpy(frames).cuda()
-            found += brox_flow(batch[:, :1], batch[:, 1:], settings).cpu().numpy()
-        return found
+            flows += brox_flow(batch[:, :1], batch[:, 1:], settings).cpu().numpy()
+        return flows
 
     return calculate
 
@@ -121,8 +120,8 @@ def measure(pairs: list[Pair], rounds: int) -> list[dict]:
     contenders |= {name: opencv(make) for name, make in OPENCV.items()}
     errors, rates = {}, {name: [] for name in contenders}
     for name, calculate in contenders.items():
-        found = calculate(pairs)  # compiles, too
-        errors[name] = [endpoint_error(*both) for both in zip(found, pairs, strict=True)]
+        flows = calculate(pairs)  # compiles, too
+        errors[name] = [endpoint_error(*both) for both in zip(flows, pairs, strict=True)]
     for part in range(rounds):
         for name, calculate in contenders.items():
             # TV-L1 takes seconds for a pair, and a GPU wants whole batches.

@@ -1,8 +1,8 @@
 """Flow stored as 8-bit images: error, bytes and speed, by codec.
 
 Brox flow of videos at 320x240, on one thread. The error is the mean and the largest over all
-components, in pixels; of those beyond the bound, to the bound. Stacks are 10 flows in a row from
-random places of an artifact, as the temporal stream reads them.
+components, in pixels, after clipping to the bound. Stacks are 10 consecutive flows from random
+positions of an artifact, as the temporal stream reads them.
 
     python benchmarks/flow_storage.py --json flow_storage.json VIDEO ...
 """

@@ -1,9 +1,8 @@
-"""Pairs of frames whose flow is known: a picture that is moved by a formula.
+"""Pairs of frames with known flow: an image that is warped by a formula.
 
-The second frame is the picture, the first one is it seen through the motion, first(x) =
-picture(x + w(x)): then w is the flow from the first to the second exactly, at every pixel. Both are
-drawn at twice their size and averaged down, so that neither is blurred more than the other, and
-rounded to 8 bits.
+The second frame is the image, the first one is warped, first(x) = image(x + w(x)), so that w is
+exactly the flow from the first to the second at every pixel. Both are drawn at twice their size and
+averaged down, so that both are equally sharp, and rounded to 8 bits.
 """
 
 from collections.abc import Callable
@@ -84,10 +83,10 @@ def known_pair(
     """Draw a pair.
 
     Args:
-        motion: of `MOTIONS`.
+        motion: Name of a motion in `MOTIONS`.
         picture: (h, w) uint8, any size; scaled to cover the frames.
         square: (h, w) uint8, what is on the moving square of `occlusion`.
-        seed: of all draws; the frames of every other one are noisy.
+        seed: Random seed; pairs with every other seed are noisy.
         size: height and width of the frames.
     """
     random = np.random.default_rng([seed, list(MOTIONS).index(motion)])
@@ -114,9 +113,9 @@ def known_pair(
     return Pair(motion, first, second, flow)
 
 
-def endpoint_error(found: np.ndarray, pair: Pair) -> float:
+def endpoint_error(estimate: np.ndarray, pair: Pair) -> float:
     """Mean length of the difference, in pixels, over all pixels of the frame."""
-    return float(np.hypot(*(found - pair.flow)).mean())
+    return float(np.hypot(*(estimate - pair.flow)).mean())
 
 
 def _cover(picture: np.ndarray, height: int, width: int) -> np.ndarray:

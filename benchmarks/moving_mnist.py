@@ -1,8 +1,8 @@
 """Moving MNIST: batches of the vectorised generator against a loop over the sequences.
 
 The loop is what the released code and most copies of it do: for each sequence, digit and frame, put
-the digit into the frame. Both make the paper's batches (64 x 64 pixels, 2 digits, 20 frames) on one
-CPU thread, in turns; the best of each counts. With a GPU its own rate is told too.
+the digit into the frame. Both generate the paper's batches (64 x 64 pixels, 2 digits, 20 frames) on
+one CPU thread, alternating; the best time counts. With a GPU its rate is reported too.
 
     python benchmarks/moving_mnist.py --json runs/moving_mnist.json
 """
@@ -75,7 +75,7 @@ def main() -> None:
         lambda step: loop(scaled, settings, step, size),
         repeats=arguments.repeats,
     )
-    told = {
+    results = {
         "batch": size,
         "generator_sequences_per_second": size / ours,
         "loop_sequences_per_second": size / theirs,
@@ -89,12 +89,12 @@ def main() -> None:
             torch.cuda.synchronize()
 
         (seconds,) = best(on_gpu, repeats=arguments.repeats)
-        told["gpu"] = torch.cuda.get_device_name()
-        told["gpu_milliseconds_per_batch"] = 1000 * seconds
-    print(json.dumps(told, indent=1))
+        results["gpu"] = torch.cuda.get_device_name()
+        results["gpu_milliseconds_per_batch"] = 1000 * seconds
+    print(json.dumps(results, indent=1))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(told, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

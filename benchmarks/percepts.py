@@ -1,8 +1,7 @@
 """Percepts: frames per second of torch and ONNX Runtime, windows per second of HDF5 readers.
 
-Side by side on this machine; compares what each gives before it times it. The convnet is the
-default one at its default size, on noise; the windows are 16 frames of 1,280 values of a file that
-is made for the purpose.
+Outputs are compared before the speeds. The convnet is the default one at its default size, on
+noise; windows are 16 frames of 1,280 values from a generated file.
 
     python benchmarks/percepts.py --json percepts.json
 """

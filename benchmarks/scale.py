@@ -1,9 +1,9 @@
-"""A large data set: what indexing, sampling and fine-tuning cost, and what they hold in memory.
+"""Time and memory of reading splits, subsets and training windows of a large data set.
 
 Builds a synthetic index of UCF-101's 13,320 videos and a store of percepts (by default 1,040,000
-frames of 4,096 values, 8 GB), and a quarter of both; then times, on each, in turns: reading the
-split, drawing a labelled subset, opening the store, and drawing training windows. Cost should grow
-with the set, but that of a batch should not, nor should memory.
+frames of 4,096 values, 8 GB), and a quarter of both; then times on each, alternating: reading the
+split, drawing a labelled subset, opening the store, and drawing training windows. Times may grow
+with the set, but the time of a batch and the memory should not.
 
     python benchmarks/scale.py --folder /a/fast/disk --json runs/scale.json
 """
@@ -59,11 +59,11 @@ def measure(folder: Path, batches: int) -> dict[str, float]:
     from video_lstm.sequences.labelled_subsets import draw_labelled_subset
     from video_lstm.sequences.percepts import PerceptStore, PerceptWindows
 
-    told, clock = {}, time.perf_counter()
+    results, clock = {}, time.perf_counter()
 
     def lap(name: str) -> None:
         nonlocal clock
-        told[name], clock = time.perf_counter() - clock, time.perf_counter()
+        results[name], clock = time.perf_counter() - clock, time.perf_counter()
 
     store = PerceptStore([folder / "percepts.h5"])
     lap("open_store_s")
@@ -78,12 +78,12 @@ def measure(folder: Path, batches: int) -> dict[str, float]:
     for step in range(batches):
         windows.batch(step, BATCH)
     lap("batches_s")
-    told["windows_per_s"] = batches * BATCH / told.pop("batches_s")
+    results["windows_per_s"] = batches * BATCH / results.pop("batches_s")
     # Pages of the mapped file are the system's to take back; what the process itself holds counts.
     status = Path("/proc/self/status").read_text().split()
-    told["own_memory_mb"] = int(status[status.index("RssAnon:") + 1]) / 1e3
-    told["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    return told
+    results["own_memory_mb"] = int(status[status.index("RssAnon:") + 1]) / 1e3
+    results["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return results
 
 
 def main() -> None:
@@ -109,8 +109,8 @@ def main() -> None:
             command = [sys.executable, __file__, "--measure", str(Path(folder, name))]
             command += ["--batches", str(arguments.batches)]
             runs[name].append(json.loads(subprocess.check_output(command)))
-    for name, told in runs.items():
-        medians = {key: float(np.median([one[key] for one in told])) for key in told[0]}
+    for name, results in runs.items():
+        medians = {key: float(np.median([one[key] for one in results])) for key in results[0]}
         rows.append({"videos": VIDEOS // sizes[name], "frames": arguments.frames // sizes[name]}
                     | medians)  # fmt: skip
     for key in rows[0]:

@@ -84,7 +84,7 @@ def test_a_pair_does_not_depend_on_its_batch_and_colour_is_rgb(pairs):
     torch.testing.assert_close(colour, together, atol=0.05, rtol=0)
     video = np.stack([pairs[0].first, pairs[0].second, pairs[0].first, pairs[0].second])
     np.testing.assert_array_equal(
-        *(compute_flow(video, FlowSettings(method="brox", batch=batch)) for batch in (1, 2))
+        *(compute_flow(video, FlowSettings(method="brox", batch_size=size)) for size in (1, 2))
     )
 
 
@@ -106,8 +106,8 @@ def test_what_does_not_move_has_no_flow_and_nothing_is_ever_nan(pairs):
     spots = black.copy(), black.copy()
     spots[0][0, 0] = spots[1][32, 49] = 255
     for first, second in ((black, white), (noise[0], noise[1]), (board, 255 - board), spots):
-        found = flow(pairs[0]._replace(first=first, second=second))
-        assert np.isfinite(found).all() and np.abs(found).max() < 200
+        estimate = flow(pairs[0]._replace(first=first, second=second))
+        assert np.isfinite(estimate).all() and np.abs(estimate).max() < 200
 
 
 def test_the_fast_preset_is_a_word(pairs):

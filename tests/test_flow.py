@@ -174,10 +174,10 @@ def test_extraction_goes_on_from_the_whole_clips_however_it_was_cut(tmp_path):
         for tail in (b"", bytes(40)):
             path.write_bytes(whole[:cut] + tail)
             again = PartialFlow(path, "one")
-            found = whole[:cut] + tail
-            kept = sum(found[:end] == whole[:end] for end in ends)
-            assert again.clips == kept
-            for clip in images[kept:]:
+            content = whole[:cut] + tail
+            clip_count = sum(content[:end] == whole[:end] for end in ends)
+            assert again.clips == clip_count
+            for clip in images[clip_count:]:
                 again.append(clip)
                 again.end_clip()
             again.close()
@@ -199,16 +199,16 @@ def test_extraction_goes_on_from_the_whole_clips_however_it_was_cut(tmp_path):
 @pytest.fixture
 def videos(tmp_path, texture):
     """Three clips of a texture that moves 1 pixel right per frame: 5, 1 and 300 frames."""
-    made = []
+    clips = []
     for name, frames in (("a.avi", 5), ("b.avi", 1), ("c.avi", 300)):
         code = cv2.VideoWriter.fourcc(*"MJPG")
         writer = cv2.VideoWriter(str(tmp_path / name), code, 25, (120, 100))
         for n in range(frames):
             writer.write(cv2.cvtColor(bytes_of(np.roll(texture, n, 1)), cv2.COLOR_GRAY2BGR))
         writer.release()
-        made.append(Clip(name, 0, frames, frames, None, tmp_path / name))
+        clips.append(Clip(name, 0, frames, frames, None, tmp_path / name))
     with artifacts.create(tmp_path / "clips.h5", "clips", PROVENANCE) as file:
-        write_clips(file, made, None)
+        write_clips(file, clips, None)
     return tmp_path
 
 

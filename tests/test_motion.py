@@ -83,9 +83,9 @@ def test_a_new_video_gets_the_scores_that_the_pipeline_gives_it(
         "classify_videos", "--videos", *files, "--classifier", classifier,
         "--output", tmp_path / "classes.csv", "--cache", tmp_path,
     )  # fmt: skip
-    found = pd.read_csv(tmp_path / "classes.csv").iloc[:, 3:].to_numpy()
+    probabilities = pd.read_csv(tmp_path / "classes.csv").iloc[:, 3:].to_numpy()
     # Percepts are rounded to 16 bits, after sums over other batches.
-    assert abs(found - scores).max() < 2e-3 < np.ptp(scores, axis=0).max()
+    assert abs(probabilities - scores).max() < 2e-3 < np.ptp(scores, axis=0).max()
 
 
 def test_a_new_video_is_represented_as_the_pipeline_does(with_motion, videos, run_script, tmp_path):
@@ -102,5 +102,5 @@ def test_a_new_video_is_represented_as_the_pipeline_does(with_motion, videos, ru
     assert new["video"].tolist() == [str(videos[name]) for name in names]
     assert set(stored) == {"state", "mean"}
     for part, values in stored.items():
-        found = new[f"videos_{part}"]
-        assert abs(found - values).max() < 2e-3 < np.ptp(values, axis=0).max()
+        actual = new[f"videos_{part}"]
+        assert abs(actual - values).max() < 2e-3 < np.ptp(values, axis=0).max()

@@ -65,7 +65,7 @@ def test_digits_follow_a_walk_that_is_put_back_on_the_edge_and_turned_there():
     settings = FINE.model_copy(update={"speed": (0.05, 0.4)})
     start = rng.random((50, 2, 2))
     direction, speed = rng.uniform(0, 2 * np.pi, (50, 2)), rng.uniform(0.05, 0.4, (50, 2))
-    found = positions(settings, size=50, frames=30, seed=3)
+    actual = positions(settings, size=50, frames=30, seed=3)
     bounces = 0
     for sequence in range(50):
         for digit in range(2):
@@ -80,7 +80,7 @@ def test_digits_follow_a_walk_that_is_put_back_on_the_edge_and_turned_there():
                         place[axis] = min(max(place[axis], 0.0), 1.0)
                         velocity[axis] = -velocity[axis]
                         bounces += 1
-                np.testing.assert_allclose(found[frame, sequence, digit], place, atol=1e-8)
+                np.testing.assert_allclose(actual[frame, sequence, digit], place, atol=1e-8)
     assert bounces > 500
 
 
@@ -110,8 +110,8 @@ def test_overlapping_digits_show_the_brighter_one(kind):
     images = np.zeros((1, 3, 2, 2), np.uint8)
     images[0, 0], images[0, 1], images[0, 2] = 100, [[50, 200], [0, 120]], 7
     places = np.array([[[[1, 1], [1, 1], [3, 3]]], [[[0, 0], [1, 1], [2, 2]]]])
-    given = torch.from_numpy(images) if kind == "tensor" else images
-    frames = np.asarray(draw_frames(given, places, 5))
+    inputs = torch.from_numpy(images) if kind == "tensor" else images
+    frames = np.asarray(draw_frames(inputs, places, 5))
     expected = np.zeros((2, 1, 5, 5))
     expected[0, 0, 1:3, 1:3] = [[100, 200], [100, 120]]
     expected[0, 0, 3:, 3:] = 7
@@ -124,15 +124,15 @@ def test_overlapping_digits_show_the_brighter_one(kind):
 def test_frames_drawn_as_a_gpu_does_equal_those_of_a_loop(images):
     rng = np.random.default_rng(0)
     settings = SMALL.model_copy(update={"num_digits": 3})
-    shown = images[rng.integers(40, size=(6, 3))]
+    digits = images[rng.integers(40, size=(6, 3))]
     places = sample_trajectories(step_generator(1, TRAINING), 6, 12, settings)
     expected = np.zeros((12, 6, 20, 20), np.uint8)
     for frame, sequence, digit in np.ndindex(12, 6, 3):
         row, column = places[frame, sequence, digit]
         window = expected[frame, sequence, row : row + 8, column : column + 8]
-        np.maximum(window, shown[sequence, digit], out=window)
-    np.testing.assert_array_equal(draw_frames(shown, places, 20), expected)
-    drawn = draw_frames(torch.from_numpy(shown), places, 20)
+        np.maximum(window, digits[sequence, digit], out=window)
+    np.testing.assert_array_equal(draw_frames(digits, places, 20), expected)
+    drawn = draw_frames(torch.from_numpy(digits), places, 20)
     np.testing.assert_array_equal(drawn.numpy(), expected)
 
 
@@ -156,12 +156,12 @@ def test_a_batch_follows_from_seed_and_step_alone(images):
 def test_training_and_validation_share_no_digit(images):
     stream = MovingMNIST(images, SMALL, 5, seed=0)
     trained = torch.cat([stream.batch(step, 50) for step in range(9)])
-    greys, kept = (
+    training_greys, validation_greys = (
         set((255 * frames).round().int().unique().tolist())
         for frames in (trained, torch.cat(stream.validation(50)))
     )
-    assert greys == {0, *range(100, 138)}
-    assert kept == {0, 138, 139}
+    assert training_greys == {0, *range(100, 138)}
+    assert validation_greys == {0, 138, 139}
 
 
 def test_the_fixed_set_does_not_depend_on_blocks_of_time(images):
@@ -313,8 +313,8 @@ def test_mnist_is_read_under_the_names_that_others_give_its_files(folder):
     path, arrays = folder
     for file in find_mnist_files(str(path)):
         file.rename(file.with_name(file.name.replace("-idx3", ".idx3")))
-    for found, array in zip(load_digits(str(path)), arrays, strict=True):
-        np.testing.assert_array_equal(found, array)
+    for images, array in zip(load_digits(str(path)), arrays, strict=True):
+        np.testing.assert_array_equal(images, array)
 
 
 def test_files_that_are_not_the_published_ones_are_refused(folder):

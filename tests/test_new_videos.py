@@ -47,15 +47,15 @@ def test_new_videos_get_the_scores_that_the_pipeline_gives_them(
         "--cache", tmp_path, *(convnet if stream == "flow1" else ()),
     )  # fmt: skip
     table = pd.read_csv(tmp_path / "classes.csv")
-    found = table.iloc[:-2, 3:].to_numpy()[::-1]
+    probabilities = table.iloc[:-2, 3:].to_numpy()[::-1]
     # Percepts are rounded to 16 bits, after sums over other batches.
-    assert abs(found - scores).max() < 2e-3
+    assert abs(probabilities - scores).max() < 2e-3
     assert list(table.columns[3:]) == [f"p({name})" for name in classes]
     best = table.iloc[:-2, 3:].idxmax(axis=1).str.slice(2, -1)
     assert best.equals(table["class"].iloc[:-2])
-    told = table["class"].iloc[-2:].tolist()
-    assert told[0].startswith("not classified: not a video")
-    assert re.match("not classified: (damaged|cut short): ", told[1])
+    reasons = table["class"].iloc[-2:].tolist()
+    assert reasons[0].startswith("not classified: not a video")
+    assert re.match("not classified: (damaged|cut short): ", reasons[1])
     assert table["score"].iloc[-2:].isna().all()
 
 
@@ -67,7 +67,7 @@ def test_a_classifier_refuses_other_weights_than_its_percepts_were_made_with(
     output = ("--output", tmp_path / "classes.csv")
     pretrained = results / "pretrain/tiny_split1/rgb/composite.h5"
     convnet = results / "flow_convnet/tiny/split1/flow1.h5"
-    for stream, options, told in (
+    for stream, options, message in (
         ("rgb", ("--weights", tmp_path / "other.pth"), "expected the weights that"),
         ("flow1", (), "--flow-convnet: expected a file, found none"),
         ("flow1", ("--flow-convnet", pretrained), "expected schema 'flow_convnet'"),
@@ -77,7 +77,7 @@ def test_a_classifier_refuses_other_weights_than_its_percepts_were_made_with(
             "classify_videos", "--videos", video, *classifier, *output, *options, check=False
         )
         assert done.returncode == 1
-        assert told in done.stderr and len(done.stderr.splitlines()) == 1
+        assert message in done.stderr and len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "classes.csv").exists()
     other = tmp_path / "other.h5"
     shutil.copy(convnet, other)
@@ -118,11 +118,11 @@ def test_the_frames_of_a_new_video_are_predicted(finished, run_script, tmp_path)
     # The right side is what the model makes of each tile.
     net, _ = load_pretrained(model)
     tile = torch.from_numpy(truth[:8, 16:32, 32:48])[None]
-    made = net(normalise(tile, info.pixels.mean, info.pixels.std)[:4]).future
-    expected = to_uint8(made.detach(), info.pixels.mean, info.pixels.std, (16, 16))[0]
+    future = net(normalise(tile, info.pixels.mean, info.pixels.std)[:4]).future
+    expected = to_uint8(future.detach(), info.pixels.mean, info.pixels.std, (16, 16))[0]
     right = film[4:8, :, scale * (width + 2) :][:, ::scale, ::scale]
-    found = right[:, 16:32, 32:48].astype(float).mean(3)
-    assert abs(found - expected).mean() < 4
+    actual = right[:, 16:32, 32:48].astype(float).mean(3)
+    assert abs(actual - expected).mean() < 4
 
 
 def test_a_film_needs_a_model_of_pixels_enough_frames_and_a_known_suffix(
@@ -132,7 +132,7 @@ def test_a_film_needs_a_model_of_pixels_enough_frames_and_a_known_suffix(
     video = next((results / "demo/labelled").rglob("*.mp4"))
     long = next((results / "demo/unlabelled").glob("*.mp4"))
     digits = results / "pretrain/mnist/pixels/composite.h5"
-    for film, model, name, told in (
+    for film, model, name, message in (
         (video, results / "pretrain/tiny_split1/rgb/composite.h5", "a.gif", "a model of pixels"),
         (long, digits, "a.txt", "expected a film's name to end in .gif, .mp4"),
         (tmp_path / "none.mp4", digits, "a.gif", "expected a video, found: cannot be opened"),
@@ -142,7 +142,7 @@ def test_a_film_needs_a_model_of_pixels_enough_frames_and_a_known_suffix(
             *("--output", tmp_path / name), check=False,
         )  # fmt: skip
         assert done.returncode == 1, done.stderr
-        assert told in done.stderr.splitlines()[-1]
+        assert message in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -134,10 +134,10 @@ def test_pth_and_safetensors_give_the_same_percepts(tmp_path, frames):
 
 def test_weights_behind_the_layer_may_be_missing_and_no_others(tmp_path, frames):
     whole = tiny_vgg()
-    kept = {k: v for k, v in whole.state_dict().items() if not k.startswith("classifier.6")}
+    required = {k: v for k, v in whole.state_dict().items() if not k.startswith("classifier.6")}
     for lacking, fits in (("classifier.3", True), ("classifier.0", False), ("features.2", False)):
         network = tiny_vgg(seed=1)
-        state = {k: v for k, v in kept.items() if not k.startswith(f"{lacking}.")}
+        state = {k: v for k, v in required.items() if not k.startswith(f"{lacking}.")}
         percepts = percepts_of(network)
         if fits:
             load_weights(network, state, "file", percepts.unused)
@@ -240,11 +240,11 @@ def test_efficientnet_is_that_of_its_package_and_onnx_runtime_agrees(cache, fram
     for count in (1, 5, 12):  # the batch is open
         percepts = session.run(None, {"frames": seen[:count].numpy()})[0]
         assert np.abs(percepts - expected[:count].numpy()).max() <= 1e-4 * expected.abs().max()
-    [kept] = (cache / "onnx").iterdir()
-    stamps = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
+    [conversion] = (cache / "onnx").iterdir()
+    stamps = {path: path.stat().st_mtime_ns for path in conversion.iterdir()}
     open_session(settings, cache / "onnx", threads=1)
-    assert [kept] == list((cache / "onnx").iterdir())
-    assert stamps == {path: path.stat().st_mtime_ns for path in kept.iterdir()}
+    assert [conversion] == list((cache / "onnx").iterdir())
+    assert stamps == {path: path.stat().st_mtime_ns for path in conversion.iterdir()}
 
 
 def test_conversion_is_silent_and_leaves_out_what_the_layer_does_not_need(tmp_path, frames, capfd):
@@ -291,17 +291,17 @@ def test_extraction_equals_the_network_frame_by_frame(tmp_path, corpus, monkeypa
     monkeypatch.setattr(extraction, "_SEGMENT_FRAMES", 8)
     network = percepts_of(tiny_vgg())
     extract_to(tmp_path / "p.h5", corpus, torch_backend(network), tmp_path / "partial")
-    found = read(tmp_path / "p.h5")
-    assert found["percepts"].dtype == np.float16 and found["percepts"].shape == (41, 10)
-    assert found["video"].tolist() == [b"one.mp4", b"two.mp4"]
-    assert found["first"].tolist() == [0, 9] and found["clip_offsets"].tolist() == [0, 20, 41]
+    artifact = read(tmp_path / "p.h5")
+    assert artifact["percepts"].dtype == np.float16 and artifact["percepts"].shape == (41, 10)
+    assert artifact["video"].tolist() == [b"one.mp4", b"two.mp4"]
+    assert artifact["first"].tolist() == [0, 9] and artifact["clip_offsets"].tolist() == [0, 20, 41]
     place = 0
     for name, first, count in (("one.mp4", 0, 20), ("two.mp4", 9, 21)):
         path = corpus / "root" / name
         images = extraction.read_frames(path, rate=30.0, size=(48, 64), crop=(32, 32))
         for image in images[first : first + count]:
             [percept] = network(torch.from_numpy(image[None])).numpy()
-            np.testing.assert_allclose(found["percepts"][place], percept, rtol=1e-3, atol=1e-4)
+            np.testing.assert_allclose(artifact["percepts"][place], percept, rtol=1e-3, atol=1e-4)
             place += 1
     for shard in (0, 1):  # shards hold the same, cut at a clip
         extract_to(
@@ -311,7 +311,9 @@ def test_extraction_equals_the_network_frame_by_frame(tmp_path, corpus, monkeypa
     store = PerceptStore([tmp_path / "1.h5", tmp_path / "0.h5"])
     assert store.names == [("one.mp4", 0), ("two.mp4", 9)] and store.dim == 10
     for row, part in ((0, slice(0, 20)), (1, slice(20, 41))):
-        np.testing.assert_allclose(store.clip(row), found["percepts"][part], rtol=2e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            store.clip(row), artifact["percepts"][part], rtol=2e-3, atol=1e-4
+        )
 
 
 def test_an_interrupted_extraction_ends_with_the_same_bytes(tmp_path, corpus):

@@ -1,10 +1,10 @@
-r"""Say which class new videos are of, by a fine-tuned classifier.
+r"""Classify new videos with a fine-tuned classifier.
 
-Reads video files, a classifier that finetune_classifier trained, and what its percepts are made
-with: for stream `rgb` the convnet's weights (those that the classifier's percepts were made with,
-found by themselves where a package brings them), for streams of flow the flow's convnet. Writes a
-CSV with a line per video: the most probable class, its score, and the probability of every class.
-A video that cannot be read is in the table too, with the reason in place of a class.
+Reads video files, a classifier that finetune_classifier trained, and the convnet of its percepts:
+for stream `rgb` the weights of the ImageNet convnet (found automatically if a package provides
+them), for flow streams the flow convnet. Writes a CSV with a row per video: the most probable
+class, its score, and the probability of every class. A video that cannot be read has a row too,
+with the reason instead of a class.
 
     python workflow_scripts/classify_videos.py --videos new/*.mp4 --output classes.csv \
       --classifier results/finetune/demo/split1/rgb/composite/all.h5
@@ -34,7 +34,7 @@ logger = logging.getLogger("video_lstm")
 
 
 class Arguments(NewVideosCommandLine):
-    """What to classify with what."""
+    """Command line."""
 
     videos: list[Path]
     """Video files; whatever FFmpeg reads."""
@@ -45,18 +45,18 @@ class Arguments(NewVideosCommandLine):
 
 
 def main(arguments: Arguments) -> None:
-    """Read, make percepts, classify and write."""
+    """Extract percepts, classify and write the table."""
     torch.set_num_threads(max(arguments.threads, 1))
     cv2.setNumThreads(1)
     device, _ = pick_device(arguments.device)
     classifier = load_classifier(arguments.classifier)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        how = PerceptExtraction(
+        extraction = PerceptExtraction(
             classifier.percepts, arguments.classifier, arguments.weights, arguments.flow_convnet,
             device, max(arguments.threads, 1), arguments.cache / "onnx", arguments.provenance({}),
         )  # fmt: skip
-        percepts, reasons = extract_new_percepts(arguments.videos, how, folder)
+        percepts, reasons = extract_new_percepts(arguments.videos, extraction, folder)
         store = PerceptStore([percepts])
         rows = {name.video: row for row, name in enumerate(store.names)}
         paths = [printable_path(str(path)) for path in arguments.videos]

@@ -1,10 +1,10 @@
-r"""Represent videos by a frozen encoder.
+r"""Compute representations of videos with a frozen encoder.
 
-Of every block of 16 frames, the encoder's state after its last frame (`state`: h and c of every
-layer) and the mean of its top layer's output (`mean`); of every video, their means over its blocks.
-Reads the percepts of a data set, or video files and a pretrained encoder-decoder, whose percepts
-are then made as those that it was trained on. Writes an artifact (.h5) with the blocks and the
-videos, the same as arrays (.npz), or a table with a line per video (.csv).
+A block of 16 frames is represented by the encoder's state after its last frame (`state`: h and c of
+every layer) and the mean output of its top layer (`mean`); a video by their means over its blocks.
+Reads the percepts of a data set, or video files and a pretrained encoder-decoder, whose kind of
+percepts it then extracts. Writes an artifact (.h5) with the blocks and the videos, the same as
+arrays (.npz), or a table with a row per video (.csv).
 
     python workflow_scripts/encode_videos.py --files new/*.mp4 --output new.npz \
       --pretrained results/pretrain/demo_split1/motion/composite.h5
@@ -47,7 +47,7 @@ logger = logging.getLogger("video_lstm")
 
 
 class Arguments(NewVideosCommandLine):
-    """What to encode with what."""
+    """Command line."""
 
     files: list[Path] = Field(default_factory=list)
     """Video files; whatever FFmpeg reads."""
@@ -91,9 +91,9 @@ def main(arguments: Arguments) -> None:
     if arguments.output.suffix not in (".h5", ".npz", ".csv"):
         raise UserError(f"--output: expected a name in .h5, .npz or .csv, found {arguments.output}")
     with tempfile.TemporaryDirectory() as folder:
-        shards = arguments.percepts or new_percepts(arguments, device, Path(folder))
+        shards = arguments.percepts or extract_file_percepts(arguments, device, Path(folder))
         store = PerceptStore(shards)
-        encoder = encoder_of(arguments, store)
+        encoder = load_encoder(arguments, store)
         encoded = encode(encoder, store, arguments.block_frames, arguments.block_stride, device)
         inputs = {f"percepts_{n}": path for n, path in enumerate(arguments.percepts)}
         roles = ("pretrained", "videos")
@@ -102,31 +102,31 @@ def main(arguments: Arguments) -> None:
             provenance = arguments.provenance(inputs, device_name)
             with artifacts.create(arguments.output, "representations", provenance) as file:
                 names = {"dataset", "split", "stream", "variant", "block_frames", "block_stride"}
-                facts = arguments.model_dump(include=names, exclude_none=True)
-                file.attrs.update(facts)
+                attributes = arguments.model_dump(include=names, exclude_none=True)
+                file.attrs.update(attributes)
                 write_representations(file, store, encoded)
         else:
             export(arguments.output, store, encoded)
     logger.info("%d videos, %d blocks: %s", len(store.names), encoded.offsets[-1], arguments.output)
 
 
-def new_percepts(arguments: Arguments, device: torch.device, folder: Path) -> list[Path]:
-    """Percepts of the files, made as those that the encoder-decoder was trained on."""
+def extract_file_percepts(arguments: Arguments, device: torch.device, folder: Path) -> list[Path]:
+    """Extract percepts of the files like those that the encoder-decoder was trained on."""
     path = arguments.pretrained
     if path is None:
         raise UserError("--pretrained: expected a file, found none; --files need one")
     percepts = load_pretrained(path)[1].percepts
     if percepts is None:
-        raise UserError(f"{path}: expected a model of percepts, found one of pictures")
-    how = PerceptExtraction(
+        raise UserError(f"{path}: expected a model of percepts, found a model of images")
+    extraction = PerceptExtraction(
         percepts, path, arguments.weights, arguments.flow_convnet, device,
         max(arguments.threads, 1), arguments.cache / "onnx", arguments.provenance({}),
     )  # fmt: skip
-    return [extract_new_percepts(arguments.files, how, folder)[0]]
+    return [extract_new_percepts(arguments.files, extraction, folder)[0]]
 
 
-def encoder_of(arguments: Arguments, store: PerceptStore) -> BlockEncoder:
-    """The encoder that is asked for, after a check that it reads such percepts."""
+def load_encoder(arguments: Arguments, store: PerceptStore) -> BlockEncoder:
+    """Load the encoder and check that it reads such percepts."""
     if arguments.variant not in get_args(BaselineRepresentation):
         path = arguments.pretrained
         if path is None:

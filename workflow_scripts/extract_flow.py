@@ -1,8 +1,8 @@
 """Compute optical flow between the consecutive frames of clips.
 
-Reads a shard of clips; writes their flow, quantised to 8 bits. A killed run, called again, goes on
-from the clips it has (kept in a hidden file beside the output). The method brox runs on the device,
-the others on the CPU.
+Reads a shard of clips; writes their flow, quantised to 8 bits. An interrupted run resumes from the
+complete clips (in a hidden file in the output's folder). The method brox runs on the device, the
+others on the CPU.
 """
 
 from pathlib import Path
@@ -44,8 +44,7 @@ def main(arguments: Arguments) -> None:
     with artifacts.create(output, "flow", provenance) as file:
         partial.finish(file, [clip.name for clip in clips])
         write_rate(file, clip_rate(arguments.clips))
-        told = settings.model_dump(include={"height", "width", "bound", "codec"})
-        file.attrs.update(told)
+        file.attrs.update(settings.model_dump(include={"height", "width", "bound", "codec"}))
     partial.close(remove=True)
 
 

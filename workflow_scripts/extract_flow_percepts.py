@@ -1,8 +1,8 @@
 """Turn the flow of clips into percepts: fc6 of a temporal-stream convnet.
 
 Reads a shard of flow and a trained convnet; writes one percept for each stack of flows. Percept t
-of a clip is made of its flows t to t + L - 1, the central square of each; a clip with fewer than L
-flows has one percept, its last flow repeated. A killed job goes on from the batches it has.
+of a clip is computed from the centre crops of flows t to t + L - 1; a clip with fewer than L flows
+has one percept, with its last flow repeated. An interrupted job resumes from its last batch.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ class Arguments(DeviceCommandLine):
     convnet: Path
     """The trained temporal-stream convnet."""
     cache: Path = Path("results/checkpoints")
-    """Folder for what killed jobs have done."""
+    """Cache folder for the progress of interrupted jobs."""
     output: Path
     """Artifact to write: percepts float16 (stacks, fc6), with the clips' names and offsets."""
 
@@ -42,11 +42,11 @@ def main(arguments: Arguments) -> None:
     network = read_convnet(arguments.convnet, store, arguments.flow).to(device)
     percepts = FlowPercepts(store, network)
     key = provenance.attributes("percepts")["identity"]
-    done = PartialRows(arguments.cache / "partial", key, percepts.sizes, percepts.dim)
-    percepts.extract(done, arguments.threads)
+    rows = PartialRows(arguments.cache / "partial", key, percepts.sizes, percepts.dim)
+    percepts.extract(rows, arguments.threads)
     with artifacts.create(arguments.output, "percepts", provenance) as file:
-        write_percepts(file, store.names, percepts.lengths, done, percepts.dim, store.rate)
-    done.remove()
+        write_percepts(file, store.names, percepts.lengths, rows, percepts.dim, store.rate)
+    rows.remove()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Extract the RGB percepts of clips.
 
-Reads the frames of a shard of clips, feeds them to a convnet that was trained on ImageNet, and
-writes one vector per frame: a layer of the convnet (paper, section 3.1). A job that was killed goes
-on from the frames it has.
+Reads a shard of clips, runs a convnet trained on ImageNet on every frame, and writes one vector per
+frame, the activations of a layer (paper, section 3.1). An interrupted job resumes from the frames
+that it has processed.
 """
 
 import logging
@@ -29,7 +29,7 @@ logger = logging.getLogger("video_lstm")
 
 
 class Arguments(DeviceCommandLine):
-    """What to extract, from what."""
+    """Command line."""
 
     clips: Path
     """Clips (sample_clips)."""
@@ -38,7 +38,7 @@ class Arguments(DeviceCommandLine):
     percepts: PerceptSettings = PerceptSettings()
     """The convnet and its layer."""
     cache: Path = Path("results/checkpoints")
-    """Folder for conversions to ONNX, and for what killed jobs have done."""
+    """Cache folder for ONNX conversions and the progress of interrupted jobs."""
 
 
 def main(arguments: Arguments) -> None:
@@ -57,14 +57,14 @@ def main(arguments: Arguments) -> None:
     key = provenance.attributes("percepts")["identity"]
     total = sum(clip.frames for clip in clips)
     sizes = cut_batches(total, settings.batch_size)
-    done = PartialRows(arguments.cache / "partial", key, sizes, backend.dim)
-    if done.done:
-        logger.info("going on from frame %d of %d", done.done, total)
-    extract(clips, backend, settings, done, threads)
+    rows = PartialRows(arguments.cache / "partial", key, sizes, backend.dim)
+    if rows.done:
+        logger.info("going on from frame %d of %d", rows.done, total)
+    extract(clips, backend, settings, rows, threads)
     with artifacts.create(arguments.output, "percepts", provenance) as file:
         names, lengths = [clip.name for clip in clips], [clip.frames for clip in clips]
-        write_percepts(file, names, lengths, done, backend.dim, clip_rate(arguments.clips))
-    done.remove()
+        write_percepts(file, names, lengths, rows, backend.dim, clip_rate(arguments.clips))
+    rows.remove()
     logger.info("%d percepts of %d values from %d clips", total, backend.dim, len(clips))
 
 

@@ -1,10 +1,9 @@
 """Measure a pretrained encoder-decoder on a fixed test set of pixels.
 
 Reads the model and the test set (Moving MNIST or patches), and writes errors/ (per predicted step,
-with those of two yardsticks: the copied last frame and the mean frame), their means as attributes
+with those of two baselines: the copied last frame and the mean frame), their means as attributes
 (cross-entropy in nats per frame, squared error per frame, MSE, SSIM), and samples/ (uint8 pictures
-of some sequences in which something moves: what is true, the reconstruction in the order of time,
-the predicted future).
+of some moving sequences: ground truth, reconstruction in order of time, predicted future).
 """
 
 from pathlib import Path
@@ -53,7 +52,7 @@ def main(arguments: Arguments) -> None:
             test.mean_frame_input(device),
             test.to_images,
         )
-        shown = samples(
+        images = samples(
             test, model, test.select_moving_sequences(_SAMPLES, model.input_frames, device)
         )
     with artifacts.create(arguments.output, "predictions", provenance) as file:
@@ -64,30 +63,30 @@ def main(arguments: Arguments) -> None:
             test=arguments.test.stem,
             **means(errors),
         )
-        artifacts.write_arrays(file, "samples", shown)
+        artifacts.write_arrays(file, "samples", images)
 
 
 def check(test: TestSet, model: EncoderDecoder, info: PretrainedInfo, arguments: Arguments) -> None:
-    """Raise a UserError if the model was not made for such sequences."""
+    """Raise a UserError if the model was not trained on such sequences."""
     frames, size = model.input_frames + model.future_frames, info.arguments["frame_size"]
-    found = (test.corpus, test.pixels.shape[1], test.frame_size)
-    if (info.source, size) != (found[0], found[2]) or found[1] < frames:
+    actual = (test.corpus, test.pixels.shape[1], test.frame_size)
+    if (info.source, size) != (actual[0], actual[2]) or actual[1] < frames:
         raise UserError(
             f"{arguments.test}: expected {frames} frames of {info.source}, of {size} values each, "
-            f"as {arguments.pretrained} learned from, found {found[1]} of {found[0]} of "
-            f"{found[2]}; make the test set or the model again"
+            f"as {arguments.pretrained} was trained on, found {actual[1]} of {actual[0]} of "
+            f"{actual[2]}; make the test set or the model again"
         )
 
 
 @torch.inference_mode()
 def samples(test: TestSet, model: EncoderDecoder, batch: torch.Tensor) -> dict:
-    """Pictures of what is true and of what the model makes of it."""
-    made = model(batch[: model.input_frames])
+    """Return images of the ground truth and of the model's outputs."""
+    outputs = model(batch[: model.input_frames])
     pictures = {"truth": batch[: model.input_frames + model.future_frames]}
-    if made.reconstruction is not None:
-        pictures["reconstruction"] = activate(made.reconstruction.flip(0), model.output)
-    if made.future is not None:
-        pictures["future"] = activate(made.future, model.output)
+    if outputs.reconstruction is not None:
+        pictures["reconstruction"] = activate(outputs.reconstruction.flip(0), model.output)
+    if outputs.future is not None:
+        pictures["future"] = activate(outputs.future, model.output)
     return {name: test.to_uint8(frames) for name, frames in pictures.items()}
 
 

@@ -1,10 +1,10 @@
 r"""Predict the next frames of a new video with a pretrained encoder-decoder.
 
-Reads any video file and a model of patches or of Moving MNIST, and writes a film, .mp4 or .gif: the
-video on the left; on the right what the model makes of it. The film is cut into windows. In each,
-the model first sees some frames (a grey line runs below; on the right its reconstruction, where
-there is one) and then predicts the next without seeing them (an orange line). A model of patches
-works on whole frames, tile by tile; a model of digits on the central square.
+Reads any video file and a model of patches or of Moving MNIST, and writes an animation (.mp4, .gif)
+with the video on the left and the model's output on the right. The video is split into windows. In
+each, the model first reads the input frames (grey line below; on the right the reconstruction, if
+any) and then predicts the future frames (orange line). A model of patches processes whole frames
+tile by tile, a model of digits the central square.
 
     python workflow_scripts/predict_frames.py --video holiday.mp4 --output predicted.mp4 \
       --pretrained results/pretrain/patches/pixels/composite.h5
@@ -42,7 +42,7 @@ class Arguments(DeviceCommandLine):
     pretrained: Path
     """The model, such as results/pretrain/patches/pixels/composite.h5."""
     output: Path
-    """The film to write, .mp4 or .gif."""
+    """Animation to write, .mp4 or .gif."""
 
 
 def main(arguments: Arguments) -> None:
@@ -60,9 +60,9 @@ def main(arguments: Arguments) -> None:
         with tempfile.TemporaryDirectory() as folder:
             video = whole_video(arguments.video, info.pixels.rate, Path(folder))
             if video.frames < window:
-                at = f" at {video.rate:g} a second" if video.rate else ""
+                rate_text = f" at {video.rate:g} a second" if video.rate else ""
                 raise UserError(
-                    f"{arguments.video}: expected at least {window} frames{at}, as "
+                    f"{arguments.video}: expected at least {window} frames{rate_text}, as "
                     f"{arguments.pretrained} reads and predicts, found {video.frames}; give a "
                     "longer video"
                 )
@@ -73,43 +73,45 @@ def main(arguments: Arguments) -> None:
         raise UserError(f"{arguments.video}: expected a video, found: {reason}") from error
     frames = frames[: len(frames) // window * window]
     model.to(device).eval()
-    made = np.concatenate(
+    outputs = np.concatenate(
         [
             predict(model, frames[first : first + window], info.pixels, device)
             for first in range(0, len(frames), window)
         ]
     )
-    seen = np.arange(len(frames)) % window < model.input_frames
-    film = side_by_side(frames, made, seen)
-    save_animation(arguments.output, film, rate)
-    error = np.square(frames[~seen].astype(float) - made[~seen]).mean() if not seen.all() else None
-    told = "" if error is None else f", {(~seen).sum()} predicted, squared error {error:.0f}"
-    logger.info("%d frames%s: %s", len(frames), told, arguments.output)
+    is_input = np.arange(len(frames)) % window < model.input_frames
+    animation = side_by_side(frames, outputs, is_input)
+    save_animation(arguments.output, animation, rate)
+    summary = ""
+    if not is_input.all():
+        error = np.square(frames[~is_input].astype(float) - outputs[~is_input]).mean()
+        summary = f", {(~is_input).sum()} predicted, squared error {error:.0f}"
+    logger.info("%d frames%s: %s", len(frames), summary, arguments.output)
 
 
 @torch.inference_mode()
 def predict(
     model: EncoderDecoder, frames: np.ndarray, pixels: PixelFormat, device: torch.device
 ) -> np.ndarray:
-    """What the model makes of a window.
+    """Reconstruct and predict the frames of a window.
 
     Args:
-        model: reads the first of the frames and predicts the others.
-        frames: (T, height, width[, 3]) uint8.
-        pixels: the pictures that the model knows.
-        device: where the model is.
+        model: Model that reads the input frames and predicts the others.
+        frames: Frames of the window, (T, height, width[, 3]) uint8.
+        pixels: Format of the model's images.
+        device: Device of the model.
 
     Returns:
-        As `frames`; where the model makes none, what it was shown.
+        Output frames, shaped like `frames`; the input frames if the model reconstructs none.
     """
     tiles = torch.from_numpy(cut_tiles(frames, pixels.size)).to(device)
-    given = normalise(tiles, pixels.mean, pixels.std)[: model.input_frames]
-    made = model(given)
-    parts = [given]
-    if made.reconstruction is not None:
-        parts = [activate(made.reconstruction.flip(0), model.output)]
-    if made.future is not None:
-        parts.append(activate(made.future, model.output))
+    inputs = normalise(tiles, pixels.mean, pixels.std)[: model.input_frames]
+    outputs = model(inputs)
+    parts = [inputs]
+    if outputs.reconstruction is not None:
+        parts = [activate(outputs.reconstruction.flip(0), model.output)]
+    if outputs.future is not None:
+        parts.append(activate(outputs.future, model.output))
     bytes_ = to_uint8(torch.cat(parts), pixels.mean, pixels.std, tuple(tiles.shape[2:]))
     return join_tiles(bytes_, pixels.grid[0])
 

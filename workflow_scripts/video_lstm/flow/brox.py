@@ -35,9 +35,9 @@ from video_lstm.settings.percepts import BroxSettings
 PRESMOOTHING = 0.8
 """Standard deviation, in pixels, of the Gaussian that frames are smoothed with."""
 EPSILON = 0.01
-"""Of the constancies' psi, in pixels."""
+"""Epsilon of the constancy terms' psi, in pixels."""
 EPSILON_SMOOTHNESS = 0.003
-"""Of the smoothness term's psi, in pixels per pixel."""
+"""Epsilon of the smoothness term's psi, in pixels per pixel."""
 ZETA = 0.01
 """Gradients well below this count less, in grey values of -1 .. 1 per pixel."""
 OMEGA = 1.95
@@ -101,11 +101,11 @@ def _pyramid(frames: Tensor, settings: BroxSettings) -> list[Tensor]:
 
 def _smooth(frames: Tensor) -> Tensor:
     radius = math.ceil(2.5 * PRESMOOTHING)
-    taps = [math.exp(-0.5 * (at / PRESMOOTHING) ** 2) for at in range(-radius, radius + 1)]
+    taps = [math.exp(-0.5 * (offset / PRESMOOTHING) ** 2) for offset in range(-radius, radius + 1)]
     for axis, border in ((3, (radius, radius, 0, 0)), (2, (0, 0, radius, radius))):
         size, padded = frames.shape[axis], F.pad(frames, border, mode="replicate")
         frames = sum(
-            padded.narrow(axis, at, size) * (tap / sum(taps)) for at, tap in enumerate(taps)
+            padded.narrow(axis, index, size) * (tap / sum(taps)) for index, tap in enumerate(taps)
         )
     return frames
 
@@ -183,8 +183,8 @@ def _derivative(image: Tensor, axis: int) -> Tensor:
     """By the stencil (1, -8, 0, 8, -1) / 12, the border repeated."""
     size = image.shape[axis]
     padded = F.pad(image, (2, 2, 0, 0) if axis == 3 else (0, 0, 2, 2), mode="replicate")
-    at = [padded.narrow(axis, shift, size) for shift in range(5)]
-    return (8 * (at[3] - at[1]) - (at[4] - at[0])) / 12
+    shifted = [padded.narrow(axis, shift, size) for shift in range(5)]
+    return (8 * (shifted[3] - shifted[1]) - (shifted[4] - shifted[0])) / 12
 
 
 def _relax(equations: Tensor, start: Tensor, flow: Tensor, alpha: float, iterations: int) -> Tensor:
@@ -199,12 +199,12 @@ def _relax(equations: Tensor, start: Tensor, flow: Tensor, alpha: float, iterati
     squares = torch.cat([residual[:, :1] ** 2, gradient, gradient], 1)
     psi = (squares + EPSILON**2).rsqrt()
     a11, a12, a22, b1, b2 = (
-        (psi * one * other).sum(1, keepdim=True)
-        for one, other in ((a, a), (a, b), (b, b), (a, c), (b, c))
+        (psi * first * second).sum(1, keepdim=True)
+        for first, second in ((a, a), (a, b), (b, b), (a, c), (b, c))
     )
     # The unknown is the flow itself, start + increment, since that is what is to be smooth.
     u, v = start.split(1, 1)
-    known = torch.cat([a11 * u + a12 * v - b1, a12 * u + a22 * v - b2], 1)
+    constant = torch.cat([a11 * u + a12 * v - b1, a12 * u + a22 * v - b2], 1)
     # The inverse of a pixel's 2 x 2 block; the data's determinant is >= 0 but for rounding.
     weight = right + left + down + up
     determinant = (a11 * a22 - a12**2).clamp(min=0) + weight * (a11 + a22 + weight)
@@ -216,7 +216,7 @@ def _relax(equations: Tensor, start: Tensor, flow: Tensor, alpha: float, iterati
     for half_sweep in range(2 * iterations):
         around = F.pad(flow, (1, 1, 1, 1))
         pull = (
-            known
+            constant
             + left * around[..., 1:-1, :-2]
             + right * around[..., 1:-1, 2:]
             + up * around[..., :-2, 1:-1]
@@ -264,12 +264,12 @@ def _on_cpu(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSettings)
     weights = settings.alpha * _ALPHA_UNIT, settings.gamma * _GAMMA_UNIT
     iterations = settings.inner_iterations, settings.solver_iterations
     flow = flow.contiguous()
-    for one, two, found in zip(
+    for frame, next_frame, flow_field in zip(
         first[:, 0].numpy(), second[:, 0].numpy(), flow.numpy(), strict=True
     ):
-        brox_cpu.solve_level(one, two, found, *weights, *constants, *iterations)
-        for part in found:
-            cv2.medianBlur(part, MEDIAN, dst=part)
+        brox_cpu.solve_level(frame, next_frame, flow_field, *weights, *constants, *iterations)
+        for component in flow_field:
+            cv2.medianBlur(component, MEDIAN, dst=component)
     return flow
 
 

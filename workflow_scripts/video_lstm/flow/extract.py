@@ -1,4 +1,4 @@
-"""Flow of clips: frames decoded, compared and encoded, several segments at a time."""
+"""Extract the flow of clips: decode, compute flow and encode, in parallel segments."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from video_lstm.video.clips import Clip
 from video_lstm.video.decode import iter_frames, reading_frames
 
 SEGMENT = 256
-"""Flows that a thread works out in one go: memory is bounded for clips of any length."""
+"""Flows that a thread computes at a time, to bound memory for clips of any length."""
 
 
 def extract_flow(
@@ -26,27 +26,31 @@ def extract_flow(
     partial: PartialFlow,
     threads: int = 1,
 ) -> None:
-    """Add the flow of the clips that is missing, in order.
+    """Compute the missing flow of the clips, in order, and append it to `partial`.
 
     Args:
-        clips: where the frames are.
-        settings: the method, its frames and its codec.
-        device: where `brox` runs.
-        partial: what is there already; takes the rest.
-        threads: segments that are worked on at once.
+        clips: Clips to read.
+        settings: Flow method, frame size and codec.
+        device: Device of the method `brox`.
+        partial: Flow computed so far.
+        threads: Number of segments that are processed in parallel.
 
     Raises:
-        UserError: a video that cannot be read.
+        UserError: A video cannot be read.
     """
     flows, done = [max(1, clip.frames - 1) for clip in clips], partial.clips
     segments = [
-        replace(clip, first=clip.first + at, frames=min(SEGMENT + 1, clip.frames - at))
+        replace(clip, first=clip.first + start, frames=min(SEGMENT + 1, clip.frames - start))
         for clip in clips[done:]
-        for at in range(0, max(1, clip.frames - 1), SEGMENT)
+        for start in range(0, max(1, clip.frames - 1), SEGMENT)
     ]
-    ends_clip = [at + SEGMENT >= count for count in flows[done:] for at in range(0, count, SEGMENT)]
+    ends_clip = [
+        start + SEGMENT >= count for count in flows[done:] for start in range(0, count, SEGMENT)
+    ]
     progress = Progress(sum(flows), "flows", sum(flows[:done]))
-    extracted = ordered_map(lambda segment: _segment(segment, settings, device), segments, threads)
+    extracted = ordered_map(
+        lambda segment: _compute_segment(segment, settings, device), segments, threads
+    )
     for images, is_last in zip(extracted, ends_clip, strict=True):
         partial.append(images)
         if is_last:
@@ -54,8 +58,8 @@ def extract_flow(
         progress.update(len(images))
 
 
-def _segment(segment: Clip, settings: FlowSettings, device: torch.device) -> list[bytes]:
-    """Encoded flows between a segment's frames; of a single frame, one flow of zero."""
+def _compute_segment(segment: Clip, settings: FlowSettings, device: torch.device) -> list[bytes]:
+    """Return the encoded flows between a segment's frames; one zero flow for a single frame."""
     size = settings.height, settings.width
     if segment.frames == 1:
         return encode(np.zeros((1, 2, *size), np.float32), settings)

@@ -17,7 +17,7 @@ from video_lstm.flow.brox import brox_flow
 from video_lstm.settings.percepts import FlowSettings
 
 CPU = torch.device("cpu")
-_DEVICE = Lock()  # threads decode and encode side by side, but share the GPU's memory in turns
+_DEVICE = Lock()  # threads decode and encode in parallel, but only one uses the GPU's memory
 FramesFlow = Callable[[np.ndarray, FlowSettings, torch.device], np.ndarray]
 """Grey frames (N, H, W) uint8 to the flow (N - 1, 2, H, W) float32 from each to the next."""
 
@@ -29,8 +29,8 @@ def brox(frames: np.ndarray, settings: FlowSettings, device: torch.device) -> np
         batch = torch.from_numpy(frames[start : start + settings.batch_size + 1, None])
         with _DEVICE if device.type == "cuda" else nullcontext(), torch.inference_mode():
             batch = batch.to(device)
-            found = brox_flow(batch[:-1], batch[1:], settings.brox).cpu()
-        flows[start : start + len(found)] = found
+            batch_flows = brox_flow(batch[:-1], batch[1:], settings.brox).cpu()
+        flows[start : start + len(batch_flows)] = batch_flows
     return flows
 
 
@@ -76,14 +76,14 @@ def compute_flow(
 
     Args:
         frames: (N, H, W) grey or (N, H, W, 3) RGB, uint8, N >= 1.
-        settings: which method.
-        device: where Brox runs.
+        settings: Flow method and its parameters.
+        device: Device of the method `brox`.
 
     Returns:
         (N - 1, 2, H, W) float32, in pixels.
 
     Raises:
-        ValueError: the frames have another type or shape, or are smaller than 16 x 16.
+        ValueError: The frames have another type or shape, or are smaller than 16 x 16.
     """
     colour = frames.ndim == 4 and frames.shape[3] == 3
     if frames.dtype != np.uint8 or not (colour or frames.ndim == 3) or len(frames) == 0:

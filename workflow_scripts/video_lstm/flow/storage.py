@@ -81,51 +81,51 @@ _BLOCK = 1 << 24
 
 
 class PartialFlow:
-    """What an extraction has so far, in a file of its own that a killed job goes on from.
+    """Flow of an unfinished extraction, in a file from which an interrupted job resumes.
 
-    The file is the identity of what is being made, then images, each after its length; the images
-    of a clip are followed by a length of 0, their number and their CRC-32. What follows the last
-    sound clip is dropped when the file is opened again; a file of another identity is begun anew.
-    Two processes that make the same artifact (an orphan of a killed run, and its successor) take
-    turns. Where the file system has no locks they cannot: `finish` notices what this spoils.
+    The file has the identity of the artifact, then images, each after its length; after the images
+    of a clip come a length of 0, their number and their CRC-32. Anything after the last valid clip
+    is dropped when the file is reopened; a file with another identity is overwritten. A second
+    process for the same artifact (a restarted run whose old job still lives) waits for the first.
+    On file systems without locks it cannot, and `finish` detects the damage.
 
     Args:
-        path: the file; created if it is not there.
-        identity: of the artifact that will be made of it.
+        path: Path of the file; created if it does not exist.
+        identity: Identity of the artifact.
     """
 
     def __init__(self, path: Path, identity: str) -> None:
         self.path = path
         self.lengths: list[list[int]] = []
-        """Bytes of each image of each whole clip."""
+        """Size in bytes of each image of each complete clip."""
         self._open_clip: list[int] = []
         self._checksum = 0
         self._head = identity.encode() + b"\n"
         with artifacts.translate_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = _open_alone(path)
+            self._file = _open_exclusively(path)
         if self._file.read(len(self._head)) != self._head:
             self._file.seek(0)
             self._file.truncate()
             self._write(self._head)
-        end = self._scan()
+        end = self._find_end()
         self._file.seek(end)
         self._file.truncate()
 
     @property
     def clips(self) -> int:
-        """Whole clips that are there."""
+        """Number of complete clips."""
         return len(self.lengths)
 
     def append(self, images: Iterable[bytes]) -> None:
-        """Add images to the clip that is being written."""
+        """Append images to the current clip."""
         for image in images:
             self._write(_LENGTH.pack(len(image)) + image)
             self._checksum = zlib.crc32(image, self._checksum)
             self._open_clip.append(len(image))
 
     def end_clip(self) -> None:
-        """Say that the clip is whole."""
+        """Mark the clip as complete."""
         self._write(_CLIP_END.pack(0, len(self._open_clip), self._checksum))
         self.lengths.append(self._open_clip)
         self._open_clip, self._checksum = [], 0
@@ -134,8 +134,8 @@ class PartialFlow:
         """Copy all into an artifact: `encoded`, `offsets`, `clip_offsets`, and the clips' names.
 
         Args:
-            file: where to.
-            names: as many as there are whole clips.
+            file: Artifact to write to.
+            names: Names of the complete clips.
 
         Raises:
             UserError: another process wrote to the file meanwhile.
@@ -160,14 +160,14 @@ class PartialFlow:
                 checksum = zlib.crc32(image, checksum)
                 block += image
                 if len(block) >= _BLOCK:
-                    written = _put(encoded, written, block)
+                    written = _write_block(encoded, written, block)
                     file.flush()
             if self._file.read(_CLIP_END.size) != _CLIP_END.pack(0, len(clip), checksum):
                 raise UserError(
                     f"{self.path}: its clips have changed since they were written: another process "
                     "works on it; end that and run the same command again"
                 )
-        _put(encoded, written, block)
+        _write_block(encoded, written, block)
 
     def close(self, remove: bool = False) -> None:
         """Close the file; remove it once the artifact is in place."""
@@ -179,8 +179,8 @@ class PartialFlow:
         with artifacts.translate_write_errors(self.path):
             artifacts.write_fully(self._file.write, data)
 
-    def _scan(self) -> int:
-        """Find the sound clips; returns where they end."""
+    def _find_end(self) -> int:
+        """Read the lengths of the valid clips, and return their end."""
         end = self._file.seek(len(self._head))
         clip: list[int] = []
         checksum = 0
@@ -198,16 +198,16 @@ class PartialFlow:
         return end
 
 
-def _open_alone(path: Path) -> BinaryIO:
-    """Open for reading and writing, created if need be, once no other process has it open so."""
+def _open_exclusively(path: Path) -> BinaryIO:
+    """Open for reading and writing when no other process does; create the file if necessary."""
     while True:
         file = open(path, "r+b", buffering=0, opener=_open_or_create)  # noqa: SIM115
         try:
             lock_file(file)
         except BlockingIOError:
-            logger.info("%s: another process is at work on it; waiting for that to end", path)
+            logger.info("%s: another process is writing it; waiting for that process to end", path)
             lock_file(file, wait=True)
-        # The other process removes the file when it is done: then this one is no more.
+        # The other process removes the file when it has finished.
         if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
             return file
         file.close()
@@ -217,7 +217,7 @@ def _open_or_create(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CREAT, 0o666)
 
 
-def _put(encoded: h5py.Dataset, start: int, block: bytearray) -> int:
+def _write_block(encoded: h5py.Dataset, start: int, block: bytearray) -> int:
     encoded[start : start + len(block)] = np.frombuffer(block, np.uint8)
     end = start + len(block)
     block.clear()
@@ -247,32 +247,34 @@ class FlowStore:
         geometry: tuple[int, int, float] | None = None
         for path in paths:
             with artifacts.open_artifact(path, "flow") as file:
-                own = tuple(file.attrs[name].item() for name in ("height", "width", "bound"))
-                told = json.loads(file.attrs["settings"]).get("flow", {})
+                shard_geometry = tuple(
+                    file.attrs[name].item() for name in ("height", "width", "bound")
+                )
+                settings = json.loads(file.attrs["settings"]).get("flow", {})
                 self.rate = read_rate(file)
                 """Frames per second of the clips; None for each file's own."""
                 shards.append((read_names(file), file["clip_offsets"][()]))
                 self._offsets.append(file["offsets"][()])
-            if geometry not in (None, own):
+            if geometry not in (None, shard_geometry):
                 raise UserError(
                     f"{path}: expected flow of height, width, bound {geometry} as in {paths[0]}, "
-                    f"found {own}; make both with the same settings"
+                    f"found {shard_geometry}; make both with the same settings"
                 )
-            geometry = own
+            geometry = shard_geometry
             self._encoded.append(artifacts.map_dataset(path, "encoded"))
         if geometry is None:
             raise UserError("flow: expected at least one artifact, found none")
-        self.settings = json.dumps(told)
+        self.settings = json.dumps(settings)
         """Settings that the flow was made with, JSON."""
         self.height, self.width, self.bound = geometry
         self.step = self.bound / _LEVELS
         """Pixels of one level of quantisation."""
-        self.names, self._where = number_clips(paths, shards)
+        self.names, self._positions = number_clips(paths, shards)
         """The clips, by video and first frame; everywhere else a clip goes by its row here."""
 
     def pairs(self, row: int) -> int:
         """Flows of a clip: its frames less one, at least 1."""
-        _, first, end = self._where[row]
+        _, first, end = self._positions[row]
         return int(end - first)
 
     def quantised(self, row: int, first: int, count: int) -> np.ndarray:
@@ -282,7 +284,7 @@ class FlowStore:
             IndexError: the clip has fewer.
             UserError: an image does not decode.
         """
-        shard, start, end = self._where[row]
+        shard, start, end = self._positions[row]
         if first < 0 or count < 0 or start + first + count > end:
             raise IndexError(f"clip {row} has {end - start} flows, not {first} to {first + count}")
         images = np.empty((count, 2 * self.height, self.width), np.uint8)

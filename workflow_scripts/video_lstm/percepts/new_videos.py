@@ -1,4 +1,4 @@
-"""Percepts of videos that are in no data set, made as those that a model was trained on."""
+"""Extract percepts of new videos like those that a model was trained on."""
 
 import json
 import logging
@@ -31,14 +31,14 @@ class PerceptExtraction:
     """How percepts of new videos are extracted.
 
     Attributes:
-        percepts: how the model's own were made, see `PerceptStore.percept_provenance`.
-        model: its file, for messages.
-        weights: of the convnet of RGB, where they are no longer where training found them.
-        flow_convnet: the convnet of a stream of flow.
-        device: where to run.
-        threads: CPU threads.
-        onnx: folder for conversions to ONNX.
-        provenance: how what is written came about.
+        percepts: Provenance of the model's percepts, see `PerceptStore`.
+        model: Path of the model, for messages.
+        weights: Weights of the RGB convnet, if their file has moved since training.
+        flow_convnet: Convnet of a flow stream.
+        device: Device to run on.
+        threads: Number of CPU threads.
+        onnx: Cache folder for ONNX conversions.
+        provenance: Provenance of the artifacts that are written.
     """
 
     percepts: Mapping[str, Any]
@@ -54,20 +54,20 @@ class PerceptExtraction:
 def find_readable_videos(
     paths: Sequence[Path], rate: float | None, folder: Path, workers: int = 1
 ) -> tuple[list[Clip], list[str]]:
-    """The videos that can be read, and of every path why not; empty where it can.
+    """Find the readable videos, and for every path the reason if it is not, else "".
 
     Args:
-        paths: the files.
-        rate: frames per second; None for each file's own.
-        folder: for copies of sound videos that the reader refuses.
-        workers: processes that probe them.
+        paths: Video files.
+        rate: Frame rate in Hz; None for each file's own.
+        folder: Folder for transcoded copies of videos that the reader refuses.
+        workers: Number of processes that probe the files.
 
     Raises:
-        UserError: none can be read.
+        UserError: No video can be read.
     """
-    found = whole_videos(paths, rate, folder / "transcoded", workers)
-    clips = [clip for clip in found if isinstance(clip, Clip)]
-    reasons = [clip if isinstance(clip, str) else "" for clip in found]
+    results = whole_videos(paths, rate, folder / "transcoded", workers)
+    clips = [clip for clip in results if isinstance(clip, Clip)]
+    reasons = [clip if isinstance(clip, str) else "" for clip in results]
     for path, reason in zip(paths, reasons, strict=True):
         if reason:
             logger.warning("%s: left out: %s", path, reason)
@@ -77,27 +77,28 @@ def find_readable_videos(
 
 
 def extract_new_percepts(
-    paths: Sequence[Path], how: PerceptExtraction, folder: Path
+    paths: Sequence[Path], extraction: PerceptExtraction, folder: Path
 ) -> tuple[Path, list[str]]:
-    """Extract percepts of videos into an artifact in a folder, RGB or of flow as the model's are.
+    """Extract RGB or flow percepts of videos into an artifact, as the model needs.
 
-    A video that the probe could read and the extraction cannot is left out, and the extraction of
-    the others begins again.
+    If a video turns out to be unreadable during extraction, it is skipped and extraction restarts.
 
     Returns:
-        The artifact; of every path why it is not in it, empty where it is.
+        The artifact; and for every path the reason if it was skipped, else "".
 
     Raises:
-        UserError: no video can be read, or the weights or the convnet are not those of the model's
+        UserError: No video can be read, or the weights or the convnet are not those of the model's
             percepts.
     """
-    path, rate = folder / "percepts.h5", how.percepts.get("rate")
-    clips, reasons = find_readable_videos(paths, rate, folder, how.threads)
-    make = _flow_percepts if "convnet" in how.percepts else _rgb_percepts
+    path, rate = folder / "percepts.h5", extraction.percepts.get("rate")
+    clips, reasons = find_readable_videos(paths, rate, folder, extraction.threads)
+    extract_percepts = _flow_percepts if "convnet" in extraction.percepts else _rgb_percepts
     while clips:
         try:
-            with artifacts.create(path, "percepts", how.provenance) as file:
-                write_percepts(file, *make(clips, how, folder / str(len(clips))), rate)
+            with artifacts.create(path, "percepts", extraction.provenance) as file:
+                write_percepts(
+                    file, *extract_percepts(clips, extraction, folder / str(len(clips))), rate
+                )
             return path, reasons
         except UnreadableClipError as error:
             failed = {clip.video for clip in clips if clip.path == error.path}
@@ -113,57 +114,58 @@ def extract_new_percepts(
 
 def _nothing_readable(path: Path, reason: str) -> UserError:
     return UserError(
-        f"{path}: expected videos, found none that can be read, this the first: {reason}; name "
-        "others, or mend it"
+        f"{path}: expected readable videos, found none; the first: {reason}; name "
+        "other videos, or repair this one"
     )
 
 
 def _rgb_percepts(
-    clips: Sequence[Clip], how: PerceptExtraction, folder: Path
+    clips: Sequence[Clip], extraction: PerceptExtraction, folder: Path
 ) -> tuple[list[Any], list[int], PartialRows, int]:
-    """The clips' names, how many percepts each has, all of them, their length."""
-    settings = PerceptSettings.model_validate(how.percepts["percepts"])
-    if how.weights is not None:
-        settings = settings.model_copy(update={"weights": str(how.weights)})
-    path, expected = weights_path(settings), how.percepts.get("weights")
+    """Return the clips' names and numbers of percepts, the percepts, and their length."""
+    settings = PerceptSettings.model_validate(extraction.percepts["percepts"])
+    if extraction.weights is not None:
+        settings = settings.model_copy(update={"weights": str(extraction.weights)})
+    path, expected = weights_path(settings), extraction.percepts.get("weights")
     if path is not None and (checksum := artifacts.identity(path)) != expected:
         raise UserError(
-            f"{path}: expected the weights that {how.model} was trained on percepts of, SHA-256 "
-            f"{str(expected)[:12]}..., found {checksum[:12]}...; name them with --weights"
+            f"{path}: expected the weights that {extraction.model} was trained on percepts of, "
+            f"SHA-256 {str(expected)[:12]}..., found {checksum[:12]}...; set "
+            "--weights to the right file"
         )
-    backend = open_backend(settings, how.device, how.threads, how.onnx)
+    backend = open_backend(settings, extraction.device, extraction.threads, extraction.onnx)
     lengths = [clip.frames for clip in clips]
     rows = PartialRows(folder, "rgb", cut_batches(sum(lengths), settings.batch_size), backend.dim)
-    extract(clips, backend, settings, rows, how.threads)
+    extract(clips, backend, settings, rows, extraction.threads)
     return [clip.name for clip in clips], lengths, rows, backend.dim
 
 
 def _flow_percepts(
-    clips: Sequence[Clip], how: PerceptExtraction, folder: Path
+    clips: Sequence[Clip], extraction: PerceptExtraction, folder: Path
 ) -> tuple[list[Any], list[int], PartialRows, int]:
-    """The same of the clips' flow."""
-    convnet = how.flow_convnet
+    """Return the same as `_rgb_percepts` for the clips' flow."""
+    convnet = extraction.flow_convnet
     if convnet is None:
         raise UserError(
-            f"--flow-convnet: expected a file, found none; {how.model} reads flow: name the "
+            f"--flow-convnet: expected a file, found none; {extraction.model} reads flow: name the "
             "convnet of its data set, split and stream, below results/flow_convnet"
         )
     with artifacts.open_artifact(convnet, "flow_convnet") as file:
         settings = FlowSettings.model_validate(json.loads(file.attrs["flow"]))
-    if artifacts.identity(convnet) != how.percepts["convnet"]:
+    if artifacts.identity(convnet) != extraction.percepts["convnet"]:
         raise UserError(
-            f"{convnet}: expected the convnet that {how.model} was trained on percepts of, found "
-            "another; name that of the same data set, split and stream"
+            f"{convnet}: expected the convnet that {extraction.model} was trained on percepts of, "
+            "found another; name that of the same data set, split and stream"
         )
     partial, flow = PartialFlow(folder / "partial", "flow"), folder / "flow.h5"
-    extract_flow(clips, settings, how.device, partial, how.threads)
-    with artifacts.create(flow, "flow", how.provenance) as file:
+    extract_flow(clips, settings, extraction.device, partial, extraction.threads)
+    with artifacts.create(flow, "flow", extraction.provenance) as file:
         partial.finish(file, [clip.name for clip in clips])
-        write_rate(file, how.percepts.get("rate"))
+        write_rate(file, extraction.percepts.get("rate"))
         file.attrs.update(settings.model_dump(include={"height", "width", "bound"}))
     partial.close(remove=True)
     store = FlowStore([flow])
-    percepts = FlowPercepts(store, read_convnet(convnet, store, flow).to(how.device))
+    percepts = FlowPercepts(store, read_convnet(convnet, store, flow).to(extraction.device))
     rows = PartialRows(folder, "flow", percepts.sizes, percepts.dim)
-    percepts.extract(rows, how.threads)
+    percepts.extract(rows, extraction.threads)
     return store.names, percepts.lengths, rows, percepts.dim

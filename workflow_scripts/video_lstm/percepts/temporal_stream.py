@@ -5,8 +5,8 @@ is a stack of L consecutive flows, 2 L channels in the order u, v, u, v, ..., ea
 mean displacement (their way to take out the camera's motion).
 
 At the paper's crop of 224 the strides are CNN-M's and reduce it by 32, to 7 x 7. A smaller crop
-keeps a map of about that size: for each halving of the crop one of the five reductions is left
-out, in the order of `_LEFT_OUT`, so that a crop of 112 is reduced by 16, one of 56 by 8, 28 by 4.
+keeps about that map size: for each halving of the crop one of the five reductions is dropped, in
+the order of `_DROPPED_REDUCTIONS`, so that a crop of 112 is reduced by 16, one of 56 by 8, 28 by 4.
 Other departures: convolutions are padded to keep whole strides, weights start as He et al. (2015)
 proposed, so that the net trains from scratch at any size, and the input is divided by the spread
 of the training flow, where the original scaled to +-128.
@@ -30,26 +30,26 @@ STACKS = {"flow1": 1, "flow10": 10}
 
 _KERNELS = (7, 5, 3, 3, 3)
 _REDUCTIONS = ("conv1", "pool1", "conv2", "pool2", "pool5")
-_LEFT_OUT = ("conv2", "conv1", "pool2", "pool1")
+_DROPPED_REDUCTIONS = ("conv2", "conv1", "pool2", "pool1")
 
 
 def strides_for(crop: int) -> dict[str, int]:
     """Stride (1 or 2) of each of conv1, pool1, conv2, pool2 and pool5 for a crop of that side."""
-    halvings = min(max(round(math.log2(224 / crop)), 0), len(_LEFT_OUT))
-    return {name: 1 if name in _LEFT_OUT[:halvings] else 2 for name in _REDUCTIONS}
+    halvings = min(max(round(math.log2(224 / crop)), 0), len(_DROPPED_REDUCTIONS))
+    return {name: 1 if name in _DROPPED_REDUCTIONS[:halvings] else 2 for name in _REDUCTIONS}
 
 
 class TemporalStream(nn.Module):
-    """Flow stacks to class scores, or to percepts.
+    """Maps flow stacks to logits, or to percepts.
 
     Args:
-        stack: flows in the input, L.
-        classes: outputs of the softmax.
-        settings: sizes, normalisation and dropout.
-        generator: on the CPU; draws the first weights.
+        stack: Number of flows in the input, L.
+        classes: Number of classes.
+        settings: Sizes, normalisation and dropout.
+        generator: Random number generator on the CPU for weight initialisation.
 
     Attributes:
-        scale: () float32, the spread of training flow in pixels; set before training.
+        scale: Standard deviation of the training flow in pixels, () float32; set before training.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class TemporalStream(nn.Module):
         self.to(memory_format=torch.channels_last)  # a training step on a CPU takes 3/4 of the time
 
     def percepts(self, stacks: Tensor) -> Tensor:
-        """The units of fc6 after the ReLU.
+        """Return the fc6 activations after the ReLU.
 
         Args:
             stacks: (B, 2 L, crop, crop) float32, in pixels, mean displacements subtracted.
@@ -113,7 +113,7 @@ class TemporalStream(nn.Module):
         return F.relu(self.fc6(x.flatten(1)))
 
     def forward(self, stacks: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Class scores (logits) of flow stacks.
+        """Return the logits of flow stacks.
 
         Args:
             stacks: as `percepts` takes them.
@@ -130,8 +130,8 @@ class TemporalStream(nn.Module):
         rate = self.settings.dropout
         if generator is None or rate == 0:
             return x
-        kept = torch.rand(x.shape, generator=generator, device=x.device) >= rate
-        return x * kept / (1 - rate)
+        mask = torch.rand(x.shape, generator=generator, device=x.device) >= rate
+        return x * mask / (1 - rate)
 
 
 def write_network(file: h5py.File, network: TemporalStream) -> None:
@@ -147,7 +147,7 @@ def write_network(file: h5py.File, network: TemporalStream) -> None:
 
 
 def read_network(file: h5py.File) -> TemporalStream:
-    """Read back what `write_network` wrote; the network is in evaluation mode, on the CPU."""
+    """Read a network that `write_network` wrote, in evaluation mode on the CPU."""
     model = json.loads(file.attrs["model"])
     settings = FlowConvnetSettings.model_validate(model["settings"])
     network = TemporalStream(model["stack"], model["classes"], settings, torch.Generator())
@@ -157,13 +157,13 @@ def read_network(file: h5py.File) -> TemporalStream:
 
 
 def crop_flow(fields: np.ndarray, top: int, left: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """A square of quantised flow, and the mean displacements of the whole fields.
+    """Crop a square of quantised flow, and compute the mean displacements of the whole fields.
 
     Args:
-        fields: (..., 2, H, W) uint8.
-        top: the square's first row.
-        left: its first column.
-        side: of the square.
+        fields: Quantised flow, (..., 2, H, W) uint8.
+        top: First row of the square.
+        left: First column of the square.
+        side: Side of the square in pixels.
 
     Returns:
         (..., 2, side, side) uint8, and (..., 2) float32.
@@ -176,7 +176,7 @@ def crop_flow(fields: np.ndarray, top: int, left: int, side: int) -> tuple[np.nd
 
 
 def displacements(crops: Tensor, means: Tensor, step: float) -> Tensor:
-    """Flow in pixels less the mean displacement of each field.
+    """Convert quantised flow to pixels and subtract each field's mean displacement.
 
     Args:
         crops: (..., 2, side, side) uint8, quantised.
@@ -194,7 +194,7 @@ def mirror(flow: Tensor, flips: Tensor) -> Tensor:
 
     Args:
         flow: (B, L, 2, H, W).
-        flips: (B,) bool, which.
+        flips: Stacks to mirror, (B,) bool.
 
     Returns:
         (B, L, 2, H, W)
@@ -204,14 +204,14 @@ def mirror(flow: Tensor, flips: Tensor) -> Tensor:
 
 
 def stack_indices(pairs: int, stack: int) -> np.ndarray:
-    """Which flows make up each percept of a clip.
+    """Return the indices of the flows of each percept of a clip.
 
-    Percept t is made of flows t to t + L - 1. A clip with fewer than L flows has one percept, of
-    its flows and its last one repeated.
+    Percept t uses flows t to t + L - 1. A clip with fewer than L flows has one percept, and its
+    last flow is repeated.
 
     Args:
-        pairs: flows of the clip, at least 1.
-        stack: flows of a percept, L.
+        pairs: Number of flows of the clip, at least 1.
+        stack: Number of flows of a percept, L.
 
     Returns:
         (max(1, pairs - L + 1), L) int64

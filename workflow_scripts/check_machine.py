@@ -179,7 +179,8 @@ def estimate_costs(
         sample, (settings.flow.height, settings.flow.width)
     )
     times: dict[str, float] = {"index": frames * decoding}
-    disk, parameters, sizes = 0.0, [0], {}
+    disk, parameters = 0.0, [0]
+    sizes: dict[str, int] = {}
     if flows:
         each, size = stage_timings.flow_seconds(pictures, settings.flow, device)
         times["flow"], disk = frames * (each + decoding), disk + frames * size

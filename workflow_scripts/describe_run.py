@@ -111,7 +111,8 @@ def left_out_test_videos(clips: list[Path]) -> str:
 def times(folder: Path) -> pd.DataFrame:
     """A line per rule, the longest first; benchmark files are named by their rules."""
     jobs: Counter[str] = Counter()
-    seconds, memory = Counter(), Counter()
+    seconds: Counter[str] = Counter()
+    memory: Counter[str] = Counter()
     for path in sorted(folder.rglob("*.tsv")):
         rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
         benchmark = pd.read_csv(path, sep="\t", na_values="-")

@@ -124,7 +124,7 @@ def main(arguments: Arguments) -> None:
         save_pretrained(
             file, model, source=arguments.source, arguments=built, standardize=standardize,
             pixels=pixels, stream=arguments.stream if of_percepts else None,
-            percepts=sequences.percept_provenance if of_percepts else None, curves=curves,
+            percepts=getattr(sequences, "percept_provenance", None), curves=curves,
         )  # fmt: skip
         if of_percepts:
             file.attrs["unlabelled_hours"] = unlabelled_hours(arguments)
@@ -137,7 +137,7 @@ def inputs(arguments: Arguments) -> dict[str, Path]:
         return {path.name: path for path in find_mnist_files(arguments.mnist.source)}
     if arguments.source == "patches":
         return {"patches": required_path(arguments, "patches")}
-    roles = {}
+    roles: dict[str, Path] = {}
     for pile in percept_sources(arguments):
         name = "labelled" if pile.videos else "unlabelled"
         roles |= {f"{name}_percepts_{shard}": path for shard, path in enumerate(pile.percepts)}

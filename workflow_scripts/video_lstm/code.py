@@ -89,7 +89,9 @@ def _read(path: Path, stamp: tuple[int, int]) -> tuple[str, frozenset[str], froz
             files.add(str(node.value))
         if isinstance(body := getattr(node, "body", None), list):
             # Docstrings, of attributes too, are statements that are constant strings.
-            node.body = [statement for statement in body if not _is_text(statement)]
+            node.body = [  # type: ignore[attr-defined]
+                statement for statement in body if not _is_text(statement)
+            ]
     imports = frozenset(name for name in names if _file_of(name) is not None)
     return _short_hash(ast.dump(tree).encode()), imports, frozenset(files)
 

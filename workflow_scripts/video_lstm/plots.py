@@ -183,8 +183,8 @@ def errors(
 def _range(
     errors_by_model: Iterable[Mapping[str, np.ndarray]], measure: str
 ) -> tuple[float, float]:
-    """From the least error of all to the largest of a model or of the better yardstick."""
-    least, largest = np.inf, {}
+    """Return the least error of all, and the largest of a model or the better baseline."""
+    least, largest = np.inf, dict[str, float]()
     for errors in errors_by_model:
         for name, steps in errors.items():
             if name.endswith(measure):

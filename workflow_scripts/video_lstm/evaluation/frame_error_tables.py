@@ -1,4 +1,4 @@
-"""Tables of how well frames are predicted, each with its yardsticks."""
+"""Tables of how well frames are predicted, each with its baselines."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -38,25 +38,25 @@ def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
         for model in (variant, *TRIVIAL_BASELINES):
             prefix = f"{model}_" if model in TRIVIAL_BASELINES else ""
             for branch in BRANCHES:
-                found = _of(errors, f"{prefix}{branch}_")
-                if not found:
+                branch_errors = _of(errors, f"{prefix}{branch}_")
+                if not branch_errors:
                     continue
-                told = {"test": test, "model": model, "branch": branch}
-                steps = pd.DataFrame(found)
+                row = {"test": test, "model": model, "branch": branch}
+                steps = pd.DataFrame(branch_errors)
                 lines += [
-                    told | {"step": str(step)} | values
+                    row | {"step": str(step)} | values
                     for step, values in enumerate(steps.to_dict("records"), 1)
                 ]
-                lines.append(told | {"step": "mean"} | steps.mean().to_dict())
+                lines.append(row | {"step": "mean"} | steps.mean().to_dict())
     table = pd.DataFrame(lines, columns=["test", "model", "branch", "step", *MEASURES])
-    # Every model's artifact has the yardsticks of its branches: the same numbers.
+    # Every model's artifact has the trivial baselines of its branches: the same numbers.
     table = table.drop_duplicates(["test", "model", "branch", "step"], ignore_index=True)
     last = table["model"].isin(TRIVIAL_BASELINES)
     return pd.concat([table[~last], table[last]], ignore_index=True)
 
 
 def models_table(pretrained: Sequence[Path], predictions: Sequence[Path]) -> pd.DataFrame:
-    """Models side by side, one row each, and the yardsticks.
+    """Models side by side, one row each, and the baselines.
 
     Args:
         pretrained: the models; a file's name is that of its row.
@@ -67,17 +67,19 @@ def models_table(pretrained: Sequence[Path], predictions: Sequence[Path]) -> pd.
         `{branch}_{measure}`, means over the steps, for what the models make.
     """
     rows: list[dict[str, object]] = []
-    yardsticks: dict[str, dict[str, object]] = {name: {"model": name} for name in TRIVIAL_BASELINES}
+    baselines: dict[str, dict[str, object]] = {name: {"model": name} for name in TRIVIAL_BASELINES}
     for path, predicted in zip(pretrained, predictions, strict=True):
-        course: TrainingSummary = read_training_summary(path)
+        history: TrainingSummary = read_training_summary(path)
         with open_artifact(predicted, "predictions") as file:
             errors = {name: float(v.mean()) for name, v in read_arrays(file, "errors").items()}
-        told = {name: getattr(course, name) for name in ("units", "parameters", "steps", "seconds")}
-        rows.append({"model": Path(path).stem} | told | dict(_columns(errors, "")))
+        summary = {
+            name: getattr(history, name) for name in ("units", "parameters", "steps", "seconds")
+        }
+        rows.append({"model": Path(path).stem} | summary | dict(_columns(errors, "")))
         for name in TRIVIAL_BASELINES:
-            yardsticks[name] |= dict(_columns(errors, f"{name}_"))
-    table = pd.DataFrame([*rows, *yardsticks.values()])
-    # Whole numbers stay whole beside the yardsticks' empty cells.
+            baselines[name] |= dict(_columns(errors, f"{name}_"))
+    table = pd.DataFrame([*rows, *baselines.values()])
+    # Whole numbers stay whole beside the baselines' empty cells.
     return table.astype(dict.fromkeys(("units", "parameters", "steps"), "Int64"))
 
 
@@ -101,8 +103,8 @@ def read_predictions(
     predictions: Sequence[Path], group: Literal["errors", "samples"]
 ) -> dict[str, dict[str, np.ndarray]]:
     """Errors or samples of every model, by variant in the order of the files."""
-    found = {}
+    arrays = {}
     for path in predictions:
         with open_artifact(path, "predictions") as file:
-            found[str(file.attrs["variant"])] = read_arrays(file, group)
-    return found
+            arrays[str(file.attrs["variant"])] = read_arrays(file, group)
+    return arrays

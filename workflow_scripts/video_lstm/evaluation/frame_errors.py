@@ -164,17 +164,17 @@ def evaluate(
         last = seen[-1:]
         copy = (torch.logit(last, eps=1 - CERTAINTY) if output == "logits" else last, last)
         with torch.inference_mode():
-            made = model(seen)
+            prediction = model(seen)
             for branch, raw, target in (
-                ("reconstruction", made.reconstruction, seen.flip(0)),
-                ("future", made.future, future),
+                ("reconstruction", prediction.reconstruction, seen.flip(0)),
+                ("future", prediction.future, future),
             ):
                 if raw is None:
                     continue
                 own = (raw, activate(raw, output))
                 for who, images in (("", own), (f"{COPY}_", copy), (f"{MEAN}_", constant)):
-                    shown = [image.expand_as(target).float() for image in images]
-                    for name, error in measures(*shown, target, output, pictures).items():
+                    outputs = [image.expand_as(target).float() for image in images]
+                    for name, error in measures(*outputs, target, output, pictures).items():
                         key = f"{who}{branch}_{name}"
                         totals[key] = totals.get(key, 0) + error * batch.shape[1]
         sequences += batch.shape[1]

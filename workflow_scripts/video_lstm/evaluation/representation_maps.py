@@ -9,6 +9,7 @@ import html
 import json
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -106,7 +107,9 @@ def map_page(galleries: Sequence[tuple[Gallery, np.ndarray]], seed: int) -> str:
             width, 3) uint8.
         seed: Random seed of the maps.
     """
-    maps, data, sections = {}, {}, []
+    maps: dict[Any, Any] = {}
+    data: dict[str, Any] = {}
+    sections: list[str] = []
     for gallery, strips in galleries:
         name = gallery.dataset
         data[name] = {

@@ -5,9 +5,11 @@ gates live in one buffer and are worked on in place, and each weight's gradient 
 over all steps at the end.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from video_lstm.models.matmul import autocast_to_bfloat16, product
 
@@ -23,7 +25,7 @@ class _CpuLSTM(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         x: Tensor | None,
         h: Tensor | None,
         c: Tensor | None,
@@ -79,7 +81,7 @@ class _CpuLSTM(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: FunctionCtx, grad_out: Tensor | None, grad_h: Tensor | None, grad_c: Tensor | None
+        ctx: Any, grad_out: Tensor | None, grad_h: Tensor | None, grad_c: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         x, weight_x, recurrent, peepholes, gates, hs, cs = ctx.saved_tensors
         needs_x, needs_h, needs_c, needs_wx, needs_wh, needs_b, needs_p = ctx.needs_input_grad[:7]

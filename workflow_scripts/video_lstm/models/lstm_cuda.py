@@ -8,11 +8,13 @@ gates, cell states and sums stay float32.
 
 # ruff: noqa: ANN001, ANN202 (a kernel's arguments are the device's pointers and numbers)
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 _BLOCK = 512
 """Values of a state that a program works on."""
@@ -123,7 +125,7 @@ class _CudaLSTM(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         x: Tensor | None,
         h: Tensor | None,
         c: Tensor | None,
@@ -169,7 +171,7 @@ class _CudaLSTM(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: FunctionCtx, grad_out: Tensor | None, grad_h: Tensor | None, grad_c: Tensor | None
+        ctx: Any, grad_out: Tensor | None, grad_h: Tensor | None, grad_c: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         x, weight_x, weight_h, peepholes, gates, hs, cs = ctx.saved_tensors
         needs_x, needs_h, needs_c, needs_wx, needs_wh, needs_b, needs_p = ctx.needs_input_grad[:7]

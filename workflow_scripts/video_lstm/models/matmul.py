@@ -5,9 +5,11 @@ AVX-512 code for every vendor's processors, and is what `torch.nn.LSTM` itself r
 the operator below is the one that `torch.compile` emits for a linear layer.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from video_lstm.precision import multiplies_bfloat16
 
@@ -60,9 +62,7 @@ def _dense(matrix: Tensor) -> Tensor:
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, bfloat16: bool
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, bfloat16: bool) -> Tensor:
         ctx.bfloat16 = bfloat16
         if bfloat16:
             x = x.bfloat16()
@@ -71,7 +71,7 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
         factor = grad.bfloat16() if ctx.bfloat16 else grad

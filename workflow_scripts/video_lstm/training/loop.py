@@ -170,12 +170,12 @@ def train(
         module.load_state_dict(state.best_weights)
     module.eval()
     if state.curves:
-        last = {name: values[-1] for name, values in state.curves.items()}
-        share = last.get("model_flops_utilization")
+        final = {name: values[-1] for name, values in state.curves.items()}
+        utilization = final.get("model_flops_utilization")
         logger.info(
             "%d steps, loss %.5g, %.4g %s/s%s",
-            state.step, last["loss"], last["throughput"], unit,
-            f", {share:.0%} of the machine's matrix-product rate" if share else "",
+            state.step, final["loss"], final["throughput"], unit,
+            f", model FLOPs utilization {utilization:.0%}" if utilization else "",
         )  # fmt: skip
     return {name: np.array(values) for name, values in state.curves.items()}
 
@@ -324,7 +324,8 @@ def _precision(settings: TrainingSettings, device: torch.device) -> Iterator[Non
     if device.type != "cuda":
         yield
         return
-    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    backends = (torch.backends.cuda.matmul, convolutions)
     before = [backend.fp32_precision for backend in backends]
     try:
         for backend in backends:

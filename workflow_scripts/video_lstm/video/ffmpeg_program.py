@@ -67,7 +67,7 @@ def ffmpeg_program() -> str:
 
 @functools.cache
 def _choose_program(installed: str | None) -> str:
-    reasons = []
+    reasons: list[str] = []
     for program in (installed, _bundled_program()):
         if program is None:
             continue

@@ -89,7 +89,8 @@ def list_root(root: Path) -> tuple[list[str], list[str]]:
 
     What is hidden does not count; links to folders are folders.
     """
-    folders, files = [], []
+    folders: list[str] = []
+    files: list[str] = []
     for path in sorted(root.iterdir()):
         if not path.name.startswith(".") and path.suffix.lower() not in _TEXT:
             is_folder = os.path.isdir(path)  # noqa: PTH112 - never raises

@@ -5,6 +5,7 @@ import re
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 import av.filter
@@ -168,7 +169,7 @@ def display_matrix(frame: av.VideoFrame) -> bytes:
     return b"" if data is None else bytes(data)
 
 
-def _side_data(frame: av.VideoFrame, name: str) -> av.sidedata.sidedata.SideData | None:
+def _side_data(frame: av.VideoFrame, name: str) -> Any:
     """Side data of a frame by PyAV's name for it, whatever else is attached to the frame."""
     try:
         return frame.side_data.get(name)
@@ -206,7 +207,7 @@ def _margins(container: InputContainer, stream: VideoStream) -> tuple[int, int, 
         av.logging.set_skip_repeated(False)
         av.logging.set_level(av.logging.INFO)
         try:
-            description = container.dumps_format()
+            description = container.dumps_format()  # type: ignore[attr-defined]
         finally:
             av.logging.set_level(level)
     parts = re.split(r"^  Stream #0:(\d+)", description, flags=re.MULTILINE)

@@ -88,7 +88,8 @@ def _folders(source: VideoSource, root: Path, seed: int, usable: Container[str] 
     entries = find_files(root, True, source.follow_links)
     classes = sorted({entry.class_name for entry in entries})
     _refuse_parts(root, classes)
-    how, notes = source.splits, []
+    how = source.splits
+    notes: list[str] = []
     if how.by == "group":
         entries = [
             Entry(e.path, e.class_name, _named_group(e.path, how.pattern), e.refusal)

@@ -114,7 +114,7 @@ def extract_new_percepts(
 
 def _nothing_readable(path: Path, reason: str) -> UserError:
     return UserError(
-        f"{path}: expected readable videos, found none; the first: {reason}; name "
+        f"{path}: expected videos, found none that can be read; the first: {reason}; name "
         "other videos, or repair this one"
     )
 

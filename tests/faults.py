@@ -84,7 +84,7 @@ def leftovers(folder):
     return [path for path in results.rglob("*") if _TEMPORARY.search(path.name)]
 
 
-def inputs(folder):
+def result_files(folder):
     """Files below results/ under their final names, but for logs and times."""
     results = folder / "results"
     for path in sorted(results.rglob("*")):
@@ -101,7 +101,7 @@ def check_whole(folder, reference, checked):
         folder, reference: projects.
         checked: states of files that were found whole before; grows.
     """
-    for path in inputs(folder):
+    for path in result_files(folder):
         with contextlib.suppress(FileNotFoundError):  # an orphan is done with it
             state = (path, path.stat().st_ino, path.stat().st_mtime_ns)
             if state not in checked and path.suffix != ".rows":  # blocks with checksums

@@ -77,7 +77,7 @@ STAGES = {
     "extract_percepts": (20_000, ("--percepts", '{"height": 64, "width": 64, "crop_size": 64,'
                                   ' "batch_size": 4, "backend": "torch"}')),
     "pretrain": (60_000, ("--variant", "composite", "--source", "mnist", "--mnist",
-                          '{"size": 32, "digit_size": 14}', "--model",
+                          '{"image_size": 32, "digit_size": 14}', "--model",
                           '{"hidden_size": 32, "input_frames": 4, "future_frames": 4, "training":'
                           ' {"steps": 3, "batch_size": 4}}', "--checkpoint-seconds", "0.0001")),
 }  # fmt: skip
@@ -202,7 +202,7 @@ def test_too_little_memory_is_told_with_what_to_lower(tmp_path, clips, script, o
 
 def test_a_gpu_without_memory_is_told_too(monkeypatch, capsys):
     class Arguments(command_line.CommandLine):
-        training: TrainingSettings = TrainingSettings(batch=512)
+        training: TrainingSettings = TrainingSettings(batch_size=512)
 
     def main(arguments):
         raise torch.cuda.OutOfMemoryError(

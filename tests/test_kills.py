@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 
-from faults import check_whole, kill_run, leftovers, made, wait_for_orphans
+from faults import check_whole, kill_run, leftovers, result_files, wait_for_orphans
 from projects import CONFIG, copy, counts, snakemake
 
 from video_lstm.artifacts import identity
@@ -47,7 +47,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_tables(finished, checkou
         ).read_bytes()
     wait_for_orphans(sessions)
     assert not leftovers(folder)
-    for path in made(folder):
+    for path in result_files(folder):
         if path.suffix == ".h5":
             assert identity(path) == identity(reference / path.relative_to(folder))
 

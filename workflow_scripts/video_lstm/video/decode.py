@@ -134,6 +134,8 @@ def reading_frames(clip: Clip) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):  # not the file's fault
+            raise
         reason = f"reading it fails ({type(error).__name__}: {summarise_error(error)})"
         raise UnreadableClipError(clip, reason) from error
 

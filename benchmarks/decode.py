@@ -40,7 +40,7 @@ def ours_array(path: Path) -> int:
 
 
 def ours_resized(path: Path) -> int:
-    """Frames that cover 240x320, of which the central 224x224: what a convnet is fed."""
+    """Frames that cover 240x320, of which the central 224x224: the input of a convnet."""
     return sum(1 for _ in iter_frames(path, size=(240, 320), crop=(224, 224)))
 
 
@@ -61,8 +61,8 @@ def opencv_resized(path: Path) -> int:
     """OpenCV's reader, with resizing and cutting by hand."""
     capture, count = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), 0
     while True:
-        there, frame = capture.read()
-        if not there:
+        success, frame = capture.read()
+        if not success:
             return count
         scale = max(240 / frame.shape[0], 320 / frame.shape[1])
         size = (max(320, round(frame.shape[1] * scale)), max(240, round(frame.shape[0] * scale)))
@@ -101,7 +101,7 @@ READERS = (
 )
 
 
-def timed(read: Callable[[Path], int], path: Path, frames: int, seconds: float) -> float:
+def measure_rate(read: Callable[[Path], int], path: Path, frames: int, seconds: float) -> float:
     """Frames per second of whole reads, for about so long."""
     start, count = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
@@ -113,7 +113,7 @@ def timed(read: Callable[[Path], int], path: Path, frames: int, seconds: float) 
 def _work(read: Callable[[Path], int], path: Path, frames: int, seconds: float, core: int) -> float:
     os.sched_setaffinity(0, {core})
     cv2.setNumThreads(1)
-    return timed(read, path, frames, seconds)
+    return measure_rate(read, path, frames, seconds)
 
 
 def measure(path: Path, rounds: int, seconds: float) -> dict[str, float]:
@@ -141,7 +141,7 @@ def measure(path: Path, rounds: int, seconds: float) -> dict[str, float]:
 
 
 def make_videos(folder: Path) -> list[Path]:
-    """Two files of 12 seconds."""
+    """Make two videos of 12 s."""
     source = "testsrc2=size=320x240:rate=25:duration=12,noise=alls=8:allf=t"
     paths = []
     for name, codec in (("mpeg4_320x240.avi", "libxvid"), ("h264_320x240.mp4", "libx264")):

@@ -1,4 +1,4 @@
-"""Files that are broken or refused are told, never fatal; sound ones are read by way of a copy."""
+"""Broken or refused files are reported, never fatal; intact ones are read from a copy."""
 
 import os
 import random
@@ -127,15 +127,18 @@ def test_a_sound_video_that_the_reader_refuses_is_transcoded_once(tmp_path, chan
     assert (info.status, info.frames, info.width, info.height) == ("ok", 50, 160, 120)
     assert info.sha256 == refused.sha256
     assert list(copies.iterdir()) == [info.transcoded]
-    frames = read_frames(info.transcoded, frames=50)
-    assert abs(frames.astype(int) - program_frames(changing, 120, 160)).mean() < 3
-    status = info.transcoded.stat()
+    actual = read_frames(info.transcoded, frames=50)
+    assert abs(actual.astype(int) - program_frames(changing, 120, 160)).mean() < 3
+    copy_status = info.transcoded.stat()
     assert probe(changing, transcoded=copies) == info
-    assert info.transcoded.stat() == status
+    assert info.transcoded.stat() == copy_status
     # Other bytes are another video, and what needs no copy gets none.
     changing.write_bytes(changing.read_bytes() * 2)
-    again = probe(changing, transcoded=copies)
-    assert (again.status, again.frames) == ("ok", 100) and again.transcoded != info.transcoded
+    repeated = probe(changing, transcoded=copies)
+    assert (repeated.status, repeated.frames) == (
+        "ok",
+        100,
+    ) and repeated.transcoded != info.transcoded
     assert probe(make_kind(videos, "plain.mp4"), transcoded=copies).transcoded is None
     slanted = tmp_path / "slanted.mp4"
     plain = make_kind(videos, "plain.mp4")
@@ -155,8 +158,8 @@ def test_what_is_broken_is_not_transcoded(tmp_path, changing, videos):
         "list.ts": f"ffconcat version 1.0\nfile '{changing}'\n".encode(),
         "empty.ts": b"",
     }
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
         info = probe(tmp_path / name, transcoded=tmp_path / "copies")
         assert info.status != "ok" and info.transcoded is None, (name, info)
     slow = probe(changing, time_limit=0.05, transcoded=tmp_path / "copies")
@@ -205,7 +208,7 @@ def test_hundreds_of_damaged_files_neither_crash_nor_hang(tmp_path, videos):
     assert time.monotonic() - begin < 300
 
 
-def serve_badly(pipe):
+def run_faulty_worker(pipe):
     """A worker that a file can kill or hold for ever."""
     pipe.send(None)
     while True:
@@ -224,8 +227,8 @@ def test_a_file_that_kills_or_holds_its_worker_is_told_and_the_rest_goes_on(
     names = ["a.mp4", "killer.mp4", "b.mp4", "holder.mp4", "killer2.mp4", "c.mp4"]
     for name in names:
         (tmp_path / name).write_bytes(good.read_bytes())
-    monkeypatch.setattr(probing, "_serve", serve_badly)
-    monkeypatch.setattr(probing, "_GRACE", 1.0)
+    monkeypatch.setattr(probing, "_run_worker", run_faulty_worker)
+    monkeypatch.setattr(probing, "_HANG_MARGIN_SECONDS", 1.0)
     done = []
     infos = probe_all([tmp_path / name for name in names], 2, done.append, time_limit=2.0)
     assert [info.status for info in infos] == [
@@ -243,7 +246,7 @@ def test_a_file_that_kills_or_holds_its_worker_is_told_and_the_rest_goes_on(
 def test_new_videos_are_probed_where_they_can_do_no_harm(tmp_path, videos, monkeypatch):
     good = make_kind(videos, "plain.mp4")
     killer = shutil.copy(good, tmp_path / "killer.mp4")
-    monkeypatch.setattr(probing, "_serve", serve_badly)
+    monkeypatch.setattr(probing, "_run_worker", run_faulty_worker)
     clips, reasons = find_readable_videos([good, killer, good], None, tmp_path)
     assert [clip.frames for clip in clips] == [50, 50]
     assert reasons == ["", "decoding it crashes (exit -11)", ""]

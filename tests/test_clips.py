@@ -16,7 +16,7 @@ from video_lstm.video.files import FileTable, VideoFile, write_files
 from video_lstm.video.sampling import cut_shards, random_clips, whole_clips
 
 
-def pile(*lengths, rate=None, native=25.0):
+def make_table(*lengths, rate=None, native=25.0):
     """A table of videos that last so many seconds; a negative length is a broken one."""
     files = []
     for number, seconds in enumerate(lengths):
@@ -33,9 +33,9 @@ def seconds(clips, rate=25.0):
 
 
 def test_whole_clips_are_the_usable_videos():
-    table = pile(2, -1, 3)
-    described = [(*clip.name, clip.frames, str(clip.path)) for clip in whole_clips(table)]
-    assert described == [("000.avi", 0, 50, "pile/000.avi"), ("002.avi", 0, 75, "pile/002.avi")]
+    table = make_table(2, -1, 3)
+    clips = [(*clip.name, clip.frames, str(clip.path)) for clip in whole_clips(table)]
+    assert clips == [("000.avi", 0, 50, "pile/000.avi"), ("002.avi", 0, 75, "pile/002.avi")]
 
 
 lengths = st.lists(st.integers(1, 400).map(lambda n: n / 4), min_size=1, max_size=12)
@@ -43,7 +43,7 @@ lengths = st.lists(st.integers(1, 400).map(lambda n: n / 4), min_size=1, max_siz
 
 @given(lengths, st.sampled_from([1.0, 2.5, 10.0]), st.floats(0.0005, 0.2), st.integers(0, 99))
 def test_clips_lie_inside_usable_videos_and_cover_the_hours(durations, length, hours, seed):
-    table = pile(*durations, -1, rate=30.0)
+    table = make_table(*durations, -1, rate=30.0)
     clips = random_clips(table, length, hours, seed)
     assert clips == random_clips(table, length, hours, seed)
     assert clips == sorted(clips, key=lambda clip: clip.name)
@@ -63,7 +63,7 @@ def test_clips_lie_inside_usable_videos_and_cover_the_hours(durations, length, h
 
 def test_every_instant_is_equally_likely():
     # A long video, one four times as long, and a hundred short ones that together last as long.
-    table = pile(1000, 4000, *[10] * 100)
+    table = make_table(1000, 4000, *[10] * 100)
     counts = np.zeros(3)
     starts = []
     for seed in range(40):
@@ -80,8 +80,8 @@ def test_every_instant_is_equally_likely():
 
 def test_clips_are_as_long_at_any_rate():
     # At their own rates, 10 s are 250 frames of one video and 500 of another.
-    table = pile(60, native=25.0)
-    faster = replace(pile(60, native=50.0).files[0], path="fast.avi")
+    table = make_table(60, native=25.0)
+    faster = replace(make_table(60, native=50.0).files[0], path="fast.avi")
     mixed = FileTable("pile", None, [*table.files, faster])
     clips = random_clips(mixed, 10, 1, 0)
     assert {(clip.video, clip.frames) for clip in clips} == {("000.avi", 250), ("fast.avi", 500)}
@@ -108,7 +108,7 @@ def test_equal_clips_make_equal_shards():
 
 def test_a_pile_without_a_video_is_told():
     with pytest.raises(UserError, match=r"pile: expected videos that can be used, 0 of 2 .*broken"):
-        random_clips(pile(-1, -1), 10, 1, 0)
+        random_clips(make_table(-1, -1), 10, 1, 0)
 
 
 def test_a_video_stays_in_its_shard_and_shards_are_about_as_large():
@@ -122,41 +122,40 @@ def test_a_video_stays_in_its_shard_and_shards_are_about_as_large():
 def test_clips_are_numbered_by_name_over_all_shards(tmp_path):
     paths = [tmp_path / "0.h5", tmp_path / "1.h5"]
     names = [[ClipName("b", 7), ClipName("a", 9)], [ClipName("b", 2), ClipName("b", 7)]]
-    numbered, places = number_clips(
+    clips, rows = number_clips(
         paths, [(names[0], np.array([0, 4, 5])), (names[1], np.array([0, 1, 9]))]
     )
     # A place that was drawn twice is two clips.
-    assert numbered == [("a", 9), ("b", 2), ("b", 7), ("b", 7)]
-    assert places.tolist() == [[0, 4, 5], [1, 0, 1], [0, 0, 4], [1, 1, 9]]
+    assert clips == [("a", 9), ("b", 2), ("b", 7), ("b", 7)]
+    assert rows.tolist() == [[0, 4, 5], [1, 0, 1], [0, 0, 4], [1, 1, 9]]
     with pytest.raises(UserError, match=r"0\.h5: expected each shard once"):
         number_clips(paths[:1] * 2, [])
 
 
 @pytest.mark.parametrize("rate", [None, 30.0])
 def test_the_script_takes_whole_videos_or_draws_clips(tmp_path, run_script, rate):
-    table, nothing = pile(20, -1, 5, 40, rate=rate), artifacts.Provenance("probe_videos", {}, "")
+    table, nothing = (
+        make_table(20, -1, 5, 40, rate=rate),
+        artifacts.Provenance("probe_videos", {}, ""),
+    )
     probed = [tmp_path / "0.h5", tmp_path / "1.h5"]
     for path, files in zip(probed, (table.files[1::2], table.files[::2]), strict=True):
         with artifacts.create(path, "probed", nothing) as file:
             write_files(file, table.root, rate, files)
 
-    def write_clip_file(*options, names=("made.h5",)):
+    def sample(*options, names=("made.h5",)):
         outputs = [tmp_path / name for name in names]
         run_script("sample_clips", "--output", *outputs, *options)
         return [clip for output in outputs for clip in read_clips([output])]
 
-    both = [clip for path in probed for clip in write_clip_file("--probed", path)]
+    both = [clip for path in probed for clip in sample("--probed", path)]
     assert sorted(both, key=lambda clip: clip.name) == whole_clips(table)
     draw = ["--probed", *probed, "--clip-seconds", 4, "--hours", 0.01, "--seed", 3]
     names = ("a.h5", "b.h5")
-    assert (
-        write_clip_file(*draw, names=names)
-        == write_clip_file(*draw)
-        == random_clips(table, 4, 0.01, 3)
-    )
+    assert sample(*draw, names=names) == sample(*draw) == random_clips(table, 4, 0.01, 3)
     assert all(read_clips([tmp_path / name]) for name in names)
     before = [(tmp_path / name).read_bytes() for name in names]
-    write_clip_file(*draw, names=names)
+    sample(*draw, names=names)
     assert [(tmp_path / name).read_bytes() for name in names] == before
     assert len({artifacts.identity(tmp_path / name) for name in names}) == 2
     options = ("--probed", probed[0], "--output", tmp_path / "c.h5", "--hours", 1)

@@ -69,10 +69,10 @@ def test_resized_frames_are_the_resized_whole(videos, name, size):
     part = whole[top : top + part_height, left : left + part_width]
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     expected = cv2.resize(part, size[::-1], interpolation=method)
-    frame = read_frames(path, 0, 1, size=size)[0]
+    actual = read_frames(path, 0, 1, size=size)[0]
     # The test picture is all edges in saturated colours, where chroma is interpolated otherwise,
     # and a pixel that the region was moved by shows most; wrong colours are off by far more.
-    smooth = [cv2.blur(image, (9, 9)) for image in (frame, expected)]
+    smooth = [cv2.blur(image, (9, 9)) for image in (actual, expected)]
     assert difference(*smooth).mean() < (4 if "odd" in name else 2)
     smaller = (size[0] - 8, size[1] - 8)
     assert read_frames(path, 0, 1, size=size, crop=smaller).shape == (1, *smaller, 3)
@@ -84,9 +84,9 @@ def test_late_conversion_gives_the_same_colours(videos, name):
     yuv, matrix = read_yuv(path, 0, 1, size=(96, 96))
     late = yuv[0] @ matrix[:, :3].T + matrix[:, 3]
     expected = read_frames(path, 0, 1, size=(96, 96))[0]
-    late_frame = np.clip(np.rint(late), 0, 255)
+    actual = np.clip(np.rint(late), 0, 255)
     # Of 10 bits, RGB is made from all of them and YUV is left with 8.
-    assert difference(late_frame, expected).mean() < (4 if "ten_bits" in name else 1)
+    assert difference(actual, expected).mean() < (4 if "ten_bits" in name else 1)
 
 
 def test_grey_is_the_brightness_that_rgb_has(videos):
@@ -107,8 +107,8 @@ def test_known_colours_survive(tmp_path):
             tags = f"-colorspace {tag} -color_range {swing} -pix_fmt yuv420p -c:v ffv1"
             ffmpeg("-f", "lavfi", "-i", source, "-vf", scale, *tags.split(), path)
             for options in ({}, {"size": (16, 16)}, {"crop": (9, 9)}):
-                frame = read_frames(path, 0, 1, **options)
-                assert difference(frame, np.full_like(frame, [200, 100, 50])).max() <= 4
+                actual = read_frames(path, 0, 1, **options)
+                assert difference(actual, np.full_like(actual, [200, 100, 50])).max() <= 4
 
 
 def test_the_matrix_is_that_of_the_standards():
@@ -129,10 +129,10 @@ def test_real_files_equal_the_ffmpeg_program(real_data):
             continue
         expected = program_frames(path, info.height, info.width)
         assert (info.status, info.frames) == ("ok", len(expected))
-        frames = read_frames(path, 0, 60)
-        assert difference(frames, expected[:60]).max() <= 2
+        actual = read_frames(path, 0, 60)
+        assert difference(actual, expected[:60]).max() <= 2
         for number, frame in enumerate(iter_frames(path, 5, 3)):
-            assert np.array_equal(frame, frames[5 + number])
+            assert np.array_equal(frame, actual[5 + number])
 
 
 # Ranges and seeking -----------------------------------------------------------------------------
@@ -157,8 +157,8 @@ def test_a_range_reached_by_seeking_is_the_range_of_the_whole(videos, name, rate
     frames = probe(path).frames
     whole = read_frames(path, rate=rate, crop=(48, 48))
     for first in range(0, len(whole) - 5, len(whole) // 9):
-        part = read_frames(path, first, 5, rate=rate, crop=(48, 48), frames=frames)
-        assert np.array_equal(part, whole[first : first + 5]), first
+        actual = read_frames(path, first, 5, rate=rate, crop=(48, 48), frames=frames)
+        assert np.array_equal(actual, whole[first : first + 5]), first
 
 
 FALSE_KEYS = {
@@ -241,9 +241,13 @@ def test_a_frame_is_not_sought_by_a_stamp_that_is_not_its_own(tmp_path, name):
 def test_seeking_saves_decoding(videos, monkeypatch):
     path = make(videos / "groups.mp4", f"{X264} -g 25", seconds=10)
     decoded = []
-    real = seek.walk
-    monkeypatch.setattr(seek, "walk", lambda *a: (decoded.append(1) or f for f in real(*a)))
-    monkeypatch.setattr(decode, "walk", lambda *a: (decoded.append(1) or f for f in real(*a)))
+    real = seek.decode_frames
+    monkeypatch.setattr(
+        seek, "decode_frames", lambda *a: (decoded.append(1) or f for f in real(*a))
+    )
+    monkeypatch.setattr(
+        decode, "decode_frames", lambda *a: (decoded.append(1) or f for f in real(*a))
+    )
     read_frames(path, 230, 5, frames=250)
     assert len(decoded) < 20
 
@@ -275,11 +279,11 @@ def test_a_target_rate_picks_frames_by_time_stamp(videos, name, rate):
     times = np.array([n for n in range(50) if n % 7 < 3]) / 25
     duration = times[-1] * len(times) / (len(times) - 1)
     expected = [np.flatnonzero(times <= k / rate + 0.001)[-1] for k in range(int(duration * rate))]
-    whole, resampled = read_frames(path), read_frames(path, rate=rate)
-    assert len(resampled) == resampled_count(probe(path).duration, rate)
-    assert abs(len(resampled) - duration * rate) <= 1
+    whole, actual = read_frames(path), read_frames(path, rate=rate)
+    assert len(actual) == resampled_count(probe(path).duration, rate)
+    assert abs(len(actual) - duration * rate) <= 1
     for k, source in enumerate(expected):
-        assert np.array_equal(resampled[k], whole[source]), k
+        assert np.array_equal(actual[k], whole[source]), k
 
 
 def test_the_own_rate_changes_nothing(videos):
@@ -296,9 +300,9 @@ def test_the_own_rate_changes_nothing(videos):
 
 def test_odd_real_stamps(real_data):
     path = real_data("unlabelled") / "S001C001P001R001A001_rgb.avi"
-    resampled, whole = (list(iter_frames(path, crop=(32, 32), rate=rate)) for rate in (30.0, None))
-    assert len(resampled) == len(whole) == 103
-    assert all(map(np.array_equal, resampled, whole))
+    actual, whole = (list(iter_frames(path, crop=(32, 32), rate=rate)) for rate in (30.0, None))
+    assert len(actual) == len(whole) == 103
+    assert all(map(np.array_equal, actual, whole))
 
 
 steps = st.lists(st.floats(0.001, 3.0), min_size=0, max_size=40)
@@ -308,9 +312,9 @@ steps = st.lists(st.floats(0.001, 3.0), min_size=0, max_size=40)
 def test_resampling_follows_its_definition(gaps, rate):
     clock = Clock(nominal=0.04)
     times = [clock.tick(7.5 + t) for t in np.concatenate([[0], np.cumsum(gaps)])]
-    again = Clock(nominal=0.04)
-    timed_frames = ((again.tick(7.5 + t), n) for n, t in enumerate(times))
-    picked = list(resample(timed_frames, rate, again))
+    second_clock = Clock(nominal=0.04)
+    timed_frames = ((second_clock.tick(7.5 + t), n) for n, t in enumerate(times))
+    picked = list(resample(timed_frames, rate, second_clock))
     assert len(picked) == resampled_count(clock.duration, rate)
     expected = [
         max(n for n, t in enumerate(times) if t <= k / rate + 1.5e-3) for k in range(len(picked))

@@ -53,7 +53,7 @@ def conda(tmp_path, monkeypatch):
         def __init__(self, *arguments):
             super().__init__(*arguments, directory=served)
 
-        def log_message(self, *message):
+        def log_message(self, *arguments):
             pass
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Quiet)

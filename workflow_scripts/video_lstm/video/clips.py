@@ -1,4 +1,4 @@
-"""Clips: the pieces of videos that everything after is computed on, and how they are kept."""
+"""Clips: the parts of videos that percepts are computed on, and how artifacts store them."""
 
 import math
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from video_lstm.errors import UserError
 
 
 class ClipName(NamedTuple):
-    """Which clip it is, whatever other videos its data set has."""
+    """Identity of a clip, independent of the other videos of its data set."""
 
     video: str
     """Path of the video in the data set."""
     first: int
-    """Number of the first frame, at the target rate."""
+    """Index of the first frame, at the target rate."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Clip:
     """Consecutive frames of a video: a clip, or a part of one.
 
     Attributes:
-        video: path of the video in the data set.
-        first: number of the first frame, at the rate.
-        frames: how many.
-        native_frames: frames of the whole file.
-        rate: frames per second that are picked by time stamp; None for the video's own frames.
-        path: the file to read.
+        video: Path of the video in the data set.
+        first: Index of the first frame, at the target rate.
+        frames: Number of frames.
+        native_frames: Number of frames of the whole file.
+        rate: Target frame rate in Hz; None for the video's native frames.
+        path: Path of the file to read.
     """
 
     video: str
@@ -44,7 +44,7 @@ class Clip:
 
     @property
     def name(self) -> ClipName:
-        """What the artifacts that are made of it call it."""
+        """Identity of the clip in artifacts."""
         return ClipName(self.video, self.first)
 
 
@@ -58,7 +58,7 @@ def write_clips(file: h5py.File, clips: Sequence[Clip], rate: float | None) -> N
 
 
 def read_clips(paths: Sequence[Path]) -> list[Clip]:
-    """Read back what :func:`write_clips` wrote, of several artifacts one after the other."""
+    """Read the clips of several artifacts, in order."""
     clips: list[Clip] = []
     for path in paths:
         with open_artifact(path, "clips") as file:
@@ -66,51 +66,51 @@ def read_clips(paths: Sequence[Path]) -> list[Clip]:
             counts = (file[name][()].tolist() for name in ("frames", "native_frames"))
             columns = zip(read_names(file), *counts, read_strings(file, "path"), strict=True)
             clips += [
-                Clip(*name, frames, native, rate, Path(place))
-                for name, frames, native, place in columns
+                Clip(*name, frames, native, rate, Path(clip_path))
+                for name, frames, native, clip_path in columns
             ]
     return clips
 
 
 def write_left_out(file: h5py.File, videos: list[str]) -> None:
-    """Write which videos no clips were drawn from, as they are test videos of a labelled set."""
+    """Write the videos left out because they are test videos of a labelled data set."""
     write_strings(file, "left_out", videos)
 
 
 def read_left_out(path: Path) -> list[str]:
-    """Read back what :func:`write_left_out` wrote."""
+    """Read the videos that :func:`write_left_out` wrote."""
     with open_artifact(path, "clips") as file:
         return read_strings(file, "left_out") if "left_out" in file else []
 
 
 def clip_rate(path: Path) -> float | None:
-    """Frames per second of the clips of an artifact; None for each file's own."""
+    """Return the frame rate of an artifact's clips in Hz; None for native rates."""
     with open_artifact(path, "clips") as file:
         return read_rate(file)
 
 
-# What is made of clips ---------------------------------------------------------------------------
+# Data sets that several schemas share -----------------------------------------------------------
 
 
 def write_names(file: h5py.File, names: Sequence[ClipName]) -> None:
-    """Write which clips the rows of an artifact are made of."""
+    """Write the clips that an artifact's rows belong to."""
     write_strings(file, "video", [name.video for name in names])
     file["first"] = np.array([name.first for name in names], np.int32)
 
 
 def read_names(file: h5py.File) -> list[ClipName]:
-    """Read back what `write_names` wrote."""
+    """Read the clips that `write_names` wrote."""
     columns = zip(read_strings(file, "video"), file["first"][()].tolist(), strict=True)
     return [ClipName(*values) for values in columns]
 
 
 def write_rate(file: h5py.File, rate: float | None) -> None:
-    """Write the frames per second of clips; None for each file's own."""
+    """Write the frame rate of clips in Hz; None for native rates."""
     file.attrs["rate"] = math.nan if rate is None else rate
 
 
 def read_rate(file: h5py.File) -> float | None:
-    """Read back what `write_rate` wrote."""
+    """Read the frame rate that `write_rate` wrote."""
     rate = float(file.attrs["rate"])
     return None if math.isnan(rate) else rate
 
@@ -121,24 +121,24 @@ def number_clips(
     """Number the clips of several artifacts, by video and first frame.
 
     Args:
-        paths: the artifacts.
-        shards: For each shard the clips, and where its rows of each begin and end, (clips + 1,).
+        paths: Paths of the artifacts.
+        shards: For each artifact, its clips and the row offsets of each, (clips + 1,).
 
     Returns:
-        The clips; and of each the number of its artifact, its first row there, and the row after
-        its last, (clips, 3) int64.
+        The clips, and for each the index of its artifact, its first row and its end row,
+        (clips, 3) int64.
 
     Raises:
-        UserError: an artifact that is given twice.
+        UserError: An artifact is listed twice.
     """
-    again = [path for n, path in enumerate(paths) if path in paths[:n]]
-    if again:
-        raise UserError(f"{again[0]}: expected each shard once, found it again; name it once")
-    places = [
+    duplicates = [path for n, path in enumerate(paths) if path in paths[:n]]
+    if duplicates:
+        raise UserError(f"{duplicates[0]}: expected each shard once, found it again; name it once")
+    clip_rows = [
         (name, shard, int(start), int(stop))
         for shard, (names, offsets) in enumerate(shards)
         for name, start, stop in zip(names, offsets[:-1], offsets[1:], strict=True)
     ]
-    places.sort()
-    rows = np.array([place[1:] for place in places], np.int64).reshape(-1, 3)
-    return [place[0] for place in places], rows
+    clip_rows.sort()
+    rows = np.array([entry[1:] for entry in clip_rows], np.int64).reshape(-1, 3)
+    return [entry[0] for entry in clip_rows], rows

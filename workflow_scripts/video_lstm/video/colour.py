@@ -1,4 +1,4 @@
-"""From a decoded frame's planes to an array of RGB, of luma, or of YUV to be converted later.
+"""Convert decoded frames to arrays of RGB, luma, or YUV (to be converted later).
 
 Frames that are not resized are converted by FFmpeg's own library, so that they equal those of the
 ffmpeg program in every pixel format. Frames that are resized have their planes cut and resized
@@ -88,8 +88,7 @@ class Converter:
         self.shape: tuple[int, ...] = ()
         """Shape of every array; known from the first frame on."""
         self.matrix = np.empty((0, 4), np.float32)
-        """YUV matrix of the first frame, see :class:`FormatConverter`; later frames are converted
-        to it."""
+        """Colour matrix of the first frame, see :class:`FormatConverter`; later ones adapt."""
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """uint8 of this converter's shape, in memory of its own, rows perhaps padded.
@@ -168,12 +167,12 @@ class FormatConverter:
         self._convert = {"rgb": self._rgb, "gray": self._gray, "yuv": self._yuv}[kind]
         self._output = output
         self._resized = region != output
-        self._shown_region = (
+        self._display_region = (
             (displayed[0] - region[0]) // 2,
             (displayed[1] - region[1]) // 2,
             *region,
         )
-        self._stored = self.orientation.stored_region(self._shown_region, displayed)
+        self._stored = self.orientation.stored_region(self._display_region, displayed)
         # FFmpeg converts frames of odd size in another way, and so do their parts have to be.
         odd = stored[0] % 2 == 1 or stored[1] % 2 == 1
         self._whole = region == displayed or odd
@@ -270,7 +269,7 @@ class FormatConverter:
 
     def _fit(self, image: np.ndarray) -> np.ndarray:
         """The region of a whole upright image, at the output's size."""
-        return _resize(_cut(image, self._shown_region), self._output)
+        return _resize(_cut(image, self._display_region), self._output)
 
     def _filtered(self, frame: av.VideoFrame, layout: str, options: str = "") -> av.VideoFrame:
         """A frame upright and in another pixel format, by the filters the ffmpeg program uses.

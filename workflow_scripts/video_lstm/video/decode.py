@@ -15,11 +15,11 @@ from video_lstm.video.seek import SeekError, find_seek_point, seek_to
 from video_lstm.video.source import (
     DecodeErrors,
     UnreadableVideoError,
+    decode_frames,
     new_clock,
-    one_line,
     open_video,
-    timed,
-    walk,
+    summarise_error,
+    time_frames,
 )
 from video_lstm.video.timing import resample
 
@@ -136,7 +136,7 @@ def reading_frames(clip: Clip) -> Iterator[None]:
     except Exception as error:
         if is_out_of_memory(error):  # not the file's fault
             raise
-        reason = f"reading it fails ({type(error).__name__}: {one_line(error)})"
+        reason = f"reading it fails ({type(error).__name__}: {summarise_error(error)})"
         raise UnreadableClipError(clip, reason) from error
 
 
@@ -210,11 +210,11 @@ class _Reader:
             if may_seek and self.frames is not None and seconds > _SEEK_AFTER:
                 seek_point = find_seek_point(self.path, first, self.rate, self.frames)
             if seek_point is None:
-                start, source = 0, walk(container, stream, DecodeErrors())
+                start, source = 0, decode_frames(container, stream, DecodeErrors())
             else:
                 start, source = seek_to(container, stream, seek_point, clock)
             if self.rate is None:
                 yield from (f for index, f in enumerate(source, start) if index >= first)
             else:
-                timed_frames = timed(container, stream, source, clock)
+                timed_frames = time_frames(container, stream, source, clock)
                 yield from resample(timed_frames, self.rate, clock, first)

@@ -1,4 +1,4 @@
-"""The ffmpeg program: for encoding, and for what the in-process reader refuses."""
+"""Find and run the ffmpeg program: to encode, and to transcode what the reader refuses."""
 
 import errno
 import functools
@@ -54,13 +54,13 @@ _TRIAL_SECONDS = 30.0
 
 
 def ffmpeg_program() -> str:
-    """Path of an ffmpeg program that can do what is needed.
+    """Return the path of an ffmpeg program that has all required features.
 
     The one on PATH if it can, or else the one that imageio-ffmpeg brings. Programs before 5.1 do
     not know `fps_mode`; some distributions build theirs without libx264.
 
     Raises:
-        UserError: neither can, with their last words on why.
+        UserError: neither can; the message has their last error lines.
     """
     return _choose_program(shutil.which("ffmpeg"))
 
@@ -91,7 +91,7 @@ def _bundled_program() -> str | None:
 
 
 def find_missing_feature(program: str) -> str | None:
-    """Why an ffmpeg program cannot do what is needed; None if it can.
+    """Return why an ffmpeg program is unsuitable; None if it has all required features.
 
     It encodes a black frame of 16 x 16 pixels in every way of `CODECS`, and transcodes that.
     """
@@ -100,15 +100,15 @@ def find_missing_feature(program: str) -> str | None:
         raw.write_bytes(bytes(16 * 16 * 3 // 2))
         layout = {"format": "rawvideo", "pix_fmt": "yuv420p", "s": "16x16", "framerate": 25}
         frames = ffmpeg.input(f"file:{raw}", **layout)
-        films = {suffix: Path(folder, f"film{suffix}") for suffix in CODECS}
+        trials = {suffix: Path(folder, f"film{suffix}") for suffix in CODECS}
         commands = {
-            films[suffix]: frames.output(f"file:{films[suffix]}", format=container, **options)
+            trials[suffix]: frames.output(f"file:{trials[suffix]}", format=container, **options)
             .compile([program, "-nostdin", "-v", "error"])
             for suffix, (container, options) in CODECS.items()
         }  # fmt: skip
         copy = Path(folder, "copy")
-        commands[copy] = _transcoding(program, films[".avi"], copy, _TRIAL_SECONDS)
-        for film, command in commands.items():
+        commands[copy] = _transcoding(program, trials[".avi"], copy, _TRIAL_SECONDS)
+        for video, command in commands.items():
             try:
                 done = subprocess.run(
                     command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TRIAL_SECONDS
@@ -120,16 +120,16 @@ def find_missing_feature(program: str) -> str | None:
             message = done.stderr.decode("utf-8", "replace")
             raise_if_full(message)
             if done.returncode:
-                return _last_word(message)
-            if not film.exists() or film.stat().st_size == 0:
-                return f"ends well and writes nothing to {film.name}"
+                return _last_error_line(message)
+            if not video.exists() or video.stat().st_size == 0:
+                return f"ends well and writes nothing to {video.name}"
     return None
 
 
-def raise_if_full(words: str) -> None:
-    """Raise an OSError where the program says that the disk, not the video, is at fault."""
+def raise_if_full(message: str) -> None:
+    """Raise an OSError if the program's message is about the disk, not the video."""
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-        if os.strerror(number) in words:
+        if os.strerror(number) in message:
             raise OSError(number, os.strerror(number))
 
 
@@ -145,7 +145,7 @@ def transcode(path: Path, out: Path, time_limit: float) -> None:
         time_limit: seconds that it may take.
 
     Raises:
-        UnreadableVideoError: the program does not read it either, with its last word on why.
+        UnreadableVideoError: the program does not read it either, with its last error line.
         UserError: the folder cannot be written or the disk is full, or see `ffmpeg_program`.
     """
     program = ffmpeg_program()
@@ -165,11 +165,11 @@ def transcode(path: Path, out: Path, time_limit: float) -> None:
         except subprocess.CalledProcessError as error:
             message = error.stderr.decode("utf-8", "replace").strip()
             raise_if_full(message)
-            word = _last_word(message)
-            raise UnreadableVideoError(f"the ffmpeg program fails on it ({word})") from error
+            error_line = _last_error_line(message)
+            raise UnreadableVideoError(f"the ffmpeg program fails on it ({error_line})") from error
 
 
-def _last_word(message: str) -> str:
+def _last_error_line(message: str) -> str:
     return (message.strip().splitlines() or ["no word why"])[-1][:200]
 
 

@@ -1,4 +1,4 @@
-"""What a file is that is no video, told by how it begins."""
+"""Recognise files that are not videos by their first bytes."""
 
 import re
 from pathlib import Path
@@ -36,8 +36,8 @@ _PATTERNS = {
 }
 
 
-def kind_of(path: Path) -> str | None:
-    """What a file is that FFmpeg reads no video from; None where that is not known."""
+def describe_file(path: Path) -> str | None:
+    """Describe a file that FFmpeg cannot read as a video; None if its type is unknown."""
     with path.open("rb") as file:
         head = file.read(2048)
     return next((kind for pattern, kind in _PATTERNS.items() if pattern.match(head)), None)

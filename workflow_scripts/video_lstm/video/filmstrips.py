@@ -1,4 +1,4 @@
-"""Filmstrips: a few frames of a video, evenly over it, small enough to look at many."""
+"""Filmstrips: a few small frames of a video, evenly spaced."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,27 +14,27 @@ from video_lstm.video.source import UnreadableVideoError
 
 
 def read_filmstrips(clips: Sequence[Clip], frames: int, size: Size, threads: int) -> np.ndarray:
-    """Frames of many clips, each in the middle of an equal part of its clip.
+    """Read evenly spaced frames of many clips, each from the middle of an equal part.
 
     Args:
         clips: Clips of any length; a short one repeats frames.
-        frames: Frames per strip.
-        size: height and width of a frame; what is beyond these proportions is cut off.
-        threads: that read side by side.
+        frames: Number of frames of a strip.
+        size: Height and width of a frame in pixels; frames of other proportions are cropped.
+        threads: Number of reading threads.
 
     Returns:
         (clips, frames, height, width, 3) uint8.
 
     Raises:
-        UserError: a file has vanished or is another than was indexed.
+        UserError: a file is missing or has changed since it was indexed.
     """
     progress = Progress(len(clips), "filmstrips")
 
     def read(clip: Clip) -> np.ndarray:
         numbers = clip.first + (2 * np.arange(frames) + 1) * clip.frames // (2 * frames)
-        where = {"rate": clip.rate, "size": size, "frames": clip.native_frames}
+        options = {"rate": clip.rate, "size": size, "frames": clip.native_frames}
         try:
-            pictures = [read_frames(clip.path, int(number), 1, **where) for number in numbers]
+            pictures = [read_frames(clip.path, int(number), 1, **options) for number in numbers]
         except UnreadableVideoError as error:
             raise UserError(
                 f"{clip.path}: expected the video '{clip.video}' as it was indexed, but "

@@ -1,4 +1,4 @@
-"""Which pixels of a decoded frame are shown, and how: cropped, turned, stretched, resized."""
+"""Geometry of decoded frames for display: cropping, rotation, stretching, resizing."""
 
 import functools
 import re
@@ -134,11 +134,11 @@ class Display:
         return height, width
 
 
-def plan_region(displayed: Size, size: Size | None, crop: Size | None) -> tuple[Size, Size]:
-    """Which centred part of a frame becomes the output, and how large the output is.
+def plan_region(frame_size: Size, size: Size | None, crop: Size | None) -> tuple[Size, Size]:
+    """Plan which centred part of a frame becomes the output, and the output's size.
 
     Args:
-        displayed: (height, width) of the frame on display.
+        frame_size: (height, width) of the frame on display.
         size: the frame is enlarged or shrunk, keeping its proportions, until it just covers this
             (height, width), and what sticks out is cut off evenly on both sides; None keeps it.
         crop: the central (height, width) of that; None keeps all.
@@ -149,7 +149,7 @@ def plan_region(displayed: Size, size: Size | None, crop: Size | None) -> tuple[
     Raises:
         UserError: the crop is larger than what it is cut from.
     """
-    whole = size or displayed
+    whole = size or frame_size
     output = crop or whole
     if output[0] > whole[0] or output[1] > whole[1]:
         raise UserError(
@@ -158,8 +158,10 @@ def plan_region(displayed: Size, size: Size | None, crop: Size | None) -> tuple[
         )
     if size is None:
         return output, output
-    scale = max(size[0] / displayed[0], size[1] / displayed[1])
-    region = tuple(min(s, max(1, round(o / scale))) for o, s in zip(output, displayed, strict=True))
+    scale = max(size[0] / frame_size[0], size[1] / frame_size[1])
+    region = tuple(
+        min(s, max(1, round(o / scale))) for o, s in zip(output, frame_size, strict=True)
+    )
     return (region[0], region[1]), output
 
 
@@ -176,13 +178,13 @@ def _side_data(frame: av.VideoFrame, name: str) -> Any:
     except ValueError:
         # PyAV gives none at all where it has no name for one of them, such as Exif.
         form = frame.width, frame.height, frame.format.name
-        graph = _remover_of_unnamed(threading.get_ident(), *form)
+        graph = _unnamed_data_remover(threading.get_ident(), *form)
         graph.vpush(frame)
         return graph.vpull().side_data.get(name)
 
 
 @functools.lru_cache(maxsize=8)
-def _remover_of_unnamed(thread: int, width: int, height: int, layout: str) -> av.filter.Graph:
+def _unnamed_data_remover(thread: int, width: int, height: int, layout: str) -> av.filter.Graph:
     """Filters that take away the side data of frames that PyAV has no name for, for one thread."""
     graph = av.filter.Graph()
     source = graph.add_buffer(

@@ -21,10 +21,10 @@ def may_share_videos(
     answer once two of them begin with the same bytes.
 
     Args:
-        root: a folder.
-        files: what `video_lstm.video.file_scan.stat_files` says of it.
-        other: another folder.
-        others: what it says of that.
+        root: Root folder of the first data set.
+        files: Its files, from `video_lstm.video.file_scan.stat_files`.
+        other: Root folder of the second data set.
+        others: Files of the second data set.
     """
     one, two = Path(os.path.realpath(root)), Path(os.path.realpath(other))
     if one.is_relative_to(two) or two.is_relative_to(one):

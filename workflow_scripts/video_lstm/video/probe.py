@@ -1,4 +1,4 @@
-"""Find out what a video file really holds: by decoding all of it, once."""
+"""Probe a video file: decode all of it once to count its frames."""
 
 import hashlib
 import multiprocessing
@@ -25,26 +25,26 @@ from video_lstm.video.source import (
     UnreadableVideoError,
     UnsupportedVideoError,
     declared_seconds,
+    decode_frames,
     may_jump,
     new_clock,
-    one_line,
     open_video,
-    timed,
-    walk,
+    summarise_error,
+    time_frames,
 )
-from video_lstm.video.timing import SLACK, WILD
+from video_lstm.video.timing import DURATION_TOLERANCE, MAX_STAMP_JUMP
 
 TIME_LIMIT = 3600.0
 """Seconds that decoding one video may take."""
 
 # Seconds after its time limit at which a worker is taken for hung.
-_GRACE = 60.0
+_HANG_MARGIN_SECONDS = 60.0
 
-# Share of the frames that may be held for most of a video before that is told.
-_FEW = 0.05
+# A video is noted when at most this share of its frames fills more than half of its duration.
+_FROZEN_FRAME_SHARE = 0.05
 
 # Share of a video that must decode: a few lost packets or seconds are noise, more is a broken file.
-_WHOLE = 0.9
+_MIN_DECODED_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class VideoInfo:
     status: str
     """``ok``, or in plain words why the file is of no use."""
     transcoded: Path | None = None
-    """The copy to read in place of the file, which the numbers are of; None: the file itself."""
+    """Copy to read in place of the file, and that the numbers describe; None: the file itself."""
     note: str = ""
-    """What a person should know of a video that can be used; empty: nothing."""
+    """Warning on a usable video; empty: none."""
 
 
 def probe(path: Path, time_limit: float = TIME_LIMIT, transcoded: Path | None = None) -> VideoInfo:
@@ -88,7 +88,7 @@ def probe(path: Path, time_limit: float = TIME_LIMIT, transcoded: Path | None = 
         raise
     except Exception as error:
         # Whatever a library comes up with: one file does not end the work on the others.
-        status = f"reading it fails ({type(error).__name__}: {one_line(error)})"
+        status = f"reading it fails ({type(error).__name__}: {summarise_error(error)})"
         return VideoInfo(0, 0, 0, 0.0, 0.0, _sha256(path), status)
 
 
@@ -99,11 +99,11 @@ def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
             digest = _sha256(path)
             stated = declared_seconds(container, stream)
             # Where stamps may jump, FFmpeg takes the duration from the first and the last of them.
-            declared = 0.0 if may_jump(container) or stated > WILD else stated
-            clock, tally, times = new_clock(stream), DecodeErrors(), []
+            declared = 0.0 if may_jump(container) or stated > MAX_STAMP_JUMP else stated
+            clock, decode_errors, times = new_clock(stream), DecodeErrors(), []
             convert = Converter(Display.of(container, stream), None, None, "rgb")
-            frames = walk(container, stream, tally, time_limit)
-            for time_shown, frame in timed(container, stream, frames, clock):
+            frames = decode_frames(container, stream, decode_errors, time_limit)
+            for time_shown, frame in time_frames(container, stream, frames, clock):
                 # Conversion is part of what makes a video readable.
                 convert.check(frame)
                 if time_shown is not None:
@@ -115,8 +115,8 @@ def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
             # What does not decode at the start is no sign that the end is missing.
             start = float((stream.start_time or 0) * stream.time_base)
             started = max(0.0, (clock.origin or 0.0) - start)
-        _check_start(clock.frames, clock.duration, started, tally)
-        _check_whole(clock.frames, clock.duration, declared - started, tally)
+        _check_start(clock.frames, clock.duration, started, decode_errors)
+        _check_complete(clock.frames, clock.duration, declared - started, decode_errors)
     except UnreadableVideoError as error:
         digest = digest or _sha256(path)
         if isinstance(error, UnsupportedVideoError) and transcoded is not None:
@@ -139,7 +139,7 @@ def _transcoded(
         info = probe(copy, end - time.monotonic())
         if info.status == "ok":
             # Of the original: what the program could not read is not in the copy.
-            _check_whole(info.frames, info.duration, declared, DecodeErrors())
+            _check_complete(info.frames, info.duration, declared, DecodeErrors())
     except (UnreadableVideoError, OSError) as error:
         info = VideoInfo(0, 0, 0, 0.0, 0.0, "", f"{refusal}; {error}")
     return replace(info, sha256=digest, transcoded=copy if info.status == "ok" else None)
@@ -171,14 +171,14 @@ def probe_all(
         UserError: a copy cannot be written.
     """
     results: dict[int, VideoInfo] = {}
-    todo = deque(range(len(paths)))
-    team = [_Worker() for _ in range(min(workers, len(paths)))]
+    pending = deque(range(len(paths)))
+    pool = [_Worker() for _ in range(min(workers, len(paths)))]
     try:
         while len(results) < len(paths):
-            for worker in team:
-                if worker.job is None and todo:
-                    worker.start(todo.popleft(), paths, time_limit, transcoded)
-            busy = [worker for worker in team if worker.job is not None]
+            for worker in pool:
+                if worker.job is None and pending:
+                    worker.start(pending.popleft(), paths, time_limit, transcoded)
+            busy = [worker for worker in pool if worker.job is not None]
             ready = wait([worker.pipe for worker in busy], timeout=1.0)
             for worker in busy:
                 job = worker.job
@@ -188,7 +188,7 @@ def probe_all(
                     if progress is not None:
                         progress(len(results))
     finally:
-        for worker in team:
+        for worker in pool:
             worker.stop()
     return [results[index] for index in range(len(paths))]
 
@@ -199,20 +199,20 @@ class _Worker:
     def __init__(self) -> None:
         self.job: int | None = None
         self._limit = self._end = 0.0
-        self._hire()
+        self._spawn()
 
-    def _hire(self) -> None:
+    def _spawn(self) -> None:
         # Spawned, not forked: the caller may run threads.
         context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.pipe, worker_pipe = context.Pipe()
+        self._process = context.Process(target=_run_worker, args=(worker_pipe,), daemon=True)
         # It needs nothing of the calling script, whose imports may take seconds.
         caller, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
         try:
             self._process.start()
         finally:
             sys.modules["__main__"] = caller
-        theirs.close()
+        worker_pipe.close()
         self._ready = False
 
     def start(
@@ -220,13 +220,13 @@ class _Worker:
     ) -> None:
         self.job = job
         # The worker minds the limit itself between packets; this is for a call that never returns.
-        self._limit = time_limit + _GRACE
+        self._limit = time_limit + _HANG_MARGIN_SECONDS
         self._end = time.monotonic() + self._limit
         self.pipe.send((paths[job], time_limit, transcoded))
 
-    def finish(self, heard: bool, paths: Sequence[Path]) -> VideoInfo | None:
+    def finish(self, has_message: bool, paths: Sequence[Path]) -> VideoInfo | None:
         """The result of the job where there is one by now."""
-        if heard:
+        if has_message:
             try:
                 result = self.pipe.recv()
             except (EOFError, ConnectionResetError):
@@ -249,7 +249,7 @@ class _Worker:
         if isinstance(result, str):
             result = VideoInfo(0, 0, 0, 0.0, 0.0, _sha256(paths[self.job]), result)
             self.stop()
-            self._hire()
+            self._spawn()
         self.job = None
         return result
 
@@ -259,8 +259,8 @@ class _Worker:
         self.pipe.close()
 
 
-def _serve(pipe: Connection) -> None:
-    """The life of a worker: says that it is there, then answers each path with its probe."""
+def _run_worker(pipe: Connection) -> None:
+    """Run a probe worker: report readiness, then answer each path with its probe."""
     pipe.send(None)
     while True:
         try:
@@ -274,16 +274,16 @@ def _serve(pipe: Connection) -> None:
         pipe.send(result)
 
 
-def _check_start(frames: int, duration: float, missing: float, tally: DecodeErrors) -> None:
+def _check_start(frames: int, duration: float, missing: float, decode_errors: DecodeErrors) -> None:
     """Refuse a video of which less than half decodes, since its start does not.
 
     Args:
         frames: number of frames that decode.
         duration: seconds that they last.
         missing: seconds at the start that do not decode.
-        tally: what happened while the file was read.
+        decode_errors: Errors counted while the file was decoded.
     """
-    total = frames + tally.errors_at_start + tally.errors
+    total = frames + decode_errors.errors_at_start + decode_errors.errors
     if 0 < frames < total / 2:
         raise UnreadableVideoError(f"damaged: only {frames} of {total} packets decode")
     if frames > 0 and duration < missing:
@@ -293,15 +293,21 @@ def _check_start(frames: int, duration: float, missing: float, tally: DecodeErro
         )
 
 
-def _check_whole(frames: int, duration: float, declared: float, tally: DecodeErrors) -> None:
+def _check_complete(
+    frames: int, duration: float, declared: float, decode_errors: DecodeErrors
+) -> None:
     if frames == 0:
         raise UnreadableVideoError("no frame decodes")
-    if tally.errors > (1 - _WHOLE) * (frames + tally.errors):
-        total = frames + tally.errors
-        raise UnreadableVideoError(f"damaged: {tally.errors} of {total} packets do not decode")
-    if tally.cut_short and duration >= declared:
+    if decode_errors.errors > (1 - _MIN_DECODED_SHARE) * (frames + decode_errors.errors):
+        total = frames + decode_errors.errors
+        raise UnreadableVideoError(
+            f"damaged: {decode_errors.errors} of {total} packets do not decode"
+        )
+    if decode_errors.cut_short and duration >= declared:
         raise UnreadableVideoError(f"cut short: reading fails after {duration:.1f} s")
-    if tally.cut_short or (duration < _WHOLE * declared and declared - duration > SLACK):
+    if decode_errors.cut_short or (
+        duration < _MIN_DECODED_SHARE * declared and declared - duration > DURATION_TOLERANCE
+    ):
         raise UnreadableVideoError(
             f"cut short: {duration:.1f} s of the {declared:.1f} s that it declares"
         )
@@ -315,12 +321,12 @@ def _note(times: Sequence[float], duration: float, missing: float) -> str:
         duration: seconds that all last together.
         missing: seconds at the start that do not decode.
     """
-    notes = [f"its first {missing:.1f} s do not decode"] if missing > SLACK else []
+    notes = [f"its first {missing:.1f} s do not decode"] if missing > DURATION_TOLERANCE else []
     holds = np.diff(times, append=duration)
     order = np.argsort(-holds, kind="stable")
-    few = max(1, int(_FEW * len(holds)))
+    few = max(1, int(_FROZEN_FRAME_SHARE * len(holds)))
     cumulative = holds[order[:few]].cumsum()
-    most = np.flatnonzero(cumulative > duration / 2 + SLACK)
+    most = np.flatnonzero(cumulative > duration / 2 + DURATION_TOLERANCE)
     if len(holds) > 1 and len(most):
         count = int(most[0]) + 1
         which = f"frame {order[0]} is" if count == 1 else f"{count} of {len(times)} frames are"

@@ -20,17 +20,17 @@ from av.video.stream import VideoStream
 
 from video_lstm.video.source import (
     DecodeErrors,
+    decode_frames,
     is_without_time_stamps,
     jump_remover,
     new_clock,
     open_video,
-    walk,
 )
-from video_lstm.video.timing import LATE, TOLERANCE, Clock
+from video_lstm.video.timing import MAX_LATENESS, TOLERANCE, Clock
 
 # Codecs whose decoders take from the picture itself whether it is a key frame. Others may go by the
 # container, or call every frame one.
-_SELF_TELLING = frozenset({
+_KEY_FRAMES_IN_BITSTREAM = frozenset({
     "av1", "cinepak", "dirac", "ffv1", "flv1", "h261", "h263", "h263i", "h263p", "h264", "hevc",
     "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "png", "rv10",
     "rv20", "rv30", "rv40", "snow", "svq1", "svq3", "theora", "vc1", "vp3", "vp4", "vp5", "vp6",
@@ -54,10 +54,10 @@ class SeekPoint:
 
     key: int
     """Time stamp of the key frame, in ticks of the stream."""
-    place: tuple[int | None, int]
-    """Where the key frame's packet is in the file, and its size: in bytes."""
+    packet: tuple[int | None, int]
+    """Byte offset and size of the key frame's packet in the file."""
     target: int
-    """Number of the source frame wanted, at or after the key frame."""
+    """Index of the requested source frame, at or after the key frame."""
     stamps: list[int]
     """Time stamps of all frames in order of display."""
 
@@ -86,7 +86,7 @@ def find_seek_point(path: Path, first: int, rate: float | None, frames: int) -> 
     with open_video(path) as (container, stream):
         codec = stream.codec_context.codec
         alone = codec.intra_only and codec.canonical_name not in _REPEATING
-        if not (alone or codec.canonical_name in _SELF_TELLING):
+        if not (alone or codec.canonical_name in _KEY_FRAMES_IN_BITSTREAM):
             return None
         # Streams without a container begin with what the decoder has to know.
         if is_without_time_stamps(container) and not alone:
@@ -122,12 +122,12 @@ def find_seek_point(path: Path, first: int, rate: float | None, frames: int) -> 
     stamps.sort()
     # A stamp that is far from its place does not tell the order of display.
     usual = statistics.median(map(operator.sub, stamps[1:], stamps))
-    if ahead > max(_MOST_REORDERED * usual, LATE / time_base):
+    if ahead > max(_MOST_REORDERED * usual, MAX_LATENESS / time_base):
         return None
     target = first
     if rate is not None:
         # Where both times jump at one packet, frames on both sides of it are shown out of order.
-        long = LATE / time_base
+        long = MAX_LATENESS / time_base
         jumps_at = [n for n in range(1, frames) if stamps[n] - stamps[n - 1] > long]
         times = [(decoding_times[n - 1], decoding_times[n]) for n in jumps_at if reordered]
         if any(None not in pair and pair[1] - pair[0] > long for pair in times):
@@ -140,11 +140,11 @@ def find_seek_point(path: Path, first: int, rate: float | None, frames: int) -> 
     before = [key for key in keys if key[0] <= stamps[target]]
     if not before or before[-1][0] <= stamps[0]:
         return None
-    key, number, place = before[-1]
+    key, number, key_packet = before[-1]
     # What is decoded after the key frame and shown before it is not much, or else out of order.
     if bisect.bisect_left(stamps, key) - number > _MOST_REORDERED:
         return None
-    return SeekPoint(key, place, target, stamps)
+    return SeekPoint(key, key_packet, target, stamps)
 
 
 def seek_to(
@@ -156,22 +156,22 @@ def seek_to(
         The number of the first frame that comes, at most ``seek_point.target``, and the frames.
 
     Raises:
-        LostError: the jump leads elsewhere; also raised while the frames are read.
+        SeekError: the jump leads elsewhere; also raised while the frames are read.
     """
     container.flags |= Flags.gen_pts.value
     # Only the first frame names the encoder (x264, XviD), whose faults the decoder makes good.
-    next(walk(container, stream, DecodeErrors()), None)
+    next(decode_frames(container, stream, DecodeErrors()), None)
     try:
         container.seek(seek_point.key, stream=stream, backward=True)
         for packet in container.demux(stream):
             if packet.pts is not None and packet.pts >= seek_point.key:
                 break
-        if (packet.pts, packet.pos, packet.size) != (seek_point.key, *seek_point.place):
+        if (packet.pts, packet.pos, packet.size) != (seek_point.key, *seek_point.packet):
             raise SeekError
         container.seek(seek_point.key, stream=stream, backward=True)
     except av.error.FFmpegError as error:
         raise SeekError from error
-    source = walk(container, stream, DecodeErrors())
+    source = decode_frames(container, stream, DecodeErrors())
     # Frames before the key frame may lack what they refer to. Whether it is one, the decoder says.
     complete = False
     for frame in source:

@@ -1,4 +1,4 @@
-"""Open a local video file safely and walk its decoded frames.
+"""Open a local video file safely and decode its frames.
 
 A video file is input from strangers: it may be cut short, lie about its size, or be a play list
 that points at other files or at the network. FFmpeg's libraries are therefore held to local files,
@@ -28,8 +28,8 @@ from video_lstm.video.file_signatures import (
     ANIMATED_WEBP,
     JPEG,
     PHOTOGRAPH,
+    describe_file,
     is_jpeg_picture,
-    kind_of,
 )
 from video_lstm.video.timing import Clock, JumpRemover, StampChooser
 
@@ -80,7 +80,7 @@ class UnsupportedVideoError(UnreadableVideoError):
 
 @dataclass
 class DecodeErrors:
-    """What happened while a file was read."""
+    """Errors counted while a file was decoded."""
 
     errors: int = 0
     """Packets that did not decode (skipped, as the ffmpeg program does)."""
@@ -102,7 +102,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         status = Path(path).stat()
     except (OSError, ValueError) as error:
-        raise UnreadableVideoError(f"cannot be opened ({one_line(error)})") from error
+        raise UnreadableVideoError(f"cannot be opened ({summarise_error(error)})") from error
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableVideoError("not a regular file")
     if status.st_size == 0:
@@ -121,9 +121,11 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             metadata_errors="replace",
         )
     except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
-        kind = kind_of(Path(path))
+        kind = describe_file(Path(path))
         unreadable = UnsupportedVideoError if kind == ANIMATED_WEBP else UnreadableVideoError
-        raise unreadable(kind or f"not a video that FFmpeg reads ({one_line(error)})") from error
+        raise unreadable(
+            kind or f"not a video that FFmpeg reads ({summarise_error(error)})"
+        ) from error
     with container:
         if container.format.name in RAW_JPEG and is_jpeg_picture(Path(path)):
             raise UnreadableVideoError(JPEG)
@@ -167,13 +169,13 @@ def _is_photograph(container: InputContainer, stream: VideoStream) -> bool:
     return is_heif and stream.frames == 1 and not stream.duration
 
 
-def walk(
+def decode_frames(
     container: InputContainer,
     stream: VideoStream,
-    tally: DecodeErrors,
+    decode_errors: DecodeErrors,
     time_limit: float = float("inf"),
 ) -> Iterator[av.VideoFrame]:
-    """Decoded frames in order of display, from where the container stands.
+    """Decode frames in display order, from the container's current position.
 
     As the ffmpeg program does, a packet that does not decode is skipped and the next one tried.
 
@@ -187,18 +189,18 @@ def walk(
     without_aspect = may_jump(container) or is_without_time_stamps(container)
     end = time.monotonic() + time_limit
     # What is done for every packet and frame is kept to little: it shows in small videos.
-    for packet in _packets(container, stream, tally):
+    for packet in _packets(container, stream, decode_errors):
         try:
             decoded = decode(packet)
         except av.error.EOFError:
             return
         except (av.error.FFmpegError, ValueError):
-            tally.errors += 1
+            decode_errors.errors += 1
             continue
         for frame in decoded:
             if frame.width != width or frame.height != height:
                 if not frames:
-                    tally.errors_at_start, tally.errors = tally.errors, 0
+                    decode_errors.errors_at_start, decode_errors.errors = decode_errors.errors, 0
                 else:
                     change = f"{width}x{height} to {frame.width}x{frame.height}"
                     raise UnsupportedVideoError(f"frame size changes at frame {frames}: {change}")
@@ -216,7 +218,7 @@ def walk(
 
 
 def _packets(
-    container: InputContainer, stream: VideoStream, tally: DecodeErrors
+    container: InputContainer, stream: VideoStream, decode_errors: DecodeErrors
 ) -> Iterator[av.Packet | None]:
     """Packets of the stream; the last is empty and makes the decoder give out what it holds."""
     jumps, last = jump_remover(container, stream), None
@@ -231,12 +233,12 @@ def _packets(
         # Some formats have no end: FFmpeg looks for a packet behind the last one.
         whole = last is not None and last.pos is not None and not last.is_corrupt
         rest = container.size - last.pos - last.size if whole else container.size
-        tally.cut_short = rest > (_PART_HEADER if container.format.name == "mpjpeg" else 0)
+        decode_errors.cut_short = rest > (_PART_HEADER if container.format.name == "mpjpeg" else 0)
         yield None
 
 
 def new_clock(stream: VideoStream) -> Clock:
-    """A clock whose nominal step is the container's (1/25 s where that is not sane)."""
+    """Return a clock with the container's nominal step (1/25 s if that is implausible)."""
     rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
     if is_without_time_stamps(stream.container):
         # The average is FFmpeg's default; what the stream says is in the guess.
@@ -270,10 +272,10 @@ def stated_rate(path: Path) -> float:
         return 1 / new_clock(stream).nominal
 
 
-def timed(
+def time_frames(
     container: InputContainer, stream: VideoStream, frames: Iterable[av.VideoFrame], clock: Clock
 ) -> Iterator[tuple[float | None, av.VideoFrame]]:
-    """Frames with the times that the clock gives them."""
+    """Pair each frame with the time that the clock gives it."""
     # AVI has no presentation times: FFmpeg makes them up, wrongly with B frames; its decoding times
     # count frames, and a decoder gives frames out in order at a constant delay.
     avi, base = container.format.name == "avi", stream.time_base
@@ -289,7 +291,7 @@ def timed(
 
 
 def declared_seconds(container: InputContainer, stream: VideoStream) -> float:
-    """How long the video stream is by the container's own word; 0 where it does not say."""
+    """Return the video stream's duration in seconds as the container declares it; 0 if unknown."""
     if container.format.name == "avi" and stream.time_base:
         # FFmpeg cuts the duration to what there is; the header's count of frames stays.
         return float(stream.frames * stream.time_base)
@@ -332,7 +334,7 @@ def _edited(stream: VideoStream) -> int:
     return min(stream.duration, 2 * index[-1].timestamp - index[-2].timestamp)
 
 
-def one_line(error: BaseException) -> str:
-    """What an error says, on a line of at most 200 characters."""
+def summarise_error(error: BaseException) -> str:
+    """Return an error's message as one line of at most 200 characters."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())[:200]

@@ -29,17 +29,17 @@ TOLERANCE = 1.5e-3
 """Seconds by which a time stamp may miss the instant it stands for."""
 
 
-SLACK = 0.25
+DURATION_TOLERANCE = 0.25
 """Seconds by which a stated duration may differ from the measured one."""
 
 # As the ffmpeg program's dts_error_threshold and dts_delta_threshold.
-WILD = 30 * 3600.0
-"""Seconds; time stamps and durations that are further off make no sense."""
+MAX_STAMP_JUMP = 30 * 3600.0
+"""Seconds from the expected time beyond which a time stamp or duration is invalid."""
 _JUMP = 10.0
-LATE = 0.5
-"""Seconds before its predecessor at which a frame is no longer shown, whatever the rate."""
+MAX_LATENESS = 0.5
+"""Seconds a frame may precede its predecessor; later than that, it is never shown."""
 # Decoders may give out two frames in the wrong order; more that come late are not shown.
-_LATE_STEPS = 1.5
+_MAX_LATE_STEPS = 1.5
 
 
 class JumpRemover:
@@ -110,7 +110,7 @@ class Clock:
         self.frames = 0
         self.last = 0.0
         self.origin: float | None = None
-        self._frame_count = 0
+        self._num_shown = 0
         self._step = self._longest = self._length = 0.0
 
     def tick(self, stamp: float | None, length: float = 0.0) -> float | None:
@@ -121,20 +121,20 @@ class Clock:
             length: seconds that the container says it is shown; 0 where it does not say.
         """
         self.frames += 1
-        expected = self.last + self.nominal if self._frame_count else 0.0
+        expected = self.last + self.nominal if self._num_shown else 0.0
         if stamp is None:
             time = expected
         elif self.origin is None:
             time, self.origin = expected, stamp - expected
         else:
             time = stamp - self.origin
-            if abs(time - expected) > WILD:
+            if abs(time - expected) > MAX_STAMP_JUMP:
                 time = expected
             elif time <= self.last:
-                if time < self.last - min(LATE, _LATE_STEPS * self.nominal):
+                if time < self.last - min(MAX_LATENESS, _MAX_LATE_STEPS * self.nominal):
                     return None
                 time = expected
-        self._frame_count += 1
+        self._num_shown += 1
         self._step, self._length = time - self.last, length
         self._longest = max(self._longest, self._step)
         self.last = time
@@ -143,19 +143,22 @@ class Clock:
     @property
     def duration(self) -> float:
         """Seconds that the frames seen so far last together."""
-        if self._frame_count == 0:
+        if self._num_shown == 0:
             return 0.0
-        average = self.last / (self._frame_count - 1) if self._frame_count > 1 else self.nominal
-        if self._length > average + SLACK:
+        average = self.last / (self._num_shown - 1) if self._num_shown > 1 else self.nominal
+        if self._length > average + DURATION_TOLERANCE:
             return self.last + self._length
         steady = self._length or self._step
-        gap = self._longest > min(_JUMP, self.last / 2 + SLACK) or average > steady + SLACK
-        if self._frame_count > 1 and gap and average > steady:
+        gap = (
+            self._longest > min(_JUMP, self.last / 2 + DURATION_TOLERANCE)
+            or average > steady + DURATION_TOLERANCE
+        )
+        if self._num_shown > 1 and gap and average > steady:
             return self.last + steady
         # Rounded in one step, as it always was: the last frame of some files depends on it.
         return (
-            self.last * self._frame_count / (self._frame_count - 1)
-            if self._frame_count > 1
+            self.last * self._num_shown / (self._num_shown - 1)
+            if self._num_shown > 1
             else self.nominal
         )
 
@@ -192,13 +195,13 @@ def resample(
         frame may come more than once or never.
     """
     k = first
-    pending: list[T] = []
+    current: list[T] = []
     for time, frame in timed_frames:
         if time is None:
             continue
-        while pending and k / rate + TOLERANCE < time:
-            yield pending[0]
+        while current and k / rate + TOLERANCE < time:
+            yield current[0]
             k += 1
-        pending = [frame]
-    for _ in range(k, resampled_count(clock.duration, rate) if pending else k):
-        yield pending[0]
+        current = [frame]
+    for _ in range(k, resampled_count(clock.duration, rate) if current else k):
+        yield current[0]

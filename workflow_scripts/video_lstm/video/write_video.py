@@ -1,4 +1,4 @@
-"""Frames into a video file: with the ffmpeg program, driven through ffmpeg-python, or as a GIF."""
+"""Write frames to a video file with the ffmpeg program, or to a GIF."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,7 +29,7 @@ def encode_video(
         rate: frames per second.
 
     Raises:
-        RuntimeError: the ffmpeg program failed; its own words are in the message.
+        RuntimeError: the ffmpeg program failed; the message has its error output.
         UserError: the folder cannot be written or the disk is full, or see `ffmpeg_program`.
     """
     container, options = CODECS[path.suffix]
@@ -53,15 +53,15 @@ def encode_video(
             process.kill()
             process.wait()
             raise
-        message = process.stderr.read().decode(errors="replace").strip()
+        error_output = process.stderr.read().decode(errors="replace").strip()
         process.stderr.close()
         if process.wait() != 0 or refused:
-            raise_if_full(message)
-            raise RuntimeError(f"{path}: ffmpeg could not encode it: {message}")
+            raise_if_full(error_output)
+            raise RuntimeError(f"{path}: ffmpeg could not encode it: {error_output}")
 
 
 def save_animation(path: Path, frames: NDArray[np.uint8], rate: float) -> None:
-    """Write RGB frames as a film: .gif, or one of `CODECS`.
+    """Write RGB frames as an animation: .gif, or one of `CODECS`.
 
     Args:
         path: where to; its suffix says what kind.

@@ -98,10 +98,12 @@ rule render_summary:
         runtime=30,
     params:
         code=code("render_summary"),
-        workflow=os.path.relpath(os.path.join(workflow.basedir, "report/workflow.svg")),
+        graph=lambda wildcards: shlex.quote(
+            os.path.relpath(os.path.join(workflow.basedir, "report/workflow.svg"))
+        ),
         command=lambda wildcards: command("render_summary"),
     message:
         "Rendering the front page of the report"
     shell:
         "python {params.command} --table {input.table} --accuracy {input.accuracy}"
-        " --samples {input.samples} --workflow {params.workflow} --output {output} --log {log}"
+        " --samples {input.samples} --workflow {params.graph} --output {output} --log {log}"

@@ -217,6 +217,7 @@ MODULES = {
     "evaluation.accuracy": {"summarise_accuracy", "make_paper_table", "compare_hours",
                             *REPRESENTATIONS},
     "evaluation.published_results": {"make_paper_table"},
+    "evaluation.published": {"make_paper_table"},  # the CSV
     "evaluation.choices": {"compare_choices"},
     "evaluation.representations": {"encode_videos"},
     "evaluation.representation_scores": REPRESENTATIONS,

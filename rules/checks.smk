@@ -7,10 +7,10 @@ for dataset in DATASETS:
     if not is_demo(root) and not os.path.isdir(root):
         key = "unlabelled" if dataset == UNLABELLED else f"datasets.{dataset}"
         expanded = os.path.expandvars(os.path.expanduser(root))
+        present = "a file" if os.path.isfile(root) else "nothing"
         raise WorkflowError(
-            f"{key}.root: expected a folder of videos, found "
-            f"{'a file' if os.path.isfile(root) else 'nothing'} at {root} (from {os.getcwd()}); "
-            "correct the path in the configuration"
+            f"{key}.root: expected a folder of videos, found {present} at {root} "
+            f"(from {os.getcwd()}); correct the path in the configuration"
             + (
                 f" (~ and $ stand for themselves: {expanded})"
                 if expanded != root

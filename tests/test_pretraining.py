@@ -304,7 +304,7 @@ def test_a_recorded_step_on_a_gpu_is_the_step_done_anew(monkeypatch, sampling):
         )  # fmt: skip
 
     recorded = curves()
-    monkeypatch.setattr(cuda_graphs, "RECORDERS", {})
+    monkeypatch.setattr(cuda_graphs, "CAPTURE_FUNCTIONS", {})
     anew = curves()
     for name in ("loss", "gradient_norm", "validation"):
         np.testing.assert_allclose(recorded[name], anew[name], rtol=1e-2, err_msg=name)

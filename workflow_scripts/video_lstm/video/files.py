@@ -98,7 +98,9 @@ def probe_files(
         UserError: there is no such shard, or no such folder, or one that cannot be listed.
     """
     if not 0 <= shard < shards:
-        raise UserError(f"--shard: expected 0 to {shards - 1} (--shards {shards}), found {shard}")
+        raise UserError(
+            f"--shard: expected 0 to {shards - 1} (--num-shards {shards}), found {shard}"
+        )
     require_folder(root)
     found_files = find_files(root, labelled, follow_links)
     entries = [entry for entry in found_files if shard_of(entry.path, shards) == shard]

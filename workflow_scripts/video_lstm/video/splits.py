@@ -69,7 +69,8 @@ def by_group(
     if isinstance(test, int):
         if test >= len(known):
             raise UserError(
-                f"splits.test: expected fewer test groups than there are ({len(known)}), found "
+                f"splits.test_groups: expected fewer test groups than there are ({len(known)}), "
+                "found "
                 f"{test}; lower it"
             )
         order = _drawn(known, seed, 0)
@@ -77,7 +78,8 @@ def by_group(
     strangers = sorted({name for names in test for name in names} - {*known, *others})
     if strangers:
         raise UserError(
-            f"splits.test: expected groups that the file names have ({', '.join(known[:20])}), "
+            f"splits.test_groups: expected groups that the file names have "
+            f"({', '.join(known[:20])}), "
             f"found {', '.join(strangers)}; mend the names or the pattern"
         )
     return [tuple(TEST if group in names else TRAIN for names in test) for group in groups]

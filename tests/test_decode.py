@@ -1,5 +1,7 @@
 """Frames are those of the ffmpeg program, whatever the file."""
 
+import gc
+
 import av
 import cv2
 import numpy as np
@@ -336,3 +338,17 @@ def test_times_only_increase_whatever_the_stamps(stamps):
     times = [time for stamp in stamps if (time := clock.tick(stamp)) is not None]
     assert times[:1] in ([], [0.0])
     assert times == sorted(set(times))
+
+
+def test_frames_are_freed_as_soon_as_they_are_read(video, tmp_path):
+    """A frame that refers to itself waits for the garbage collector, and its buffer with it."""
+    path = tmp_path / "video.avi"
+    path.write_bytes(video)
+    gc.collect()
+    gc.disable()
+    try:
+        num_frames = sum(1 for _ in iter_frames(path))
+        alive = sum(isinstance(item, av.VideoFrame) for item in gc.get_objects())
+    finally:
+        gc.enable()
+    assert num_frames == 50 and alive < num_frames / 2

@@ -82,6 +82,8 @@ class Converter:
     def __init__(self, display: Display, size: Size | None, crop: Size | None, kind: Kind) -> None:
         self._arguments = (display, size, crop, kind)
         self._key: tuple[object, ...] = ()
+        self._rotation: int | None = None
+        self._display_matrix = b""
         self._convert: FormatConverter | None = None
         self._converters: dict[tuple[object, ...], FormatConverter] = {}
         self._correction: np.ndarray | None = None
@@ -98,7 +100,7 @@ class Converter:
             UnreadableVideoError: no conversion from the frame's format.
             UnsupportedVideoError: the size on display changes.
         """
-        key = (frame.format.name, frame.colorspace, frame.color_range, display_matrix(frame))
+        key = self._format_of(frame)
         if key != self._key:
             self._switch(key, frame)
         image = self._convert(frame)
@@ -106,9 +108,19 @@ class Converter:
 
     def check(self, frame: av.VideoFrame) -> None:
         """Convert a frame if none of its format was converted before; raises as a call does."""
-        key = (frame.format.name, frame.colorspace, frame.color_range, display_matrix(frame))
+        key = self._format_of(frame)
         if key not in self._converters:
             self(frame)
+
+    def _format_of(self, frame: av.VideoFrame) -> tuple[object, ...]:
+        """Return what the conversion of a frame depends on.
+
+        The display matrix is read at key frames and where the rotation changes: a frame whose side
+        data is read refers to itself, so that its buffer is not reused for the next ones.
+        """
+        if frame.key_frame or frame.rotation != self._rotation:
+            self._rotation, self._display_matrix = frame.rotation, display_matrix(frame)
+        return frame.format.name, frame.colorspace, frame.color_range, self._display_matrix
 
     def _switch(self, key: tuple[object, ...], frame: av.VideoFrame) -> None:
         """Convert this frame and those after it as frames of its format."""

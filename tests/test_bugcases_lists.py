@@ -10,7 +10,7 @@ from projects import ROOT
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import VideoSource
 from video_lstm.video.layouts import find_videos
-from video_lstm.video.splits import by_list
+from video_lstm.video.splits import split_by_list
 from video_lstm.video.video_lists import FileNames, find_listed
 
 BUGCASES = ROOT.parent / "shared" / "bugcases"
@@ -69,7 +69,9 @@ def read(tmp_path):
         (tmp_path / "train.txt").write_bytes(train)
         (tmp_path / "test.txt").write_text("hop/1 x.mp4\nsit/1 x.mp4\n")
         notes = []
-        marks = by_list(files, [tmp_path / "train.txt"], [tmp_path / "test.txt"], files, notes)
+        marks = split_by_list(
+            files, [tmp_path / "train.txt"], [tmp_path / "test.txt"], files, notes
+        )
         chosen = [path for path, mark in zip(files, marks, strict=True) if mark == (1,)]
         return chosen, [note.removeprefix(f"{tmp_path}/train.txt: ") for note in notes]
 
@@ -120,13 +122,13 @@ def test_a_list_with_a_header_and_absent_files(tmp_path, encoding):
     train.write_text("video_path,frames\nhop/0 x.mp4,9\nsit/7.avi,9\nsit/0 x.mp4,9\n", encoding)
     test.write_text("hop/1 x.mp4\r\nsit/café, 1.avi\r\n", encoding)
     notes = []
-    marks = dict(zip(FILES, by_list(FILES, [train], [test], FILES, notes), strict=True))
+    marks = dict(zip(FILES, split_by_list(FILES, [train], [test], FILES, notes), strict=True))
     assert [path for path in FILES if marks[path] == (1,)] == ["hop/0 x.mp4", "sit/0 x.mp4"]
     assert [path for path in FILES if marks[path] == (2,)] == ["hop/1 x.mp4", "sit/café, 1.avi"]
     assert notes == [f"{train}: found 1 of 4 missing: 'sit/7.avi,9'; left out"]
     train.write_text("label,youtube_id\nhop,abc\nsit,def\n", encoding)
     with pytest.raises(UserError, match=r"train.csv: expected every file .* 'hop,abc', 'sit,def'"):
-        by_list(FILES, [train], [test], FILES)
+        split_by_list(FILES, [train], [test], FILES)
 
 
 def test_hmdb51_as_it_is_unpacked_and_encoded_again(tmp_path):
@@ -153,5 +155,5 @@ def test_the_list_with_a_byte_order_mark(tmp_path):
     names = [re.sub(r"\s+\d+$", "", line) for line in source.read_text("utf-8-sig").splitlines()]
     (tmp_path / "test.txt").write_text("zzz/test.avi\n")
     paths, notes = [*filter(None, names), "zzz/test.avi"], []
-    marks = by_list(paths, [source], [tmp_path / "test.txt"], paths, notes)
+    marks = split_by_list(paths, [source], [tmp_path / "test.txt"], paths, notes)
     assert marks == [(1,)] * (len(paths) - 1) + [(2,)] and notes == []

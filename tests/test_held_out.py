@@ -10,14 +10,14 @@ import pytest
 from projects import copy, snakemake
 from video_files import make
 
-from describe_run import left_out_test_videos
+from describe_run import describe_left_out_test_videos
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import UNLABELLED, VideoSettings, VideoSource
 from video_lstm.video.clips import read_clips, read_left_out
 from video_lstm.video.file_scan import stat_files
 from video_lstm.video.files import probe_files, write_files
-from video_lstm.video.held_out import read_test_videos, without_test_videos
+from video_lstm.video.held_out import read_test_videos, remove_test_videos
 from video_lstm.video.index import build_index, read_videos, write_videos
 from video_lstm.video.overlap import may_share_videos
 
@@ -112,7 +112,7 @@ def test_test_videos_are_in_no_clip(tmp_path, originals, run_script, lay):
     assert set(read_left_out(out)) == among
     assert f"{len(among)} videos left out: test videos of the labelled sets" in done.stderr
     (tmp_path / UNLABELLED).mkdir()
-    page = left_out_test_videos([out, out.rename(tmp_path / UNLABELLED / "0.h5")])
+    page = describe_left_out_test_videos([out, out.rename(tmp_path / UNLABELLED / "0.h5")])
     assert f"{len(among)} test videos of the labelled sets were left out" in page
 
 
@@ -126,7 +126,7 @@ def test_where_the_file_changed_since_its_path_tells(tmp_path, originals):
         write_videos(file, table)
         file["sha256"][:] = b"of other bytes"
     files = probe_files(originals, False, VideoSettings())
-    rest, left_out = without_test_videos(files, read_test_videos([index], {}))
+    rest, left_out = remove_test_videos(files, read_test_videos([index], {}))
     assert [name[-7:-4] for name in left_out] == ["ann", "bob", "cid"] * 2
     assert len(rest.usable) == 6
     with pytest.raises(UserError, match=r"set\.h5: expected split 4, found 3 splits"):
@@ -140,12 +140,12 @@ def test_where_the_file_changed_since_its_path_tells(tmp_path, originals):
     for number, expected in ((1, ["copy.mp4"]), (2, [])):
         files = probe_files(tmp_path, False, VideoSettings())
         assert (
-            without_test_videos(files, read_test_videos([index], {"set": [number]}))[1] == expected
+            remove_test_videos(files, read_test_videos([index], {"set": [number]}))[1] == expected
         )
     alone = probe_files(root / "hop", False, VideoSettings())
     alone.files[:] = alone.files[:3]
-    with pytest.raises(UserError, match=r"found only test videos .*\(3, 'hop_ann.avi' the first"):
-        without_test_videos(alone, read_test_videos([index], {}))
+    with pytest.raises(UserError, match=r"found only test videos .*\(3, first 'hop_ann.avi'"):
+        remove_test_videos(alone, read_test_videos([index], {}))
 
 
 def test_folders_without_a_common_video_are_told_apart(tmp_path):

@@ -25,8 +25,8 @@ from video_lstm.settings.videos import VideoSource
 from video_lstm.video.clips import Clip, write_clips
 from video_lstm.video.files import FileTable, VideoFile, read_files
 from video_lstm.video.layouts import find_videos
-from video_lstm.video.sampling import cut_shards, random_clips
-from video_lstm.video.splits import by_list
+from video_lstm.video.sampling import cut_shards, draw_random_clips
+from video_lstm.video.splits import split_by_list
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +262,7 @@ def test_any_bytes_are_a_list_or_an_error_that_names_it(tmp_path_factory, conten
     train.write_bytes(content)
     test.write_text("a/y.mp4\n")
     try:
-        marks = by_list(["a/x.mp4", "a/y.mp4"], [train], [test])
+        marks = split_by_list(["a/x.mp4", "a/y.mp4"], [train], [test])
         assert marks[1] == (2,)
     except UserError as error:
         assert "bytes.txt" in str(error)
@@ -307,8 +307,8 @@ def test_random_clips_lie_within_their_videos(lengths, seconds, hours, seed):
         for n, count in enumerate(lengths)
     ]
     table = FileTable("pile", 10.0, files)
-    drawn = random_clips(table, seconds, hours, seed)
-    assert drawn == random_clips(table, seconds, hours, seed)
+    drawn = draw_random_clips(table, seconds, hours, seed)
+    assert drawn == draw_random_clips(table, seconds, hours, seed)
     assert drawn == sorted(drawn, key=lambda clip: clip.name)
     wanted = int(seconds * 10 + 0.5)
     for clip in drawn:

@@ -19,7 +19,7 @@ from video_lstm.errors import UserError
 from video_lstm.settings.videos import VideoSettings, VideoSource
 from video_lstm.video.clips import read_clips
 from video_lstm.video.decode import read_frames
-from video_lstm.video.file_scan import fingerprints, shard_of, stat_files
+from video_lstm.video.file_scan import assign_shard, compute_fingerprints, stat_files
 from video_lstm.video.files import read_files, summarise
 from video_lstm.video.index import read_videos
 
@@ -107,9 +107,9 @@ def test_sets_made_of_links_are_read_where_links_are_followed(tmp_path, video):
         assert table.classes == ["hop", "sit"]
         assert {f"full/{v.path}" for v in usable(table)} >= set(files)
     # Content that git-annex fetches later is seen in the plan.
-    before = fingerprints(root, 1, stat_files(root, follow_links=True))
+    before = compute_fingerprints(root, 1, stat_files(root, follow_links=True))
     plant(tmp_path / "annex", {".git/annex/objects/0/KEY": video * 2})
-    assert fingerprints(root, 1, stat_files(root, follow_links=True)) != before
+    assert compute_fingerprints(root, 1, stat_files(root, follow_links=True)) != before
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
@@ -123,17 +123,17 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, video, monkeypatch, n
             raise OSError(number, os.strerror(number), str(path))
         return scandir(path)
 
-    before = fingerprints(tmp_path, 2)
+    before = compute_fingerprints(tmp_path, 2)
     monkeypatch.setattr(os, "scandir", deny)
     expected = rf"{re.escape(str(tmp_path / folder))}: expected a folder .*{os.strerror(number)}"
     for kind in ("folders", "unlabelled"):
         with pytest.raises(UserError, match=expected):
             index(source(tmp_path, kind))
-    assert fingerprints(tmp_path, 2) != before
+    assert compute_fingerprints(tmp_path, 2) != before
     # Also one that could never be listed.
     (tmp_path / "new").mkdir()
-    before, folder = fingerprints(tmp_path, 2), "new"
-    assert fingerprints(tmp_path, 2) != before
+    before, folder = compute_fingerprints(tmp_path, 2), "new"
+    assert compute_fingerprints(tmp_path, 2) != before
 
 
 def test_a_root_that_is_no_folder_or_lies_in_a_closed_one_is_told(tmp_path, video, monkeypatch):
@@ -228,7 +228,7 @@ def test_the_scripts_write_the_table(tmp_path, video, run_script):
     for script, label, others in (
         ("probe_videos", "no: expected the folder of a data set's videos", ("--root", root / "no")),
         ("probe_videos", "--shard: expected 0 to 0 ", ("--root", root, "--shard", 1)),
-        ("index_videos", "found 'run/run_ann.avi' beside them", (*options[:3], probed[0])),
+        ("index_videos", "found 'run/run_ann.avi' as well", (*options[:3], probed[0])),
         ("index_videos", "expected files below", (*options, tmp_path / "other.h5")),
     ):
         run_script("probe_videos", "--root", tmp_path, "--output", tmp_path / "other.h5")
@@ -240,21 +240,23 @@ def test_the_scripts_write_the_table(tmp_path, video, run_script):
 
 def test_a_shard_has_another_fingerprint_when_one_of_its_files_has(tmp_path):
     plant(tmp_path, {f"a/{n}.avi": "x" for n in range(8)} | {"a/.hidden": "", "notes.txt": ""})
-    before = fingerprints(tmp_path, 4)
-    assert fingerprints(tmp_path, 4) == before and len(set(before)) == 4
+    before = compute_fingerprints(tmp_path, 4)
+    assert compute_fingerprints(tmp_path, 4) == before and len(set(before)) == 4
     for path, content, message in (
         ("a/3.avi", "xx", True), ("b/new.avi", "x", True), ("a/.hidden", "x", False),
         ("notes.txt", "x", False),
     ):  # fmt: skip
         plant(tmp_path, {path: content})
-        after = fingerprints(tmp_path, 4)
+        after = compute_fingerprints(tmp_path, 4)
         changed = [shard for shard in range(4) if after[shard] != before[shard]]
-        assert changed == ([shard_of(path, 4)] if message else []), path
+        assert changed == ([assign_shard(path, 4)] if message else []), path
         before = after
     (tmp_path / "a/5.avi").unlink()
-    after = fingerprints(tmp_path, 4)
+    after = compute_fingerprints(tmp_path, 4)
     assert [a == b for a, b in zip(after, before, strict=True)].count(False) == 1
-    assert fingerprints(tmp_path / "nowhere", 2) == fingerprints(tmp_path / "nothing", 2)
+    assert compute_fingerprints(tmp_path / "nowhere", 2) == compute_fingerprints(
+        tmp_path / "nothing", 2
+    )
 
 
 def test_a_transcoded_video_is_one_like_any_other(tmp_path, video, run_script):
@@ -277,8 +279,10 @@ def test_a_transcoded_video_is_one_like_any_other(tmp_path, video, run_script):
     rest = ("--transcoded", copies, "--output", tmp_path / "videos.h5")
     run_script("index_videos", "--source", how, "--probed", out, *rest)
     table = read_files([out])
-    copy = table.place(table.files[1])
-    assert list(copies.iterdir()) == [copy] and table.place(table.files[0]) == root / "a.avi"
+    copy = table.readable_path(table.files[1])
+    assert (
+        list(copies.iterdir()) == [copy] and table.readable_path(table.files[0]) == root / "a.avi"
+    )
     assert table.files[1].sha256 == hashlib.sha256(changing).hexdigest()
     assert artifacts.identity(out) != identity
     before = out.read_bytes()

@@ -8,7 +8,7 @@ import pytest
 from data_sets import NATIVE, groups, index, plant, source, usable
 from video_files import make
 
-from describe_run import notes
+from describe_run import list_notes
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.video.index import read_videos, write_videos
@@ -69,7 +69,7 @@ def test_the_same_content_twice_is_told(tmp_path, video):
     with artifacts.create(tmp_path / "root.h5", "videos", nothing) as file:
         write_videos(file, table)
     assert read_videos(tmp_path / "root.h5").notes == table.notes
-    assert "&#x27;hop/hop_dee.avi&#x27;" in notes([tmp_path / "root.h5"])
+    assert "&#x27;hop/hop_dee.avi&#x27;" in list_notes([tmp_path / "root.h5"])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_lstm.errors import UserError
-from video_lstm.video.splits import by_fraction, by_group, ucf101_classes
+from video_lstm.video.splits import read_ucf101_classes, split_by_fraction, split_by_group
 
 members = st.dictionaries(st.sampled_from("abcd"), st.integers(2, 30), min_size=1).map(
     lambda sizes: [(name, f"{name}/{n}") for name, size in sizes.items() for n in range(size)]
@@ -16,8 +16,8 @@ members = st.dictionaries(st.sampled_from("abcd"), st.integers(2, 30), min_size=
 
 @given(members, st.floats(0.01, 0.99), st.integers(1, 4), st.integers(0, 2**32))
 def test_a_fraction_of_every_class_is_tested(videos, fraction, count, seed):
-    marks = by_fraction(videos, fraction, count, seed)
-    assert marks == by_fraction(videos, fraction, count, seed)
+    marks = split_by_fraction(videos, fraction, count, seed)
+    assert marks == split_by_fraction(videos, fraction, count, seed)
     for split in range(count):
         for name in {name for name, _ in videos}:
             parts = [m[split] for m, (n, _) in zip(marks, videos, strict=True) if n == name]
@@ -29,8 +29,8 @@ def test_a_fraction_of_every_class_is_tested(videos, fraction, count, seed):
 
 @given(members, st.integers(0, 9))
 def test_a_video_more_moves_few_others(videos, seed):
-    before = by_fraction(videos, 0.3, 1, seed)
-    after = by_fraction([*videos, (videos[0][0], "new")], 0.3, 1, seed)
+    before = split_by_fraction(videos, 0.3, 1, seed)
+    after = split_by_fraction([*videos, (videos[0][0], "new")], 0.3, 1, seed)
     assert sum(a != b for a, b in zip(before, after, strict=False)) <= 1
 
 
@@ -39,9 +39,9 @@ def test_groups_take_turns(number, test, count, seed):
     names = [f"g{n % number}" for n in range(5 * number)]
     if test >= number:
         with pytest.raises(UserError, match="expected fewer test groups"):
-            by_group(names, test, count, seed)
+            split_by_group(names, test, count, seed)
         return
-    marks = by_group(names, test, count, seed)
+    marks = split_by_group(names, test, count, seed)
     tested = Counter()
     for split in range(count):
         sides = [{n for n, m in zip(names, marks, strict=True) if m[split] == p} for p in (1, 2)]
@@ -68,7 +68,7 @@ def test_groups_take_turns(number, test, count, seed):
 )
 def test_a_class_index_is_read_as_people_have_it(tmp_path, text):
     (tmp_path / "classInd.txt").write_bytes(text.encode())
-    assert ucf101_classes(tmp_path) == ["Archery", "Bowling"]
+    assert read_ucf101_classes(tmp_path) == ["Archery", "Bowling"]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_class_index_is_read_as_people_have_it(tmp_path, text):
 def test_a_class_index_that_is_none_is_told_in_a_line(tmp_path, text, description):
     (tmp_path / "classInd.txt").write_text(text)
     with pytest.raises(UserError) as error:
-        ucf101_classes(tmp_path)
+        read_ucf101_classes(tmp_path)
     line = str(error.value)
     assert line.startswith(f"{tmp_path}/classInd.txt: expected ") and f"found {description}" in line
     assert "\n" not in line

@@ -40,14 +40,14 @@ class FileNames:
         self._classes = {_normalise(name) for name in classes}
         self._usable = usable
         self._exact: dict[str, list[str]] = defaultdict(list)
-        self._folded: dict[str, list[str]] = defaultdict(list)
+        self._normalised: dict[str, list[str]] = defaultdict(list)
         self._without_suffix: dict[str, list[str]] = defaultdict(list)
         for path in paths:
             self._exact[unicodedata.normalize("NFC", path)].append(path)
-            key = self._key(path)
+            key = self._make_key(path)
             # By the path from the class folder on, and by the file name alone.
             for name in {key, key.rsplit("/", 1)[-1]}:
-                self._folded[name].append(path)
+                self._normalised[name].append(path)
                 self._without_suffix[_SUFFIX.sub("", name)].append(path)
 
     def find(self, line: str) -> str | None:
@@ -71,12 +71,13 @@ class FileNames:
         return min((name for name in classes if name not in _normalise(path)), default=None)
 
     def _look_up(self, name: str) -> str | None:
+        """Return the path of a file by its exact name, or by its name without class or suffix."""
         name = unicodedata.normalize("NFC", posixpath.normpath(name.replace("\\", "/")))
         if name in self._exact:
             return self._select_usable(self._exact[name], name)
-        for key in self._keys(name):
+        for key in self._candidate_keys(name):
             tables = (
-                (self._folded, key),
+                (self._normalised, key),
                 (self._without_suffix, key),
                 (self._without_suffix, _SUFFIX.sub("", key)),
             )
@@ -86,17 +87,17 @@ class FileNames:
         return None
 
     def _select_usable(self, paths: list[str], name: str) -> str:
+        """Return the usable one of several paths; two usable ones are an error."""
         if self._usable is not None and len(paths) > 1:
             paths = [path for path in paths if path in self._usable] or paths[:1]
         if self._usable is not None and len(paths) > 1:
             raise UserError(
-                f"expected one file for '{name}', found {join_examples(paths)}; remove one, "
-                "or list "
-                "paths relative to the root"
+                f"expected one file for '{name}', found {join_examples(paths)}; remove one, or "
+                "list paths relative to the root"
             )
         return paths[0]
 
-    def _key(self, path: str) -> str:
+    def _make_key(self, path: str) -> str:
         """Return a path in lower case from the class folder on, repeated folders once."""
         *folders, name = _normalise(path).split("/")
         first = next((n for n, folder in enumerate(folders) if folder in self._classes), 0)
@@ -104,14 +105,14 @@ class FileNames:
         unique = [f for n, f in enumerate(folders) if n == 0 or f != folders[n - 1]]
         return "/".join([*unique, name])
 
-    def _keys(self, name: str) -> Iterator[str]:
+    def _candidate_keys(self, name: str) -> Iterator[str]:
         """Yield the keys under which a listed name may be stored."""
-        yield self._key(name)
+        yield self._make_key(name)
         if re.match(r"/|[a-zA-Z]:/", name):  # a folder above the root may have the name of a class
             parts = _normalise(name).split("/")
             for n, part in enumerate(parts[:-1]):
                 if part in self._classes:
-                    yield self._key("/".join(parts[n:]))
+                    yield self._make_key("/".join(parts[n:]))
 
     def _candidate_names(self, line: str) -> Iterator[str]:
         """Yield the parts of a line that may be the file name, the most likely first."""
@@ -128,16 +129,16 @@ class FileNames:
                 if not names:
                     names = [field for field in fields if not self._is_label(field)] or fields
                 for name in names[:1]:
-                    yield from self._in_class(name, fields)
+                    yield from self._add_class_folders(name, fields)
                 yield from _kinetics_names(fields)
         for blank in reversed(list(re.finditer(r"\s+", line))):
             before, after = _unquote(line[: blank.start()]), line[blank.end() :]
             if _SUFFIX.search(before) or all(map(self._is_label, after.split())):
-                yield from self._in_class(before, after.split())
+                yield from self._add_class_folders(before, after.split())
             if all(map(self._is_label, before.split())):
-                yield from self._in_class(_unquote(after), before.split())
+                yield from self._add_class_folders(_unquote(after), before.split())
 
-    def _in_class(self, name: str, words: Iterable[str]) -> Iterator[str]:
+    def _add_class_folders(self, name: str, words: Iterable[str]) -> Iterator[str]:
         """Yield a name within each class folder named in the line, then the name alone."""
         if "/" not in name and "\\" not in name:
             yield from (f"{word}/{name}" for word in words if _normalise(word) in self._classes)

@@ -48,7 +48,7 @@ def same_root(folder):
     return "set", "set"
 
 
-def root_holds_the_labelled(folder):
+def root_contains_the_labelled(folder):
     return ".", "set"
 
 
@@ -84,13 +84,13 @@ def hard_links(folder):
 
 @pytest.mark.parametrize(
     "arrange",
-    [same_root, root_holds_the_labelled, root_lies_in_the_labelled, root_is_a_link,
+    [same_root, root_contains_the_labelled, root_lies_in_the_labelled, root_is_a_link,
      labelled_root_is_a_link, copies_under_other_names, hard_links],
 )  # fmt: skip
 def test_test_videos_are_in_no_clip(tmp_path, originals, run_script, arrange):
-    here = tmp_path / "here"
-    shutil.copytree(originals, here)
-    unlabelled, root = (here / name for name in arrange(here))
+    data = tmp_path / "data"
+    shutil.copytree(originals, data)
+    unlabelled, root = (data / name for name in arrange(data))
     # The plan detects that the clips depend on the index.
     assert may_share_videos(unlabelled, stat_files(unlabelled), root, stat_files(root))
     files = probe_files(unlabelled, False, VideoSettings())

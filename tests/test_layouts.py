@@ -241,7 +241,7 @@ def test_the_official_lists_have_the_official_counts(real_data, tmp_path):
                 assert len({group for group, _ in group_parts}) == len(group_parts)
 
 
-# Errors -----------------------------------------------------------------
+# Errors -----------------------------------------------------------------------------------------
 
 
 def test_errors_name_the_folder_or_setting(tmp_path, video):

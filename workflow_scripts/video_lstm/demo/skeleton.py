@@ -22,10 +22,11 @@ CHANNELS = (
     *(f"{angle}_{side}" for angle in LIMB_ANGLES for side in SIDES),
 )
 """Channels of a motion. ``rise`` is the height of the lowest foot above the ground in body heights;
-the others are angles in degrees: ``lean`` forward, ``side_lean`` to the right, ``twist`` and ``turn`` to the left, ``nod`` of the
-head; for each side ``hip`` and ``shoulder`` forward, ``spread`` and ``raise`` outward, ``knee`` and
-``elbow`` bent, ``foot`` the pitch of the sole (toes up positive), ``roll`` of the upper arm about
-itself (at 90 the elbow bends in the plane of the shoulders)."""
+the others are angles in degrees: ``lean`` forward, ``side_lean`` to the right, ``twist`` and
+``turn`` to the left, ``nod`` of the head; for each side ``hip`` and ``shoulder`` forward,
+``spread`` and ``raise`` outward, ``knee`` and ``elbow`` bent, ``foot`` the pitch of the sole (toes
+up positive), ``roll`` of the upper arm about itself (at 90 the elbow bends in the plane of the
+shoulders)."""
 
 JOINTS = (
     "pelvis",

@@ -158,9 +158,9 @@ def _refuse_split_folders(root: Path, classes: list[str]) -> None:
         if len(kinds) > 1 and ("tr" in kinds or len(words) == len(classes)):
             raise UserError(
                 f"{root}: expected a folder for each class, found the parts of a split "
-                f"({', '.join(words)}); set 'root' to a folder in which all videos of a class lie "
-                "in one folder (links will do, with follow_links), and name the parts by lists, "
-                "splits: {by: list}"
+                f"({', '.join(words)}); set 'root' to a folder in which all videos of a class are "
+                "in one folder (symbolic links work with follow_links), and define the split by "
+                "lists, splits: {by: list}"
             )
 
 

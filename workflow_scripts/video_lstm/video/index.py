@@ -31,7 +31,7 @@ class Video(VideoFile):
     label: int
     """Number of the class; -1 in an unlabelled data set."""
     group: str
-    """Videos of one group are never divided between training and test; empty: no group."""
+    """Subject or film; videos of one group belong in the same part of a split; empty: none."""
     splits: tuple[int, ...]
     """Part of the video in every split: `UNUSED`, `TRAIN` or `TEST`."""
 

@@ -36,7 +36,7 @@ named_files = {
 }
 for dataset, labelled in settings.datasets.items():
     key = "splits" if labelled.kind == "folders" else "lists"
-    files = list_files(source(dataset)) if labelled.kind == "folders" else []
+    files = find_lists(source(dataset)) if labelled.kind == "folders" else []
     absent = [path for path in files if not os.path.isfile(path)]
     if absent:
         raise WorkflowError(

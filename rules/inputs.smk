@@ -2,9 +2,9 @@
 
 import functools
 
-from video_lstm.video.layouts import list_files
+from video_lstm.video.layouts import find_lists
 from video_lstm.video.overlap import may_share_videos
-from video_lstm.video.file_scan import fingerprints, stat_files
+from video_lstm.video.file_scan import compute_fingerprints, stat_files
 
 # Sequences of pixels to test on: like those that were learned from, and of other numbers of digits.
 OTHER_DIGITS = [digits for digits in (1, 2, 3) if digits != settings.mnist.num_digits]
@@ -41,7 +41,7 @@ def listing(dataset):
 def shard_fingerprints(dataset):
     """What the files of each shard of a data set look like from outside."""
     root = Path(source(dataset).root)
-    return fingerprints(root, shards(dataset), listing(dataset))
+    return compute_fingerprints(root, shards(dataset), listing(dataset))
 
 
 def fingerprint(dataset, shard):
@@ -84,7 +84,7 @@ def shared_set_splits():
 def split_lists(dataset):
     """The user's lists of classes and splits; where official ones are missing, the job says so."""
     try:
-        return [str(path) for path in list_files(source(dataset))]
+        return [str(path) for path in find_lists(source(dataset))]
     except UserError:
         return []
 

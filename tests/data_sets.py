@@ -1,4 +1,4 @@
-"""Data sets of a few files, and their tables."""
+"""Make small data sets and their indices."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ NATIVE = VideoSettings(frame_rate=None)
 
 
 def plant(root, files):
-    """Write files, given as path -> content."""
+    """Write files below a root from a mapping of paths to contents."""
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -18,11 +18,12 @@ def plant(root, files):
 
 
 def source(root, kind="folders", **options):
+    """Return the settings of a data set."""
     return VideoSource(kind=kind, root=str(root), **options)
 
 
 def index(source, video=NATIVE, seed=0):
-    """The table of a data set whose files are probed in one go."""
+    """Probe the files of a data set and build its index."""
     files = probe_files(
         Path(source.root),
         source.kind != "unlabelled",
@@ -33,8 +34,10 @@ def index(source, video=NATIVE, seed=0):
 
 
 def usable(table):
+    """Return the usable videos of an index."""
     return [video for video in table.videos if video.status == "ok"]
 
 
 def groups(pattern="_(?P<group>[a-z]+)", **options):
+    """Return the settings of splits by group."""
     return {"by": "group", "pattern": pattern, **options}

@@ -1,4 +1,4 @@
-"""Copies of this project to run the workflow in."""
+"""Copy this project and run the workflow in the copy."""
 
 import re
 import shutil
@@ -22,18 +22,19 @@ CONFIG = "tests/tiny.yaml"
 
 
 def snakemake(folder, *options, check=True, config=CONFIG):
+    """Run Snakemake in a folder; return the finished process with its output."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *options]
     command += ["--configfile", config] if config else []
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     if check:
-        assert done.returncode == 0, done.stdout[-5000:]
-    return done
+        assert process.returncode == 0, process.stdout[-5000:]
+    return process
 
 
 def counts(output):
-    """The jobs that Snakemake says it would run, by rule."""
+    """Return the number of jobs in Snakemake's output, by rule."""
     table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)total", output, re.S)
     return {} if table is None else {
         name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table.group(1), re.M)
@@ -41,17 +42,17 @@ def counts(output):
 
 
 def planned(folder, *options, config=CONFIG):
-    """The jobs that would run for table 2, by rule."""
+    """Return the number of jobs that table 2 would need, by rule."""
     return counts(snakemake(folder, "-n", "results/table2.csv", *options, config=config).stdout)
 
 
 def copy(source, target):
-    """A project with what it has made, modification times and all."""
+    """Copy a project with its results and modification times."""
     return shutil.copytree(source, target, symlinks=True)
 
 
 def copy_code(folder):
-    """The project's files, without anything made."""
+    """Copy the files of the project without results."""
     folder.mkdir()
     for name in CODE:
         if (ROOT / name).is_dir():

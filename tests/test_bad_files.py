@@ -28,7 +28,7 @@ from video_lstm.video import probe as probing
 from video_lstm.video.decode import iter_frames, read_frames
 from video_lstm.video.ffmpeg_program import transcode
 from video_lstm.video.probe import probe, probe_all
-from video_lstm.video.sampling import whole_video
+from video_lstm.video.sampling import probe_full_clip
 from video_lstm.video.source import UnreadableVideoError
 
 
@@ -255,7 +255,7 @@ def test_new_videos_are_probed_where_they_can_do_no_harm(tmp_path, videos, monke
     ):
         find_readable_videos([killer], None, tmp_path)
     with pytest.raises(UnreadableVideoError, match="decoding it crashes"):
-        whole_video(killer, None, tmp_path)
+        probe_full_clip(killer, None, tmp_path)
 
 
 ALTERED = UnreadableVideoError("expected frames 0 to 49, found 3 of them")

@@ -1,4 +1,4 @@
-"""Lists as people have them are read as they are meant, or refused in a line."""
+"""Lists of many formats are read, or refused with a message of one line."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ from projects import ROOT
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import VideoSource
 from video_lstm.video.layouts import find_videos
-from video_lstm.video.splits import by_list
+from video_lstm.video.splits import split_by_list
 from video_lstm.video.video_lists import FileNames, find_listed
 
 BUGCASES = ROOT.parent / "shared" / "bugcases"
@@ -33,7 +33,7 @@ FILES = [f"{c}/{n} x.mp4" for c in ("hop", "sit") for n in range(4)] + [
         "3|hop|0 x.mp4",
     ],
 )  # fmt: skip
-def test_a_line_means_its_file(line):
+def test_a_line_matches_its_file(line):
     assert FileNames(FILES, ["hop", "sit"], FILES).find(line) == "hop/0 x.mp4"
 
 
@@ -42,13 +42,13 @@ def test_a_line_means_its_file(line):
     ["hop/9 x.mp4", "hop/9 x.mp4 1", "hop/0 y.mp4 1", "sit/0.mp4", "hop/0 x/y.mp4",
      "hop/sit/0 x.mp4", "../0 x.mp4", "hop", "0", "1", "", "hop/", "9.mp4,3", "hop/0.1"],
 )  # fmt: skip
-def test_what_is_not_there_is_no_other_file(line):
+def test_a_missing_file_matches_no_other_file(line):
     files = [*FILES, "hop/3.mp4", "hop/1.mp4"]
     match = FileNames(files, ["hop", "sit"], files).find(line)
     assert match is None or (line, match) in {("0", "hop/0.mp4"), ("1", "hop/1.mp4")}
 
 
-def test_names_of_other_spellings_and_of_several_files(tmp_path):
+def test_other_spellings_and_ambiguous_names(tmp_path):
     decomposed = unicodedata.normalize("NFD", "sit/café, 1.avi")
     for path, line in ((decomposed, "sit/café, 1.avi 3"), ("sit/café, 1.avi", decomposed)):
         assert FileNames([path], ["sit"], [path]).find(line) == path
@@ -63,20 +63,22 @@ def test_names_of_other_spellings_and_of_several_files(tmp_path):
 
 @pytest.fixture
 def read(tmp_path):
-    """The training paths and the notes of lists of this content."""
+    """Return a function from the content of a training list to training paths and notes."""
 
     def call(train, files=FILES):
         (tmp_path / "train.txt").write_bytes(train)
         (tmp_path / "test.txt").write_text("hop/1 x.mp4\nsit/1 x.mp4\n")
         notes = []
-        marks = by_list(files, [tmp_path / "train.txt"], [tmp_path / "test.txt"], files, notes)
-        chosen = [path for path, mark in zip(files, marks, strict=True) if mark == (1,)]
+        assignments = split_by_list(
+            files, [tmp_path / "train.txt"], [tmp_path / "test.txt"], files, notes
+        )
+        chosen = [path for path, parts in zip(files, assignments, strict=True) if parts == (1,)]
         return chosen, [note.removeprefix(f"{tmp_path}/train.txt: ") for note in notes]
 
     return call
 
 
-def test_comments_are_no_files_and_kinetics_names_are_made_of_columns(read):
+def test_comments_are_skipped_and_kinetics_names_are_built_from_columns(read):
     assert read(b"# a list\n#\nhop/0 x.mp4\nsit/0 x.mp4\n") == (["hop/0 x.mp4", "sit/0 x.mp4"], [])
     files = [*FILES, "hop/-b_c_000001_000011.mp4", "sit/d,e_001230_001240.mkv"]
     lines = (
@@ -86,7 +88,7 @@ def test_comments_are_no_files_and_kinetics_names_are_made_of_columns(read):
 
 
 @pytest.mark.parametrize("line", ["hop/0 x.mp4 sit", "hop/0 x.mp4,sit,3", "Sit\thop/0 x.mp4"])
-def test_a_line_that_names_another_class_is_told(read, line):
+def test_a_line_with_another_class_is_noted(read, line):
     paths, notes = read(f"{line}\nsit/0 x.mp4 sit\nsit/2 x.mp4 1\nhop/3 x.mp4\n".encode())
     assert len(paths) == 4 and notes == [
         "1 lines name another class than that of the file's folder, which counts: "
@@ -107,11 +109,12 @@ def test_a_line_that_names_another_class_is_told(read, line):
         (b"<!DOCTYPE html>\n<html>", "'<!DOCTYPE html>'"),
     ],
 )
-def test_what_is_no_list_is_told_in_a_line(read, content, description):
+def test_an_invalid_list_is_an_error_of_one_line(read, content, description):
     with pytest.raises(UserError) as error:
         read(content)
-    line = str(error.value)
-    assert "train.txt: expected " in line and description in line and line.isprintable()
+    message = str(error.value)
+    assert "train.txt: expected " in message and description in message
+    assert message.isprintable()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])
@@ -120,16 +123,16 @@ def test_a_list_with_a_header_and_absent_files(tmp_path, encoding):
     train.write_text("video_path,frames\nhop/0 x.mp4,9\nsit/7.avi,9\nsit/0 x.mp4,9\n", encoding)
     test.write_text("hop/1 x.mp4\r\nsit/café, 1.avi\r\n", encoding)
     notes = []
-    marks = dict(zip(FILES, by_list(FILES, [train], [test], FILES, notes), strict=True))
-    assert [path for path in FILES if marks[path] == (1,)] == ["hop/0 x.mp4", "sit/0 x.mp4"]
-    assert [path for path in FILES if marks[path] == (2,)] == ["hop/1 x.mp4", "sit/café, 1.avi"]
+    parts = dict(zip(FILES, split_by_list(FILES, [train], [test], FILES, notes), strict=True))
+    assert [path for path in FILES if parts[path] == (1,)] == ["hop/0 x.mp4", "sit/0 x.mp4"]
+    assert [path for path in FILES if parts[path] == (2,)] == ["hop/1 x.mp4", "sit/café, 1.avi"]
     assert notes == [f"{train}: found 1 of 4 missing: 'sit/7.avi,9'; left out"]
     train.write_text("label,youtube_id\nhop,abc\nsit,def\n", encoding)
     with pytest.raises(UserError, match=r"train.csv: expected every file .* 'hop,abc', 'sit,def'"):
-        by_list(FILES, [train], [test], FILES)
+        split_by_list(FILES, [train], [test], FILES)
 
 
-def test_hmdb51_as_it_is_unpacked_and_encoded_again(tmp_path):
+def test_hmdb51_unpacked_and_transcoded(tmp_path):
     root, lists = tmp_path / "hmdb51", tmp_path / "lists"
     lists.mkdir()
     for name in ("dive", "wave"):
@@ -146,12 +149,12 @@ def test_hmdb51_as_it_is_unpacked_and_encoded_again(tmp_path):
     assert {entry.group for entry in layout.entries} == {f"#{n} Film" for n in range(3)}
 
 
-def test_the_list_with_a_byte_order_mark(tmp_path):
+def test_a_list_with_a_byte_order_mark(tmp_path):
     source = BUGCASES / "lists" / "train_with_bom.txt"
     if not source.exists():
         pytest.skip("../shared/bugcases is not there")
     names = [re.sub(r"\s+\d+$", "", line) for line in source.read_text("utf-8-sig").splitlines()]
     (tmp_path / "test.txt").write_text("zzz/test.avi\n")
     paths, notes = [*filter(None, names), "zzz/test.avi"], []
-    marks = by_list(paths, [source], [tmp_path / "test.txt"], paths, notes)
-    assert marks == [(1,)] * (len(paths) - 1) + [(2,)] and notes == []
+    assignments = split_by_list(paths, [source], [tmp_path / "test.txt"], paths, notes)
+    assert assignments == [(1,)] * (len(paths) - 1) + [(2,)] and notes == []

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.video.clips import ClipName, number_clips, read_clips
-from video_lstm.video.file_scan import shard_of
+from video_lstm.video.file_scan import assign_shard
 from video_lstm.video.files import FileTable, VideoFile, write_files
-from video_lstm.video.sampling import cut_shards, random_clips, whole_clips
+from video_lstm.video.sampling import cut_shards, draw_random_clips, make_full_clips
 
 
 def make_table(*lengths, rate=None, native=25.0):
@@ -34,7 +34,7 @@ def seconds(clips, rate=25.0):
 
 def test_whole_clips_are_the_usable_videos():
     table = make_table(2, -1, 3)
-    clips = [(*clip.name, clip.frames, str(clip.path)) for clip in whole_clips(table)]
+    clips = [(*clip.name, clip.frames, str(clip.path)) for clip in make_full_clips(table)]
     assert clips == [("000.avi", 0, 50, "pile/000.avi"), ("002.avi", 0, 75, "pile/002.avi")]
 
 
@@ -44,8 +44,8 @@ lengths = st.lists(st.integers(1, 400).map(lambda n: n / 4), min_size=1, max_siz
 @given(lengths, st.sampled_from([1.0, 2.5, 10.0]), st.floats(0.0005, 0.2), st.integers(0, 99))
 def test_clips_lie_inside_usable_videos_and_cover_the_hours(durations, length, hours, seed):
     table = make_table(*durations, -1, rate=30.0)
-    clips = random_clips(table, length, hours, seed)
-    assert clips == random_clips(table, length, hours, seed)
+    clips = draw_random_clips(table, length, hours, seed)
+    assert clips == draw_random_clips(table, length, hours, seed)
     assert clips == sorted(clips, key=lambda clip: clip.name)
     whole, usable = [], {file.path: file for file in table.usable}
     for clip in clips:
@@ -67,7 +67,7 @@ def test_every_instant_is_equally_likely():
     counts = np.zeros(3)
     starts = []
     for seed in range(40):
-        for clip in random_clips(table, 10, 0.2, seed):
+        for clip in draw_random_clips(table, 10, 0.2, seed):
             number = int(clip.video[:3])
             counts[min(number, 2)] += 1
             if number == 1:
@@ -83,10 +83,10 @@ def test_clips_are_as_long_at_any_rate():
     table = make_table(60, native=25.0)
     faster = replace(make_table(60, native=50.0).files[0], path="fast.avi")
     mixed = FileTable("pile", None, [*table.files, faster])
-    clips = random_clips(mixed, 10, 1, 0)
+    clips = draw_random_clips(mixed, 10, 1, 0)
     assert {(clip.video, clip.frames) for clip in clips} == {("000.avi", 250), ("fast.avi", 500)}
     with pytest.raises(UserError, match="clip_seconds: expected at least one frame of 1/25 s"):
-        random_clips(table, 0.01, 1, 0)
+        draw_random_clips(table, 0.01, 1, 0)
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=60), st.integers(1, 12))
@@ -108,15 +108,15 @@ def test_equal_clips_make_equal_shards():
 
 def test_a_pile_without_a_video_is_told():
     with pytest.raises(UserError, match=r"pile: expected videos that can be used, 0 of 2 .*broken"):
-        random_clips(make_table(-1, -1), 10, 1, 0)
+        draw_random_clips(make_table(-1, -1), 10, 1, 0)
 
 
 def test_a_video_stays_in_its_shard_and_shards_are_about_as_large():
     names = [f"class{n % 7}/video {n}.avi" for n in range(4000)]
-    counts = np.bincount([shard_of(name, 8) for name in names], minlength=8)
+    counts = np.bincount([assign_shard(name, 8) for name in names], minlength=8)
     # Binomial: the standard deviation of a shard is 21.
     assert abs(counts - 500).max() < 84
-    assert [shard_of(name, 3) for name in ("a.avi", "b.avi", "c/ü.avi")] == [0, 2, 2]
+    assert [assign_shard(name, 3) for name in ("a.avi", "b.avi", "c/ü.avi")] == [0, 2, 2]
 
 
 def test_clips_are_numbered_by_name_over_all_shards(tmp_path):
@@ -149,10 +149,10 @@ def test_the_script_takes_whole_videos_or_draws_clips(tmp_path, run_script, rate
         return [clip for output in outputs for clip in read_clips([output])]
 
     both = [clip for path in probed for clip in sample("--probed", path)]
-    assert sorted(both, key=lambda clip: clip.name) == whole_clips(table)
+    assert sorted(both, key=lambda clip: clip.name) == make_full_clips(table)
     draw = ["--probed", *probed, "--clip-seconds", 4, "--hours", 0.01, "--seed", 3]
     names = ("a.h5", "b.h5")
-    assert sample(*draw, names=names) == sample(*draw) == random_clips(table, 4, 0.01, 3)
+    assert sample(*draw, names=names) == sample(*draw) == draw_random_clips(table, 4, 0.01, 3)
     assert all(read_clips([tmp_path / name]) for name in names)
     before = [(tmp_path / name).read_bytes() for name in names]
     sample(*draw, names=names)

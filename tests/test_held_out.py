@@ -1,4 +1,4 @@
-"""Test videos of labelled sets are in no unlabelled clip, by whatever way they lie among them."""
+"""Unlabelled clips contain no test videos of labelled sets, wherever the files are."""
 
 import json
 import os
@@ -10,20 +10,20 @@ import pytest
 from projects import copy, snakemake
 from video_files import make
 
-from describe_run import left_out_test_videos
+from describe_run import describe_left_out_test_videos
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import UNLABELLED, VideoSettings, VideoSource
 from video_lstm.video.clips import read_clips, read_left_out
 from video_lstm.video.file_scan import stat_files
 from video_lstm.video.files import probe_files, write_files
-from video_lstm.video.held_out import read_test_videos, without_test_videos
+from video_lstm.video.held_out import read_test_videos, remove_test_videos
 from video_lstm.video.index import build_index, read_videos, write_videos
 from video_lstm.video.overlap import may_share_videos
 
 pytestmark = pytest.mark.usefixtures("probe_in_process")
 
-NOTHING = artifacts.Provenance("test", {}, "")
+PROVENANCE = artifacts.Provenance("test", {}, "")
 SPLITS = {
     "by": "group",
     "pattern": "_(?P<group>[a-z]+)",
@@ -34,7 +34,7 @@ PEOPLE = ("ann", "bob", "cid", "dee", "eve")
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
-    """A labelled set of two classes by five people, and two videos beside; no two files alike."""
+    """A labelled set of two classes by five people, and two other videos; all files differ."""
     folder = tmp_path_factory.mktemp("originals")
     for n, name in enumerate(
         [f"set/{c}/{c}_{p}.avi" for c in ("hop", "sit") for p in PEOPLE] + ["a.avi", "b.avi"]
@@ -44,94 +44,94 @@ def originals(tmp_path_factory):
     return folder
 
 
-def same_root(here):
+def same_root(folder):
     return "set", "set"
 
 
-def root_holds_the_labelled(here):
+def root_contains_the_labelled(folder):
     return ".", "set"
 
 
-def root_lies_in_the_labelled(here):
+def root_lies_in_the_labelled(folder):
     return "set/hop", "set"
 
 
-def root_is_a_link(here):
-    (here / "link").symlink_to(here / "set")
+def root_is_a_link(folder):
+    (folder / "link").symlink_to(folder / "set")
     return "link", "set"
 
 
-def labelled_root_is_a_link(here):
-    (here / "set").rename(here / "pile")
-    (here / "set").symlink_to(here / "pile")
-    return "pile", "set"
+def labelled_root_is_a_link(folder):
+    (folder / "set").rename(folder / "unlabelled")
+    (folder / "set").symlink_to(folder / "unlabelled")
+    return "unlabelled", "set"
 
 
-def copies_under_other_names(here):
-    (here / "pile").mkdir()
-    for n, path in enumerate(sorted((here / "set").glob("*/*"))):
-        shutil.copy(path, here / f"pile/{n}.mp4")
-    shutil.copy(here / "a.avi", here / "pile")
-    return "pile", "set"
+def copies_under_other_names(folder):
+    (folder / "unlabelled").mkdir()
+    for n, path in enumerate(sorted((folder / "set").glob("*/*"))):
+        shutil.copy(path, folder / f"unlabelled/{n}.mp4")
+    shutil.copy(folder / "a.avi", folder / "unlabelled")
+    return "unlabelled", "set"
 
 
-def hard_links(here):
-    (here / "pile").mkdir()
-    for path in (here / "set").glob("*/*"):
-        os.link(path, here / "pile" / path.name[::-1])
-    return "pile", "set"
+def hard_links(folder):
+    (folder / "unlabelled").mkdir()
+    for path in (folder / "set").glob("*/*"):
+        os.link(path, folder / "unlabelled" / path.name[::-1])
+    return "unlabelled", "set"
 
 
 @pytest.mark.parametrize(
-    "lay",
-    [same_root, root_holds_the_labelled, root_lies_in_the_labelled, root_is_a_link,
+    "arrange",
+    [same_root, root_contains_the_labelled, root_lies_in_the_labelled, root_is_a_link,
      labelled_root_is_a_link, copies_under_other_names, hard_links],
 )  # fmt: skip
-def test_test_videos_are_in_no_clip(tmp_path, originals, run_script, lay):
-    here = tmp_path / "here"
-    shutil.copytree(originals, here)
-    pile, root = (here / name for name in lay(here))
-    # The plan sees that a new index matters here.
-    assert may_share_videos(pile, stat_files(pile), root, stat_files(root))
-    files = probe_files(pile, False, VideoSettings())
+def test_test_videos_are_in_no_clip(tmp_path, originals, run_script, arrange):
+    data = tmp_path / "data"
+    shutil.copytree(originals, data)
+    unlabelled, root = (data / name for name in arrange(data))
+    # The plan detects that the clips depend on the index.
+    assert may_share_videos(unlabelled, stat_files(unlabelled), root, stat_files(root))
+    files = probe_files(unlabelled, False, VideoSettings())
     probed, index, out = (tmp_path / name for name in ("probed.h5", "set.h5", "clips.h5"))
-    with artifacts.create(probed, "probed", NOTHING) as file:
+    with artifacts.create(probed, "probed", PROVENANCE) as file:
         write_files(file, files.root, files.rate, files.files)
     labelled = probe_files(root, True, VideoSettings())
     table = build_index(VideoSource(root=str(root), splits=SPLITS), labelled)
-    with artifacts.create(index, "videos", NOTHING) as file:
+    with artifacts.create(index, "videos", PROVENANCE) as file:
         write_videos(file, table)
-    # The first two splits are run; what the third alone tests may be learned from.
+    # The first two splits are run; test videos of the third alone may be used.
     options = ["--probed", probed, "--output", out, "--clip-seconds", 1, "--hours", 1]
     options += ["--videos", index, "--use-splits", "set:1", "set:2"]
     done = run_script("sample_clips", *options)
-    tested = {v.sha256 for v in read_videos(index).videos if 2 in v.splits[:2]}
-    among = {f.path for f in files.files if f.sha256 in tested}
+    test_digests = {v.sha256 for v in read_videos(index).videos if 2 in v.splits[:2]}
+    test_paths = {f.path for f in files.files if f.sha256 in test_digests}
     sampled = {clip.video for clip in read_clips([out])}
-    assert among and sampled == {f.path for f in files.files} - among
-    assert set(read_left_out(out)) == among
-    assert f"{len(among)} videos left out: test videos of the labelled sets" in done.stderr
+    assert test_paths and sampled == {f.path for f in files.files} - test_paths
+    assert set(read_left_out(out)) == test_paths
+    assert f"{len(test_paths)} videos left out: test videos of the labelled sets" in done.stderr
     (tmp_path / UNLABELLED).mkdir()
-    page = left_out_test_videos([out, out.rename(tmp_path / UNLABELLED / "0.h5")])
-    assert f"{len(among)} test videos of the labelled sets were left out" in page
+    page = describe_left_out_test_videos([out, out.rename(tmp_path / UNLABELLED / "0.h5")])
+    assert f"{len(test_paths)} test videos of the labelled sets were left out" in page
 
 
-def test_where_the_file_changed_since_its_path_tells(tmp_path, originals):
+def test_changed_test_videos_are_identified_by_path(tmp_path, originals):
     root = originals / "set"
     table = build_index(
         VideoSource(root=str(root), splits=SPLITS), probe_files(root, True, VideoSettings())
     )
     index = tmp_path / "set.h5"
-    with artifacts.create(index, "videos", NOTHING) as file:
+    with artifacts.create(index, "videos", PROVENANCE) as file:
         write_videos(file, table)
         file["sha256"][:] = b"of other bytes"
     files = probe_files(originals, False, VideoSettings())
-    rest, left_out = without_test_videos(files, read_test_videos([index], {}))
+    remaining, left_out = remove_test_videos(files, read_test_videos([index], {}))
     assert [name[-7:-4] for name in left_out] == ["ann", "bob", "cid"] * 2
-    assert len(rest.usable) == 6
+    assert len(remaining.usable) == 6
     with pytest.raises(UserError, match=r"set\.h5: expected split 4, found 3 splits"):
         read_test_videos([index], {"set": [1, 4]})
-    # A copy that was encoded again has other bytes; its place is known.
+    # A transcoded copy has other bytes, and is identified by its path.
     copy = tmp_path / "copy.mp4"
     shutil.copy(originals / "a.avi", copy)
     with h5py.File(index, "a") as file:
@@ -140,15 +140,15 @@ def test_where_the_file_changed_since_its_path_tells(tmp_path, originals):
     for number, expected in ((1, ["copy.mp4"]), (2, [])):
         files = probe_files(tmp_path, False, VideoSettings())
         assert (
-            without_test_videos(files, read_test_videos([index], {"set": [number]}))[1] == expected
+            remove_test_videos(files, read_test_videos([index], {"set": [number]}))[1] == expected
         )
     alone = probe_files(root / "hop", False, VideoSettings())
     alone.files[:] = alone.files[:3]
-    with pytest.raises(UserError, match=r"found only test videos .*\(3, 'hop_ann.avi' the first"):
-        without_test_videos(alone, read_test_videos([index], {}))
+    with pytest.raises(UserError, match=r"found only test videos .*\(3, first 'hop_ann.avi'"):
+        remove_test_videos(alone, read_test_videos([index], {}))
 
 
-def test_folders_without_a_common_video_are_told_apart(tmp_path):
+def test_folders_without_a_common_video_share_none(tmp_path):
     contents = {"one/a": b"x" * 99, "two/b": b"y" * 99, "one/empty": b"", "two/empty": b""}
     for name, content in contents.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -165,13 +165,11 @@ CONFIG = {
 }
 
 
-def test_the_workflow_leaves_them_out_and_draws_anew_for_other_splits(
-    checkout, tmp_path, originals
-):
+def test_the_workflow_draws_again_if_the_test_videos_change(checkout, tmp_path, originals):
     folder = copy(checkout, tmp_path / "project")
     shutil.copytree(originals, folder / "here")
     config = json.loads(json.dumps(CONFIG))
-    target, page = "results/clips/unlabelled/0.h5", "results/logs/sample_unlabelled_clips.log"
+    target, log = "results/clips/unlabelled/0.h5", "results/logs/sample_unlabelled_clips.log"
 
     def sample():
         Path(folder, "mine.yaml").write_text(json.dumps(config))
@@ -180,10 +178,10 @@ def test_the_workflow_leaves_them_out_and_draws_anew_for_other_splits(
 
     names = {p: {f"set/{c}/{c}_{p}.avi" for c in ("hop", "sit")} for p in PEOPLE}
     assert sample() == (True, names["ann"] | names["bob"])
-    assert "4 videos left out" in (folder / page).read_text()
+    assert "4 videos left out" in (folder / log).read_text()
     config["datasets"]["mine"]["use_splits"] = [2]
     assert sample() == (True, names["bob"])
-    # Of folders without a common video other splits make no other clips.
+    # Without common videos, the clips do not depend on the splits.
     shutil.move(folder / "here/set", folder / "apart")
     config["datasets"]["mine"]["root"] = "apart"
     assert sample() == (True, set())

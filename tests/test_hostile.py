@@ -1,4 +1,4 @@
-"""Input that is meant to do harm does none: nothing else is read, fetched or run, and each is told.
+"""Malicious input does no harm: no other file is read, fetched or run, and each is reported.
 
 Damaged videos, names and links are in test_bad_files.py and test_index.py, code in pickles is in
 test_percepts.py, damaged artifacts are in test_artifacts.py.
@@ -25,37 +25,37 @@ from video_lstm.settings.videos import VideoSource
 from video_lstm.video.clips import Clip, write_clips
 from video_lstm.video.files import FileTable, VideoFile, read_files
 from video_lstm.video.layouts import find_videos
-from video_lstm.video.sampling import cut_shards, random_clips
-from video_lstm.video.splits import by_list
+from video_lstm.video.sampling import cut_shards, draw_random_clips
+from video_lstm.video.splits import split_by_list
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    """A good file, small."""
+    """Content of a small valid video."""
     return make(tmp_path_factory.mktemp("video") / "good.mp4", seconds=1).read_bytes()
 
 
 @pytest.fixture
 def listener():
-    """A port of this machine, and who connected to it."""
-    server, heard = socket.create_server(("127.0.0.1", 0)), []
+    """A local port, and the addresses that connected to it."""
+    server, connections = socket.create_server(("127.0.0.1", 0)), []
 
     def serve():
         while True:
             try:
-                connection, who = server.accept()
+                connection, address = server.accept()
             except OSError:
                 return
-            heard.append(who)
+            connections.append(address)
             connection.close()
 
     threading.Thread(target=serve, daemon=True).start()
-    yield server.getsockname()[1], heard
+    yield server.getsockname()[1], connections
     server.close()
 
 
 def pointers(target):
-    """Play lists, scripts and descriptions that name another file or address."""
+    """Return playlists, scripts and manifests that refer to another file or address."""
     return {
         "m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{target}\n#EXT-X-ENDLIST\n",
         "key.m3u8": f'#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="{target}"\n#EXTINF:2,\n{target}\n',
@@ -74,15 +74,15 @@ def pointers(target):
 
 
 def probe(run_script, root, out, *options):
-    """The table of a pile with hostile files in it, as the script makes it."""
-    begin = time.monotonic()
+    """Probe a folder of hostile files with the script; return the table and the log."""
+    start = time.monotonic()
     done = run_script("probe_videos", "--root", root, "--threads", 2, "--output", out, *options)
-    assert time.monotonic() - begin < 120
+    assert time.monotonic() - start < 120
     return {v.path: v for v in read_files([out]).files}, done.stderr
 
 
-def test_what_points_elsewhere_is_neither_read_nor_fetched(tmp_path, video, listener, run_script):
-    root, (port, heard) = tmp_path / "root", listener
+def test_files_that_refer_to_others_are_not_followed(tmp_path, video, listener, run_script):
+    root, (port, connections) = tmp_path / "root", listener
     root.mkdir()
     (tmp_path / "secret.mp4").write_bytes(video)
     (root / "good.mp4").write_bytes(video)
@@ -96,11 +96,11 @@ def test_what_points_elsewhere_is_neither_read_nor_fetched(tmp_path, video, list
     planted = set()
     for word, target in targets.items():
         for kind, text in pointers(target).items():
-            # As what they are, and as what they are not.
+            # With their own suffix, and with that of a video.
             for name in (f"{word}.{kind}", f"{word}_{kind}.mp4"):
                 (root / name).write_text(text)
                 planted.add(name)
-    # The listener works: this is how a fetch would show.
+    # The listener works: it would record a fetch.
     socket.create_connection(("127.0.0.1", port)).close()
     statuses, messages = probe(
         run_script, root, tmp_path / "a.h5", "--transcoded", tmp_path / "copies"
@@ -108,14 +108,14 @@ def test_what_points_elsewhere_is_neither_read_nor_fetched(tmp_path, video, list
     assert len(planted) == 100 and set(statuses) == planted | {"good.mp4"}
     assert {name for name, v in statuses.items() if v.status == "ok"} == {"good.mp4"}
     assert all(v.status for v in statuses.values())
-    assert len(heard) == 1 and not list(tmp_path.glob("copies/*"))
+    assert len(connections) == 1 and not list(tmp_path.glob("copies/*"))
     assert "1 of 101 videos can be used" in messages
 
 
 def test_names_are_never_read_as_options_commands_or_patterns(tmp_path, run_script):
     parts = [make(tmp_path / f"{size}.ts", X264, 1, size) for size in ("160x120", "96x80")]
     changing = b"".join(part.read_bytes() for part in parts)
-    # Every one is refused by the reader, so that its name reaches the ffmpeg program.
+    # The reader refuses every file, so that its name is passed to the ffmpeg program.
     names = [
         "-y.ts",
         "$(touch owned)",
@@ -127,7 +127,7 @@ def test_names_are_never_read_as_options_commands_or_patterns(tmp_path, run_scri
     root = tmp_path / "$(touch owned) 'root'"
     root.mkdir()
     for number, name in enumerate(names):
-        # Bytes of their own, so that each is transcoded.
+        # Different bytes, so that each is transcoded.
         (root / name).write_bytes(changing + b"\0" * (number + 1))
     statuses, _ = probe(run_script, root, tmp_path / "a.h5", "--transcoded", tmp_path / "-copies")
     assert set(statuses) == set(names)
@@ -136,7 +136,7 @@ def test_names_are_never_read_as_options_commands_or_patterns(tmp_path, run_scri
     assert not list(Path.cwd().glob("owned*")) and not list(tmp_path.rglob("owned"))
 
 
-def test_sizes_and_counts_that_are_out_of_all_proportion(tmp_path, video, run_script):
+def test_extreme_sizes_and_counts(tmp_path, video, run_script):
     root = tmp_path / "root"
     root.mkdir()
     for size in ("1x1", "2x2", "2x4096"):
@@ -164,46 +164,49 @@ def test_sizes_and_counts_that_are_out_of_all_proportion(tmp_path, video, run_sc
     )
 
 
-# Artifacts that are not ours --------------------------------------------------------------------
+# Manipulated artifacts --------------------------------------------------------------------------
 
 
 def clips(count):
     return [Clip(f"{n}.avi", 0, 1, n, None, Path(f"{n}.avi")) for n in range(count)]
 
 
-def external(file, other):
+def external_link(file, other):
     file["native_frames"] = h5py.ExternalLink(str(other), "native_frames")
 
 
-def stored_elsewhere(file, other):
+def external_storage(file, other):
     file.create_dataset("native_frames", (5,), np.int32, external=[(str(other), 0, 20)])
 
 
-def virtual(file, other):
+def virtual_dataset(file, other):
     layout = h5py.VirtualLayout((5,), np.int32)
     layout[:] = h5py.VirtualSource(str(other), "native_frames", (5,))
     file.create_virtual_dataset("native_frames", layout)
 
 
-def soft(file, other):
+def soft_link(file, other):
     file["native_frames"] = h5py.SoftLink("/frames")
 
 
-def hidden_in_a_group(file, other):
+def link_in_a_group(file, other):
     file["native_frames"] = np.arange(5, dtype=np.int32)
     file["more/inner"] = h5py.ExternalLink(str(other), "native_frames")
 
 
-@pytest.mark.parametrize("trick", [external, stored_elsewhere, virtual, soft, hidden_in_a_group])
-def test_artifacts_that_reach_into_other_files_are_refused(tmp_path, trick):
-    how = artifacts.Provenance("sample_clips", {}, "c0de")
+@pytest.mark.parametrize(
+    "manipulate",
+    [external_link, external_storage, virtual_dataset, soft_link, link_in_a_group],
+)
+def test_artifacts_that_reach_into_other_files_are_refused(tmp_path, manipulate):
+    provenance = artifacts.Provenance("sample_clips", {}, "c0de")
     path, other = tmp_path / "clips.h5", tmp_path / "other.h5"
-    for each in (path, other):
-        with artifacts.create(each, "clips", how) as file:
+    for target in (path, other):
+        with artifacts.create(target, "clips", provenance) as file:
             write_clips(file, clips(5), None)
     with h5py.File(path, "a") as file:
         del file["native_frames"]
-        trick(file, other)
+        manipulate(file, other)
     message = (
         r"clips.h5: expected an artifact that holds its data itself, found .*(native|more/inner)"
     )
@@ -213,7 +216,7 @@ def test_artifacts_that_reach_into_other_files_are_refused(tmp_path, trick):
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_damaged_artifacts_are_told_or_read(tmp_path, seed):
+def test_damaged_artifacts_are_an_error_or_readable(tmp_path, seed):
     path, rng = tmp_path / "clips.h5", np.random.default_rng(seed)
     with artifacts.create(path, "clips", artifacts.Provenance("sample_clips", {}, "c")) as file:
         write_clips(file, clips(50), None)
@@ -232,7 +235,7 @@ def test_damaged_artifacts_are_told_or_read(tmp_path, seed):
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"PK\3\4", b"\x80\x02.", b"\xff" * 8 + b"{}", b"x" * 999])
-def test_files_that_are_no_weights_are_told(tmp_path, name, content):
+def test_files_without_weights_are_an_error(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=name):
         read_weights(tmp_path / name)
@@ -242,14 +245,14 @@ def test_files_that_are_no_weights_are_told(tmp_path, name, content):
 
 
 @pytest.mark.parametrize("line", ["../secret.mp4", "/etc/passwd", "a/../../secret.mp4", "\0", "~"])
-def test_a_list_cannot_name_what_is_not_below_the_root(tmp_path, line):
+def test_a_list_cannot_name_files_outside_the_root(tmp_path, line):
     root = tmp_path / "root"
     (root / "a").mkdir(parents=True)
     (root / "a" / "x.mp4").write_bytes(b"")
     (tmp_path / "secret.mp4").write_bytes(b"")
     (tmp_path / "train.txt").write_text(f"{line}\n")
     (tmp_path / "test.txt").write_text("a/x.mp4\n")
-    lists = {side: [str(tmp_path / f"{side}.txt")] for side in ("train", "test")}
+    lists = {part: [str(tmp_path / f"{part}.txt")] for part in ("train", "test")}
     reason = "zero bytes" if line == "\0" else "1 of 1 missing"
     with pytest.raises(UserError, match=rf"train.txt: expected .* found {reason}"):
         find_videos(VideoSource(root=str(root), splits={"by": "list", **lists}), 0)
@@ -262,8 +265,8 @@ def test_any_bytes_are_a_list_or_an_error_that_names_it(tmp_path_factory, conten
     train.write_bytes(content)
     test.write_text("a/y.mp4\n")
     try:
-        marks = by_list(["a/x.mp4", "a/y.mp4"], [train], [test])
-        assert marks[1] == (2,)
+        assignments = split_by_list(["a/x.mp4", "a/y.mp4"], [train], [test])
+        assert assignments[1] == (2,)
     except UserError as error:
         assert "bytes.txt" in str(error)
 
@@ -277,21 +280,21 @@ json_values = st.recursive(
 
 @settings(max_examples=30)
 @given(st.dictionaries(st.sampled_from([*Settings.model_fields, "x", ""]), json_values))
-def test_any_configuration_is_read_or_refused_in_words(config):
+def test_any_configuration_is_read_or_an_error_that_names_it(config):
     try:
         load_settings(config, "mine.yaml")
     except UserError as error:
         assert str(error).startswith("mine.yaml: ")
 
 
-# Samplers ---------------------------------------------------------------------------------------
+# Sampling of clips ------------------------------------------------------------------------------
 
 
 @given(st.lists(st.integers(0, 1000), max_size=40), st.integers(1, 50))
 def test_shards_cover_every_clip_once(counts, shards):
-    cut = cut_shards(counts, shards)
-    assert len(cut) == shards
-    assert [row for start, stop in cut for row in range(start, stop)] == list(range(len(counts)))
+    ranges = cut_shards(counts, shards)
+    assert len(ranges) == shards
+    assert [row for start, stop in ranges for row in range(start, stop)] == list(range(len(counts)))
 
 
 @settings(max_examples=40)
@@ -306,14 +309,14 @@ def test_random_clips_lie_within_their_videos(lengths, seconds, hours, seed):
         VideoFile(f"{n:02}", count, count, 8, 8, 10.0, count / 10, "ok", "")
         for n, count in enumerate(lengths)
     ]
-    table = FileTable("pile", 10.0, files)
-    drawn = random_clips(table, seconds, hours, seed)
-    assert drawn == random_clips(table, seconds, hours, seed)
+    table = FileTable("unlabelled", 10.0, files)
+    drawn = draw_random_clips(table, seconds, hours, seed)
+    assert drawn == draw_random_clips(table, seconds, hours, seed)
     assert drawn == sorted(drawn, key=lambda clip: clip.name)
-    wanted = int(seconds * 10 + 0.5)
+    clip_frames = int(seconds * 10 + 0.5)
     for clip in drawn:
         length = lengths[int(clip.video)]
         assert clip.first >= 0 and clip.first + clip.frames <= length
-        assert clip.frames == min(wanted, length)
-    drawn, there = sum(clip.frames for clip in drawn), sum(lengths)
-    assert drawn <= min(hours * 36000, there) + wanted
+        assert clip.frames == min(clip_frames, length)
+    total = sum(clip.frames for clip in drawn)
+    assert total <= min(hours * 36000, sum(lengths)) + clip_frames

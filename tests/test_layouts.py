@@ -1,4 +1,4 @@
-"""Classes and splits of a data set: by folders, groups, lists, and as the official sets unpack."""
+"""Classes and splits of a data set: by folders, groups, lists, and of the official data sets."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ import pytest
 from data_sets import NATIVE, groups, index, plant, source, usable
 from video_files import make
 
-from describe_run import notes
+from describe_run import list_notes
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 from video_lstm.video.index import read_videos, write_videos
@@ -17,33 +17,33 @@ from video_lstm.video.layouts import find_videos
 pytestmark = pytest.mark.usefixtures("probe_in_process")
 
 
-def test_splits_are_drawn_over_what_can_be_used(tmp_path, video):
+def test_splits_are_drawn_over_usable_videos(tmp_path, video):
     names = [f"{c}/{c}_{p}.avi" for c in ("hop", "sit") for p in ("ann", "bob", "cid", "dee")]
     plant(tmp_path, dict.fromkeys(names, video))
-    ways = [
+    all_splits = [
         {"by": "fraction", "test_fraction": 0.5, "num_splits": 3},
         groups("_(?P<group>[a-z]+)", test_groups=2, num_splits=2),
         groups("_(?P<group>[a-z]+)", test_groups=[["ann"]]),
     ]
 
     def parts():
-        tables = [index(source(tmp_path, splits=splits)) for splits in ways]
+        tables = [index(source(tmp_path, splits=splits)) for splits in all_splits]
         return [{v.path: v.splits for v in usable(table)} for table in tables]
 
     before = parts()
     junk = {f"hop/{n}.jpg": "junk" for n in range(9)} | {"hop/Thumbs.db": "x", "sit/sit.srt": "1"}
     plant(tmp_path, junk | {"sit/sit_eve.avi": "broken", "hop/hop_zoe.avi": b""})
     assert parts() == before
-    # A group of broken videos alone may be named; a video without a group still is no video's way.
+    # Naming a group of broken videos is valid; a usable video without a group is an error.
     index(source(tmp_path, splits=groups("_(?P<group>[a-z]+)", test_groups=[["ann", "zoe"]])))
     plant(tmp_path, {"hop/nobody.avi": video})
     with pytest.raises(
         UserError, match="to find a group in every file's name, found none in 'hop/n"
     ):
-        index(source(tmp_path, splits=ways[1]))
+        index(source(tmp_path, splits=all_splits[1]))
 
 
-def test_the_same_content_twice_is_told(tmp_path, video):
+def test_identical_videos_are_noted(tmp_path, video):
     other = make(tmp_path / "other.avi", seconds=0.5, size="64x48") or (tmp_path / "other.avi")
     root = tmp_path / "root"
     plant(root, {f"{c}/{c}_{p}.avi": video + f"{c}{p}".encode() for c in ("hop", "sit")
@@ -65,11 +65,11 @@ def test_the_same_content_twice_is_told(tmp_path, video):
         "'hop/hop_cid.avi' = 'hop/hop_ann.avi'",
         "1 videos of the same content are of two classes: 'hop/hop_dee.avi' = 'sit/sit_cid.avi'",
     ]
-    nothing = artifacts.Provenance("test", {}, "")
-    with artifacts.create(tmp_path / "root.h5", "videos", nothing) as file:
+    provenance = artifacts.Provenance("test", {}, "")
+    with artifacts.create(tmp_path / "root.h5", "videos", provenance) as file:
         write_videos(file, table)
     assert read_videos(tmp_path / "root.h5").notes == table.notes
-    assert "&#x27;hop/hop_dee.avi&#x27;" in notes([tmp_path / "root.h5"])
+    assert "&#x27;hop/hop_dee.avi&#x27;" in list_notes([tmp_path / "root.h5"])
 
 
 @pytest.mark.parametrize(
@@ -86,25 +86,25 @@ def test_the_same_content_twice_is_told(tmp_path, video):
         ("1_train", "2_test"),
     ],
 )
-def test_parts_of_a_split_are_no_classes(tmp_path, video, names):
+def test_folders_of_a_split_are_not_classes(tmp_path, video, names):
     plant(tmp_path, {f"{part}/{c}/x.avi": video for part in names for c in ("hop", "sit")})
     with pytest.raises(UserError, match=rf"found the parts of a split .*{names[0]}"):
         index(source(tmp_path))
-    # One of them is a class like any other, and so are words that begin like them.
-    one = tmp_path / "one"
-    plant(one, {f"{c}/{n}.avi": video for c in ("train", "bus") for n in range(3)})
-    assert index(source(one)).classes == ["bus", "train"]
-    plant(one, {f"{c}/{n}.avi": video for c in ("valley", "test bench", "eval") for n in range(3)})
+    # A single such name is a class like any other, and so are names that begin with one.
+    root = tmp_path / "one"
+    plant(root, {f"{c}/{n}.avi": video for c in ("train", "bus") for n in range(3)})
+    assert index(source(root)).classes == ["bus", "train"]
+    plant(root, {f"{c}/{n}.avi": video for c in ("valley", "test bench", "eval") for n in range(3)})
     with pytest.raises(UserError, match=r"parts of a split \(eval, train\)"):
-        index(source(one))
-    shutil.rmtree(one / "train")
-    assert index(source(one)).classes == ["bus", "eval", "test bench", "valley"]
+        index(source(root))
+    shutil.rmtree(root / "train")
+    assert index(source(root)).classes == ["bus", "eval", "test bench", "valley"]
     exercises = {"strength training", "balance test", "jump test"}
     plant(tmp_path / "two", {f"{c}/{n}.avi": video for c in exercises for n in range(2)})
     assert index(source(tmp_path / "two")).classes == sorted(exercises)
 
 
-def test_what_lies_in_no_class_is_told(tmp_path, video):
+def test_files_outside_the_classes_are_noted(tmp_path, video):
     plant(tmp_path, {f"{c}/{n}.avi": video + f"{c}{n}".encode() for c in ("hop", "sit")
                      for n in range(3)})  # fmt: skip
     plant(tmp_path, {"beside.avi": video, "readme.txt": "", ".git/x": "", "notes/n.txt": "text"})
@@ -115,7 +115,7 @@ def test_what_lies_in_no_class_is_told(tmp_path, video):
     ]
 
 
-def test_official_classes_that_no_folder_has_are_told(tmp_path, video):
+def test_official_classes_without_folders_are_an_error(tmp_path, video):
     names = {part: f"v_Archery_g0{n}_c01.avi" for n, part in enumerate(("train", "test"))}
     plant(tmp_path, {f"set/Archery/{name}": video for name in names.values()})
     plant(tmp_path, {"classInd.txt": "Archery=1\nBowling=2\n"})
@@ -153,29 +153,29 @@ def test_lists_of_paths(tmp_path, video):
     )
     lists = {"train": [str(tmp_path / "train.txt")], "test": [str(tmp_path / "test.txt")]}
     layout = find_videos(source(root, splits={"by": "list", **lists}), 0)
-    marks = {e.path: m for e, m in zip(layout.entries, layout.assignments, strict=True)}
-    assert [marks[f"hop/{n} x.avi"] for n in range(4)] == [(1,), (1,), (2,), (0,)]
-    assert [marks[f"sit/{n} x.avi"] for n in range(4)] == [(1,), (1,), (0,), (2,)]
+    parts = {e.path: p for e, p in zip(layout.entries, layout.assignments, strict=True)}
+    assert [parts[f"hop/{n} x.avi"] for n in range(4)] == [(1,), (1,), (2,), (0,)]
+    assert [parts[f"sit/{n} x.avi"] for n in range(4)] == [(1,), (1,), (0,), (2,)]
 
 
 def test_ucf101_as_it_unpacks(tmp_path, video):
-    # The archive's folder and files of one class are spelled otherwise than the lists do.
+    # The archive spells the folder and files of one class differently from the lists.
     root, lists = tmp_path / "UCF-101", tmp_path / "ucfTrainTestlist"
     spelled = {"Archery": "Archery", "HandstandPushups": "HandStandPushups"}
     names = {c: [f"v_{s}_g0{g}_c01.avi" for g in range(1, 7)] for c, s in spelled.items()}
     plant(root, {f"{c}/{n}": video for c, files in names.items() for n in files})
     plant(lists, {"classInd.txt": "1 Archery\r\n2 Bowling\r\n3 HandstandPushups\r\n"})
     for split in (1, 2, 3):
-        tested = {2 * split - 1, 2 * split}
-        sides = {"train": "", "test": ""}
+        test_groups = {2 * split - 1, 2 * split}
+        lines = {"train": "", "test": ""}
         for label, name in ((1, "Archery"), (3, "HandstandPushups")):
             for g in range(1, 7):
                 line = f"{name}/v_{name}_g0{g}_c01.avi"
-                sides["test" if g in tested else "train"] += (
-                    f"{line}\n" if g in tested else f"{line} {label}\n"
+                lines["test" if g in test_groups else "train"] += (
+                    f"{line}\n" if g in test_groups else f"{line} {label}\n"
                 )
-        sides["test"] += "Bowling/v_Bowling_g01_c01.avi\n"
-        plant(lists, {f"{side}list0{split}.txt": text for side, text in sides.items()})
+        lines["test"] += "Bowling/v_Bowling_g01_c01.avi\n"
+        plant(lists, {f"{part}list0{split}.txt": text for part, text in lines.items()})
     table = index(source(root, "ucf101"), NATIVE)
     assert table.classes == ["Archery", "HandstandPushups"]
     assert [n for n in table.notes if "only 2 of the 3 official classes" in n and "Bowling" in n]
@@ -197,8 +197,8 @@ def test_hmdb51_as_it_unpacks(tmp_path, video):
         files = [f"{film}_{name}_f_cm_np1_ri_bad_{n}.avi" for film in films for n in (0, 1)]
         plant(root, {f"{name}/{file}": video for file in files})
         for split in (1, 2, 3):
-            marks = [(n + split) % 3 for n in range(len(files))]
-            text = "".join(f"{f} {m} \n" for f, m in zip(files, marks, strict=True))
+            parts = [(n + split) % 3 for n in range(len(files))]
+            text = "".join(f"{f} {m} \n" for f, m in zip(files, parts, strict=True))
             plant(lists, {f"{name}_test_split{split}.txt": text})
     table = index(source(root, "hmdb51"), NATIVE)
     assert table.classes == ["dive", "shake_hands"]
@@ -211,7 +211,7 @@ def test_hmdb51_as_it_unpacks(tmp_path, video):
 
 def test_the_official_lists_have_the_official_counts(real_data, tmp_path):
     lists = real_data("splits")
-    # The files need only be there, the index of files does not open them.
+    # Empty files are enough, because they are not opened.
     ucf = [
         line.split()[0]
         for part in ("train", "test")
@@ -230,21 +230,21 @@ def test_the_official_lists_have_the_official_counts(real_data, tmp_path):
         layout = find_videos(source(tmp_path / folder, kind, lists=str(lists / kind)), 0)
         assert (len(layout.classes), len(layout.entries), layout.notes) == (classes, videos, [])
         for split, (train, test) in enumerate(counts):
-            part_counts = Counter(marks[split] for marks in layout.assignments)
+            part_counts = Counter(parts[split] for parts in layout.assignments)
             assert (part_counts[1], part_counts[2]) == (train, test)
         assert all(entry.group for entry in layout.entries)
-        # No film is on both sides of a split of UCF-101.
+        # In UCF-101 no film is in both training and test of a split.
         if kind == "ucf101":
             for split in range(3):
                 pairs = zip(layout.entries, layout.assignments, strict=True)
-                sides = {(entry.group, marks[split]) for entry, marks in pairs}
-                assert len({group for group, _ in sides}) == len(sides)
+                group_parts = {(entry.group, parts[split]) for entry, parts in pairs}
+                assert len({group for group, _ in group_parts}) == len(group_parts)
 
 
-# Errors that name what is wrong -----------------------------------------------------------------
+# Errors -----------------------------------------------------------------------------------------
 
 
-def test_errors_say_which(tmp_path, video):
+def test_errors_name_the_folder_or_setting(tmp_path, video):
     with pytest.raises(UserError, match=r"nowhere: expected the folder of a data set's videos"):
         index(source(tmp_path / "nowhere"), NATIVE)
     (tmp_path / "bare").mkdir()
@@ -283,7 +283,7 @@ def test_errors_say_which(tmp_path, video):
 
 
 @pytest.mark.parametrize(("person", "word"), [("ann", "test"), ("bob", "training")])
-def test_a_class_that_loses_a_side_is_named(tmp_path, video, person, word):
+def test_a_class_without_training_or_test_videos_is_an_error(tmp_path, video, person, word):
     plant(tmp_path, {f"{a}/{p}.avi": video for a in ("hop", "sit") for p in ("ann", "bob")})
     plant(tmp_path, {f"sit/{person}.avi": video[:500]})
     splits = groups("(?P<group>[a-z]+)", test_groups=[["ann"]])

@@ -1,4 +1,4 @@
-"""File systems that cannot lock files: the work goes on, and says so."""
+"""File systems that cannot lock files: the run continues with a warning."""
 
 import errno
 import os
@@ -38,9 +38,9 @@ CONTROL(fcntl64)
 
 @pytest.fixture(scope="session")
 def no_locks(tmp_path_factory):
-    """Environment of a process whose every lock fails; call it with the errno."""
+    """Return a function from an errno to the environment of a process whose locks all fail."""
     if shutil.which("gcc") is None:
-        pytest.skip("needs gcc, to pretend a file system without locks")
+        pytest.skip("needs gcc, to simulate a file system without locks")
     folder = tmp_path_factory.mktemp("no_locks")
     (folder / "no_locks.c").write_text(SOURCE)
     command = ["gcc", "-shared", "-fPIC", "-o", "no_locks.so", "no_locks.c", "-ldl"]
@@ -55,8 +55,8 @@ def no_locks(tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
-def test_a_run_goes_on_without_locks_and_says_so_once(checkout, tmp_path, no_locks, number):
-    """Its jobs create artifacts, read those of others, and append to a partial extraction."""
+def test_a_run_continues_without_locks_and_warns_once(checkout, tmp_path, no_locks, number):
+    """The jobs create artifacts, read those of other jobs, and append to a partial extraction."""
     project = copy(checkout, tmp_path / "project")
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "results/flow/tiny/0.h5"]
     done = subprocess.run(
@@ -71,7 +71,7 @@ def test_a_run_goes_on_without_locks_and_says_so_once(checkout, tmp_path, no_loc
         assert len(file["encoded"])
 
 
-def test_any_reason_not_to_lock_is_said_and_another_process_still_counts(tmp_path, monkeypatch):
+def test_a_failed_lock_is_a_warning_and_a_lock_of_another_process_an_error(tmp_path, monkeypatch):
     warnings = []
     monkeypatch.setattr(locks.logger, "warning", lambda text, *words: warnings.append(text % words))
     for number in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO, errno.EAGAIN):
@@ -93,8 +93,8 @@ def test_any_reason_not_to_lock_is_said_and_another_process_still_counts(tmp_pat
         assert warning.startswith(f"{tmp_path}/lock: ") and os.strerror(number) in warning
 
 
-def test_two_extractions_that_could_not_wait_for_each_other_spoil_nothing(tmp_path, monkeypatch):
-    """The second cuts the file short while the first appends: zeros lie between."""
+def test_two_extractions_without_locks_write_no_wrong_flow(tmp_path, monkeypatch):
+    """The second truncates the file while the first appends, which leaves zeros in it."""
     monkeypatch.setattr(locks.fcntl, "flock", lambda *_: None)
     first = PartialFlow(tmp_path / "partial", "identity")
     first.append([b"image"])

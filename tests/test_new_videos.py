@@ -15,7 +15,7 @@ from video_lstm.sequences.fixed_test_sets import normalise, to_uint8
 from video_lstm.sequences.tiles import read_tiled
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.decode import read_frames
-from video_lstm.video.sampling import whole_video
+from video_lstm.video.sampling import probe_full_clip
 from video_lstm.video.source import stated_rate
 
 CLASSIFIER = "finetune/tiny/split1/{}/composite/all.h5"
@@ -105,7 +105,7 @@ def test_the_frames_of_a_new_video_are_predicted(finished, run_script, tmp_path)
     height, width = 16 * rows, 16 * columns
     scale = max(1, 192 // height)
     assert film.shape[1:3] == (scale * height + 6, scale * (2 * width + 2))
-    truth = read_tiled(whole_video(video, info.pixels.rate, tmp_path), info.pixels)
+    truth = read_tiled(probe_full_clip(video, info.pixels.rate, tmp_path), info.pixels)
     assert len(film) == len(truth) // 8 * 8
     # Every frame of the file, as fast as there.
     assert info.pixels.rate is None

@@ -1,4 +1,4 @@
-"""UCF-101 and HMDB-51 as they unpack, at their smallest, from files to all four tables."""
+"""Small versions of UCF-101 and HMDB-51 as they unpack, from files to all four tables."""
 
 import pandas as pd
 import pytest
@@ -36,9 +36,9 @@ finetuning:
 
 
 def plant(data):
-    """Both data sets under `data`, with the names and marks of the official ones.
+    """Write both data sets below `data`, with file names and lists like the official ones.
 
-    No two files have the same bytes: copies of test videos are left out of unlabelled ones.
+    All files differ, because copies of test videos are left out of the unlabelled videos.
     """
     video = make(data.parent / "video.avi", "-c:v libxvid", size="64x48").read_bytes()
     for name, spelled in UCF.items():
@@ -51,30 +51,30 @@ def plant(data):
     (lists / "classInd.txt").write_text("1 Archery\n2 HandstandPushups\n")
     for split in (1, 2, 3):
         files = [(f"{n}/v_{n}_g{g:02d}_c01.avi", g) for n in UCF for g in range(1, 7)]
-        tested = {2 * split - 1, 2 * split}
+        test_groups = {2 * split - 1, 2 * split}
         (lists / f"testlist0{split}.txt").write_text(
-            "".join(f"{file}\n" for file, group in files if group in tested)
+            "".join(f"{file}\n" for file, group in files if group in test_groups)
         )
         (lists / f"trainlist0{split}.txt").write_text(
-            "".join(f"{f} {1 + f.startswith('H')}\n" for f, g in files if g not in tested)
+            "".join(f"{f} {1 + f.startswith('H')}\n" for f, g in files if g not in test_groups)
         )
     (data / "lists").mkdir()
     for name in HMDB:
-        marks = [f"{film}_{name}_f_cm_np1_ri_bad_{n}.avi" for film in FILMS for n in (0, 1)]
-        for file in marks:
+        names = [f"{film}_{name}_f_cm_np1_ri_bad_{n}.avi" for film in FILMS for n in (0, 1)]
+        for file in names:
             path = data / "hmdb51_org" / name / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(video + path.name.encode())
         for split in (1, 2, 3):
-            sides = [(1, 1, 1, 1, 1, 0, 2, 2)[(n + 2 * split) % 8] for n in range(8)]
+            parts = [(1, 1, 1, 1, 1, 0, 2, 2)[(n + 2 * split) % 8] for n in range(8)]
             (data / "lists" / f"{name}_test_split{split}.txt").write_text(
-                "".join(f"{file} {side} \n" for file, side in zip(marks, sides, strict=True))
+                "".join(f"{file} {part} \n" for file, part in zip(names, parts, strict=True))
             )
 
 
 @pytest.fixture(scope="module")
 def results(checkout, tmp_path_factory):
-    """What a run on both makes."""
+    """Results of a run on both data sets."""
     folder = copy(checkout, tmp_path_factory.mktemp("official") / "project")
     plant(folder / "data")
     (folder / "official.yaml").write_text(CONFIG)
@@ -82,7 +82,7 @@ def results(checkout, tmp_path_factory):
     return folder / "results"
 
 
-def test_all_four_tables_with_the_published_figures_beside(results):
+def test_all_four_tables_with_the_published_results(results):
     one, two, three, four = (pd.read_csv(results / f"table{n}.csv") for n in (1, 2, 3, 4))
     models = ["single_frame", "lstm_baseline", "composite"]
     assert list(one.variant) == list(two.variant)[:3] == models
@@ -95,13 +95,13 @@ def test_all_four_tables_with_the_published_figures_beside(results):
     assert fused.n.to_dict() == {"ucf101": 2, "hmdb51": 2}  # draws
     published = four[four.stream == "rgb+flow10"].set_index("corpus")
     assert published.published["ucf101"] == 84.3
-    # Four test videos of each data set: accuracies are quarters.
+    # Each data set has four test videos, so accuracies are multiples of 25%.
     scores = pd.read_csv(results / "scores.csv").query("measure == 'accuracy'")
     assert set(scores.corpus) == {"ucf101", "hmdb51"}
     assert (scores.value % 25 == 0).all()
 
 
-def test_choices_of_settings_are_validated_before_what_they_are_for(results):
+def test_choices_of_settings_are_validated_before_fine_tuning(results):
     choices = "finetuning={choices: [{dropout: 0.1}, {training: {learning_rate: 0.01}}]}"
     jobs = planned(results.parent, "--config", choices, config="official.yaml")
     assert jobs["validate_classifier"] == 2 * jobs["finetune_classifier"]

@@ -6,7 +6,7 @@ import shutil
 import h5py
 from projects import copy, counts, planned, snakemake
 
-from video_lstm.video.file_scan import shard_of
+from video_lstm.video.file_scan import assign_shard
 
 
 def test_what_is_forced_or_deleted_is_made_again_the_same(project):
@@ -52,12 +52,14 @@ def test_a_video_more_makes_its_own_shard_and_a_class_more_the_bytes_of_a_clean_
     assert counts(output) == {
         "probe_videos": 1, "index_videos": 1, "sample_clips": 1, "extract_percepts": 1,
     }  # fmt: skip
-    other_shard = 1 - shard_of(name, 2)
+    other_shard = 1 - assign_shard(name, 2)
     assert (grown / shards[other_shard]).read_bytes() == before[other_shard]
     assert (grown / shards[1 - other_shard]).read_bytes() != before[1 - other_shard]
     for folder in (grown, clean):
         copy(folder / "videos/walk", folder / "videos/new")
-    touched = len({shard_of(f"new/{path.name}", 2) for path in (grown / "videos/new").iterdir()})
+    touched = len(
+        {assign_shard(f"new/{path.name}", 2) for path in (grown / "videos/new").iterdir()}
+    )
     output = snakemake(grown, *targets, *options).stdout
     assert counts(output) == {
         "probe_videos": touched, "index_videos": 1, "sample_clips": touched,

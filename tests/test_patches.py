@@ -20,7 +20,7 @@ from video_lstm.settings.sequences import PatchSettings
 from video_lstm.video.clips import Clip, write_clips
 from video_lstm.video.decode import read_frames
 from video_lstm.video.files import FileTable, VideoFile
-from video_lstm.video.sampling import clips_at_rate
+from video_lstm.video.sampling import convert_clip_rate
 
 HEIGHT, WIDTH, FRAMES = 24, 40, 4
 SETTINGS = PatchSettings(
@@ -193,7 +193,7 @@ def test_clips_at_another_rate_are_of_the_same_seconds(tmp_path):
             for file in files
             for interval in intervals
         ]
-        converted = clips_at_rate(clips, table, rate)
+        converted = convert_clip_rate(clips, table, rate)
         assert all(new == replace(old, first=new.first, frames=new.frames, rate=rate)
                    for old, new in zip(clips, converted, strict=True))  # fmt: skip
         return [(clip.first, clip.frames) for clip in converted]
@@ -210,7 +210,7 @@ def test_clips_at_another_rate_are_of_the_same_seconds(tmp_path):
     # No frame of a second lies in the interval.
     assert spans(1.0, (12, 5)) == [(2, 0)] * 2
     with pytest.raises(UserError, match="expected the videos of the clips, found no 'x'"):
-        clips_at_rate([Clip("x", 0, 1, 1, 10.0, tmp_path)], table, None)
+        convert_clip_rate([Clip("x", 0, 1, 1, 10.0, tmp_path)], table, None)
 
 
 def test_the_script_cuts_real_videos_at_their_own_rates(run_script, tmp_path):

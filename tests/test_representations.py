@@ -42,8 +42,8 @@ def data_set(groups=GROUPS, tested=TESTED):
     labels = np.repeat(np.arange(len(CLASSES)), groups)
     group = np.tile(np.arange(groups), len(CLASSES))
     names = np.array([f"{CLASSES[c]}/g{g}.mp4" for c, g in zip(labels, group, strict=True)])
-    sides = np.where(group < groups - tested, TRAIN, TEST).astype(np.int8)
-    return LabelledVideos(Path("set.h5"), names, sides, labels.astype(np.int32),
+    parts = np.where(group < groups - tested, TRAIN, TEST).astype(np.int8)
+    return LabelledVideos(Path("set.h5"), names, parts, labels.astype(np.int32),
                     np.array([f"g{g}" for g in group]), CLASSES)  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_nothing_is_chosen_by_a_test_video():
     labelled = data_set(groups=12)
     parts = {"mean": features(labelled, 0.3), "state": features(labelled, 0.3, seed=1)}
     first = scored(labelled, parts, labels=(2,))
-    test = np.flatnonzero(labelled.sides == TEST)
+    test = np.flatnonzero(labelled.parts == TEST)
     for part in parts.values():
         part[test] = np.random.default_rng(2).normal(size=part[test].shape) * 50
     labelled.labels[test] = np.roll(labelled.labels[test], 1)
@@ -103,7 +103,7 @@ def test_draws_and_predictions_are_those_of_independent_ones():
     labelled = data_set(groups=20, tested=8)
     x = features(labelled, 0.4)
     table = scored(labelled, {"mean": x}, labels=(3,))
-    train, test = labelled.sides == TRAIN, labelled.sides == TEST
+    train, test = labelled.parts == TRAIN, labelled.parts == TEST
     scaler = StandardScaler().fit(x[train])
     for measure, rows in table[table["labels"] == "3"].groupby("measure"):
         choice = float(rows["choice"].iloc[0].partition("=")[2])
@@ -190,7 +190,7 @@ def folder(tmp_path_factory):
         for name, values in (("path", labelled.names), ("group", labelled.groups),
                              ("classes", CLASSES)):  # fmt: skip
             write_strings(file, name, list(values))
-        file["label"], file["splits"] = labelled.labels, labelled.sides[:, None]
+        file["label"], file["splits"] = labelled.labels, labelled.parts[:, None]
         for name in ("id", "class", "frames", "width", "height", "rate", "duration", "status",
                      "sha256", "transcoded", "note"):  # fmt: skip
             file[name] = np.zeros(len(files))

@@ -1,4 +1,4 @@
-"""Splits that are drawn: even, steady when videos come and go, and whole groups on one side."""
+"""Splits at random: balanced, stable when videos are added, and by whole groups."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_lstm.errors import UserError
-from video_lstm.video.splits import by_fraction, by_group, ucf101_classes
+from video_lstm.video.splits import read_ucf101_classes, split_by_fraction, split_by_group
 
 members = st.dictionaries(st.sampled_from("abcd"), st.integers(2, 30), min_size=1).map(
     lambda sizes: [(name, f"{name}/{n}") for name, size in sizes.items() for n in range(size)]
@@ -16,38 +16,42 @@ members = st.dictionaries(st.sampled_from("abcd"), st.integers(2, 30), min_size=
 
 @given(members, st.floats(0.01, 0.99), st.integers(1, 4), st.integers(0, 2**32))
 def test_a_fraction_of_every_class_is_tested(videos, fraction, count, seed):
-    marks = by_fraction(videos, fraction, count, seed)
-    assert marks == by_fraction(videos, fraction, count, seed)
+    assignments = split_by_fraction(videos, fraction, count, seed)
+    assert assignments == split_by_fraction(videos, fraction, count, seed)
     for split in range(count):
         for name in {name for name, _ in videos}:
-            parts = [m[split] for m, (n, _) in zip(marks, videos, strict=True) if n == name]
-            tested = parts.count(2)
-            assert tested + parts.count(1) == len(parts)
-            assert 1 <= tested < len(parts)
-            assert abs(tested - fraction * len(parts)) <= 1
+            parts = [a[split] for a, (n, _) in zip(assignments, videos, strict=True) if n == name]
+            num_test = parts.count(2)
+            assert num_test + parts.count(1) == len(parts)
+            assert 1 <= num_test < len(parts)
+            assert abs(num_test - fraction * len(parts)) <= 1
 
 
 @given(members, st.integers(0, 9))
-def test_a_video_more_moves_few_others(videos, seed):
-    before = by_fraction(videos, 0.3, 1, seed)
-    after = by_fraction([*videos, (videos[0][0], "new")], 0.3, 1, seed)
+def test_an_added_video_moves_few_others(videos, seed):
+    before = split_by_fraction(videos, 0.3, 1, seed)
+    after = split_by_fraction([*videos, (videos[0][0], "new")], 0.3, 1, seed)
     assert sum(a != b for a, b in zip(before, after, strict=False)) <= 1
 
 
 @given(st.integers(2, 12), st.integers(1, 11), st.integers(1, 6), st.integers(0, 9))
-def test_groups_take_turns(number, test, count, seed):
-    names = [f"g{n % number}" for n in range(5 * number)]
-    if test >= number:
+def test_groups_are_tested_equally_often(num_groups, size, num_splits, seed):
+    names = [f"g{n % num_groups}" for n in range(5 * num_groups)]
+    if size >= num_groups:
         with pytest.raises(UserError, match="expected fewer test groups"):
-            by_group(names, test, count, seed)
+            split_by_group(names, size, num_splits, seed)
         return
-    marks = by_group(names, test, count, seed)
-    tested = Counter()
-    for split in range(count):
-        sides = [{n for n, m in zip(names, marks, strict=True) if m[split] == p} for p in (1, 2)]
-        assert not sides[0] & sides[1] and len(sides[1]) == test
-        tested.update(sides[1])
-    assert max(tested.values()) - min(tested[f"g{n}"] for n in range(number)) <= 1
+    assignments = split_by_group(names, size, num_splits, seed)
+    test_counts = Counter()
+    for split in range(num_splits):
+        train, test = (
+            {name for name, parts in zip(names, assignments, strict=True) if parts[split] == part}
+            for part in (1, 2)
+        )
+        assert not train & test and len(test) == size
+        test_counts.update(test)
+    counts = [test_counts[f"g{n}"] for n in range(num_groups)]
+    assert max(counts) - min(counts) <= 1
 
 
 @pytest.mark.parametrize(
@@ -66,9 +70,9 @@ def test_groups_take_turns(number, test, count, seed):
         "0|Archery\n1|Bowling\n",
     ],
 )
-def test_a_class_index_is_read_as_people_have_it(tmp_path, text):
+def test_class_indices_of_many_formats_are_read(tmp_path, text):
     (tmp_path / "classInd.txt").write_bytes(text.encode())
-    assert ucf101_classes(tmp_path) == ["Archery", "Bowling"]
+    assert read_ucf101_classes(tmp_path) == ["Archery", "Bowling"]
 
 
 @pytest.mark.parametrize(
@@ -81,10 +85,10 @@ def test_a_class_index_is_read_as_people_have_it(tmp_path, text):
         ("\n", "none"),
     ],
 )
-def test_a_class_index_that_is_none_is_told_in_a_line(tmp_path, text, description):
+def test_an_invalid_class_index_is_an_error_of_one_line(tmp_path, text, description):
     (tmp_path / "classInd.txt").write_text(text)
     with pytest.raises(UserError) as error:
-        ucf101_classes(tmp_path)
-    line = str(error.value)
-    assert line.startswith(f"{tmp_path}/classInd.txt: expected ") and f"found {description}" in line
-    assert "\n" not in line
+        read_ucf101_classes(tmp_path)
+    message = str(error.value)
+    assert message.startswith(f"{tmp_path}/classInd.txt: expected ")
+    assert f"found {description}" in message and "\n" not in message

@@ -28,7 +28,7 @@ from video_lstm.evaluation.tables import write_csv
 from video_lstm.percepts.new_videos import PerceptExtraction, extract_new_percepts
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.training.finetuning import load_classifier, score_videos
-from video_lstm.video.file_scan import printable_path
+from video_lstm.video.file_scan import escape_path
 
 logger = logging.getLogger("video_lstm")
 
@@ -59,7 +59,7 @@ def main(arguments: Arguments) -> None:
         percepts, reasons = extract_new_percepts(arguments.videos, extraction, folder)
         store = PerceptStore([percepts])
         rows = {name.video: row for row, name in enumerate(store.names)}
-        paths = [printable_path(str(path)) for path in arguments.videos]
+        paths = [escape_path(str(path)) for path in arguments.videos]
         read = [rows[path] for path, reason in zip(paths, reasons, strict=True) if not reason]
         scores = score_videos(
             classifier.model.to(device), store, np.array(read), classifier.frames,

@@ -15,7 +15,7 @@ from video_lstm.sequences.patch_sampling import sample_patches, write_patches
 from video_lstm.settings.sequences import PatchSettings
 from video_lstm.video.clips import read_clips
 from video_lstm.video.files import read_files
-from video_lstm.video.sampling import clips_at_rate
+from video_lstm.video.sampling import convert_clip_rate
 
 
 class Arguments(CommandLine):
@@ -44,7 +44,7 @@ def main(arguments: Arguments) -> None:
     }
     provenance = arguments.provenance(inputs)
     table, settings = read_files(arguments.probed), arguments.patches
-    clips = clips_at_rate(read_clips(arguments.clips), table, settings.frame_rate)
+    clips = convert_clip_rate(read_clips(arguments.clips), table, settings.frame_rate)
     patches = sample_patches(clips, settings, arguments.frames, arguments.seed)
     with artifacts.create(arguments.output, "patches", provenance) as file:
         write_patches(file, patches, settings, arguments.frames, arguments.threads)

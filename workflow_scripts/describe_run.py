@@ -1,8 +1,8 @@
-"""Describe a run on a page (HTML) for the report: its videos, its times and its settings.
+"""Describe the videos, run times and settings of a run on an HTML page for the report.
 
-Of each data set: how many videos, of which classes and how long, and what was left out and why; how
-many test videos were left out of the unlabelled ones. Of each rule: jobs, time and memory, as
-Snakemake's benchmark files have them. All settings, defaults included.
+The page lists, for each data set, the number of videos, classes and hours, and which files were
+left out for which reason; for each rule, the number of jobs, time and memory from Snakemake's
+benchmark files; the test videos left out of the unlabelled videos; and all settings.
 """
 
 import html
@@ -24,12 +24,12 @@ from video_lstm.video.index import read_videos
 
 
 class Arguments(CommandLine):
-    """What is described."""
+    """Options of the script."""
 
     videos: list[Path]
     """Indices of the data sets."""
     clips: list[Path]
-    """Clips of all of them; a shard lies in the folder of its data set."""
+    """Clips of the data sets; each shard is in the folder of its data set."""
     benchmarks: Path
     """Folder of Snakemake's benchmark files, results/benchmarks."""
     settings: Settings
@@ -39,30 +39,32 @@ class Arguments(CommandLine):
 
 
 def main(arguments: Arguments) -> None:
-    """Read, render and write."""
+    """Read the artifacts, render the page and write it."""
     sets = [
-        data_set(path, [clips for clips in arguments.clips if clips.parent.name == path.stem])
+        describe_data_set(
+            path, [clips for clips in arguments.clips if clips.parent.name == path.stem]
+        )
         for path in arguments.videos
     ]
     text = page(
         "The run",
         "<h2>Videos</h2>",
         table_html(pd.DataFrame(sets)),
-        left_out(arguments.videos),
-        notes(arguments.videos),
-        left_out_test_videos(arguments.clips),
+        list_left_out_files(arguments.videos),
+        list_notes(arguments.videos),
+        describe_left_out_test_videos(arguments.clips),
         "<h2>Time</h2>",
-        table_html(times(arguments.benchmarks)),
+        table_html(tabulate_times(arguments.benchmarks)),
         "<h2>Settings</h2>",
-        f"<pre>{html.escape(settings_text(arguments.settings))}</pre>",
+        f"<pre>{html.escape(format_settings(arguments.settings))}</pre>",
     )
     with atomic_write(arguments.output) as temporary:
         temporary.write_text(text)
 
 
-def data_set(videos: Path, clips: list[Path]) -> dict[str, object]:
-    """A data set in numbers."""
-    table, cut = read_videos(videos), read_clips(clips)
+def describe_data_set(videos: Path, clips: list[Path]) -> dict[str, object]:
+    """Return the number of files, classes, hours and clips of a data set."""
+    table, dataset_clips = read_videos(videos), read_clips(clips)
     usable = [video for video in table.videos if video.status == OK]
     return {
         "data set": videos.stem,
@@ -71,13 +73,13 @@ def data_set(videos: Path, clips: list[Path]) -> dict[str, object]:
         "left out": len(table.videos) - len(usable),
         "classes": len(table.classes),
         "length": clock(sum(video.duration for video in usable)),
-        "clips": len(cut),
-        "frames of clips": sum(clip.frames for clip in cut),
+        "clips": len(dataset_clips),
+        "frames of clips": sum(clip.frames for clip in dataset_clips),
     }
 
 
-def left_out(videos: list[Path]) -> str:
-    """What was left out or should be looked at, by reason, each with an example."""
+def list_left_out_files(videos: list[Path]) -> str:
+    """Tabulate the files that were left out or have a warning, by reason, with an example."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for path in videos:
         for video in read_videos(path).videos:
@@ -93,14 +95,14 @@ def left_out(videos: list[Path]) -> str:
     return table_html(pd.DataFrame(lines))
 
 
-def notes(videos: list[Path]) -> str:
-    """What the indices say that a person should know, such as copies in training and test."""
+def list_notes(videos: list[Path]) -> str:
+    """Render the warnings of the indices, such as copies in training and test."""
     lines = [f"{path.stem}: {note}" for path in videos for note in read_videos(path).notes]
     return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
 
 
-def left_out_test_videos(clips: list[Path]) -> str:
-    """How many test videos no unlabelled clips were drawn from."""
+def describe_left_out_test_videos(clips: list[Path]) -> str:
+    """Render the number of test videos that were left out of the unlabelled videos."""
     paths = next((read_left_out(path) for path in clips if path.parent.name == UNLABELLED), [])
     sentence = (
         f"<p>{len(paths)} test videos of the labelled sets were left out of the unlabelled ones"
@@ -108,8 +110,8 @@ def left_out_test_videos(clips: list[Path]) -> str:
     return sentence + (f", such as {html.escape(paths[0])}.</p>" if paths else ".</p>")
 
 
-def times(folder: Path) -> pd.DataFrame:
-    """A line per rule, the longest first; benchmark files are named by their rules."""
+def tabulate_times(folder: Path) -> pd.DataFrame:
+    """Tabulate jobs, time and memory of each rule, the longest first."""
     jobs: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
     memory: Counter[str] = Counter()
@@ -127,8 +129,8 @@ def times(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def settings_text(settings: Settings) -> str:
-    """All settings as YAML."""
+def format_settings(settings: Settings) -> str:
+    """Format all settings as YAML."""
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, width=96)
 
 

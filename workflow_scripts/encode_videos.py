@@ -39,7 +39,7 @@ from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.settings.base import Positive, Stream
 from video_lstm.settings.training import BaselineRepresentation, VariantName
 from video_lstm.training.pretrained import load_pretrained
-from video_lstm.video.file_scan import printable_path
+from video_lstm.video.file_scan import escape_path
 from video_lstm.video.labelled_videos import read_labelled_videos
 from video_lstm.video.split_parts import TRAIN
 
@@ -142,7 +142,8 @@ def load_encoder(arguments: Arguments, store: PerceptStore) -> BlockEncoder:
         return pretrained_encoder(path)
     if arguments.videos is None:
         raise UserError(f"--videos: expected an index for {arguments.variant}, found none")
-    _, clips = read_labelled_videos(arguments.videos, arguments.split).clips(TRAIN, store.names)
+    labelled = read_labelled_videos(arguments.videos, arguments.split)
+    _, clips = labelled.match_clips(TRAIN, store.names)
     return untrained_encoder(
         arguments.variant, arguments.stream, store, clips, arguments.block_frames,
         (arguments.hidden_size, arguments.num_layers), arguments.seed,
@@ -151,7 +152,7 @@ def load_encoder(arguments: Arguments, store: PerceptStore) -> BlockEncoder:
 
 def export(path: Path, store: PerceptStore, representations: Representations) -> None:
     """Write the representations as arrays or as a table."""
-    names = [printable_path(name.video) for name in store.names]
+    names = [escape_path(name.video) for name in store.names]
     if path.suffix == ".npz":
         arrays = {f"blocks_{part}": values for part, values in representations.blocks.items()}
         arrays |= {f"videos_{part}": values for part, values in representations.videos.items()}

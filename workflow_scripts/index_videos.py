@@ -1,7 +1,7 @@
 """Index the videos of a data set.
 
-Reads what probing found in every shard, and makes the table of all videos: what they are, their
-classes, and their parts in every split. A file that is left out stays in it with the reason.
+Reads the tables of probed files, and writes a table of all videos with their properties, classes
+and splits. A file that is left out is listed with the reason.
 """
 
 import logging
@@ -12,7 +12,7 @@ from video_lstm import artifacts
 from video_lstm.settings.videos import VideoSource
 from video_lstm.video.files import read_files, remove_copies, summarise
 from video_lstm.video.index import build_index, write_videos
-from video_lstm.video.layouts import list_files
+from video_lstm.video.layouts import find_lists
 
 logger = logging.getLogger("video_lstm")
 
@@ -21,19 +21,19 @@ class Arguments(CommandLine):
     """Options of the script."""
 
     source: VideoSource
-    """Where the videos are, and how splits are cut."""
+    """Folder of the videos and definition of the splits."""
     probed: list[Path]
-    """Tables of the files, all shards."""
+    """Tables of probed files, all shards."""
     output: Path
-    """The table to make (HDF5)."""
+    """HDF5 file to write."""
     seed: int = 0
     """Random seed for splits that are drawn."""
     transcoded: Path | None = None
-    """Folder of copies that stand for files; those of files that are gone are removed."""
+    """Folder of transcoded copies; copies of files that no longer exist are removed."""
 
 
 def main(arguments: Arguments) -> None:
-    """Read, sort into classes and splits, write."""
+    """Read the probed files, assign classes and splits, and write the index."""
     files = read_files(arguments.probed)
     table = build_index(arguments.source, files, arguments.seed)
     for note in table.notes:
@@ -42,7 +42,7 @@ def main(arguments: Arguments) -> None:
     if arguments.transcoded is not None:
         remove_copies(arguments.transcoded, files)
     inputs = {f"probed_{shard}": path for shard, path in enumerate(arguments.probed)}
-    inputs |= {f"list_{n}": path for n, path in enumerate(list_files(arguments.source))}
+    inputs |= {f"list_{n}": path for n, path in enumerate(find_lists(arguments.source))}
     with artifacts.create(arguments.output, "videos", arguments.provenance(inputs)) as file:
         write_videos(file, table)
 

@@ -27,7 +27,7 @@ from video_lstm.sequences.pixel_format import PixelFormat
 from video_lstm.sequences.tiles import cut_tiles, join_tiles, read_tiled
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.decode import UnreadableClipError
-from video_lstm.video.sampling import whole_video
+from video_lstm.video.sampling import probe_full_clip
 from video_lstm.video.source import UnreadableVideoError, stated_rate
 from video_lstm.video.write_video import save_animation
 
@@ -58,7 +58,7 @@ def main(arguments: Arguments) -> None:
     window = model.input_frames + model.variant.predicts * model.future_frames
     try:
         with tempfile.TemporaryDirectory() as folder:
-            video = whole_video(arguments.video, info.pixels.rate, Path(folder))
+            video = probe_full_clip(arguments.video, info.pixels.rate, Path(folder))
             if video.frames < window:
                 rate_text = f" at {video.rate:g} a second" if video.rate else ""
                 raise UserError(

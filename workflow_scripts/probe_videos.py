@@ -1,7 +1,7 @@
 """Probe the videos of a shard.
 
-Reads every file of the shard once, in parallel, and makes the table of them: path, frames, rate,
-size, and status. A file that is broken, empty or too short stays in the table with the reason.
+Reads every file of the shard once, in parallel, and writes a table with path, number of frames,
+frame rate, frame size and status. Broken, empty and too short files are listed with the reason.
 """
 
 import logging
@@ -11,7 +11,7 @@ from command_line import CommandLine, run
 from video_lstm import artifacts
 from video_lstm.progress import Progress
 from video_lstm.settings.videos import VideoSettings
-from video_lstm.video.files import contents, probe_files, summarise, write_files
+from video_lstm.video.files import hash_contents, probe_files, summarise, write_files
 
 logger = logging.getLogger("video_lstm")
 
@@ -22,36 +22,36 @@ class Arguments(CommandLine):
     root: Path
     """Folder of the data set."""
     labelled: bool = False
-    """Whether it has a folder for each class, and only what is in these counts."""
+    """Whether the data set has a folder for each class; files outside these are ignored."""
     follow_links: bool = False
-    """Whether symbolic links are followed, wherever they lead."""
+    """Whether to follow symbolic links, wherever they lead."""
     output: Path
-    """The table to make (HDF5)."""
+    """HDF5 file to write."""
     shard: int = 0
-    """Which part of the files, from 0. Which part a file is in follows from its path alone."""
+    """Number of the shard, from 0. The shard of a file depends on its path alone."""
     num_shards: int = 1
-    """How many parts there are."""
+    """Number of shards."""
     video: VideoSettings = VideoSettings()
-    """How files become frames."""
+    """Target frame rate, minimum length and other settings of the videos."""
     transcoded: Path | None = None
-    """Folder for copies of sound videos that the reader refuses; without it they are left out."""
+    """Folder for copies of intact videos that the reader refuses; without it they are left out."""
 
 
 def main(arguments: Arguments) -> None:
-    """Find, probe, write."""
+    """Find the files, probe them and write the table."""
     progress: Progress | None = None
 
-    def tell(done: int, total: int) -> None:
+    def report_progress(done: int, total: int) -> None:
         nonlocal progress
         progress = progress or Progress(total, "videos")
         progress.update(done - progress.done)
 
     table = probe_files(
         arguments.root, arguments.labelled, arguments.video, arguments.shard, arguments.num_shards,
-        max(1, arguments.threads), tell, arguments.transcoded, arguments.follow_links,
+        max(1, arguments.threads), report_progress, arguments.transcoded, arguments.follow_links,
     )  # fmt: skip
     logger.info("%s: %s", table.root, summarise(table.files))
-    provenance = arguments.provenance({"videos": contents(table.files)})
+    provenance = arguments.provenance({"videos": hash_contents(table.files)})
     with artifacts.create(arguments.output, "probed", provenance) as file:
         write_files(file, table.root, table.rate, table.files)
 

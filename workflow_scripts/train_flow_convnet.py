@@ -56,7 +56,7 @@ def main(arguments: Arguments) -> None:
         read_labelled_videos(arguments.videos, arguments.split),
         FlowStore(arguments.flow),
     )
-    training, rows = videos.clips(TRAIN, store.names)
+    training, rows = videos.match_clips(TRAIN, store.names)
     source = FlowStacks(
         store, rows, videos.labels[training], stack=stack, crop=settings.crop_size,
         seed=arguments.seed, device=device, threads=arguments.threads,

@@ -1,4 +1,4 @@
-"""Textured places for the figures to move in: a wall or sky over a ground, and simple things."""
+"""Textured backgrounds of the demo: a wall or sky above the ground, with simple objects."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ Colour = tuple[float, float, float]
 def draw_colour(
     rng: np.random.Generator, *, value: tuple[float, float], saturation: tuple[float, float]
 ) -> Colour:
-    """A colour of any hue as (blue, green, red), 0 to 255; value and saturation within bounds."""
+    """Draw a colour of any hue as (blue, green, red), 0 to 255; value and saturation in a range."""
     hsv = np.array([[[rng.uniform(0, 360), rng.uniform(*saturation), rng.uniform(*value)]]])
     blue, green, red = 255.0 * cv2.cvtColor(hsv.astype(np.float32), cv2.COLOR_HSV2BGR)[0, 0]
     return float(blue), float(green), float(red)
@@ -22,7 +22,7 @@ def draw_colour(
 def _value_noise(
     rng: np.random.Generator, width: int, height: int, *, cells: int, octaves: int
 ) -> NDArray[np.float32]:
-    """Smooth noise of several scales in [-1, 1], (height, width), which repeats horizontally."""
+    """Draw smooth noise of several scales in [-1, 1], (height, width), periodic in x."""
     noise = np.zeros((height, width), np.float32)
     for octave in range(octaves):
         across = cells << octave
@@ -37,7 +37,7 @@ def _value_noise(
 
 
 def _pattern(rng: np.random.Generator, width: int, height: int) -> NDArray[np.float32]:
-    """Noise, stripes, tiles or a gradient in [-1, 1], (height, width)."""
+    """Draw noise, stripes, tiles or a gradient in [-1, 1], (height, width)."""
     kind = rng.integers(5)
     x = np.arange(width, dtype=np.float32)[None, :]
     y = np.arange(height, dtype=np.float32)[:, None]
@@ -56,16 +56,17 @@ def _pattern(rng: np.random.Generator, width: int, height: int) -> NDArray[np.fl
     return np.linspace(-1, 1, height, dtype=np.float32)[:, None] + 0 * x
 
 
-def _textured(
+def _draw_texture(
     rng: np.random.Generator, width: int, height: int, colour: Colour, strength: float
 ) -> NDArray[np.float32]:
+    """Draw a pattern and noise around a colour, (height, width, 3)."""
     pattern = 0.7 * _pattern(rng, width, height)
     pattern = pattern + 0.5 * _value_noise(rng, width, height, cells=12, octaves=5)
     return np.asarray(colour, np.float32) + strength * pattern[:, :, None]
 
 
-def _furnish(rng: np.random.Generator, image: NDArray[np.float32], horizon: int) -> None:
-    """Put windows, poles, round things and trees against the wall, in place."""
+def _draw_objects(rng: np.random.Generator, image: NDArray[np.float32], horizon: int) -> None:
+    """Draw windows, poles, discs and trees in front of the wall, in place."""
     width = image.shape[1]
     for _ in range(rng.integers(1, 6)):
         colour = draw_colour(rng, value=(0.2, 0.9), saturation=(0.05, 0.5))
@@ -76,7 +77,7 @@ def _furnish(rng: np.random.Generator, image: NDArray[np.float32], horizon: int)
         leaves = rng.normal(0, (0.45 * size, 0.27 * size), (7, 2)).astype(int)
         kind = rng.integers(4)
         left = int(rng.integers(0, width))
-        for x in (left, left - width):  # what the strip's end cuts goes on at its start
+        for x in (left, left - width):  # objects at the right edge continue at the left edge
             if kind == 0:
                 cv2.rectangle(image, (x, top), (x + size, top + int(1.3 * size)), colour, -1)
                 cv2.rectangle(image, (x, top), (x + size, top + int(1.3 * size)), frame, 2)
@@ -97,17 +98,18 @@ class Background:
     """A strip that repeats horizontally every ``period`` pixels.
 
     Attributes:
-        strip: (height, period + view width, 3) uint8, blue, green, red.
-        period: pixels after which the strip repeats.
+        strip: Image, (height, period + view width, 3) uint8, blue, green, red.
+        period: Number of pixels after which the strip repeats.
     """
 
     strip: Image
     period: int
 
     def view(self, left: float, width: int) -> tuple[Image, float]:
-        """The part that starts at pixel ``left`` (any real number), ``width`` wide at most.
+        """Return the part that starts at pixel ``left`` (any real number), at most ``width`` wide.
 
-        Returns the slice at whole pixels and the fraction of a pixel that remains.
+        Returns:
+            The slice from the whole pixel on, and the fraction of a pixel that remains.
         """
         whole = int(np.floor(left))
         start = whole % self.period
@@ -115,16 +117,23 @@ class Background:
 
 
 def draw_background(
-    rng: np.random.Generator, *, view_width: int, height: int, horizon: int, away_from: float
+    rng: np.random.Generator,
+    *,
+    view_width: int,
+    height: int,
+    horizon: int,
+    figure_brightness: float,
 ) -> Background:
-    """Draw a place: the wall ends and the ground begins at row ``horizon``.
+    """Draw a background with a wall above row ``horizon`` and the ground below it.
 
-    ``away_from`` is the mean brightness (0 to 1) of who will stand before it: the wall's differs
-    by at least 0.18.
+    The brightness of the wall differs from ``figure_brightness``, the mean brightness (0 to 1) of
+    the figure, by at least 0.18.
     """
     period = 2 * view_width
     bands = [
-        band for band in ((0.25, away_from - 0.18), (away_from + 0.18, 0.9)) if np.diff(band)[0] > 0
+        (low, high)
+        for low, high in ((0.25, figure_brightness - 0.18), (figure_brightness + 0.18, 0.9))
+        if high - low > 0
     ]
     spans = np.array([high - low for low, high in bands])
     band = bands[rng.choice(len(bands), p=spans / spans.sum())]
@@ -132,9 +141,9 @@ def draw_background(
     wall = draw_colour(rng, value=value, saturation=(0.02, 0.25))
     ground = draw_colour(rng, value=(0.25, 0.75), saturation=(0.02, 0.3))
     image = np.empty((height, period, 3), np.float32)
-    image[:horizon] = _textured(rng, period, horizon, wall, rng.uniform(4, 15))
-    image[horizon:] = _textured(rng, period, height - horizon, ground, rng.uniform(4, 15))
-    _furnish(rng, image, horizon)
+    image[:horizon] = _draw_texture(rng, period, horizon, wall, rng.uniform(4, 15))
+    image[horizon:] = _draw_texture(rng, period, height - horizon, ground, rng.uniform(4, 15))
+    _draw_objects(rng, image, horizon)
     image[:horizon] = 0.55 * image[:horizon] + 0.45 * np.asarray(wall, np.float32)
     image = cv2.GaussianBlur(
         image, (0, 0), 0.006 * height * rng.uniform(0.8, 2.2), borderType=cv2.BORDER_REFLECT

@@ -1,4 +1,4 @@
-"""Drawing a clothed figure with OpenCV: antialiased limbs in order of depth, shaded, outlined."""
+"""Draw a clothed figure with OpenCV: antialiased, shaded limbs in order of depth."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,9 +11,9 @@ from video_lstm.demo.background import Colour, draw_colour
 from video_lstm.demo.skeleton import JOINT, SIDES, Array, Body
 
 SHIFT = 4
-"""Bits behind the point of OpenCV's coordinates: a limb moves by sixteenths of a pixel."""
+"""Fractional bits of OpenCV's coordinates: positions are in sixteenths of a pixel."""
 ARC = 12
-"""Points on each circle whose convex hull is a limb."""
+"""Points on each circle; the convex hull of the circles is a limb."""
 SKINS: tuple[Colour, ...] = (
     (180, 205, 240),
     (150, 180, 225),
@@ -33,7 +33,7 @@ HAIRS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True)
 class Clothes:
-    """What a figure wears: colours (blue, green, red) and cuts."""
+    """Skin, hair and clothes of a figure; colours are (blue, green, red)."""
 
     skin: Colour
     hair: Colour
@@ -47,7 +47,7 @@ class Clothes:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Clothes":
-        """Draw skin, hair and clothes."""
+        """Draw random skin, hair and clothes."""
         return cls(
             skin=SKINS[rng.integers(len(SKINS))],
             hair=HAIRS[rng.integers(len(HAIRS))],
@@ -68,25 +68,25 @@ class Clothes:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the figure: the hull of balls around joints.
+    """A part of the figure: the convex hull of circles around joints.
 
     Attributes:
-        joints: the joints the balls are at.
-        radii: their radii, body heights.
-        colour: blue, green, red.
-        nearer: what is added to the mean depth when parts are ordered, body heights.
-        trim: what is drawn on top.
+        joints: Names of the joints in the centres of the circles.
+        radii: Radii of the circles in body heights.
+        colour: Colour as (blue, green, red).
+        depth_offset: Distance towards the camera for the order of drawing, in body heights.
+        trim: Details drawn on the part.
     """
 
     joints: tuple[str, ...]
     radii: tuple[float, ...]
     colour: Colour
-    nearer: float = 0.0
+    depth_offset: float = 0.0
     trim: Literal["none", "stripes", "face"] = "none"
 
 
-def dress(body: Body, clothes: Clothes) -> tuple[Part, ...]:
-    """The parts of a figure with this body in these clothes."""
+def build_parts(body: Body, clothes: Clothes) -> tuple[Part, ...]:
+    """Build the parts of a figure from its body and clothes."""
     g = body.girth
     skull = 0.5 * body.head
     sleeve = clothes.shirt if clothes.long_sleeves else clothes.skin
@@ -130,12 +130,14 @@ def dress(body: Body, clothes: Clothes) -> tuple[Part, ...]:
 
 @dataclass(frozen=True)
 class Figure:
-    """A dressed figure on screen over time, ready to be drawn frame by frame.
+    """A clothed figure with its joint positions in every frame.
 
     Attributes:
-        screen: joints in pixels, (T, joints, 2).
-        depth: joints towards the camera, body heights, (T, joints).
-        height: the body height in pixels, (T,) or a number.
+        parts: Parts of the body; see `build_parts`.
+        clothes: Clothes of the figure.
+        screen: Positions of the joints in pixels, (T, joints, 2).
+        depth: Positions of the joints towards the camera in body heights, (T, joints).
+        height: Body height in pixels.
     """
 
     parts: tuple[Part, ...]
@@ -145,53 +147,56 @@ class Figure:
     height: float
 
     def draw(self, image: NDArray[np.uint8], step: int) -> None:
-        """Draw the figure at time ``step`` into ``image`` (height, width, 3), in place."""
+        """Draw the figure of frame ``step`` into ``image`` (height, width, 3), in place."""
         screen, depth = self.screen[step], self.depth[step]
         indices = [[JOINT[name] for name in part.joints] for part in self.parts]
         order = np.argsort(
-            [depth[i].mean() + p.nearer for i, p in zip(indices, self.parts, strict=True)]
+            [
+                depth[i].mean() + part.depth_offset
+                for i, part in zip(indices, self.parts, strict=True)
+            ]
         )
-        for which in order:
-            part, at = self.parts[which], screen[indices[which]]
+        for index in order:
+            part, centres = self.parts[index], screen[indices[index]]
             radii = np.asarray(part.radii) * self.height
-            outline = _hull(at, radii)
+            outline = _hull(centres, radii)
             cv2.fillConvexPoly(image, outline, part.colour, cv2.LINE_AA, SHIFT)
-            lit = tuple(min(255.0, 1.18 * c + 6) for c in part.colour)
-            light = _hull(at - 0.28 * radii[:, None], 0.5 * radii)
-            cv2.fillConvexPoly(image, light, lit, cv2.LINE_AA, SHIFT)
+            light_colour = tuple(min(255.0, 1.18 * c + 6) for c in part.colour)
+            highlight = _hull(centres - 0.28 * radii[:, None], 0.5 * radii)
+            cv2.fillConvexPoly(image, highlight, light_colour, cv2.LINE_AA, SHIFT)
             if part.trim == "stripes":
-                self._stripe(image, at, radii)
+                self._draw_stripes(image, centres, radii)
             elif part.trim == "face":
-                self._dress_head(image, screen, depth)
-            dark = tuple(0.45 * c for c in part.colour)
-            cv2.polylines(image, [outline], True, dark, 1, cv2.LINE_AA, SHIFT)
+                self._draw_head(image, screen, depth)
+            dark_colour = tuple(0.45 * c for c in part.colour)
+            cv2.polylines(image, [outline], True, dark_colour, 1, cv2.LINE_AA, SHIFT)
 
-    def _stripe(self, image: NDArray[np.uint8], at: Array, radii: Array) -> None:
-        """Stripes across the shirt, from the shoulders to the hips."""
-        left, right, hip_left, hip_right = at
+    def _draw_stripes(self, image: NDArray[np.uint8], centres: Array, radii: Array) -> None:
+        """Draw stripes across the shirt, from the shoulders to the hips."""
+        left, right, hip_left, hip_right = centres
         colour = tuple(255.0 - c for c in self.clothes.shirt)
         for k in range(self.clothes.stripes):
             down = (k + 0.4) / self.clothes.stripes
             ends = np.stack([left + down * (hip_left - left), right + down * (hip_right - right)])
             cv2.fillConvexPoly(image, _hull(ends, 0.35 * radii[:2]), colour, cv2.LINE_AA, SHIFT)
 
-    def _dress_head(self, image: NDArray[np.uint8], screen: Array, depth: Array) -> None:
-        """Hair over crown and back of the head, and the eyes where the face is seen."""
+    def _draw_head(self, image: NDArray[np.uint8], screen: Array, depth: Array) -> None:
+        """Draw the hair, and the eye if the face is visible."""
         head, neck = JOINT["head"], JOINT["neck"]
         radius = self.parts[1].radii[1] * self.height
         up = screen[head] - screen[neck]
         up = up / max(1e-6, float(np.hypot(*up)))
-        ahead = screen[[JOINT["toe_left"], JOINT["toe_right"]]].mean(axis=0)
-        ahead = ahead - screen[[JOINT["heel_left"], JOINT["heel_right"]]].mean(axis=0)
-        ahead = ahead / max(1e-6, float(np.hypot(*ahead)))
-        crown = screen[head] + 0.35 * radius * up - 0.25 * radius * ahead
+        forward = screen[[JOINT["toe_left"], JOINT["toe_right"]]].mean(axis=0)
+        forward = forward - screen[[JOINT["heel_left"], JOINT["heel_right"]]].mean(axis=0)
+        forward = forward / max(1e-6, float(np.hypot(*forward)))
+        crown = screen[head] + 0.35 * radius * up - 0.25 * radius * forward
         nape = screen[head] - (1.0 if self.clothes.long_hair else 0.1) * radius * up
-        nape = nape - 0.65 * radius * ahead
+        nape = nape - 0.65 * radius * forward
         hair = _hull(np.stack([crown, nape]), np.array([0.8, 0.4]) * radius)
         cv2.fillConvexPoly(image, hair, self.clothes.hair, cv2.LINE_AA, SHIFT)
         if depth[JOINT["toe_left"]] < depth[JOINT["heel_left"]]:
             return
-        eye = screen[head] + 0.6 * radius * ahead
+        eye = screen[head] + 0.6 * radius * forward
         cv2.circle(
             image,
             tuple(int(v) for v in np.rint(eye * (1 << SHIFT))),
@@ -209,7 +214,7 @@ _CIRCLE = np.stack(
 
 
 def _hull(centres: Array, radii: Array) -> NDArray[np.int32]:
-    """Convex hull of circles, (points, 1, 2), in fixed-point pixels."""
+    """Return the convex hull of circles, (points, 1, 2), in fixed-point pixels."""
     points = centres[:, None, :] + radii[:, None, None] * _CIRCLE
     fixed = np.rint(points.reshape(-1, 2) * (1 << SHIFT)).astype(np.int32)
     return cv2.convexHull(fixed)

@@ -1,7 +1,7 @@
-"""An articulated human-like figure: body proportions, joint angles, forward kinematics.
+"""Skeleton of a human-like figure: body proportions, joint angles, forward kinematics.
 
 World axes: x forward (where the figure faces), y to its left, z up. Lengths are in body heights,
-angles in degrees until they enter a matrix. Segment lengths follow the usual anthropometric table
+angles in degrees. Segment lengths follow the usual anthropometric table
 (Winter, *Biomechanics and Motor Control of Human Movement*, fractions of the body height).
 """
 
@@ -21,11 +21,12 @@ CHANNELS = (
     *BODY_ANGLES,
     *(f"{angle}_{side}" for angle in LIMB_ANGLES for side in SIDES),
 )
-"""What moves. ``rise``: height of the lowest foot over the ground, in body heights. Degrees:
-``lean`` forward, ``side_lean`` to the right, ``twist`` and ``turn`` to the left, ``nod`` of the
-head; for each side ``hip`` and ``shoulder`` forward, ``spread`` and ``raise`` outward, ``knee`` and
-``elbow`` bent, ``foot`` the pitch of the sole (toes up positive), ``roll`` of the upper arm about
-itself (at 90 the elbow bends in the plane of the shoulders)."""
+"""Channels of a motion. ``rise`` is the height of the lowest foot above the ground in body heights;
+the others are angles in degrees: ``lean`` forward, ``side_lean`` to the right, ``twist`` and
+``turn`` to the left, ``nod`` of the head; for each side ``hip`` and ``shoulder`` forward,
+``spread`` and ``raise`` outward, ``knee`` and ``elbow`` bent, ``foot`` the pitch of the sole (toes
+up positive), ``roll`` of the upper arm about itself (at 90 the elbow bends in the plane of the
+shoulders)."""
 
 JOINTS = (
     "pelvis",
@@ -54,7 +55,7 @@ CHANNEL = {name: index for index, name in enumerate(CHANNELS)}
 
 @dataclass(frozen=True)
 class Body:
-    """Proportions of one figure, in body heights."""
+    """Proportions of a figure, in body heights."""
 
     thigh: float
     shank: float
@@ -71,7 +72,7 @@ class Body:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Body":
-        """Draw a body: mean proportions, each varied by a few percent, and its own girth."""
+        """Draw a random body: mean proportions varied by a few percent, and a girth."""
         legs, arms, torso = rng.uniform(0.94, 1.06, 3)
         broad = rng.uniform(0.88, 1.14)
         return cls(
@@ -91,9 +92,10 @@ class Body:
 
 
 def stack_channels(channels: Mapping[str, Array | float], steps: int) -> Array:
-    """Put named channels side by side: (steps, len(CHANNELS)); a channel not named is 0.
+    """Stack named channels into an array (steps, len(CHANNELS)); missing channels are 0.
 
-    A name that is no channel is a ``KeyError``.
+    Raises:
+        KeyError: A name is not that of a channel.
     """
     stacked = np.zeros((steps, len(CHANNELS)))
     for name, values in channels.items():
@@ -102,7 +104,7 @@ def stack_channels(channels: Mapping[str, Array | float], steps: int) -> Array:
 
 
 def _rotation(axis: str, degrees: Array | float, steps: int) -> Array:
-    """Right-handed rotations about a coordinate axis: (steps, 3, 3)."""
+    """Return right-handed rotation matrices about a coordinate axis, (steps, 3, 3)."""
     angle = np.broadcast_to(np.deg2rad(degrees), (steps,))
     c, s = np.cos(angle), np.sin(angle)
     first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
@@ -114,71 +116,80 @@ def _rotation(axis: str, degrees: Array | float, steps: int) -> Array:
     return matrix
 
 
-def _along(rotation: Array, vector: tuple[float, float, float]) -> Array:
+def _rotate(rotation: Array, vector: tuple[float, float, float]) -> Array:
+    """Rotate a vector by rotation matrices (steps, 3, 3); returns (steps, 3)."""
     return rotation @ np.asarray(vector)
 
 
 def forward_kinematics(body: Body, motion: Array) -> Array:
-    """Joint positions relative to the pelvis, before the figure is put on the ground.
+    """Compute joint positions relative to the pelvis; ``rise`` and ``turn`` are ignored.
 
-    motion: (T, len(CHANNELS)); returns (T, len(JOINTS), 3), body heights. ``rise`` and ``turn``
-    have no part in it.
+    Args:
+        body: Proportions of the figure.
+        motion: Channels over time, (T, len(CHANNELS)).
+
+    Returns:
+        Joint positions in body heights, (T, len(JOINTS), 3).
     """
     steps = len(motion)
 
     def channel(name: str) -> Array:
         return motion[:, CHANNEL[name]]
 
-    def turned(axis: str, degrees: Array | float) -> Array:
+    def rotation(axis: str, degrees: Array | float) -> Array:
         return _rotation(axis, degrees, steps)
 
     joints = np.zeros((steps, len(JOINTS), 3))
 
-    def put(name: str, position: Array) -> Array:
+    def set_joint(name: str, position: Array) -> Array:
         joints[:, JOINT[name]] = position
         return position
 
-    pelvis = turned("z", -0.3 * channel("twist"))
-    trunk = turned("z", 0.7 * channel("twist")) @ turned("y", channel("lean"))
-    trunk = trunk @ turned("x", channel("side_lean"))
-    chest = put("chest", _along(trunk, (0.0, 0.0, body.trunk)))
-    head = trunk @ turned("y", channel("nod"))
-    neck = put("neck", chest + _along(head, (0.0, 0.0, body.neck)))
-    put("head", neck + _along(head, (0.012, 0.0, 0.5 * body.head)))
+    pelvis = rotation("z", -0.3 * channel("twist"))
+    trunk = rotation("z", 0.7 * channel("twist")) @ rotation("y", channel("lean"))
+    trunk = trunk @ rotation("x", channel("side_lean"))
+    chest = set_joint("chest", _rotate(trunk, (0.0, 0.0, body.trunk)))
+    head = trunk @ rotation("y", channel("nod"))
+    neck = set_joint("neck", chest + _rotate(head, (0.0, 0.0, body.neck)))
+    set_joint("head", neck + _rotate(head, (0.012, 0.0, 0.5 * body.head)))
 
     for side, sign in zip(SIDES, (1.0, -1.0), strict=True):
-        thigh = pelvis @ turned("y", -channel(f"hip_{side}"))
-        thigh = thigh @ turned("x", sign * channel(f"spread_{side}"))
-        shank = thigh @ turned("y", channel(f"knee_{side}"))
-        sole = turned("z", 10.0 * sign) @ turned("y", -channel(f"foot_{side}"))
-        hip = put(f"hip_{side}", _along(pelvis, (0.0, sign * body.hip_half, 0.0)))
-        knee = put(f"knee_{side}", hip + _along(thigh, (0.0, 0.0, -body.thigh)))
-        ankle = put(f"ankle_{side}", knee + _along(shank, (0.0, 0.0, -body.shank)))
-        put(f"heel_{side}", ankle + _along(sole, (-0.25 * body.foot, 0.0, -0.03)))
-        put(f"toe_{side}", ankle + _along(sole, (0.75 * body.foot, 0.0, -0.03)))
+        thigh = pelvis @ rotation("y", -channel(f"hip_{side}"))
+        thigh = thigh @ rotation("x", sign * channel(f"spread_{side}"))
+        shank = thigh @ rotation("y", channel(f"knee_{side}"))
+        sole = rotation("z", 10.0 * sign) @ rotation("y", -channel(f"foot_{side}"))
+        hip = set_joint(f"hip_{side}", _rotate(pelvis, (0.0, sign * body.hip_half, 0.0)))
+        knee = set_joint(f"knee_{side}", hip + _rotate(thigh, (0.0, 0.0, -body.thigh)))
+        ankle = set_joint(f"ankle_{side}", knee + _rotate(shank, (0.0, 0.0, -body.shank)))
+        set_joint(f"heel_{side}", ankle + _rotate(sole, (-0.25 * body.foot, 0.0, -0.03)))
+        set_joint(f"toe_{side}", ankle + _rotate(sole, (0.75 * body.foot, 0.0, -0.03)))
 
-        upper = trunk @ turned("y", -channel(f"shoulder_{side}"))
-        upper = upper @ turned("x", sign * channel(f"raise_{side}"))
-        upper = upper @ turned("z", sign * channel(f"roll_{side}"))
-        lower = upper @ turned("y", -channel(f"elbow_{side}"))
-        shoulder = put(
-            f"shoulder_{side}", chest + _along(trunk, (0.0, sign * body.shoulder_half, -0.015))
+        upper = trunk @ rotation("y", -channel(f"shoulder_{side}"))
+        upper = upper @ rotation("x", sign * channel(f"raise_{side}"))
+        upper = upper @ rotation("z", sign * channel(f"roll_{side}"))
+        lower = upper @ rotation("y", -channel(f"elbow_{side}"))
+        shoulder = set_joint(
+            f"shoulder_{side}", chest + _rotate(trunk, (0.0, sign * body.shoulder_half, -0.015))
         )
-        elbow = put(f"elbow_{side}", shoulder + _along(upper, (0.0, 0.0, -body.upper_arm)))
-        wrist = put(f"wrist_{side}", elbow + _along(lower, (0.0, 0.0, -body.forearm)))
-        put(f"hand_{side}", wrist + _along(lower, (0.0, 0.0, -body.hand)))
+        elbow = set_joint(f"elbow_{side}", shoulder + _rotate(upper, (0.0, 0.0, -body.upper_arm)))
+        wrist = set_joint(f"wrist_{side}", elbow + _rotate(lower, (0.0, 0.0, -body.forearm)))
+        set_joint(f"hand_{side}", wrist + _rotate(lower, (0.0, 0.0, -body.hand)))
     return joints
 
 
 def place_on_ground(body: Body, motion: Array) -> tuple[Array, Array]:
-    """Stand the figure on z = 0 and let it travel as its feet push it.
+    """Place the figure on the ground and compute how far its steps move it.
 
-    The lowest point of the feet is at height ``rise``. The foot on the ground does not slide: the
-    body moves against it; in the air it keeps its mean speed. ``turn`` is the heading.
+    The lowest point of the feet is at height ``rise``. The foot on the ground does not slide, so
+    the body moves relative to it; in the air it keeps its mean speed. ``turn`` is the heading.
 
-    motion: (T, len(CHANNELS)), finely sampled in time. Returns the joints (T, len(JOINTS), 3)
-    about the place on the ground under the starting pelvis, heading included but without the
-    travel, and the travel (T, 2) on the ground, both in body heights.
+    Args:
+        body: Proportions of the figure.
+        motion: Channels over time, finely sampled, (T, len(CHANNELS)).
+
+    Returns:
+        Joint positions (T, len(JOINTS), 3) with heading but without travel, relative to the ground
+        below the pelvis at the start; and the travel on the ground (T, 2); both in body heights.
     """
     joints = forward_kinematics(body, motion)
     soles = joints[

@@ -1,8 +1,7 @@
-"""The demo's video files: a labelled set and an unlabelled pile, rendered from one seed.
+"""Render the demo's videos: a labelled set and unlabelled videos, from one seed.
 
-They are synthetic: drawn figures, not people. Who performs, where, how large and how it is filmed
-is drawn for a performer's clip and is the same for every class: only the movement tells classes
-apart.
+The figures are synthetic, not people. Performer, background, size and camera are drawn per clip of
+a performer and are the same for every class, so that only the movement distinguishes the classes.
 """
 
 import hashlib
@@ -14,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from video_lstm.demo.actions import ACTIONS, perform, perform_in_turn
+from video_lstm.demo.actions import ACTIONS, draw_motion, draw_motion_sequence
 from video_lstm.demo.background import Background, draw_background
-from video_lstm.demo.drawing import Clothes, Figure, dress
+from video_lstm.demo.drawing import Clothes, Figure, build_parts
 from video_lstm.demo.skeleton import Array, Body, place_on_ground
 from video_lstm.errors import UserError
 from video_lstm.parallel import ordered_map
@@ -25,29 +24,34 @@ from video_lstm.video.write_video import encode_video
 SIZES = ((320, 240), (240, 180))
 RATES = (25, 15)
 PERFORMERS = 24
-"""Performers of the labelled set; the unlabelled videos have others."""
+"""Number of performers of the labelled set; the unlabelled videos have others."""
 MARGIN = 10
-"""Pixels drawn beyond each edge of the frame, for the camera to shake in."""
-FINE_RATE = 100
-"""Movement is worked out at least this often per second, whatever the frame rate."""
+"""Margin around the frame in pixels, so that the camera can shake."""
+MOTION_RATE = 100
+"""Lowest rate at which motion is computed, in Hz, whatever the frame rate."""
 
 Progress = Callable[[], object]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything about a video but the movement.
+    """All properties of a video except the movement.
 
     Attributes:
-        facing: degrees from the screen's right towards the camera.
-        stature: height of the figure, of the frame's height.
-        ground: where its feet stand, of the frame's height from the top.
-        aside: how far right of the middle it is, of the frame's height.
-        follow: which part of the figure's travel the camera follows, at least.
-        tilt: degrees the camera looks down.
-        shake: standard deviation of the camera's slow wander, of the frame's height.
-        noise: standard deviation of the sensor's noise, grey levels.
-        light: gain of the exposure.
+        body: Proportions of the figure.
+        clothes: Clothes of the figure.
+        background: Background strip behind the figure.
+        size: Width and height of the frames in pixels.
+        rate: Frame rate in frames per second.
+        facing: Direction of the figure in degrees, from the right of the frame towards the camera.
+        stature: Height of the figure as a fraction of the frame height.
+        ground: Distance of the feet from the top as a fraction of the frame height.
+        x_offset: Distance of the figure from the centre as a fraction of the frame height.
+        follow: Minimum fraction of the figure's travel that the camera follows.
+        tilt: Downward angle of the camera in degrees.
+        shake: Standard deviation of the camera's movement as a fraction of the frame height.
+        noise: Standard deviation of the sensor noise in grey levels.
+        light: Gain of the exposure.
     """
 
     body: Body
@@ -58,7 +62,7 @@ class Scene:
     facing: float
     stature: float
     ground: float
-    aside: float
+    x_offset: float
     follow: float
     tilt: float
     shake: float
@@ -66,8 +70,8 @@ class Scene:
     light: float
 
 
-def generator(seed: int, *names: str) -> np.random.Generator:
-    """A generator of its own for everything that has a name, whatever the order of the work."""
+def make_generator(seed: int, *names: str) -> np.random.Generator:
+    """Return a random generator that depends on the seed and names, not on the rendering order."""
     digest = hashlib.sha256("/".join(names).encode()).digest()
     return np.random.default_rng([seed, int.from_bytes(digest[:16], "little")])
 
@@ -75,10 +79,10 @@ def generator(seed: int, *names: str) -> np.random.Generator:
 def draw_scene(
     seed: int, performer: str, clip: str, *, size: tuple[int, int], rate: float
 ) -> Scene:
-    """The scene of a performer's clip; the performer alone decides body and clothes."""
-    who = generator(seed, "performer", performer)
-    body, clothes = Body.draw(who), Clothes.draw(who)
-    rng = generator(seed, "scene", performer, clip)
+    """Draw the scene of a performer's clip; body and clothes depend on the performer alone."""
+    performer_rng = make_generator(seed, "performer", performer)
+    body, clothes = Body.draw(performer_rng), Clothes.draw(performer_rng)
+    rng = make_generator(seed, "scene", performer, clip)
     width, height = size
     ground = rng.uniform(0.90, 0.95)
     horizon = ground - rng.uniform(0.03, 0.25)
@@ -91,14 +95,14 @@ def draw_scene(
             view_width=width + 2 * MARGIN + 1,
             height=height + 2 * MARGIN,
             horizon=round(horizon * height) + MARGIN,
-            away_from=clothes.brightness,
+            figure_brightness=clothes.brightness,
         ),
         size=size,
         rate=rate,
         facing=facing if rng.uniform() < 0.5 else 180 - facing,
         stature=rng.uniform(0.68, 0.76),
         ground=ground,
-        aside=rng.uniform(-0.08, 0.08),
+        x_offset=rng.uniform(-0.08, 0.08),
         follow=rng.uniform(0.7, 1.0),
         tilt=rng.uniform(0, 12),
         shake=rng.uniform(0.001, 0.006),
@@ -107,23 +111,31 @@ def draw_scene(
     )
 
 
-def frame_times(frames: int, rate: float) -> tuple[Array, int]:
-    """Fine times (seconds) for ``frames`` frames, and the number of fine steps per frame."""
-    fine = int(np.ceil(FINE_RATE / rate))
-    return np.arange(frames * fine) / (rate * fine), fine
+def motion_times(num_frames: int, rate: float) -> tuple[Array, int]:
+    """Return the times (seconds) at which motion is computed, and their number per frame."""
+    steps_per_frame = int(np.ceil(MOTION_RATE / rate))
+    times = np.arange(num_frames * steps_per_frame) / (rate * steps_per_frame)
+    return times, steps_per_frame
 
 
-def film(
-    scene: Scene, motion: Array, fine: int, rng: np.random.Generator
+def render_frames(
+    scene: Scene, motion: Array, steps_per_frame: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.uint8]]:
-    """Film a movement in a scene: frames of planes Y, U, V, (height * 3 / 2, width) uint8 each.
+    """Render the frames of a motion in a scene.
 
-    motion: (frames * fine, channels), ``fine`` steps to a frame.
+    Args:
+        scene: Figure, background and camera.
+        motion: Channels of the skeleton, (frames * steps_per_frame, channels).
+        steps_per_frame: Time steps of the motion per frame.
+        rng: Random generator of camera movement and noise.
+
+    Yields:
+        Frames as planes Y, U, V, (height * 3 / 2, width) uint8.
     """
     width, height = scene.size
     pixels = scene.stature * height
     joints, travel = place_on_ground(scene.body, motion)
-    joints, travel = joints[::fine], travel[::fine]
+    joints, travel = joints[::steps_per_frame], travel[::steps_per_frame]
     frames = len(joints)
 
     facing, tilt = np.deg2rad(scene.facing), np.deg2rad(scene.tilt)
@@ -135,7 +147,7 @@ def film(
     follow = max(scene.follow, 1.0 - 0.3 * height / max(1e-6, float(np.ptp(path))))
     camera = follow * path
     left = camera + rng.uniform(0, scene.background.period)
-    middle = MARGIN + 0.5 * width + scene.aside * height + path - camera
+    middle = MARGIN + 0.5 * width + scene.x_offset * height + path - camera
     screen = np.stack(
         [
             middle[:, None] + pixels * (joints[:, :, :2] @ across),
@@ -146,10 +158,10 @@ def film(
         axis=2,
     )
     screen[:, :, 0] += (left - np.floor(left))[:, None]
-    parts = dress(scene.body, scene.clothes)
+    parts = build_parts(scene.body, scene.clothes)
     figure = Figure(parts, scene.clothes, screen, depth, pixels)
 
-    shakes = _wander(rng, frames, scene.rate, 4) * scene.shake
+    shakes = _draw_camera_shake(rng, frames, scene.rate, 4) * scene.shake
     shakes += rng.normal(0, 0.15 * scene.shake, (frames, 4))
     grain = rng.normal(0, scene.noise, (height + 32, width + 32)).astype(np.int16)
     shadow = np.rint([[0.17 * pixels, 0.035 * pixels]]).astype(int)[0]
@@ -157,7 +169,7 @@ def film(
         view, fraction = scene.background.view(float(left[step]), width + 2 * MARGIN + 1)
         image = view.copy()
         foot = (int(middle[step]), int(MARGIN + (scene.ground + 0.01) * height))
-        _darken(image, foot, (int(shadow[0]), int(shadow[1])))
+        _draw_shadow(image, foot, (int(shadow[0]), int(shadow[1])))
         figure.draw(image, step)
         dx, dy, angle, zoom = shakes[step]
         turn = cv2.getRotationMatrix2D(
@@ -174,8 +186,8 @@ def film(
         yield planes
 
 
-def _wander(rng: np.random.Generator, frames: int, rate: float, values: int) -> Array:
-    """Slow smooth random movement of unit standard deviation: (frames, values)."""
+def _draw_camera_shake(rng: np.random.Generator, frames: int, rate: float, values: int) -> Array:
+    """Draw slow smooth movement with standard deviation 1, (frames, values)."""
     t = np.arange(frames)[:, None] / rate
     total = np.zeros((frames, values))
     for hertz in (0.3, 0.7, 1.5, 3.1):
@@ -185,8 +197,8 @@ def _wander(rng: np.random.Generator, frames: int, rate: float, values: int) -> 
     return total
 
 
-def _darken(image: NDArray[np.uint8], centre: tuple[int, int], axes: tuple[int, int]) -> None:
-    """A soft shadow on the ground, in place."""
+def _draw_shadow(image: NDArray[np.uint8], centre: tuple[int, int], axes: tuple[int, int]) -> None:
+    """Draw a soft shadow on the ground, in place."""
     x0, x1 = max(0, centre[0] - axes[0]), min(image.shape[1], centre[0] + axes[0] + 1)
     y0, y1 = max(0, centre[1] - axes[1]), min(image.shape[0], centre[1] + axes[1] + 1)
     if x0 >= x1 or y0 >= y1:
@@ -200,7 +212,7 @@ def _darken(image: NDArray[np.uint8], centre: tuple[int, int], axes: tuple[int, 
 
 @dataclass(frozen=True)
 class _Task:
-    """One video to render, independent of every other."""
+    """One video to render."""
 
     path: Path
     name: str
@@ -214,21 +226,23 @@ class _Task:
 
 
 def _render(task: _Task) -> Path:
-    rng = generator(task.seed, "movement", task.name)
+    """Render a video and return its path."""
+    rng = make_generator(task.seed, "movement", task.name)
     scene = draw_scene(task.seed, task.performer, task.clip, size=task.size, rate=task.rate)
-    t, fine = frame_times(round(task.seconds * task.rate), task.rate)
+    t, steps_per_frame = motion_times(round(task.seconds * task.rate), task.rate)
     if task.action is None:
-        motion = perform_in_turn(t, rng, hold=(1.4, 3.2))
+        motion = draw_motion_sequence(t, rng, durations=(1.4, 3.2))
     else:
-        motion = perform(ACTIONS[task.action], t, rng)
+        motion = draw_motion(ACTIONS[task.action], t, rng)
     task.path.parent.mkdir(parents=True, exist_ok=True)
-    encode_video(task.path, film(scene, motion, fine, rng), size=task.size, rate=task.rate)
+    frames = render_frames(scene, motion, steps_per_frame, rng)
+    encode_video(task.path, frames, size=task.size, rate=task.rate)
     return task.path
 
 
 def _render_all(tasks: Sequence[_Task], workers: int, progress: Progress | None) -> list[Path]:
     paths = []
-    # Threads: OpenCV and the pipe to ffmpeg release the interpreter's lock, ffmpeg is a process.
+    # Threads are enough: OpenCV and the pipe to ffmpeg release the GIL, and ffmpeg is a process.
     for path in ordered_map(_render, tasks, max(1, workers)):
         paths.append(path)
         if progress is not None:
@@ -236,7 +250,9 @@ def _render_all(tasks: Sequence[_Task], workers: int, progress: Progress | None)
     return paths
 
 
-def _check(sizes: Sequence[tuple[int, int]], rates: Sequence[float], seconds: float) -> None:
+def _check_options(
+    sizes: Sequence[tuple[int, int]], rates: Sequence[float], seconds: float
+) -> None:
     for size in sizes:
         if min(size) < 32 or any(side % 2 for side in size):
             raise UserError(f"demo sizes: expected even numbers of pixels from 32, found {size}")
@@ -263,30 +279,31 @@ def render_labelled(
 ) -> list[Path]:
     """Render ``root/CLASS/CLASS_gXX_cYY.mp4`` (some .avi): each performer gXX does every action.
 
-    The n-th video of every class has the same performer, place, camera, size, rate and codec.
+    The n-th video of every class has the same performer, background, camera, frame size, frame
+    rate and codec.
 
     Args:
-        root: folder to fill; made where missing.
-        actions: the classes, names in ``video_lstm.demo.actions.ACTIONS``.
-        videos_per_class: the first 24 by a performer each, then again.
-        seconds: length of each video.
-        sizes: widths and heights in pixels, taken by turns.
-        rates: frames per second, taken by turns.
-        seed: everything follows from it.
-        workers: threads; the files do not depend on it.
-        progress: called after each video.
+        root: Folder to write to; created if missing.
+        actions: Classes, names in ``video_lstm.demo.actions.ACTIONS``.
+        videos_per_class: Number of videos per class; each performer has one of every 24.
+        seconds: Length of each video in seconds.
+        sizes: Widths and heights in pixels, used in rotation.
+        rates: Frame rates in frames per second, used in rotation.
+        seed: Random seed for all videos.
+        workers: Number of threads; the files do not depend on it.
+        progress: Called after each video.
 
     Returns:
-        The paths, by class.
+        Paths of the videos, by class.
 
     Raises:
-        UserError: an action that is not known, a size that cannot be encoded, an empty video.
+        UserError: An action is unknown, a frame size cannot be encoded, or a video is empty.
     """
-    _check(sizes, rates, seconds)
+    _check_options(sizes, rates, seconds)
     for action in actions:
         if action not in ACTIONS:
             raise UserError(
-                f"demo actions: {action!r} is not known, expected some of {', '.join(ACTIONS)}"
+                f"demo.actions: expected some of {', '.join(ACTIONS)}, found {action!r}"
             )
     tasks = []
     for action in actions:
@@ -310,7 +327,7 @@ def render_labelled(
     return _render_all(tasks, workers, progress)
 
 
-def render_pile(
+def render_unlabelled(
     root: Path,
     *,
     videos: int = 20,
@@ -321,12 +338,12 @@ def render_pile(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Render ``root/pile_XXX.mp4`` (some .avi and .mkv): performers of its own, actions by turns.
+    """Render ``root/pile_XXX.mp4`` (some .avi and .mkv): unlabelled videos of several actions.
 
-    Every video shows another performer than the labelled set's doing several actions and free
-    movements one after another. Arguments, result and errors as for :func:`render_labelled`.
+    Every video has a performer that is not in the labelled set, with several actions and free
+    movements in sequence. Arguments, result and errors are those of :func:`render_labelled`.
     """
-    _check(sizes, rates, seconds)
+    _check_options(sizes, rates, seconds)
     suffixes = (".mp4", ".mp4", ".avi", ".mp4", ".mp4", ".mkv", ".mp4")
     tasks = []
     for index in range(videos):

@@ -114,7 +114,7 @@ def read_gallery(
         )
     labelled, all_clips = read_labelled_videos(videos, sides[0].split), read_clips(clips)
     [test, test_clips], [train, train_clips] = (
-        labelled.clips(part, [clip.name for clip in all_clips]) for part in (TEST, TRAIN)
+        labelled.match_clips(part, [clip.name for clip in all_clips]) for part in (TEST, TRAIN)
     )
     asking = draw_queries(labelled.labels[test], queries, seed, distinct_classes)
     scored = read_scores(scores)
@@ -127,7 +127,9 @@ def read_gallery(
                 f"{scores}: expected scores of '{side.variant}', found those of "
                 f"{list(parts.index)}; run score_representations"
             )
-        train_rows, test_rows = (labelled.clips(part, side.names)[1] for part in (TRAIN, TEST))
+        train_rows, test_rows = (
+            labelled.match_clips(part, side.names)[1] for part in (TRAIN, TEST)
+        )
         values = standardise(side.parts[parts[side.variant]], train_rows)
         features[side.variant] = values[test_rows[asking]]
         answers[side.variant] = nearest(values[train_rows], features[side.variant], neighbours)

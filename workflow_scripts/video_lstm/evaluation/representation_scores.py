@@ -301,7 +301,7 @@ def score(
         UserError: a video has no representation, or no group of training videos can be held out.
     """
     (train, at), (test, test_at) = (
-        labelled.clips(part, representations.names) for part in (TRAIN, TEST)
+        labelled.match_clips(part, representations.names) for part in (TRAIN, TEST)
     )
     parts = {name: standardise(x, at) for name, x in representations.parts.items()}
     training = Training({name: x[at] for name, x in parts.items()}, labelled.labels[train],

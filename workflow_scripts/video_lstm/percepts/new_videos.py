@@ -20,8 +20,8 @@ from video_lstm.percepts.partial_rows import PartialRows
 from video_lstm.settings.percepts import FlowSettings, PerceptSettings
 from video_lstm.video.clips import Clip, write_rate
 from video_lstm.video.decode import UnreadableClipError
-from video_lstm.video.file_scan import printable_path
-from video_lstm.video.sampling import whole_videos
+from video_lstm.video.file_scan import escape_path
+from video_lstm.video.sampling import probe_full_clips
 
 logger = logging.getLogger("video_lstm")
 
@@ -65,7 +65,7 @@ def find_readable_videos(
     Raises:
         UserError: No video can be read.
     """
-    results = whole_videos(paths, rate, folder / "transcoded", workers)
+    results = probe_full_clips(paths, rate, folder / "transcoded", workers)
     clips = [clip for clip in results if isinstance(clip, Clip)]
     reasons = [clip if isinstance(clip, str) else "" for clip in results]
     for path, reason in zip(paths, reasons, strict=True):
@@ -104,7 +104,7 @@ def extract_new_percepts(
             failed = {clip.video for clip in clips if clip.path == error.path}
             logger.warning("%s: left out: %s", ", ".join(failed), error.reason)
             clips = [clip for clip in clips if clip.path != error.path]
-            names = [printable_path(str(path)) for path in paths]
+            names = [escape_path(str(path)) for path in paths]
             reasons = [
                 error.reason if name in failed else reason
                 for name, reason in zip(names, reasons, strict=True)

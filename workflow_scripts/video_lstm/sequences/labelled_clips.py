@@ -56,7 +56,7 @@ def read_split(
     data_set = read_labelled_videos(path, split)
 
     def select_part(part: int) -> LabelledClips:
-        rows, clips = data_set.clips(part, store.names)
+        rows, clips = data_set.match_clips(part, store.names)
         return LabelledClips(
             rows.astype(np.int32), clips, data_set.labels[rows], list(data_set.groups[rows])
         )

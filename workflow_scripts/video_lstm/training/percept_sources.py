@@ -41,7 +41,7 @@ class PerceptSource:
         videos = np.array([name.video for name in store.names], str)
         rows = np.arange(len(videos))
         if self.videos is not None:
-            _, rows = read_labelled_videos(self.videos, self.split).clips(TRAIN, store.names)
+            _, rows = read_labelled_videos(self.videos, self.split).match_clips(TRAIN, store.names)
         elif self.hours is not None:
             rows = _draw_hours(store, self.hours, seed)
         return rows, videos[rows]

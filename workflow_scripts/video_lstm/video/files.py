@@ -1,4 +1,4 @@
-"""The files of a data set as they were found: what each is, and whether it can be used."""
+"""The files of a data set: their properties, and whether they can be used."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from video_lstm.artifacts import open_artifact, read_strings, write_strings
 from video_lstm.errors import UserError
 from video_lstm.settings.videos import VideoSettings
 from video_lstm.video.clips import read_rate, write_rate
-from video_lstm.video.file_scan import find_files, require_folder, shard_of
+from video_lstm.video.file_scan import assign_shard, find_files, require_folder
 from video_lstm.video.probe import VideoInfo, probe_all
 from video_lstm.video.timing import target_frames
 
@@ -24,29 +24,29 @@ OK = "ok"
 
 @dataclass(frozen=True)
 class VideoFile:
-    """A file of a data set. The numbers are 0 where ``status`` is not ``ok``."""
+    """A probed file. The numbers are 0 unless ``status`` is ``ok``."""
 
     path: str
-    """Relative to the root, with forward slashes; also the video's id."""
+    """Path relative to the root, with forward slashes; also the video's id."""
     frames: int
-    """Frames at the target rate."""
+    """Number of frames at the target frame rate."""
     native_frames: int
-    """Frames in the file."""
+    """Number of frames in the file."""
     width: int
     height: int
-    """Pixels, as displayed."""
+    """Width and height in pixels, as displayed."""
     rate: float
-    """Average frames a second in the file."""
+    """Average frames per second in the file."""
     duration: float
-    """Seconds."""
+    """Duration in seconds."""
     status: str
-    """``ok``, or in plain words why the video is left out."""
+    """``ok``, or the reason why the video is left out."""
     sha256: str
     """SHA-256 of the file's bytes."""
     transcoded: str = ""
-    """The copy to read in place of the file, where the reader refuses the file itself."""
+    """Copy to read instead of the file if the reader refuses the file; empty: none."""
     note: str = ""
-    """What a person should know of a video that can be used."""
+    """Warning about a usable video; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,18 @@ class FileTable:
     """Files of a data set, sorted by path."""
 
     root: str
-    """Folder that paths are relative to, as the settings give it."""
+    """Folder that the paths are relative to, as in the settings."""
     rate: float | None
-    """Target rate in frames a second; None: every file as it is."""
+    """Target frame rate in frames per second; None: every file keeps its own."""
     files: list[VideoFile]
 
     @property
     def usable(self) -> list[VideoFile]:
-        """Those that can be used."""
+        """The files that can be used."""
         return [file for file in self.files if file.status == OK]
 
-    def place(self, file: VideoFile) -> Path:
-        """What to read of a file of the table."""
+    def readable_path(self, file: VideoFile) -> Path:
+        """Return the path to read for a file of the table: the file, or its transcoded copy."""
         return Path(file.transcoded or f"{self.root}/{file.path}")
 
 
@@ -74,7 +74,7 @@ def probe_files(
     labelled: bool,
     video: VideoSettings,
     shard: int = 0,
-    shards: int = 1,
+    num_shards: int = 1,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     transcoded: Path | None = None,
@@ -83,49 +83,52 @@ def probe_files(
     """Find and probe the files of a shard.
 
     Args:
-        root: the data set's folder.
-        labelled: whether it has a folder for each class.
-        video: target rate and least number of frames.
-        shard: which one, from 0.
-        shards: how many there are; see `shard_of`.
-        workers: files probed at a time.
-        progress: called with the files done and the files in all.
-        transcoded: folder for copies of sound videos that the reader refuses. None: such videos
+        root: Folder of the data set.
+        labelled: Whether the data set has a folder for each class.
+        video: Settings with the target frame rate and the minimum number of frames.
+        shard: Number of the shard, from 0.
+        num_shards: Number of shards; see `assign_shard`.
+        workers: Number of files probed at a time.
+        progress: Called with the number of probed files and the number of all files.
+        transcoded: Folder for copies of intact videos that the reader refuses. None: such videos
             are left out.
-        follow_links: whether symbolic links are followed, wherever they lead.
+        follow_links: Whether to follow symbolic links, wherever they lead.
 
     Raises:
-        UserError: there is no such shard, or no such folder, or one that cannot be listed.
+        UserError: The shard or the root does not exist, or a folder cannot be listed.
     """
-    if not 0 <= shard < shards:
+    if not 0 <= shard < num_shards:
         raise UserError(
-            f"--shard: expected 0 to {shards - 1} (--num-shards {shards}), found {shard}"
+            f"--shard: expected 0 to {num_shards - 1} (--num-shards {num_shards}), found {shard}"
         )
     require_folder(root)
-    found_files = find_files(root, labelled, follow_links)
-    entries = [entry for entry in found_files if shard_of(entry.path, shards) == shard]
-    opened = [entry.path for entry in entries if not entry.refusal]
+    all_entries = find_files(root, labelled, follow_links)
+    entries = [entry for entry in all_entries if assign_shard(entry.path, num_shards) == shard]
+    opened_paths = [entry.path for entry in entries if not entry.refusal]
 
-    def tell(done: int) -> None:
+    def report_progress(done: int) -> None:
         if progress is not None:
-            progress(done, len(opened))
+            progress(done, len(opened_paths))
 
-    infos = probe_all([root / path for path in opened], workers, tell, transcoded=transcoded)
+    infos = probe_all(
+        [root / path for path in opened_paths], workers, report_progress, transcoded=transcoded
+    )
     infos_by_path = {
         e.path: VideoInfo(0, 0, 0, 0.0, 0.0, "", e.refusal) for e in entries if e.refusal
     }
-    infos_by_path |= zip(opened, infos, strict=True)
-    files = [_file(entry.path, infos_by_path[entry.path], video) for entry in entries]
+    infos_by_path |= zip(opened_paths, infos, strict=True)
+    files = [_make_video_file(entry.path, infos_by_path[entry.path], video) for entry in entries]
     return FileTable(str(root), video.frame_rate, files)
 
 
-def _file(path: str, info: VideoInfo, video: VideoSettings) -> VideoFile:
+def _make_video_file(path: str, info: VideoInfo, video: VideoSettings) -> VideoFile:
+    """Combine the result of probing with the target frame rate and the minimum length."""
     status, frames = info.status, 0
     if status == OK:
         frames = target_frames(info.frames, info.duration, video.frame_rate)
         if frames < video.min_frames:
-            at = f" at {video.frame_rate:g} a second" if video.frame_rate else ""
-            status = f"too short: {frames} frames{at}, at least {video.min_frames} are needed"
+            rate = f" at {video.frame_rate:g} a second" if video.frame_rate else ""
+            status = f"too short: {frames} frames{rate}, at least {video.min_frames} are needed"
     return VideoFile(
         path=path,
         frames=frames,
@@ -142,67 +145,69 @@ def _file(path: str, info: VideoInfo, video: VideoSettings) -> VideoFile:
 
 
 def summarise(files: Sequence[VideoFile], classes: int = 0) -> str:
-    """One line: how many videos, how long, and what is left out and why."""
+    """Summarise files in one line: number, duration, and what is left out for which reason."""
     usable = [file for file in files if file.status == OK]
     seconds = sum(file.duration for file in usable)
     length = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds:.0f} seconds"
-    words = f"{len(usable)} of {len(files)} videos can be used ({length}"
-    words += f", {classes} classes)" if classes else ")"
+    summary = f"{len(usable)} of {len(files)} videos can be used ({length}"
+    summary += f", {classes} classes)" if classes else ")"
     copies = [file for file in usable if file.transcoded]
     if copies:
-        words += f"; {len(copies)} of them transcoded ({copies[0].path!r})"
-    noted = [file for file in usable if file.note]
-    if noted:
-        words += f"; {len(noted)} of them with a note ({noted[0].path!r}: {noted[0].note})"
+        summary += f"; {len(copies)} of them transcoded ({copies[0].path!r})"
+    with_note = [file for file in usable if file.note]
+    if with_note:
+        summary += (
+            f"; {len(with_note)} of them with a note ({with_note[0].path!r}: {with_note[0].note})"
+        )
     left_out = [file for file in files if file.status != OK]
     if not left_out:
-        return words
+        return summary
     reasons: dict[str, list[VideoFile]] = {}
     for file in left_out:
-        # What is in brackets or behind a colon differs from file to file.
+        # Text in brackets or after a colon differs between files.
         reasons.setdefault(re.split(r":| \(", file.status)[0], []).append(file)
     reason_texts = [
         f"{len(files_with_reason)} {reason} ({files_with_reason[0].path!r})"
         for reason, files_with_reason in sorted(reasons.items(), key=lambda item: -len(item[1]))
     ]
-    return f"{words}; left out: {'; '.join(reason_texts)}"
+    return f"{summary}; left out: {'; '.join(reason_texts)}"
 
 
-def contents(files: Sequence[VideoFile]) -> str:
-    """SHA-256 of what the files hold, by their paths: the same bytes give the same digest."""
-    # The name of a copy follows from the original's bytes and how it was made.
+def hash_contents(files: Sequence[VideoFile]) -> str:
+    """Return a SHA-256 of the paths of files and the bytes in them."""
+    # The name of a copy follows from the original's bytes and the way it was transcoded.
     contents = [(f.path, f.sha256, os.path.basename(f.transcoded)) for f in files]  # noqa: PTH119
     return hashlib.sha256(repr(contents).encode()).hexdigest()
 
 
 def remove_copies(folder: Path, table: FileTable) -> None:
-    """Remove the copies that no file of a table needs: the file is gone, or a job was killed."""
+    """Remove copies of files that no longer exist, and what killed jobs left of copies."""
     if folder.is_dir():
         for copy in set(folder.iterdir()) - {Path(file.transcoded) for file in table.files}:
             copy.unlink()
 
 
-# Columns of the artifacts `probed` and `videos`, by type.
-_TEXTS = ("path", "status", "sha256", "transcoded", "note")
-_COUNTS = ("frames", "native_frames", "width", "height")
-_MEASURES = ("rate", "duration")
+# Columns of the artifacts `probed` and `videos`, by data type.
+_TEXT_COLUMNS = ("path", "status", "sha256", "transcoded", "note")
+_INTEGER_COLUMNS = ("frames", "native_frames", "width", "height")
+_FLOAT_COLUMNS = ("rate", "duration")
 
 
 def write_files(file: h5py.File, root: str, rate: float | None, files: Sequence[VideoFile]) -> None:
     """Write the columns of files into an open artifact of schema `probed` or `videos`."""
     file.attrs["root"] = root
     write_rate(file, rate)
-    for name in _TEXTS:
+    for name in _TEXT_COLUMNS:
         write_strings(file, name, [getattr(f, name) for f in files])
-    for names, dtype in ((_COUNTS, np.int32), (_MEASURES, np.float64)):
+    for names, dtype in ((_INTEGER_COLUMNS, np.int32), (_FLOAT_COLUMNS, np.float64)):
         for name in names:
             file[name] = np.array([getattr(f, name) for f in files], dtype)
 
 
 def read_columns(file: h5py.File) -> tuple[str, float | None, list[Mapping[str, Any]]]:
-    """Read back what `write_files` wrote: the root, the rate, and a file's fields each."""
-    columns = {name: read_strings(file, name) for name in _TEXTS}
-    columns |= {name: file[name][()].tolist() for name in (*_COUNTS, *_MEASURES)}
+    """Read what `write_files` wrote: the root, the frame rate, and the fields of each file."""
+    columns = {name: read_strings(file, name) for name in _TEXT_COLUMNS}
+    columns |= {name: file[name][()].tolist() for name in (*_INTEGER_COLUMNS, *_FLOAT_COLUMNS)}
     rows = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
@@ -210,10 +215,10 @@ def read_columns(file: h5py.File) -> tuple[str, float | None, list[Mapping[str, 
 
 
 def read_files(paths: Sequence[Path]) -> FileTable:
-    """The files of several artifacts of schema `probed`, together sorted by path.
+    """Read the files of several artifacts of schema `probed`, sorted by path.
 
     Raises:
-        UserError: none, or artifacts of different data sets.
+        UserError: There is no artifact, or they belong to different data sets.
     """
     if not paths:
         raise UserError("--probed: expected at least one file, found none; run probe_videos first")
@@ -225,7 +230,7 @@ def read_files(paths: Sequence[Path]) -> FileTable:
         if (root, rate) != (tables[0].root, tables[0].rate):
             raise UserError(
                 f"{path}: expected files below {tables[0].root} at a rate of {tables[0].rate} as "
-                f"in {paths[0]}, found {root} at {rate}; give files of one data set"
+                f"in {paths[0]}, found {root} at {rate}; name files of one data set"
             )
     files = sorted((file for table in tables for file in table.files), key=lambda file: file.path)
     return FileTable(tables[0].root, tables[0].rate, files)

@@ -1,4 +1,4 @@
-"""Test videos of the labelled sets: they are kept out of the unlabelled videos."""
+"""Exclude test videos of the labelled data sets from the unlabelled videos."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,30 +15,30 @@ from video_lstm.video.split_parts import TEST
 
 @dataclass(frozen=True)
 class LabelledTestVideos:
-    """Test videos of labelled sets, by where they are and by what they hold."""
+    """Test videos of labelled data sets, identified by path and by content."""
 
     paths: frozenset[str]
     """Absolute paths, without symbolic links."""
     sha256: frozenset[str]
-    """Digests of the files' bytes."""
+    """SHA-256 digests of the files' bytes."""
 
-    def include(self, root: str, file: VideoFile) -> bool:
-        """Whether a file below a root is one of them, or a copy of one under another name."""
+    def contain(self, root: str, file: VideoFile) -> bool:
+        """Return whether a file below a root is a test video, or a copy of one."""
         return file.sha256 in self.sha256 or _real_path(root, file.path) in self.paths
 
 
 def read_test_videos(
     indices: Sequence[Path], use_splits: Mapping[str, Sequence[int]]
 ) -> LabelledTestVideos:
-    """Read which videos are test videos.
+    """Read the test videos of labelled data sets.
 
     Args:
-        indices: artifacts of schema `videos`, one for each labelled set.
-        use_splits: numbers of the splits that are run, from 1, by the name of the artifact without
-            its ending; of a set that is not here the test videos of every split are read.
+        indices: Artifacts of schema `videos`, one for each labelled data set.
+        use_splits: Numbers of the splits in use, from 1, by the artifact's file name without
+            suffix; all splits of a data set that is not named.
 
     Raises:
-        UserError: a set lacks a split.
+        UserError: A data set lacks a split.
     """
     paths: set[str] = set()
     digests: set[str] = set()
@@ -46,42 +46,48 @@ def read_test_videos(
         with open_artifact(index, "videos") as file:
             root, splits = str(file.attrs["root"]), file["splits"][()]
             columns = ("path", "sha256", "transcoded")
-            names, sha256, copies = (np.array(read_strings(file, of)) for of in columns)
-        numbers = list(use_splits.get(index.stem, range(1, splits.shape[1] + 1)))
-        if numbers and max(numbers) > splits.shape[1]:
+            names, sha256, copies = (np.array(read_strings(file, name)) for name in columns)
+        split_numbers = list(use_splits.get(index.stem, range(1, splits.shape[1] + 1)))
+        if split_numbers and max(split_numbers) > splits.shape[1]:
             raise UserError(
-                f"{index}: expected split {max(numbers)}, found {splits.shape[1]} splits; index "
-                "the videos again"
+                f"{index}: expected split {max(split_numbers)}, found {splits.shape[1]} splits; "
+                "index the videos again"
             )
-        rows = (splits[:, [number - 1 for number in numbers]] == TEST).any(axis=1)
-        paths.update(_real_path(root, name) for name in names[rows].tolist())
-        # A copy that was encoded again has other bytes.
-        paths.update(os.path.realpath(copy) for copy in copies[rows].tolist() if copy)
-        digests.update(sha256[rows].tolist())
+        is_test = (splits[:, [number - 1 for number in split_numbers]] == TEST).any(axis=1)
+        paths.update(_real_path(root, name) for name in names[is_test].tolist())
+        # A transcoded copy has other bytes than the original.
+        paths.update(os.path.realpath(copy) for copy in copies[is_test].tolist() if copy)
+        digests.update(sha256[is_test].tolist())
     return LabelledTestVideos(frozenset(paths), frozenset(digests - {""}))
 
 
-def without_test_videos(
-    table: FileTable, videos: LabelledTestVideos
+def remove_test_videos(
+    table: FileTable, test_videos: LabelledTestVideos
 ) -> tuple[FileTable, list[str]]:
-    """Leave the test videos of labelled sets out of the unlabelled videos.
+    """Remove the test videos of labelled data sets from the unlabelled videos.
+
+    Args:
+        table: The unlabelled videos.
+        test_videos: Test videos of the labelled data sets.
 
     Returns:
-        The table without them; their paths in the table, as far as they could be used.
+        The table without the test videos, and the paths of those that were usable.
 
     Raises:
-        UserError: nothing is left.
+        UserError: No usable video remains.
     """
-    left_out = [file.path for file in table.usable if videos.include(table.root, file)]
-    unwanted = set(left_out)
-    rest = replace(table, files=[file for file in table.files if file.path not in unwanted])
-    if left_out and not rest.usable:
+    left_out = [file.path for file in table.usable if test_videos.contain(table.root, file)]
+    left_out_paths = set(left_out)
+    remaining = replace(
+        table, files=[file for file in table.files if file.path not in left_out_paths]
+    )
+    if left_out and not remaining.usable:
         raise UserError(
-            f"{table.root}: expected unlabelled videos that are no test videos, found only test "
-            f"videos of the labelled sets ({len(left_out)}, '{left_out[0]}' the first); add other "
+            f"{table.root}: expected unlabelled videos that are not test videos, found only test "
+            f"videos of the labelled sets ({len(left_out)}, first '{left_out[0]}'); add other "
             "videos, or test on fewer (splits, use_splits)"
         )
-    return rest, left_out
+    return remaining, left_out
 
 
 def _real_path(root: str, name: str) -> str:

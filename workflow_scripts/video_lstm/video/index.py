@@ -1,4 +1,4 @@
-"""The table of a data set: every video once, what it is, its class, and its part in every split."""
+"""The index of a data set: the properties, class, group and splits of every video."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -25,15 +25,15 @@ from video_lstm.video.split_parts import TEST, TRAIN, UNUSED
 
 @dataclass(frozen=True, kw_only=True)
 class Video(VideoFile):
-    """A row of the table: a file, and what the data set says of it."""
+    """A row of the index: a probed file with its class, group and splits."""
 
     class_name: str
     label: int
-    """Number of the class; -1 without classes."""
+    """Number of the class; -1 in an unlabelled data set."""
     group: str
-    """Videos of one group belong on one side of any cut; empty: a group of its own."""
+    """Subject or film; videos of one group belong in the same part of a split; empty: none."""
     splits: tuple[int, ...]
-    """Part in every split: 0 unused, 1 training, 2 test."""
+    """Part of the video in every split: `UNUSED`, `TRAIN` or `TEST`."""
 
 
 @dataclass(frozen=True)
@@ -41,31 +41,30 @@ class VideoTable:
     """All videos of a data set, sorted by path."""
 
     root: str
-    """Folder that paths are relative to, as the settings give it."""
+    """Folder that the paths are relative to, as in the settings."""
     rate: float | None
-    """Target rate in frames a second; None: every file as it is."""
+    """Target frame rate in frames per second; None: every file keeps its own."""
     classes: list[str]
-    """Names by label; empty without classes."""
+    """Class names in the order of their labels; empty in an unlabelled data set."""
     videos: list[Video]
     notes: list[str]
-    """What a person should know."""
+    """Warnings about the data set."""
 
 
 def build_index(source: VideoSource, files: FileTable, seed: int = 0) -> VideoTable:
-    """Say of which class and in which part of every split the files of a data set are.
+    """Combine the probed files of a data set with their classes, groups and splits.
 
     Args:
-        source: where the videos are and how splits are cut.
-        files: what probing found.
+        source: Folder of the videos and definition of the splits.
+        files: Probed files.
         seed: Random seed for splits that are drawn.
 
     Raises:
-        UserError: the root or a list is missing, a list names no file that is there, a file was
-            not probed, no video can be used, or a class has no training or no test video left in a
-            split.
+        UserError: The root or a list is missing, no file of a list exists, a file was not probed,
+            no video can be used, or a class has no training or no test video in a split.
     """
     if files.files and not files.usable:
-        raise _nothing_usable(source.root, files.files)
+        raise _no_usable_video_error(source.root, files.files)
     layout = find_videos(source, seed, {file.path for file in files.usable})
     probed: Mapping[str, VideoFile] = {file.path: file for file in files.files}
     labels = {name: label for label, name in enumerate(layout.classes)}
@@ -74,21 +73,21 @@ def build_index(source: VideoSource, files: FileTable, seed: int = 0) -> VideoTa
         file = probed.get(entry.path)
         if file is None:
             raise UserError(
-                f"{source.root}: expected the files that were probed, found '{entry.path}' beside "
-                "them; run the same command again"
+                f"{source.root}: expected only files that were probed, found '{entry.path}' as "
+                "well; run the same command again"
             )
         video = Video(
             **asdict(file),
             class_name=entry.class_name,
             label=labels.get(entry.class_name, -1),
             group=entry.group,
-            # What cannot be used is in no split.
+            # A video that cannot be used is in no split.
             splits=assignments if file.status == OK else (UNUSED,) * len(assignments),
         )
         videos.append(video)
     table = VideoTable(source.root, files.rate, layout.classes, videos, layout.notes)
-    _check(table)
-    table.notes.extend(_same_contents(table))
+    _check_usable(table)
+    table.notes.extend(_find_duplicates(table))
     return table
 
 
@@ -107,7 +106,7 @@ def write_videos(file: h5py.File, table: VideoTable) -> None:
 
 
 def read_videos(path: Path) -> VideoTable:
-    """Read back what :func:`write_videos` wrote."""
+    """Read an artifact of schema `videos`."""
     with open_artifact(path, "videos") as file:
         root, rate, rows = read_columns(file)
         columns = zip(
@@ -126,63 +125,67 @@ def read_videos(path: Path) -> VideoTable:
         return VideoTable(root, rate, read_strings(file, "classes"), videos, notes)
 
 
-def _check(table: VideoTable) -> None:
-    """The table must be of use: some videos, and both sides of every split in every class."""
+def _check_usable(table: VideoTable) -> None:
+    """Require a usable video, and training and test videos of every class in every split."""
     if not any(video.status == OK for video in table.videos):
-        raise _nothing_usable(table.root, table.videos)
-    splits = len(table.videos[0].splits)
-    for split in range(splits):
+        raise _no_usable_video_error(table.root, table.videos)
+    num_splits = len(table.videos[0].splits)
+    for split in range(num_splits):
         for label, name in enumerate(table.classes):
             members = [video for video in table.videos if video.label == label]
             for part, word in ((TRAIN, "training"), (TEST, "test")):
                 if any(video.splits[split] == part for video in members):
                     continue
-                broken = [video for video in members if video.status != OK]
-                why = f", {len(broken)} cannot be used" if broken else ""
-                example = f" ({broken[0].path!r}: {broken[0].status})" if broken else ""
+                unusable = [video for video in members if video.status != OK]
+                reason = f", {len(unusable)} cannot be used" if unusable else ""
+                example = f" ({unusable[0].path!r}: {unusable[0].status})" if unusable else ""
                 raise UserError(
                     f"{os.path.join(table.root, name)}: expected {word} videos of class '{name}' "  # noqa: PTH118
-                    f"in split {split + 1}, found none among its {len(members)} videos{why}"
+                    f"in split {split + 1}, found none among its {len(members)} videos{reason}"
                     f"{example}; add videos or change the splits, or move the class's folder out"
                     + "".join(f" ({note})" for note in table.notes)
                 )
 
 
-def _nothing_usable(root: str, files: Sequence[VideoFile]) -> UserError:
+def _no_usable_video_error(root: str, files: Sequence[VideoFile]) -> UserError:
     return UserError(f"{root}: expected videos that can be used, {summarise(files)}")
 
 
-def _same_contents(table: VideoTable) -> list[str]:
-    """Notes on videos of the same bytes in training and test of a split, and in two classes."""
-    alike: dict[str, list[Video]] = {}
+def _find_duplicates(table: VideoTable) -> list[str]:
+    """Warn of identical videos in training and test of a split, and in two classes."""
+    videos_by_digest: dict[str, list[Video]] = {}
     for video in table.videos:
         if video.status == OK:
-            alike.setdefault(video.sha256, []).append(video)
-    groups = [videos for videos in alike.values() if len(videos) > 1]
+            videos_by_digest.setdefault(video.sha256, []).append(video)
+    duplicates = [videos for videos in videos_by_digest.values() if len(videos) > 1]
     notes = []
     for split in range(len(table.videos[0].splits)):
         pairs = [
-            (one.path, two.path)
-            for videos in groups
-            for one, two in [[_first(videos, split, part) for part in (TRAIN, TEST)]]
-            if one and two
+            (train.path, test.path)
+            for videos in duplicates
+            for train, test in [[_first_in_part(videos, split, part) for part in (TRAIN, TEST)]]
+            if train and test
         ]
-        notes += _noted(pairs, f"of split {split + 1} are training and test videos at once")
+        notes += _duplicate_note(
+            pairs, f"of split {split + 1} are training and test videos at once"
+        )
     pairs = [
         (videos[0].path, video.path)
-        for videos in groups
+        for videos in duplicates
         for video in videos
         if video.label != videos[0].label
     ]
-    return notes + _noted(pairs, "are of two classes")
+    return notes + _duplicate_note(pairs, "are of two classes")
 
 
-def _first(videos: Sequence[Video], split: int, part: int) -> Video | None:
+def _first_in_part(videos: Sequence[Video], split: int, part: int) -> Video | None:
+    """Return the first video in a part of a split, or None."""
     return next((video for video in videos if video.splits[split] == part), None)
 
 
-def _noted(pairs: Sequence[tuple[str, str]], what: str) -> list[str]:
-    examples = [f"'{one}' = '{two}'" for one, two in pairs[:5]] + ["..."] * (len(pairs) > 5)
-    return (
-        [f"{len(pairs)} videos of the same content {what}: {', '.join(examples)}"] if pairs else []
-    )
+def _duplicate_note(pairs: Sequence[tuple[str, str]], problem: str) -> list[str]:
+    """Return a note with the first pairs of paths, or none without pairs."""
+    if not pairs:
+        return []
+    examples = [f"'{path}' = '{copy}'" for path, copy in pairs[:5]] + ["..."] * (len(pairs) > 5)
+    return [f"{len(pairs)} videos of the same content {problem}: {', '.join(examples)}"]

@@ -1,4 +1,4 @@
-"""A labelled set as the stages that learn from it see it: which video, which class, which side."""
+"""The labelled videos of one split, as training and evaluation read them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,64 +17,68 @@ class LabelledVideos:
 
     Attributes:
         path: File of the index.
-        names: (n,) str, paths in the data set.
-        sides: (n,) int8: `UNUSED`, `TRAIN` or `TEST`.
-        labels: (n,) int32, numbers of the classes.
-        groups: (n,) str; empty where a video has none.
-        classes: names, by number.
+        names: Paths in the data set, (n,) str.
+        parts: `UNUSED`, `TRAIN` or `TEST`, (n,) int8.
+        labels: Numbers of the classes, (n,) int32.
+        groups: Groups of the videos, (n,) str; empty for a video without a group.
+        classes: Class names in the order of their numbers.
     """
 
     path: Path
     names: np.ndarray
-    sides: np.ndarray
+    parts: np.ndarray
     labels: np.ndarray
     groups: np.ndarray
     classes: list[str]
 
-    def clips(self, part: int, names: Sequence[ClipName]) -> tuple[np.ndarray, np.ndarray]:
-        """The videos of a part of the split, and where their clips are among the names.
+    def match_clips(self, part: int, names: Sequence[ClipName]) -> tuple[np.ndarray, np.ndarray]:
+        """Match the videos of a part of the split with their clips.
+
+        Args:
+            part: `UNUSED`, `TRAIN` or `TEST`.
+            names: Names of the clips.
 
         Returns:
-            (n,) int64, rows of the index; (n,) int64, rows of the names.
+            Rows of the videos in the index and of their clips in ``names``, each (n,) int64.
 
         Raises:
-            UserError: a video is not among them, or more than once.
+            UserError: A video has no clip, or more than one.
         """
-        row_of = {name.video: row for row, name in enumerate(names)}
-        if len(row_of) < len(names):
+        clip_rows = {name.video: row for row, name in enumerate(names)}
+        if len(clip_rows) < len(names):
             videos = [name.video for name in names]
-            twice = next(video for video in videos if videos.count(video) > 1)
+            duplicate = next(video for video in videos if videos.count(video) > 1)
             raise UserError(
-                f"{self.path}: expected each of its videos in one shard, found '{twice}' in two; "
-                "name shards of one run"
+                f"{self.path}: expected each of its videos in one shard, found '{duplicate}' in "
+                "two; name the shards of one run"
             )
-        rows = np.flatnonzero(self.sides == part)
-        lacking = [name for name in self.names[rows] if name not in row_of]
-        if lacking:
+        rows = np.flatnonzero(self.parts == part)
+        missing = [name for name in self.names[rows] if name not in clip_rows]
+        if missing:
             raise UserError(
-                f"{self.path}: expected shards with all of its videos, found none of "
-                f"{len(lacking)}, '{lacking[0]}' the first; name all shards"
+                f"{self.path}: expected shards with all of its videos, found no clip of "
+                f"{len(missing)}, first '{missing[0]}'; name all shards"
             )
-        return rows, np.array([row_of[name] for name in self.names[rows]], np.int64)
+        return rows, np.array([clip_rows[name] for name in self.names[rows]], np.int64)
 
 
 def read_labelled_videos(path: Path, split: int) -> LabelledVideos:
-    """The videos of an artifact of schema `videos`.
+    """Read the videos of an artifact of schema `videos`.
 
     Args:
-        path: the artifact.
-        split: which one, from 1.
+        path: The artifact.
+        split: Number of the split, from 1.
 
     Raises:
-        UserError: there is no such split.
+        UserError: The split does not exist.
     """
     with open_artifact(path, "videos") as file:
-        names, groups = (np.array(read_strings(file, of), str) for of in ("path", "group"))
+        names, groups = (np.array(read_strings(file, column), str) for column in ("path", "group"))
         splits, labels = file["splits"][()], file["label"][()]
         classes = read_strings(file, "classes")
     if not 1 <= split <= splits.shape[1]:
         raise UserError(
-            f"{path}: expected split {split}, found {splits.shape[1]} splits; index with more"
+            f"{path}: expected split {split}, found {splits.shape[1]} splits; name one of these, "
+            "or define more splits"
         )
-    side = splits[:, split - 1]
-    return LabelledVideos(path, names, side, labels, groups, classes)
+    return LabelledVideos(path, names, splits[:, split - 1], labels, groups, classes)

@@ -1,3 +1,3 @@
-"""The part that a video has in a split, as the artifacts number it."""
+"""Numbers in the artifacts for the part of a split that a video belongs to."""
 
 UNUSED, TRAIN, TEST = 0, 1, 2

@@ -1,6 +1,6 @@
-"""Which videos a split trains on and tests on: drawn, by group, or from lists.
+"""Divide videos into training and test: at random, by group, or from lists.
 
-All functions give, for every video in the order given, a tuple with its part in every split.
+All functions return, for every video in the order of the input, its part in every split.
 """
 
 import hashlib
@@ -17,123 +17,127 @@ from video_lstm.video.video_lists import FileNames, find_listed, join_examples, 
 SplitAssignments = list[tuple[int, ...]]
 
 
-def by_fraction(
-    members: Sequence[tuple[str, str]], fraction: float, count: int, seed: int
+def split_by_fraction(
+    class_paths: Sequence[tuple[str, str]], fraction: float, num_splits: int, seed: int
 ) -> SplitAssignments:
-    """Draw a share of every class for testing.
+    """Draw a fraction of the videos of every class for testing.
 
-    The order in which a class's videos are drawn hangs on the seed and their own names only, so
-    that a video that is added or taken away moves few others.
+    The order of a class's videos depends on the seed and their names only, so that adding or
+    removing a video changes the part of few others.
 
     Args:
-        members: class and path of every video.
-        fraction: share that is tested; at least one video, and at least one is left to train on.
-        count: how many splits.
+        class_paths: Class and path of every video.
+        fraction: Fraction of test videos; each class has at least one test and one training video.
+        num_splits: Number of splits.
         seed: Random seed for drawing videos.
     """
     classes: dict[str, list[str]] = defaultdict(list)
-    for name, path in members:
+    for name, path in class_paths:
         classes[name].append(path)
     columns = []
-    for split in range(count):
-        tested: set[str] = set()
+    for split in range(num_splits):
+        test_paths: set[str] = set()
         for paths in classes.values():
-            number = max(1, min(len(paths) - 1, math.floor(fraction * len(paths) + 0.5)))
-            tested.update(_drawn(paths, seed, split)[:number])
-        columns.append([TEST if path in tested else TRAIN for _, path in members])
+            num_test = max(1, min(len(paths) - 1, math.floor(fraction * len(paths) + 0.5)))
+            test_paths.update(_shuffle(paths, seed, split)[:num_test])
+        columns.append([TEST if path in test_paths else TRAIN for _, path in class_paths])
     return list(zip(*columns, strict=True))
 
 
-def by_group(
+def split_by_group(
     groups: Sequence[str],
-    test: list[list[str]] | int,
-    count: int,
+    test_groups: list[list[str]] | int,
+    num_splits: int,
     seed: int,
-    others: Iterable[str] = (),
+    all_groups: Iterable[str] = (),
 ) -> SplitAssignments:
-    """Keep groups (subjects, say) whole: no group is on both sides of a split.
+    """Divide whole groups, such as subjects, into training and test.
 
     Args:
-        groups: the group of every video.
-        test: the test groups of every split; or how many groups each of ``count`` splits tests,
-            taken in turn from one seeded order, so that no group is tested again before every
-            other one was tested.
-        count: how many splits, where ``test`` is a number.
+        groups: Group of every video.
+        test_groups: Test groups of every split; or the number of test groups in each of
+            ``num_splits`` splits, taken in turn from one random order, so that all groups are
+            tested about equally often.
+        num_splits: Number of splits, used if ``test_groups`` is a number.
         seed: Random seed for the order of groups.
-        others: groups that no video is left of, which may be named too.
+        all_groups: Further names that ``test_groups`` may have: groups without usable videos.
 
     Raises:
-        UserError: a test group that no video is in, or no group left to train on.
+        UserError: A test group has no video, or no group remains for training.
     """
-    known = sorted(set(groups))
-    if isinstance(test, int):
-        if test >= len(known):
+    names = sorted(set(groups))
+    if isinstance(test_groups, int):
+        size = test_groups
+        if size >= len(names):
             raise UserError(
-                f"splits.test_groups: expected fewer test groups than there are ({len(known)}), "
-                "found "
-                f"{test}; lower it"
+                f"splits.test_groups: expected fewer test groups than there are ({len(names)}), "
+                f"found {size}; lower it"
             )
-        order = _drawn(known, seed, 0)
-        test = [[order[(s * test + i) % len(order)] for i in range(test)] for s in range(count)]
-    strangers = sorted({name for names in test for name in names} - {*known, *others})
-    if strangers:
+        order = _shuffle(names, seed, 0)
+        test_groups = [
+            [order[(split * size + i) % len(order)] for i in range(size)]
+            for split in range(num_splits)
+        ]
+    unknown = sorted({name for split in test_groups for name in split} - {*names, *all_groups})
+    if unknown:
         raise UserError(
-            f"splits.test_groups: expected groups that the file names have "
-            f"({', '.join(known[:20])}), "
-            f"found {', '.join(strangers)}; mend the names or the pattern"
+            "splits.test_groups: expected groups that the file names have "
+            f"({', '.join(names[:20])}), found {', '.join(unknown)}; correct the names or the "
+            "pattern"
         )
-    return [tuple(TEST if group in names else TRAIN for names in test) for group in groups]
+    return [tuple(TEST if group in split else TRAIN for split in test_groups) for group in groups]
 
 
-def by_list(
+def split_by_list(
     paths: Sequence[str],
     train: list[Path],
     test: list[Path],
     usable: Container[str] | None = None,
     notes: list[str] | None = None,
 ) -> SplitAssignments:
-    """Splits from files that name a video on every line; see `video_lstm.video.video_lists`.
+    """Read splits from files with a video on every line; see `video_lstm.video.video_lists`.
 
     Args:
         paths: Paths of all videos, relative to the root.
-        train: a list for each split.
-        test: a list for each split.
-        usable: those of the paths that can be used; None: not known.
-        notes: what a person should know is appended to it.
+        train: List of training videos for each split.
+        test: List of test videos for each split.
+        usable: Paths of the videos that can be used; None: not known.
+        notes: Warnings are appended to this list.
 
     Raises:
-        UserError: a list that is not there or names no files that are there, or a video that is
-            on both sides of a split.
+        UserError: A list is missing, none of its files exists, or a video is both a training and a
+            test video of a split.
     """
     names = FileNames(paths, {path.split("/")[0] for path in paths}, usable)
     notes = [] if notes is None else notes
-    columns = [_two_sided(paths, names, a, b, notes) for a, b in zip(train, test, strict=True)]
+    columns = [_read_split(paths, names, *lists, notes) for lists in zip(train, test, strict=True)]
     return list(zip(*columns, strict=True))
 
 
-def ucf101_classes(lists: Path) -> list[str]:
-    """UCF-101's classes in the order of their labels, from classInd.txt (``1 ApplyEyeMakeup``).
+def read_ucf101_classes(lists: Path) -> list[str]:
+    """Read UCF-101's classes in the order of their labels, from classInd.txt.
 
-    Commas may separate them, the number may stand behind the class or be left out.
+    A line is a number and a class (``1 ApplyEyeMakeup``), in either order and with or without
+    commas; the number may be missing.
 
     Raises:
-        UserError: a line has no class, or two lines have the same one.
+        UserError: A line has no class, or two lines have the same class.
     """
     source = lists / "classInd.txt"
-    classes = [_class_line(line, source) for line in read_lines(source)]
-    (twice, times), *_ = Counter(name.casefold() for _, name in classes).most_common(1)
-    if times > 1:
+    classes = [_parse_class_line(line, source) for line in read_lines(source)]
+    (duplicate, count), *_ = Counter(name.casefold() for _, name in classes).most_common(1)
+    if count > 1:
         raise UserError(
-            f"{source}: expected each class on one line, found '{twice}' on {times}; remove one"
+            f"{source}: expected each class on one line, found '{duplicate}' on {count}; remove one"
         )
     if all(number is not None for number, _ in classes):
         classes.sort()
     return [name for _, name in classes]
 
 
-def _class_line(line: str, source: Path) -> tuple[int | None, str]:
-    """Number, where there is one, and name of a class."""
-    # `1. Archery` and `1) Archery` too.
+def _parse_class_line(line: str, source: Path) -> tuple[int | None, str]:
+    """Return the number of a class, None if there is none, and its name."""
+    # `1. Archery` and `1) Archery` are valid too.
     words = [
         word for word in re.split(r"""[\s,;:"'|]+""", re.sub(r"^(\d+)[.)]\s", r"\1 ", line)) if word
     ]
@@ -147,104 +151,107 @@ def _class_line(line: str, source: Path) -> tuple[int | None, str]:
     return (numbers[0] if numbers else None), names[0]
 
 
-def ucf101(
+def split_ucf101(
     paths: Sequence[str], classes: list[str], lists: Path, usable: Container[str] | None = None
 ) -> tuple[SplitAssignments, list[str]]:
-    """The three official splits of UCF-101, and what of it is missing.
+    """Read the three official splits of UCF-101; return them and notes on missing videos.
 
-    The archive and the lists spell some names differently (HandstandPushups): letter case does not
-    count. Classes without a folder are left out; the notes say so.
+    Letter case is ignored, because the archive and the lists spell some names differently
+    (HandstandPushups). Classes without a folder are left out, with a note.
     """
-    absent, notes = _absent(paths, classes)
+    missing_classes, notes = _find_missing_classes(paths, classes)
     names = FileNames(paths, classes, usable)
     columns = []
     for split in (1, 2, 3):
         train, test = lists / f"trainlist0{split}.txt", lists / f"testlist0{split}.txt"
-        columns.append(_two_sided(paths, names, train, test, notes, absent))
+        columns.append(_read_split(paths, names, train, test, notes, missing_classes))
     return list(zip(*columns, strict=True)), notes
 
 
-def hmdb51_classes(lists: Path) -> list[str]:
-    """HMDB-51's classes in alphabetical order: those that have a list."""
-    ending = "_test_split1.txt"
-    return sorted(path.name.removesuffix(ending) for path in lists.glob(f"*{ending}"))
+def list_hmdb51_classes(lists: Path) -> list[str]:
+    """List HMDB-51's classes in alphabetical order, by the names of the official lists."""
+    suffix = "_test_split1.txt"
+    return sorted(path.name.removesuffix(suffix) for path in lists.glob(f"*{suffix}"))
 
 
-def hmdb51(
+def split_hmdb51(
     paths: Sequence[str], classes: list[str], lists: Path, usable: Container[str] | None = None
 ) -> tuple[SplitAssignments, list[str]]:
-    """The three official splits of HMDB-51, and what of it is missing.
+    """Read the three official splits of HMDB-51; return them and notes on missing videos.
 
-    Classes without a folder are left out; the notes say so.
+    Classes without a folder are left out, with a note.
     """
-    absent, notes = _absent(paths, classes)
+    missing_classes, notes = _find_missing_classes(paths, classes)
     names = FileNames(paths, classes, usable)
     columns = []
     for split in (1, 2, 3):
         assignments: dict[str, int] = {}
         for name in classes:
-            if name.casefold() in absent:
+            if name.casefold() in missing_classes:
                 continue
             source = lists / f"{name}_test_split{split}.txt"
-            listed = [_marked(line, source) for line in read_lines(source)]
+            listed = [_parse_hmdb51_line(line, source) for line in read_lines(source)]
             matches, missing_notes = find_listed(
                 source, [file for file, _ in listed], names, folder=name
             )
             notes += missing_notes
             assignments |= {
-                path: mark
-                for path, (_, mark) in zip(matches, listed, strict=True)
+                path: part
+                for path, (_, part) in zip(matches, listed, strict=True)
                 if path is not None
             }
         columns.append([assignments.get(path, UNUSED) for path in paths])
     return list(zip(*columns, strict=True)), notes
 
 
-def _absent(paths: Sequence[str], classes: list[str]) -> tuple[set[str], list[str]]:
-    """Classes without a folder, in small letters; a note on these."""
+def _find_missing_classes(paths: Sequence[str], classes: list[str]) -> tuple[set[str], list[str]]:
+    """Return the classes without a folder, in lower case, and a note that names them."""
     folders = {folder for path in paths for folder in path.casefold().split("/")[:-1]}
-    absent = [name for name in classes if name.casefold() not in folders]
+    missing = [name for name in classes if name.casefold() not in folders]
     notes = []
-    if absent:
-        examples = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+    if missing:
+        examples = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         notes = [
-            f"only {len(classes) - len(absent)} of the {len(classes)} official classes are there "
+            f"only {len(classes) - len(missing)} of the {len(classes)} official classes are there "
             f"(missing: {examples}); the rest runs on that part"
         ]
-    return {name.casefold() for name in absent}, notes
+    return {name.casefold() for name in missing}, notes
 
 
-def _two_sided(
+def _read_split(
     paths: Sequence[str],
     names: FileNames,
     train: Path,
     test: Path,
     notes: list[str],
-    absent: Container[str] = (),
+    missing_classes: Container[str] = (),
 ) -> list[int]:
-    """The parts of all videos in the split of two lists; what is missing is added to the notes."""
-    sides = []
+    """Return the part of every video in the split of two lists; note missing videos."""
+    listed_paths = []
     for source in (train, test):
         lines = [
             line
             for line in read_lines(source)
-            if not any(part in absent for part in re.split(r"[/\\]", line.casefold())[:-1])
+            if not any(
+                folder in missing_classes for folder in re.split(r"[/\\]", line.casefold())[:-1]
+            )
         ]
         matches, missing_notes = find_listed(source, lines, names)
         notes += missing_notes
-        sides.append(set(matches) - {None})
-    both = sorted(sides[0] & sides[1])
+        listed_paths.append(set(matches) - {None})
+    both = sorted(listed_paths[0] & listed_paths[1])
     if both:
         raise UserError(
             f"{test}: expected no video of {train.name}, found {join_examples(both)}; a test video "
-            "must "
-            "not be trained on: take it out of one list" + "".join(f" ({note})" for note in notes)
+            "must not be used for training: remove it from one list"
+            + "".join(f" ({note})" for note in notes)
         )
-    return [TRAIN if p in sides[0] else TEST if p in sides[1] else UNUSED for p in paths]
+    train_paths, test_paths = listed_paths
+    return [TRAIN if p in train_paths else TEST if p in test_paths else UNUSED for p in paths]
 
 
-def _marked(line: str, source: Path) -> tuple[str, int]:
-    """The name and the mark of a line of HMDB-51's lists."""
+def _parse_hmdb51_line(line: str, source: Path) -> tuple[str, int]:
+    """Return the file name and the part (0, 1 or 2) of a line of HMDB-51's lists."""
     match = re.fullmatch(r"(.*\S)[\s,;]+\"?([012])\"?[\s,;]*", line)
     if match is None:
         raise UserError(
@@ -254,8 +261,8 @@ def _marked(line: str, source: Path) -> tuple[str, int]:
     return match[1].strip(" \t,;").strip('"'), int(match[2])
 
 
-def _drawn(names: Iterable[str], seed: int, split: int) -> list[str]:
-    """Names in a random order that hangs on the seed, the split and each name alone."""
+def _shuffle(names: Iterable[str], seed: int, split: int) -> list[str]:
+    """Shuffle names. Two names keep their order when other names are added or removed."""
     return sorted(
         names, key=lambda name: hashlib.sha256(f"{seed}/{split}/{name}".encode()).digest()
     )

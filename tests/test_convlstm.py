@@ -135,7 +135,7 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
     for x, steps, word in (
         (torch.ones(1, 1, 2, 4, 5), None, "inputs"),
         (None, 2, "needs a state"),
-        (torch.ones(3, 1, 2, 4, 4), 2, "3 inputs for 2 steps"),
+        (torch.ones(3, 1, 2, 4, 4), 2, "expected at most 2 inputs, found 3"),
     ):
         with pytest.raises(ValueError, match=word):
             layer(x, steps=steps)

@@ -287,7 +287,7 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
     for x, state, steps, word in (
         (torch.ones(2, 1, 5), None, None, "inputs"),
         (torch.ones(2, 1, 4), (torch.ones(2, 3), torch.ones(2, 3)), None, "states"),
-        (torch.ones(3, 1, 4), None, 2, "3 inputs for 2 steps"),
+        (torch.ones(3, 1, 4), None, 2, "expected at most 2 inputs, found 3"),
         (None, None, 2, "needs a state"),
     ):
         with pytest.raises(ValueError, match=word):

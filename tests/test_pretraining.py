@@ -145,7 +145,7 @@ def test_an_artifact_builds_its_model_again(pretrained, variant):
         pretrain.percept_sources(options), 7, 0.3, 3, torch.device("cpu"), motion_seen=4
     )
     assert torch.equal(standardize.motion_scale, info.standardize.motion_scale)
-    frames = info.standardize(torch.cat(windows.validation(100), 1), seen=4)
+    frames = info.standardize(torch.cat(windows.validation(100), 1), input_frames=4)
     with torch.no_grad():
         prediction = model(frames[:4])
     expected = 0.0

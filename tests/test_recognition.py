@@ -354,11 +354,11 @@ def test_movement_is_read_alike_by_encoder_decoder_and_classifier():
     frames = torch.from_numpy(rng.normal(size=(7, 2, DIM))).float()
     expected = (frames - motion.mean) / motion.scale
     expected = (expected - expected[:4].mean(0)) / motion.motion_scale
-    torch.testing.assert_close(motion(frames, seen=4), expected)
+    torch.testing.assert_close(motion(frames, input_frames=4), expected)
     # What is to be predicted has no part in the mean, and padding neither.
     future = frames.clone()
     future[4:] += 9
-    torch.testing.assert_close(motion(future, seen=4)[:4], expected[:4])
+    torch.testing.assert_close(motion(future, input_frames=4)[:4], expected[:4])
     mask = torch.ones(7, 2, dtype=bool)
     mask[5:, 1] = False
     padded = motion(frames, mask=mask)

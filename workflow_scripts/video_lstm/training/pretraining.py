@@ -105,7 +105,7 @@ def pretrain(
     standardize = standardize and standardize.to(device)
 
     def normalise(frames: Tensor) -> Tensor:
-        return standardize(frames, seen=settings.input_frames) if standardize else frames
+        return standardize(frames, input_frames=settings.input_frames) if standardize else frames
 
     if settings.output_bias == "mean_frame":
         first = (sequences.batch(step, batch) for step in range(_MEAN_BATCHES))

@@ -116,7 +116,7 @@ def test_encoder_decoders_of_maps_learn(variant: str) -> None:
     assert losses[-1] < 0.8 * losses[0]
     future = model.eval()(frames[:3]).future
     assert future is None or future.shape == (2, 2, 64)
-    with pytest.raises(ValueError, match="no square"):
+    with pytest.raises(ValueError, match="expected square frames"):
         EncoderDecoder(variant, 60, 3, 1, 3, 2, output="logits", patch_size=2)
 
 

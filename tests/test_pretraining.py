@@ -222,7 +222,7 @@ def test_the_weights_that_read_frames_learn_at_rates_of_their_own(pretrained, sh
     start = EncoderDecoder(**info.arguments, generator=torch.Generator().manual_seed(3))
     before, after = start.state_dict(), model.state_dict()
     unchanged = [name for name, value in after.items() if torch.equal(value, before[name])]
-    assert unchanged == getattr(model, f"{share}_weights")() == [f"{weight}.weight_x"]
+    assert unchanged == getattr(model, f"{share}_weight_names")() == [f"{weight}.weight_x"]
 
 
 def test_two_processes_train_what_one_does(tmp_path, pretrained):

@@ -151,8 +151,8 @@ def pretrain(
         checkpoint=checkpoint,
         flops_per_unit=flops_per_sequence(model),
         loss_scale=sequences.frame_size,
-        lr_scales=dict.fromkeys(model.input_weights(), settings.input_lr_scale)
-        | dict.fromkeys(model.feedback_weights(), settings.feedback_lr_scale),
+        lr_scales=dict.fromkeys(model.input_weight_names(), settings.input_lr_scale)
+        | dict.fromkeys(model.feedback_weight_names(), settings.feedback_lr_scale),
         tensorboard=tensorboard,
     )
     return model, curves

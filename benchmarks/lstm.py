@@ -31,7 +31,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 from video_lstm.models.lstm import PeepholeLSTM
 from video_lstm.models.matmul import product
-from video_lstm.training.cuda_graphs import cuda_graph
+from video_lstm.training.cuda_graphs import capture_cuda_graph
 
 INPUT_SIZE, STEPS = 4096, 16
 CASES = [(512, 32), (512, 100), (2048, 32), (2048, 100)]
@@ -126,7 +126,7 @@ def run_case(
     weights = torch.randn(STEPS, batch, hidden_size, device=DEVICE)
     works = [partial(one_pass, layer, x, weights, precision) for layer in layers]
     if DEVICE.type == "cuda":  # recorded, as training steps are
-        works = [cuda_graph(work) for work in works]
+        works = [capture_cuda_graph(work) for work in works]
     times: dict[str, list[float]] = {name: [] for name in (*names, "matrix products")}
     for repeat in range(repeats + 1):
         for name, work in zip(names, works, strict=True):

@@ -142,7 +142,7 @@ def test_an_artifact_builds_its_model_again(pretrained, variant):
     # units: the sum over the values of a frame of its squared error.
     options = parse(pretrain.Arguments, list(map(str, pretrain_options(path.parent, path)[1:])))
     windows, standardize = open_percept_corpus(
-        pretrain.percept_sources(options), 7, 0.3, 3, torch.device("cpu"), motion_seen=4
+        pretrain.percept_sources(options), 7, 0.3, 3, torch.device("cpu"), motion_input_frames=4
     )
     assert torch.equal(standardize.motion_scale, info.standardize.motion_scale)
     frames = info.standardize(torch.cat(windows.validation(100), 1), input_frames=4)
@@ -193,7 +193,7 @@ def test_killed_pretraining_goes_on_and_ends_the_same(tmp_path, pretrained, run_
         process.send_signal(number)
         assert process.wait() == (-9 if number == signal.SIGKILL else 143)
     run_script(name, *options, "--log", log)
-    assert log.read_text().count("going on from step") == 2
+    assert log.read_text().count("resuming at step") == 2
     assert same(whole, weights_of(output))
     assert not list((tmp_path / "killed/checkpoints").iterdir())
 
@@ -272,7 +272,7 @@ def trained_on_digits(variant, device, **settings):
 @pytest.mark.parametrize("has_instructions", [True, False])
 def test_bfloat16_on_a_cpu_trains_as_float32_does(monkeypatch, caplog, has_instructions):
     """And is float32 to the bit, with a line that says so, on a CPU without the instructions."""
-    monkeypatch.setattr(loop, "multiplies_bfloat16", lambda device: has_instructions)
+    monkeypatch.setattr(loop, "has_fast_bfloat16", lambda device: has_instructions)
     precisions = ("float32", "bfloat16")
     with caplog.at_level("INFO"):
         wide, narrow = (
@@ -304,7 +304,7 @@ def test_a_recorded_step_on_a_gpu_is_the_step_done_anew(monkeypatch, sampling):
         )  # fmt: skip
 
     recorded = curves()
-    monkeypatch.setattr(cuda_graphs, "RECORDERS", {})
+    monkeypatch.setattr(cuda_graphs, "CAPTURE_FUNCTIONS", {})
     anew = curves()
     for name in ("loss", "gradient_norm", "validation"):
         np.testing.assert_allclose(recorded[name], anew[name], rtol=1e-2, err_msg=name)

@@ -448,7 +448,7 @@ def test_wrong_pretraining_is_refused_in_one_line(tmp_path):
     with pytest.raises(UserError, match="expected a file for composite"):
         finetuned(folder, "composite")
     pretrain(folder, dim=DIM + 1)
-    with pytest.raises(UserError, match="expected composite of rgb percepts of 12 values"):
+    with pytest.raises(UserError, match="expected composite trained on rgb percepts of 12 values"):
         finetuned(folder, "composite")
     pretrain(folder, "autoencoder")
     (folder / "autoencoder.h5").rename(folder / "composite.h5")

@@ -32,11 +32,11 @@ from video_lstm.settings.training import ClassifierName, ClassifierSettings, Lab
 from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.finetuning import (
     ClassifierBuilder,
+    baseline_classifier_builder,
     finetune,
     pretrained_classifier_builder,
     save_classifier,
     score_videos,
-    untrained_classifier_builder,
 )
 from video_lstm.training.tensorboard import log_folder
 
@@ -180,8 +180,8 @@ def builder(
         return pretrained_classifier_builder(
             arguments.pretrained, arguments.variant, arguments.stream, store.dim, classes, settings
         )
-    return untrained_classifier_builder(
-        arguments.variant, arguments.stream, (store, train.clips), classes, arguments.hidden_size,
+    return baseline_classifier_builder(
+        arguments.variant, arguments.stream, store, train.clips, classes, arguments.hidden_size,
         arguments.num_layers, settings,
     )  # fmt: skip
 

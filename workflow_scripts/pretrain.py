@@ -155,14 +155,14 @@ def source(
         digits_in_motion = MovingMNIST(digits, arguments.mnist, frames, seed, device)
         return digits_in_motion, None, digit_pixel_format(arguments.mnist)
     if arguments.source == "percepts":
-        seen = arguments.model.input_frames if arguments.stream == "motion" else None
+        motion_input_frames = arguments.model.input_frames if arguments.stream == "motion" else None
         corpus = open_percept_corpus(
             percept_sources(arguments),
             frames,
             arguments.validation_fraction,
             seed,
             device,
-            motion_seen=seen,
+            motion_input_frames=motion_input_frames,
         )
         return *corpus, None
     patches = Patches(required_path(arguments, "patches"), "train", seed, device)

@@ -63,7 +63,7 @@ def main(arguments: Arguments) -> None:
     )  # fmt: skip
     generator = torch.Generator().manual_seed(arguments.seed)
     network = TemporalStream(stack, len(videos.classes), settings, generator)
-    network.scale.fill_(source.spread())
+    network.scale.fill_(source.rms_displacement())
     network.to(device)
 
     def loss(step: int) -> Tensor:

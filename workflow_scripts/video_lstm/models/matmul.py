@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from video_lstm.precision import multiplies_bfloat16
+from video_lstm.precision import has_fast_bfloat16
 
 _ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-_ONEDNN_BFLOAT16 = _ONEDNN and multiplies_bfloat16(torch.device("cpu"))
+_ONEDNN_BFLOAT16 = _ONEDNN and has_fast_bfloat16(torch.device("cpu"))
 """oneDNN may refuse bfloat16 on other CPUs; PyTorch's product is slow there, but works."""
 _ONEDNN_FROM = 2**20
 """Multiplications above which oneDNN's 10 us of setup per product pay off."""

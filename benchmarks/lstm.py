@@ -1,14 +1,13 @@
-"""The peephole LSTM side by side with what a user would take instead, forward and backward.
+"""Compare the peephole LSTM with torch.nn.LSTM, forward and backward.
 
 Contenders: `peephole` (ours), `torch.nn.LSTM`, which has no peepholes, a naive loop over the steps
-(ours, backend "reference"), and the time that the layer's matrix products alone would take at the
-best rate that a large product reaches on the machine. Runs are interleaved, so that a busy moment
-hits all, and the medians are compared. The ratio is how many times faster `peephole` is.
+(ours, backend "reference"), and the time for the layer's matrix products alone at the peak rate of
+the machine for a large product. Runs are interleaved, so that other load affects all contenders,
+and medians are compared. The ratio is how many times faster `peephole` is.
 
-torch.nn.LSTM always makes its input's gradient; ours is timed with and without, since a first layer
-on percepts never needs it. Where there is a GPU all run there, in tf32 and under autocast to
-bfloat16, as recorded passes (CUDA graphs, which training steps are), and memory is what its
-allocator had out at most.
+torch.nn.LSTM always computes the gradient of its input; `peephole` is timed with and without it,
+since a first layer on percepts does not need it. If there is a GPU all contenders run on it, in
+tf32 and under autocast to bfloat16, as CUDA graphs as in training; memory is the allocator's peak.
 
     python benchmarks/lstm.py --json lstm.json
 """
@@ -31,11 +30,11 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 from video_lstm.models.lstm import PeepholeLSTM
 from video_lstm.models.matmul import product
-from video_lstm.training.cuda_graphs import cuda_graph
+from video_lstm.training.cuda_graphs import capture_cuda_graph
 
 INPUT_SIZE, STEPS = 4096, 16
 CASES = [(512, 32), (512, 100), (2048, 32), (2048, 100)]
-"""Hidden size and batch."""
+"""Hidden size and batch size."""
 
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -43,7 +42,7 @@ PRECISIONS = ("tf32", "bfloat16") if DEVICE.type == "cuda" else ("float32",)
 
 
 def contender(name: str, hidden_size: int) -> nn.Module:
-    """A layer by the name of a contender."""
+    """Return the layer of a contender."""
     if name == "torch.nn.LSTM":
         return nn.LSTM(INPUT_SIZE, hidden_size).to(DEVICE)
     backend = "reference" if name == "naive loop" else "auto"
@@ -51,7 +50,7 @@ def contender(name: str, hidden_size: int) -> nn.Module:
 
 
 def now() -> float:
-    """Seconds on a clock, when the device has done what it was given."""
+    """Return the time in seconds after the device has finished its work."""
     if DEVICE.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -60,7 +59,7 @@ def now() -> float:
 def one_pass(
     layer: nn.Module, x: torch.Tensor, weights: torch.Tensor, precision: str = PRECISIONS[0]
 ) -> torch.Tensor:
-    """Forward and backward; the outputs."""
+    """Run forward and backward; return the outputs."""
     x.grad = None
     layer.zero_grad()
     with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bfloat16"):
@@ -69,15 +68,15 @@ def one_pass(
     return outputs.detach()
 
 
-def seconds(work: Callable[[], torch.Tensor]) -> float:
-    """That it takes."""
+def seconds(run_pass: Callable[[], torch.Tensor]) -> float:
+    """Return the duration of a pass."""
     start = now()
-    work()
+    run_pass()
     return now() - start
 
 
 def products_seconds(hidden_size: int, batch: int, input_gradient: bool, precision: str) -> float:
-    """Seconds that the layer's matrix products would take at the best rate of a large one."""
+    """Return the time for the layer's matrix products at the peak rate of a large product."""
     side = 3072 if DEVICE.type == "cpu" else 8192
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     a, b = torch.randn(2, side, side, dtype=dtype, device=DEVICE)
@@ -87,14 +86,14 @@ def products_seconds(hidden_size: int, batch: int, input_gradient: bool, precisi
             start = now()
             multiply(a, b)
             best = min(best, now() - start)
-    of_inputs = STEPS * INPUT_SIZE * (3 if input_gradient else 2)
-    of_states = (STEPS - 1) * hidden_size * 3
-    multiplications = batch * 4 * hidden_size * (of_inputs + of_states)
+    input_products = STEPS * INPUT_SIZE * (3 if input_gradient else 2)
+    state_products = (STEPS - 1) * hidden_size * 3
+    multiplications = batch * 4 * hidden_size * (input_products + state_products)
     return best * multiplications / side**3
 
 
 def high_water_mb() -> float:
-    """Peak memory of this process alone (on Linux, getrusage would include its parent's)."""
+    """Return the peak memory of this process (getrusage would include its parent's on Linux)."""
     if DEVICE.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -102,7 +101,7 @@ def high_water_mb() -> float:
 
 
 def peak_mb(name: str, hidden_size: int, batch: int, input_gradient: bool, precision: str) -> float:
-    """Memory that a process gains by one pass."""
+    """Return the peak memory in MB that one pass adds to a process."""
     torch.manual_seed(0)
     layer = contender(name, hidden_size)
     x = torch.randn(STEPS, batch, INPUT_SIZE, device=DEVICE, requires_grad=input_gradient)
@@ -118,29 +117,29 @@ def peak_mb(name: str, hidden_size: int, batch: int, input_gradient: bool, preci
 def run_case(
     hidden_size: int, batch: int, input_gradient: bool, precision: str, repeats: int
 ) -> list[dict]:
-    """The rows of one size."""
+    """Benchmark one size; return a row per contender."""
     allow_tf32(precision)
     names = ("peephole", "torch.nn.LSTM", "naive loop")
     layers = [contender(name, hidden_size) for name in names]
     x = torch.randn(STEPS, batch, INPUT_SIZE, device=DEVICE, requires_grad=input_gradient)
     weights = torch.randn(STEPS, batch, hidden_size, device=DEVICE)
-    works = [partial(one_pass, layer, x, weights, precision) for layer in layers]
-    if DEVICE.type == "cuda":  # recorded, as training steps are
-        works = [cuda_graph(work) for work in works]
+    passes = [partial(one_pass, layer, x, weights, precision) for layer in layers]
+    if DEVICE.type == "cuda":  # as training steps are
+        passes = [capture_cuda_graph(run_pass) for run_pass in passes]
     times: dict[str, list[float]] = {name: [] for name in (*names, "matrix products")}
     for repeat in range(repeats + 1):
-        for name, work in zip(names, works, strict=True):
-            took = seconds(work)
-            if repeat:  # the first one warms up
-                times[name].append(took)
+        for name, run_pass in zip(names, passes, strict=True):
+            duration = seconds(run_pass)
+            if repeat:  # the first run is a warm-up
+                times[name].append(duration)
         if repeat:
             bound = products_seconds(hidden_size, batch, input_gradient, precision)
             times["matrix products"].append(bound)
     case = (hidden_size, batch, input_gradient, precision)
     if DEVICE.type == "cuda":
-        del layers, works, work, x, weights
+        del layers, passes, run_pass, x, weights
         peaks = {name: peak_mb(name, *case) for name in names}
-    else:  # a process's high water never falls again
+    else:  # the peak of a process never falls, so each contender runs in a new process
         with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
             peaks = {name: pool.apply(peak_mb, (name, *case)) for name in names}
     median = {name: statistics.median(values) for name, values in times.items()}
@@ -162,23 +161,25 @@ def run_case(
 
 
 def allow_tf32(precision: str) -> None:
-    """Whether a GPU's float32 products may be tf32, cuDNN's LSTM's too."""
+    """Set whether float32 products on a GPU, cuDNN's LSTM included, may use tf32."""
     if DEVICE.type == "cuda":
         for backend in (torch.backends.cuda.matmul, torch.backends.cudnn.rnn):
             backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
 
 
 def main() -> None:
-    """Prints the table, and writes it where asked to."""
+    """Print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here, too")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write the rows to a JSON file"
+    )
     parser.add_argument("--repeats", type=int, default=7, help="timed runs of each (default 7)")
-    parser.add_argument("--hidden-size", type=int, help="only this one of the sizes")
+    parser.add_argument("--hidden-size", type=int, help="run only the cases of this hidden size")
     options = parser.parse_args()
     torch.manual_seed(0)
     gpu = DEVICE.type == "cuda"
-    where = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
-    print(f"torch {torch.__version__}, {where}")
+    machine = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
+    print(f"torch {torch.__version__}, {machine}")
     print(f"{'case':36} {'input grad':10} {'seconds':>8} {'against':15} {'ratio':>5} {'MB':>11}")
     rows = []
     for precision, (hidden_size, batch) in itertools.product(PRECISIONS, CASES):
@@ -187,8 +188,8 @@ def main() -> None:
         print(precision)
         for input_gradient in (True, False):
             for row in run_case(hidden_size, batch, input_gradient, precision, options.repeats):
-                other = row["against_peak_mb"]
-                memory = f"{row['peak_mb']:.0f}" + (f" / {other:.0f}" if other else "")
+                peak = row["against_peak_mb"]
+                memory = f"{row['peak_mb']:.0f}" + (f" / {peak:.0f}" if peak else "")
                 print(
                     f"{row['case']:36} {'yes' if input_gradient else 'no':10} "
                     f"{row['seconds']:8.3f} {row['against']:15} {row['ratio']:5.2f} {memory:>11}",

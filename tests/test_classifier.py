@@ -1,4 +1,4 @@
-"""The classifiers: steps, masks, blocks, dropout, and starting from a pretrained encoder."""
+"""Tests of the classifiers: steps, masks, blocks, dropout, pretrained encoders."""
 
 import pytest
 import torch
@@ -26,14 +26,14 @@ def classifier(dropout: float = 0.0) -> LSTMClassifier:
     return LSTMClassifier(D, H, 2, K, dropout=dropout, generator=generator)
 
 
-def test_a_softmax_on_the_top_layer_at_every_step() -> None:
+def test_softmax_reads_the_top_layer_at_every_step() -> None:
     built = classifier()
     hidden, _ = built.encoder(percepts())
     expected = hidden @ built.softmax.weight.T + built.softmax.bias
     torch.testing.assert_close(built(percepts()), expected, rtol=0, atol=1e-6)
 
 
-def test_a_step_knows_only_the_past() -> None:
+def test_lstm_classifier_is_causal() -> None:
     built, x = classifier(), percepts()
     changed = x.clone()
     changed[3:] += 1
@@ -41,7 +41,7 @@ def test_a_step_knows_only_the_past() -> None:
     assert torch.equal(before[:3], after[:3]) and not torch.equal(before[3], after[3])
 
 
-def test_a_single_frame_knows_only_itself() -> None:
+def test_single_frame_classifier_treats_frames_independently() -> None:
     built, x = SingleFrameClassifier(D, K), percepts()
     changed = x.clone()
     changed[2] += 1
@@ -50,7 +50,7 @@ def test_a_single_frame_knows_only_itself() -> None:
 
 
 def test_padding_changes_nothing() -> None:
-    """A short video padded and masked: the loss, the scores and the gradients of the bare one."""
+    """A padded and masked block has the loss, scores and gradients of the short block."""
     built = classifier()
     x, labels = percepts(), torch.tensor([2, 0, 3])
     mask = torch.ones(T, B, dtype=torch.bool)
@@ -80,28 +80,29 @@ def test_loss_and_prediction_of_ragged_blocks_by_hand() -> None:
     torch.testing.assert_close(classifier_loss(logits, labels, mask), torch.stack(errors).mean())
     torch.testing.assert_close(predict_blocks(logits, mask), torch.stack(scores))
     every = torch.ones(T, B)
-    bare, full = (classifier_loss(logits, labels, m) for m in (None, every))
-    torch.testing.assert_close(bare, full)
+    unmasked, masked = (classifier_loss(logits, labels, m) for m in (None, every))
+    torch.testing.assert_close(unmasked, masked)
     torch.testing.assert_close(predict_blocks(logits, every), predict_blocks(logits))
 
 
-def test_dropout_leaves_time_alone() -> None:
+def test_dropout_is_not_applied_between_steps() -> None:
     built, x = classifier(dropout=0.5), percepts()
     assert torch.equal(built.eval()(x), classifier().eval()(x))
     built.train()
     runs = [built(x, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
     assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
-    # With everything dropped between the layers the upper one still runs on from step to step.
+    # With everything dropped between the layers the upper one still has its recurrence.
     built.encoder.dropout = 1 - 1e-7
     with torch.no_grad():
         built.encoder.layers[1].bias.fill_(0.5)
     hidden, _ = built.encoder(x, generator=torch.Generator().manual_seed(0))
-    alone, _ = built.encoder.layers[1](torch.zeros(T, B, H))
-    assert torch.equal(hidden, alone) and not torch.equal(alone[0], alone[1])
+    without_input, _ = built.encoder.layers[1](torch.zeros(T, B, H))
+    assert torch.equal(hidden, without_input)
+    assert not torch.equal(without_input[0], without_input[1])
 
 
 @pytest.mark.parametrize("variant", ["composite", "conditional_future_predictor"])
-def test_starts_from_a_pretrained_encoder(variant: str) -> None:
+def test_pretrained_encoder_is_copied(variant: str) -> None:
     generator = torch.Generator().manual_seed(9)
     pretrained = EncoderDecoder(variant, D, H, 2, T, 3, output="linear", generator=generator)
     built = classifier()
@@ -116,8 +117,8 @@ def test_starts_from_a_pretrained_encoder(variant: str) -> None:
         LSTMClassifier(D + 1, H, 2, K).load_encoder(pretrained)
 
 
-def test_learns_what_only_the_order_of_frames_tells() -> None:
-    """Two classes with the same frames, forwards and backwards: one frame says nothing."""
+def test_lstm_classifier_learns_the_order_of_frames() -> None:
+    """Two classes with the same frames in opposite order, which no single frame distinguishes."""
     generator = torch.Generator().manual_seed(2)
     sweep = torch.eye(D)[:T].unsqueeze(1)
     x = torch.cat([sweep, sweep.flip(0)], dim=1)

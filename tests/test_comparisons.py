@@ -1,4 +1,4 @@
-"""Models side by side: fair sizes and times, and tables with the numbers of the artifacts."""
+"""Tests of model comparisons: matched sizes and times, and tables."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ CONV = ARGUMENTS | {"patch_size": 2, "kernel_size": 3}
 
 
 def pretrained(path, arguments, throughput, batch=4):
-    """A model that was trained for 30 steps, at different speeds."""
+    """Write a model trained for 30 steps at the given throughput in two intervals."""
     settings = {"model": {"training": {"batch_size": batch}}}
     with create(path, "pretrained", Provenance("pretrain", settings, "")) as file:
         curves = {"step": np.array([10.0, 30.0]), "throughput": np.array(throughput)}
@@ -42,37 +42,37 @@ def predictions(path, test="mnist", variant="composite", **errors):
     return path
 
 
-def test_parameters_are_counted_without_making_the_model():
+def test_parameters_are_counted_without_building_the_model():
     for arguments in (ARGUMENTS, CONV):
-        real = sum(p.numel() for p in EncoderDecoder(**arguments).parameters())
-        assert count_parameters(arguments) == real
+        expected = sum(p.numel() for p in EncoderDecoder(**arguments).parameters())
+        assert count_parameters(arguments) == expected
 
 
 @pytest.mark.parametrize("target", [1, 5_000, 23_456])
-def test_equal_units_are_the_nearest(target):
+def test_matching_hidden_size_is_the_closest(target):
     hidden_size = matching_hidden_size(ARGUMENTS, target)
-    sizes = {units: count_parameters(ARGUMENTS | {"hidden_size": units}) for units in range(1, 80)}
-    assert hidden_size == min(sizes, key=lambda units: abs(sizes[units] - target))
+    counts = {size: count_parameters(ARGUMENTS | {"hidden_size": size}) for size in range(1, 80)}
+    assert hidden_size == min(counts, key=lambda size: abs(counts[size] - target))
 
 
-def test_equal_steps_take_equal_time(tmp_path):
-    # 10 steps of 4 at 2/s and 20 at 4/s: 20 s + 20 s; the other needs 10 s for 30 steps.
+def test_matching_steps_take_equal_time(tmp_path):
+    # 10 steps of 4 at 2/s and 20 at 4/s: 20 s + 20 s; the fast model needs 10 s for 30 steps.
     slow = pretrained(tmp_path / "slow.h5", CONV, [2.0, 4.0])
     fast = pretrained(tmp_path / "fast.h5", ARGUMENTS, [12.0, 12.0])
     assert matching_steps(slow, fast) == 120
 
 
-def test_models_stand_beside_each_other_and_the_yardsticks(tmp_path):
+def test_table_has_models_and_trivial_baselines(tmp_path):
     models = [
         pretrained(tmp_path / "500.h5", ARGUMENTS | {"hidden_size": 500}, [12.0, 12.0]),
         pretrained(tmp_path / "7.h5", ARGUMENTS | {"hidden_size": 7}, [2.0, 4.0]),
     ]
-    yardsticks = {
+    baseline_errors = {
         "copy_last_frame_reconstruction_mse": [5.0],
         "mean_frame_reconstruction_mse": [6.0],
     }
     predicted = [
-        predictions(tmp_path / f"p{n}.h5", reconstruction_mse=[n, n + 1.0], **yardsticks)
+        predictions(tmp_path / f"p{n}.h5", reconstruction_mse=[n, n + 1.0], **baseline_errors)
         for n in (1, 3)
     ]
     table = models_table(models, predicted).set_index("model")
@@ -84,7 +84,7 @@ def test_models_stand_beside_each_other_and_the_yardsticks(tmp_path):
     assert published["500"] == 0.027440 and published.isna().sum() == 3
 
 
-def test_the_scripts_table_has_whole_numbers(tmp_path, run_script):
+def test_integers_are_written_without_decimals(tmp_path, run_script):
     model = pretrained(tmp_path / "8.h5", ARGUMENTS, [2.0, 4.0])
     errors = predictions(tmp_path / "p.h5", future_mse=[1.0], mean_frame_future_mse=[2.0])
     options = ("--pretrained", model, "--predictions", errors, "--output", tmp_path / "t.csv")
@@ -95,7 +95,7 @@ def test_the_scripts_table_has_whole_numbers(tmp_path, run_script):
     assert lines[-1] == "mean_frame,,,,,2.000000"
 
 
-def test_errors_by_step(tmp_path):
+def test_frame_errors_by_step(tmp_path):
     common = {"mean_frame_future_mse": [7.0, 9.0], "copy_last_frame_future_mse": [1.0, 2.0]}
     table = frame_errors(
         [

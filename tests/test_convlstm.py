@@ -1,4 +1,4 @@
-"""The ConvLSTM: an LSTM on maps of 1x1, a sliding window elsewhere, a cell of any model."""
+"""Tests of the ConvLSTM: equality with the LSTM on 1x1 maps, receptive field, encoder-decoders."""
 
 import pytest
 import torch
@@ -15,9 +15,9 @@ def draw(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("fed", [4, 3, 0])
-def test_one_by_one_is_the_lstm(fed: int) -> None:
-    size = 5 if fed else None
+@pytest.mark.parametrize("num_inputs", [4, 3, 0])
+def test_convlstm_on_1x1_maps_equals_the_lstm(num_inputs: int) -> None:
+    size = 5 if num_inputs else None
     lstm = PeepholeLSTM(size, 6, backend="reference").double()
     conv = PeepholeConvLSTM(size, 6, size=(1, 1), kernel_size=1).double()
     with torch.no_grad():
@@ -25,11 +25,11 @@ def test_one_by_one_is_the_lstm(fed: int) -> None:
         for number, (ours, theirs) in enumerate(pairs):
             ours.copy_(draw(*ours.shape, seed=number))
             theirs.copy_(ours.view(theirs.shape))
-    x, h, c = draw(max(fed, 1), 3, 5)[:fed], draw(3, 6), draw(3, 6, seed=2)
+    x, h, c = draw(max(num_inputs, 1), 3, 5)[:num_inputs], draw(3, 6), draw(3, 6, seed=2)
     leaves = [leaf.requires_grad_() for leaf in (x, h, c)]
-    outputs, (h_end, c_end) = lstm(x if fed else None, (h, c), steps=4)
+    outputs, (h_end, c_end) = lstm(x if num_inputs else None, (h, c), steps=4)
     maps = [leaf[..., None, None] for leaf in leaves]
-    outputs_conv, ends = conv(maps[0] if fed else None, (maps[1], maps[2]), steps=4)
+    outputs_conv, ends = conv(maps[0] if num_inputs else None, (maps[1], maps[2]), steps=4)
     weights = draw(4, 3, 6, seed=3)
     results = []
     for layer, y, last in (
@@ -37,14 +37,14 @@ def test_one_by_one_is_the_lstm(fed: int) -> None:
         (conv, outputs_conv[..., 0, 0], [end[..., 0, 0] for end in ends]),
     ):
         scalar = (y * weights).sum() + last[0].sum() - last[1].square().sum()
-        wanted = [*(leaves if fed else leaves[1:]), *layer.parameters()]
-        grads = torch.autograd.grad(scalar, wanted)
+        variables = [*(leaves if num_inputs else leaves[1:]), *layer.parameters()]
+        grads = torch.autograd.grad(scalar, variables)
         results.append([y, *last, *(g.flatten() for g in grads)])
     for actual, expected in zip(*results[::-1], strict=True):
         torch.testing.assert_close(actual, expected, rtol=0, atol=1e-10)
 
 
-def test_a_layer_sees_its_neighbourhood_and_shifts_with_its_input() -> None:
+def test_receptive_field_and_translation_equivariance() -> None:
     layer = PeepholeConvLSTM(
         2, 3, size=(7, 7), kernel_size=3, generator=torch.Generator().manual_seed(0)
     )
@@ -52,14 +52,16 @@ def test_a_layer_sees_its_neighbourhood_and_shifts_with_its_input() -> None:
     x = torch.zeros(2, 1, 2, 7, 7, dtype=torch.float64)
     spot = x.clone()
     spot[0, :, :, 3, 3] = 1
-    base, seen = layer(x)[0], layer(spot)[0]
-    touched = (seen - base).abs().sum((1, 2)) > 1e-12
-    assert [int(t.sum()) for t in touched] == [3 * 3, 5 * 5], "one pixel further each step"
-    moved = layer(spot.roll((1, -1), (3, 4)))[0]
-    torch.testing.assert_close((moved - base)[:1], (seen - base).roll((1, -1), (3, 4))[:1])
+    base, spot_outputs = layer(x)[0], layer(spot)[0]
+    changed = (spot_outputs - base).abs().sum((1, 2)) > 1e-12
+    assert [int(t.sum()) for t in changed] == [3 * 3, 5 * 5], "one pixel further each step"
+    shifted = layer(spot.roll((1, -1), (3, 4)))[0]
+    torch.testing.assert_close(
+        (shifted - base)[:1], (spot_outputs - base).roll((1, -1), (3, 4))[:1]
+    )
 
 
-def test_peepholes_differ_from_place_to_place() -> None:
+def test_peepholes_have_a_weight_per_position() -> None:
     layer = PeepholeConvLSTM(None, 1, size=(1, 2), kernel_size=1)
     with torch.no_grad():
         layer.weight_h.zero_()
@@ -72,7 +74,7 @@ def test_peepholes_differ_from_place_to_place() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_encoder_decoders_of_one_patch_are_those_of_the_lstm(variant: str) -> None:
+def test_encoder_decoders_with_one_patch_equal_those_of_the_lstm(variant: str) -> None:
     arguments = (variant, 9, 4, 2, 3, 2)
     lstm = EncoderDecoder(*arguments, output="logits", backend="reference").double()
     conv = EncoderDecoder(*arguments, output="logits", patch_size=3, kernel_size=1).double()
@@ -93,7 +95,7 @@ def test_encoder_decoders_of_one_patch_are_those_of_the_lstm(variant: str) -> No
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_encoder_decoders_of_maps_learn(variant: str) -> None:
+def test_convlstm_encoder_decoders_learn(variant: str) -> None:
     generator = torch.Generator().manual_seed(0)
     frames = (torch.rand(1, 2, 64, generator=generator) < 0.2).float().expand(5, 2, 64)
     model = EncoderDecoder(
@@ -107,8 +109,8 @@ def test_encoder_decoders_of_maps_learn(variant: str) -> None:
     losses = []
     for _ in range(12):
         optimizer.zero_grad()
-        own = torch.rand(2, 2, generator=generator) < 0.5
-        prediction = model(frames[:3], frames[3:], sampling_mask=own)
+        sampling_mask = torch.rand(2, 2, generator=generator) < 0.5
+        prediction = model(frames[:3], frames[3:], sampling_mask=sampling_mask)
         loss = model.loss(prediction, frames[:3], frames[3:]).total
         loss.backward()
         optimizer.step()
@@ -116,11 +118,11 @@ def test_encoder_decoders_of_maps_learn(variant: str) -> None:
     assert losses[-1] < 0.8 * losses[0]
     future = model.eval()(frames[:3]).future
     assert future is None or future.shape == (2, 2, 64)
-    with pytest.raises(ValueError, match="no square"):
+    with pytest.raises(ValueError, match="expected square frames"):
         EncoderDecoder(variant, 60, 3, 1, 3, 2, output="logits", patch_size=2)
 
 
-def test_frames_and_maps() -> None:
+def test_frames_to_maps_and_back() -> None:
     frames = torch.arange(2 * 3 * 36.0).view(2, 3, 36)
     maps = frames_to_maps(frames, 6, 3)
     assert maps.shape == (2, 3, 9, 2, 2)
@@ -130,14 +132,14 @@ def test_frames_and_maps() -> None:
     assert torch.equal(maps_to_frames(maps, 3), frames)
 
 
-def test_sizes_that_do_not_fit_are_refused() -> None:
+def test_mismatched_sizes_are_rejected() -> None:
     layer = PeepholeConvLSTM(2, 3, size=(4, 4), kernel_size=3)
-    for x, steps, word in (
+    for x, steps, message in (
         (torch.ones(1, 1, 2, 4, 5), None, "inputs"),
         (None, 2, "needs a state"),
-        (torch.ones(3, 1, 2, 4, 4), 2, "3 inputs for 2 steps"),
+        (torch.ones(3, 1, 2, 4, 4), 2, "expected at most 2 inputs, found 3"),
     ):
-        with pytest.raises(ValueError, match=word):
+        with pytest.raises(ValueError, match=message):
             layer(x, steps=steps)
     with pytest.raises(ValueError, match="odd"):
         PeepholeConvLSTM(2, 3, size=(4, 4), kernel_size=4)

@@ -1,4 +1,4 @@
-"""The six encoder-decoders: orders, what each decoder sees, gradients, losses, and learning."""
+"""Tests of the six encoder-decoders: frame order, decoder inputs, gradients, losses, learning."""
 
 import math
 from dataclasses import replace
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def model(variant: str, output: str = "logits", readout_first: bool = False) -> EncoderDecoder:
-    """Two layers in float64, every parameter away from 0."""
+    """Return a two-layer model in float64 whose parameters are all different from 0."""
     generator = torch.Generator().manual_seed(0)
     built = EncoderDecoder(
         variant, D, H, 2, T, F, output=output, readout_first=readout_first, generator=generator
@@ -39,14 +39,15 @@ def frames() -> tuple[Tensor, Tensor]:
     return drawn[:T], drawn[T:]
 
 
-def test_the_variants_make_what_the_paper_says() -> None:
+def test_variants_have_the_decoders_of_the_paper() -> None:
     inputs, future = frames()
     models = {}
     for name in VARIANTS:
         built = model(name)
         prediction = built(inputs, future)
-        fed = [d and d.conditional for d in (built.reconstructor, built.predictor)]
-        models[name] = (prediction.reconstruction is not None, prediction.future is not None, *fed)
+        conditional = [d and d.conditional for d in (built.reconstructor, built.predictor)]
+        outputs = (prediction.reconstruction, prediction.future)
+        models[name] = (*(output is not None for output in outputs), *conditional)
         for raw, steps in ((prediction.reconstruction, T), (prediction.future, F)):
             assert raw is None or raw.shape == (steps, B, D)
     assert models == {
@@ -63,7 +64,7 @@ def test_the_variants_make_what_the_paper_says() -> None:
         model("composite")(inputs[1:])
 
 
-def test_a_decoder_that_sees_nothing_has_no_input_weights() -> None:
+def test_unconditional_decoder_has_no_input_weights() -> None:
     names = {name for name, _ in model("composite_conditional_future").named_parameters()}
     assert "predictor.stack.layers.0.weight_x" in names
     assert "reconstructor.stack.layers.0.weight_x" not in names
@@ -71,8 +72,7 @@ def test_a_decoder_that_sees_nothing_has_no_input_weights() -> None:
 
 @pytest.mark.parametrize("readout_first", [False, True])
 @pytest.mark.parametrize("training", [True, False])
-def test_the_decoders_step_by_step(training: bool, readout_first: bool) -> None:
-    """Each frame again from single steps of the layers, written out."""
+def test_decoders_equal_single_steps_of_their_layers(training: bool, readout_first: bool) -> None:
     built = model("composite_conditional_future", readout_first=readout_first).train(training)
     inputs, future = frames()
     prediction = built(inputs, future)
@@ -84,10 +84,10 @@ def test_the_decoders_step_by_step(training: bool, readout_first: bool) -> None:
         raw: list[Tensor] = []
         for t in range(steps):
             if t or not readout_first:
-                fed = None
+                x = None
                 if t and decoder.conditional:
-                    fed = (torch.sigmoid(raw[-1]) if truth is None else truth[t - 1]).unsqueeze(0)
-                _, (h1, c1) = lower(fed, (h1, c1), steps=1)
+                    x = (torch.sigmoid(raw[-1]) if truth is None else truth[t - 1]).unsqueeze(0)
+                _, (h1, c1) = lower(x, (h1, c1), steps=1)
                 _, (h2, c2) = upper(h1.unsqueeze(0), (h2, c2))
             raw.append(h2 @ decoder.readout.weight.T + decoder.readout.bias)
         return torch.stack(raw)
@@ -101,36 +101,36 @@ def test_the_decoders_step_by_step(training: bool, readout_first: bool) -> None:
 
 
 @pytest.mark.parametrize("variant", [n for n, v in VARIANTS.items() if v.conditional_future])
-def test_evaluation_never_sees_the_truth(variant: str) -> None:
+def test_evaluation_ignores_the_true_future(variant: str) -> None:
     built = model(variant)
     inputs, future = frames()
-    seen, other = (built(inputs, f).future for f in (future, 1 - future))
-    assert not torch.equal(seen[1:], other[1:]), "teacher forcing feeds the truth in training"
-    assert torch.equal(seen[0], other[0]), "but never at the first step"
+    first, second = (built(inputs, f).future for f in (future, 1 - future))
+    assert not torch.equal(first[1:], second[1:]), "teacher forcing uses the target in training"
+    assert torch.equal(first[0], second[0]), "but not at the first step"
     built.eval()
     runs = [built(inputs, f).future for f in (future, 1 - future, None)]
     assert torch.equal(runs[0], runs[1]) and torch.equal(runs[0], runs[2])
 
 
-def test_what_reads_the_previous_frame_is_what_conditional_variants_have_more() -> None:
+def test_feedback_weights_are_those_that_only_conditional_variants_have() -> None:
     for name, variant in VARIANTS.items():
         plain = replace(variant, conditional_reconstruction=False, conditional_future=False)
         both = (dict(model(v).named_parameters()).keys() for v in (name, plain))
-        assert set(model(name).feedback_weights()) == set.difference(*map(set, both))
+        assert set(model(name).feedback_weight_names()) == set.difference(*map(set, both))
 
 
 def test_a_conditional_autoencoder_is_fed_its_own_frames_in_evaluation() -> None:
     built = model("conditional_autoencoder").eval()
     inputs, _ = frames()
     _, state = built.encoder(inputs)
-    own = built.reconstructor(state, T)
-    assert torch.equal(built(inputs).reconstruction, own)
-    # Teacher forcing with its own activated frames as the truth is the same thing.
-    forced = built.reconstructor(state, T, activate(own, "logits"))
-    torch.testing.assert_close(forced, own, rtol=0, atol=1e-12)
+    outputs = built.reconstructor(state, T)
+    assert torch.equal(built(inputs).reconstruction, outputs)
+    # Teacher forcing with the decoder's activated outputs as target gives the same outputs.
+    forced = built.reconstructor(state, T, activate(outputs, "logits"))
+    torch.testing.assert_close(forced, outputs, rtol=0, atol=1e-12)
 
 
-def test_a_longer_future_begins_with_the_shorter_one() -> None:
+def test_longer_prediction_begins_with_the_shorter_one() -> None:
     built = model("composite_conditional_future").eval()
     inputs, _ = frames()
     longer = built(inputs, future_frames=9).future
@@ -138,25 +138,26 @@ def test_a_longer_future_begins_with_the_shorter_one() -> None:
     torch.testing.assert_close(longer[:F], built(inputs).future, rtol=0, atol=1e-12)
 
 
-def test_scheduled_sampling_lies_between_the_truth_and_its_own_output() -> None:
+def test_scheduled_sampling_mixes_targets_and_outputs() -> None:
     built = model("conditional_future_predictor")
     inputs, future = frames()
 
-    forced, alone = built(inputs, future).future, built.eval()(inputs).future
+    forced, free_running = built(inputs, future).future, built.eval()(inputs).future
     built.train()
-    for value, expected in ((True, alone), (False, forced)):
+    for value, expected in ((True, free_running), (False, forced)):
         actual = built(inputs, future, sampling_mask=torch.full((F - 1, B), value)).future
         torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
-    # The first sequence is fed its own second output, and hears of it from the third frame on.
-    own = torch.zeros(F - 1, B, dtype=torch.bool)
-    own[1, 0] = True
-    mixed = built(inputs, future, sampling_mask=own).future
+    # The first sequence receives its second output, which affects the third frame and those after.
+    sampling_mask = torch.zeros(F - 1, B, dtype=torch.bool)
+    sampling_mask[1, 0] = True
+    mixed = built(inputs, future, sampling_mask=sampling_mask).future
     torch.testing.assert_close(mixed[:, 1:], forced[:, 1:], rtol=0, atol=1e-12)
     torch.testing.assert_close(mixed[:2], forced[:2], rtol=0, atol=1e-12)
     assert (mixed[2:, 0] - forced[2:, 0]).abs().amax(1).min() > 1e-6
-    # What it is fed of its own is as given as the truth: no gradient flows through it.
-    fed = torch.where(own.unsqueeze(2), activate(mixed, "logits")[: F - 1], future[: F - 1])
-    target = torch.cat([fed.detach(), future[F - 1 :]])
+    # No gradient flows through outputs that are used as inputs.
+    mask = sampling_mask.unsqueeze(2)
+    decoder_inputs = torch.where(mask, activate(mixed, "logits")[: F - 1], future[: F - 1])
+    target = torch.cat([decoder_inputs.detach(), future[F - 1 :]])
     weights = list(built.parameters())
     for actual, expected in zip(
         torch.autograd.grad(mixed.square().sum(), weights),
@@ -169,12 +170,14 @@ def test_scheduled_sampling_lies_between_the_truth_and_its_own_output() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_reconstruction_is_reversed_and_the_future_is_not(variant: str) -> None:
+def test_reconstruction_is_reversed_and_future_is_not(variant: str) -> None:
     built = model(variant, output="linear")
     inputs, future = frames()
     spec = VARIANTS[variant]
-    backwards = torch.stack([inputs[3], inputs[2], inputs[1], inputs[0]])
-    right = Prediction(backwards if spec.reconstructs else None, future if spec.predicts else None)
+    reversed_inputs = torch.stack([inputs[3], inputs[2], inputs[1], inputs[0]])
+    right = Prediction(
+        reversed_inputs if spec.reconstructs else None, future if spec.predicts else None
+    )
     assert built.loss(right, inputs, future).total == 0
     wrong = Prediction(
         inputs if spec.reconstructs else None, future.flip(0) if spec.predicts else None
@@ -183,7 +186,7 @@ def test_the_reconstruction_is_reversed_and_the_future_is_not(variant: str) -> N
     assert all(part is None or part > 0.1 for part in (losses.reconstruction, losses.future))
 
 
-def test_losses_are_per_frame_and_added_one_to_one() -> None:
+def test_losses_are_per_frame_and_have_equal_weights() -> None:
     inputs, future = frames()
     target = (future > 0.5).double()
     raw = torch.randn(F, B, D, generator=torch.Generator().manual_seed(5)).double()
@@ -204,8 +207,8 @@ def test_losses_are_per_frame_and_added_one_to_one() -> None:
 
 @pytest.mark.parametrize("branch", ["reconstruction", "future"])
 @pytest.mark.parametrize("readout_first", [False, True])
-def test_both_branches_reach_the_encoders_h_and_c(branch: str, readout_first: bool) -> None:
-    """Finite differences of each branch's loss in every layer's copied state."""
+def test_gradients_of_both_decoders_reach_the_state(branch: str, readout_first: bool) -> None:
+    """Compare with finite differences of each decoder's loss in the state of every layer."""
     built = model("composite_conditional_future", readout_first=readout_first)
     inputs, future = frames()
     with torch.no_grad():
@@ -233,8 +236,8 @@ def test_both_branches_reach_the_encoders_h_and_c(branch: str, readout_first: bo
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_encoders_weights_feel_the_sum_of_the_branches(variant: str) -> None:
-    """Finite differences of the whole training loss in the encoder's weights."""
+def test_gradients_of_the_total_loss_reach_the_encoder(variant: str) -> None:
+    """Compare with finite differences of the training loss in the encoder's weights."""
     built = model(variant)
     inputs, future = frames()
 
@@ -254,7 +257,7 @@ def test_the_encoders_weights_feel_the_sum_of_the_branches(variant: str) -> None
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_tiny_model_learns_a_tiny_set_by_heart(variant: str) -> None:
+def test_small_model_overfits_a_small_set(variant: str) -> None:
     generator = torch.Generator().manual_seed(0)
     drawn = torch.rand(T + F, 3, D, generator=generator)
     inputs, future = drawn[:T], drawn[T:]
@@ -263,9 +266,9 @@ def test_a_tiny_model_learns_a_tiny_set_by_heart(variant: str) -> None:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 400)
     for step in range(400):
         optimizer.zero_grad()
-        # A conditional decoder ends on its own output, as it will be used.
-        own = torch.rand(max(T, F) - 1, 3, generator=generator) < step / 150
-        prediction = built(inputs, future, sampling_mask=own)
+        # At the end a conditional decoder receives only its outputs, as in evaluation.
+        sampling_mask = torch.rand(max(T, F) - 1, 3, generator=generator) < step / 150
+        prediction = built(inputs, future, sampling_mask=sampling_mask)
         built.loss(prediction, inputs, future).total.backward()
         optimizer.step()
         schedule.step()
@@ -273,26 +276,28 @@ def test_a_tiny_model_learns_a_tiny_set_by_heart(variant: str) -> None:
     losses = built.loss(built(inputs), inputs, future)
     for part, target in ((losses.reconstruction, inputs), (losses.future, future)):
         if part is not None:
-            spread = (target - target.mean()).square().sum(2).mean()
-            assert part < 0.01 * spread, (float(part), float(spread))
+            variance = (target - target.mean()).square().sum(2).mean()
+            assert part < 0.01 * variance, (float(part), float(variance))
 
 
 @pytest.mark.parametrize("patch_size", [None, 2])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_centred_model_moves_with_the_brightness(variant: str, patch_size: int | None) -> None:
+def test_subtract_mean_makes_outputs_follow_the_brightness(
+    variant: str, patch_size: int | None
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    centred = EncoderDecoder(
+    model = EncoderDecoder(
         *(variant, 16, 3, 1, 3, 2), output="linear", subtract_mean=True, patch_size=patch_size,
         generator=generator,
     ).double()  # fmt: skip
     sequences = torch.randn(5, 2, 16, generator=generator).double()
     brightness = torch.tensor([3.0, -7.0]).view(1, 2, 1)
     for training in (True, False):
-        centred.train(training)
-        plain, moved = (centred(s[:3], s[3:]) for s in (sequences, sequences + brightness))
+        model.train(training)
+        plain, brighter = (model(s[:3], s[3:]) for s in (sequences, sequences + brightness))
         for branch in ("reconstruction", "future"):
-            before, after = getattr(plain, branch), getattr(moved, branch)
+            before, after = getattr(plain, branch), getattr(brighter, branch)
             if before is not None:
                 torch.testing.assert_close(after, before + brightness)
-    with pytest.raises(ValueError, match="centred"):
+    with pytest.raises(ValueError, match="subtract_mean needs"):
         EncoderDecoder(variant, 16, 3, 1, 3, 2, output="logits", subtract_mean=True)

@@ -1,4 +1,4 @@
-"""The peephole LSTM against torch.nn.LSTM, its own equations and finite differences."""
+"""Tests of the peephole LSTM against torch.nn.LSTM, its equations and finite differences."""
 
 import gc
 import importlib.util
@@ -27,7 +27,7 @@ DEVICES = {"cuda": "cuda" if torch.cuda.is_available() else "cpu"}
 def random_layer(
     input_size: int | None, hidden_size: int, backend: str, dtype: torch.dtype, seed: int = 0
 ) -> PeepholeLSTM:
-    """A layer with every parameter away from 0."""
+    """Return a layer whose parameters are all different from 0."""
     generator = torch.Generator().manual_seed(seed)
     layer = PeepholeLSTM(input_size, hidden_size, backend=backend, generator=generator)
     with torch.no_grad():
@@ -39,15 +39,15 @@ def random_layer(
 def values_and_gradients(
     layer: nn.Module, x: Tensor | None, state: list[Tensor] | None, steps: int
 ) -> dict[str, Tensor]:
-    """Outputs, final state, and all gradients of a sum in which every output counts differently."""
+    """Return outputs, final state, and all gradients of a randomly weighted sum of them."""
     leaves = {"x": x} | (dict(zip(("h0", "c0"), state, strict=True)) if state else {})
     leaves = {
         n: leaf.detach().to(layer.weight_h.device, copy=True).requires_grad_()
         for n, leaf in leaves.items()
         if leaf is not None
     }
-    start = (leaves["h0"], leaves["c0"]) if state else None
-    outputs, (h, c) = layer(leaves.get("x"), start, steps=steps)
+    initial = (leaves["h0"], leaves["c0"]) if state else None
+    outputs, (h, c) = layer(leaves.get("x"), initial, steps=steps)
     values = {"outputs": outputs, "h": h, "c": c}
     generator = torch.Generator().manual_seed(9)
     weights = [torch.randn(y.shape, generator=generator).to(y) for y in values.values()]
@@ -106,17 +106,19 @@ def test_zero_peepholes_equal_torch(backend: str, with_state: bool) -> None:
         parameters[1] += [weight_x, weight_h, bias]
     inputs = [x, h0, c0] if with_state else [x]
     results = []
-    for outputs, own in (((ours, h_ours, c_ours), 0), ((theirs, h, c), 1)):
+    for outputs, weights_of_layer in zip(
+        ((ours, h_ours, c_ours), (theirs, h, c)), parameters, strict=True
+    ):
         y, h_end, c_end = outputs
         scalar = (y * weights).sum() + 2 * h_end.sum() - c_end.square().sum()
-        results.append([*outputs, *torch.autograd.grad(scalar, inputs + parameters[own])])
+        results.append([*outputs, *torch.autograd.grad(scalar, inputs + weights_of_layer)])
     for actual, expected in zip(*results, strict=True):
         torch.testing.assert_close(actual, expected, rtol=0, atol=1e-10)
 
     torch.testing.assert_close(stack.to_torch()(x)[0], lstm(x)[0], rtol=0, atol=1e-12)
 
 
-def test_conversion_refuses_what_torch_cannot_say() -> None:
+def test_conversion_rejects_what_torch_lstm_does_not_have() -> None:
     stack = LSTMStack(3, 2)
     with torch.no_grad():
         stack.layers[0].peepholes[1, 0] = 0.1
@@ -129,46 +131,46 @@ def test_conversion_refuses_what_torch_cannot_say() -> None:
 @pytest.mark.parametrize("backend", FAST)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @pytest.mark.parametrize(
-    ("input_size", "fed", "with_state"),
+    ("input_size", "num_inputs", "with_state"),
     [(96, 5, False), (96, 5, True), (96, 3, False), (96, 3, True), (96, 0, True), (None, 0, True)],
 )
-def test_fast_paths_equal_the_reference(
+def test_fast_backends_equal_the_reference(
     backend: str,
     dtype: torch.dtype,
     tolerance: float,
     input_size: int | None,
-    fed: int,
+    num_inputs: int,
     with_state: bool,
 ) -> None:
-    """All, some or none of five steps are fed; with and without weights for an input.
+    """All, some or none of five steps have input; with and without input weights.
 
-    Large enough that every product in float32 takes the library that large ones take.
+    Large enough that every float32 product uses the library for large products.
     """
     generator = torch.Generator().manual_seed(3)
-    x = torch.randn(fed, 32, 96, generator=generator, dtype=dtype) if fed else None
+    x = torch.randn(num_inputs, 32, 96, generator=generator, dtype=dtype) if num_inputs else None
     state = list(torch.randn(2, 32, 128, generator=generator, dtype=dtype)) if with_state else None
     actual, expected = (
         values_and_gradients(random_layer(input_size, 128, name, dtype), x, state, 5)
         for name in (backend, "reference")
     )
     assert actual.keys() == expected.keys()
-    assert ("grad x" in actual, "grad weight_x" in actual) == (bool(fed), bool(fed))
+    assert ("grad x" in actual, "grad weight_x" in actual) == (bool(num_inputs),) * 2
     for name, value in expected.items():
         error = (actual[name] - value).abs().max() / value.abs().max()
         assert error <= tolerance, (name, float(error))
 
 
-@pytest.mark.parametrize("fed", [3, 2, 0])
-def test_gradcheck(fed: int) -> None:
-    layer = random_layer(2 if fed else None, 3, "cpu", torch.float64)
+@pytest.mark.parametrize("num_inputs", [3, 2, 0])
+def test_gradcheck(num_inputs: int) -> None:
+    layer = random_layer(2 if num_inputs else None, 3, "cpu", torch.float64)
     generator = torch.Generator().manual_seed(1)
     names = [name for name, _ in layer.named_parameters()]
-    x = torch.randn(fed, 2, 2, generator=generator, dtype=torch.float64).requires_grad_()
+    x = torch.randn(num_inputs, 2, 2, generator=generator, dtype=torch.float64).requires_grad_()
     h, c = (s.requires_grad_() for s in torch.randn(2, 2, 3, generator=generator).double())
 
     def run(x: Tensor, h: Tensor, c: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
         weights = dict(zip(names, parameters, strict=True))
-        arguments = (x if fed else None, (h, c)), {"steps": 3}
+        arguments = (x if num_inputs else None, (h, c)), {"steps": 3}
         outputs, state = torch.func.functional_call(layer, weights, *arguments)
         return outputs, *state
 
@@ -176,40 +178,41 @@ def test_gradcheck(fed: int) -> None:
 
 
 @pytest.mark.parametrize("backend", FAST)
-@pytest.mark.parametrize("fed", [4, 0])
+@pytest.mark.parametrize("num_inputs", [4, 0])
 @pytest.mark.parametrize("has_instructions", [True, False])
 def test_bfloat16_rounds_factors_only(
-    monkeypatch: pytest.MonkeyPatch, backend: str, fed: int, has_instructions: bool
+    monkeypatch: pytest.MonkeyPatch, backend: str, num_inputs: int, has_instructions: bool
 ) -> None:
-    """Against float64, with weights and inputs that are numbers of bfloat16 to begin with.
+    """Compared with float64, for weights and inputs that bfloat16 represents exactly.
 
-    h is rounded on its way to each product, and on a GPU the outputs are; cells and sums are not.
+    h is rounded for each product, and on a GPU the outputs are; cell states and sums are not.
     """
     if not has_instructions:
         monkeypatch.setattr(matmul, "_ONEDNN_BFLOAT16", False)
     size, batch = (256, 32) if backend == "cpu" else (64, 8)  # a CPU rounds for large products only
-    layer = random_layer(size if fed else None, size, backend, torch.bfloat16).float()
+    layer = random_layer(size if num_inputs else None, size, backend, torch.bfloat16).float()
     generator = torch.Generator().manual_seed(3)
-    x = torch.randn(fed, batch, size, generator=generator).bfloat16().float() if fed else None
+    x = torch.randn(num_inputs, batch, size, generator=generator).bfloat16().float()
+    x = x if num_inputs else None
     state = list(torch.randn(2, batch, size, generator=generator).bfloat16().float())
     device = layer.weight_h.device
     with torch.autocast(device.type, torch.bfloat16):
         inputs = None if x is None else x.to(device)
         outputs, (h, c) = layer(inputs, (state[0].to(device), state[1].to(device)), steps=4)
         values = values_and_gradients(layer, x, state, 4)
-    narrow = torch.float32 if backend == "cpu" else torch.bfloat16
-    assert (outputs.dtype, h.dtype, c.dtype) == (narrow, narrow, torch.float32)
+    dtype = torch.float32 if backend == "cpu" else torch.bfloat16
+    assert (outputs.dtype, h.dtype, c.dtype) == (dtype, dtype, torch.float32)
     assert all(p.grad.dtype == torch.float32 for p in layer.parameters() if p.grad is not None)
-    exact = random_layer(size if fed else None, size, "reference", torch.bfloat16).double()
-    wide = None if x is None else x.double()
-    expected = values_and_gradients(exact, wide, [s.double() for s in state], 4)
+    exact = random_layer(size if num_inputs else None, size, "reference", torch.bfloat16).double()
+    x_float64 = None if x is None else x.double()
+    expected = values_and_gradients(exact, x_float64, [s.double() for s in state], 4)
     for name, value in expected.items():
         error = (values[name].double() - value).norm() / value.norm()
         assert 0 < error < (0.004 if name in ("outputs", "h", "c") else 0.012), (name, float(error))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_running_in_two_parts_is_running_at_once(backend: str) -> None:
+def test_two_runs_with_the_state_handed_over_equal_one_run(backend: str) -> None:
     generator = torch.Generator().manual_seed(2)
     device = DEVICES.get(backend, "cpu")
     stack = LSTMStack(4, 5, 2, cell=partial(PeepholeLSTM, backend=backend), generator=generator)
@@ -222,7 +225,7 @@ def test_running_in_two_parts_is_running_at_once(backend: str) -> None:
     torch.testing.assert_close(last, final, rtol=0, atol=1e-14)
 
 
-def test_backward_twice_gives_the_same() -> None:
+def test_second_backward_pass_gives_the_same_gradient() -> None:
     layer = random_layer(4, 5, "cpu", torch.float32)
     outputs, _ = layer(torch.ones(3, 2, 4))
     first, second = (
@@ -231,8 +234,8 @@ def test_backward_twice_gives_the_same() -> None:
     assert torch.equal(first, second)
 
 
-def test_outputs_changed_in_place_are_refused_by_backward() -> None:
-    """The hidden states are kept for the gradient: who overwrites them is told."""
+def test_backward_rejects_outputs_changed_in_place() -> None:
+    """The outputs are saved for the backward pass, so that overwriting them is an error."""
     layer = random_layer(4, 5, "cpu", torch.float32)
     outputs, _ = layer(torch.ones(3, 2, 4))
     with torch.no_grad():
@@ -254,11 +257,11 @@ def test_a_graph_is_freed_without_the_garbage_collector() -> None:
 
 
 def test_initial_weights() -> None:
-    layer, again = (
+    layer, same_seed_layer = (
         PeepholeLSTM(400, 100, forget_bias=5, generator=torch.Generator().manual_seed(4))
         for _ in range(2)
     )
-    pairs = zip(layer.parameters(), again.parameters(), strict=True)
+    pairs = zip(layer.parameters(), same_seed_layer.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     for weight, fan_in in ((layer.weight_x, 400), (layer.weight_h, 100)):
         bound = fan_in**-0.5
@@ -276,21 +279,21 @@ def test_dropout_is_between_layers_only_and_drawn_from_the_generator() -> None:
     two = LSTMStack(6, 5, 2, dropout=0.5, generator=torch.Generator().manual_seed(1))
     runs = [two(x, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
     assert torch.equal(runs[0][0], runs[1][0]) and not torch.equal(runs[0][0], runs[2][0])
-    # The lower layer is upstream of every drop: its state must not feel it.
+    # Dropout comes after the lower layer, whose state must not change.
     assert torch.equal(runs[0][1][0][0], runs[2][1][0][0])
     with pytest.raises(ValueError, match="generator"):
         two(x)
 
 
-def test_sizes_that_do_not_fit_are_refused() -> None:
+def test_mismatched_sizes_are_rejected() -> None:
     layer = PeepholeLSTM(4, 3)
-    for x, state, steps, word in (
+    for x, state, steps, message in (
         (torch.ones(2, 1, 5), None, None, "inputs"),
         (torch.ones(2, 1, 4), (torch.ones(2, 3), torch.ones(2, 3)), None, "states"),
-        (torch.ones(3, 1, 4), None, 2, "3 inputs for 2 steps"),
+        (torch.ones(3, 1, 4), None, 2, "expected at most 2 inputs, found 3"),
         (None, None, 2, "needs a state"),
     ):
-        with pytest.raises(ValueError, match=word):
+        with pytest.raises(ValueError, match=message):
             layer(x, state, steps=steps)
     with pytest.raises(ValueError, match="inputs"):
         PeepholeLSTM(None, 3)(torch.ones(2, 1, 4))

@@ -1,4 +1,4 @@
-"""The temporal stream: shapes, sign of mirrored flow, batches, and what it learns and hands on."""
+"""Tests of the temporal-stream convnet: shapes, mirrored flow, batches, training, percepts."""
 
 import json
 from itertools import pairwise
@@ -31,14 +31,14 @@ def network(stack=1, classes=3, settings=SMALL, seed=0):
 
 
 @pytest.mark.parametrize("crop, side", [(224, 7), (112, 7), (64, 8), (56, 7), (28, 7), (17, 9)])
-def test_the_last_map_keeps_its_size_as_the_crop_shrinks(crop, side):
+def test_last_map_keeps_its_size_for_smaller_crops(crop, side):
     settings = SMALL.model_copy(update={"crop_size": crop})
     net = network(settings=settings)
     assert net.fc6.in_features == 8 * side * side
     assert net(torch.zeros(2, 2, crop, crop)).shape == (2, 3)
 
 
-def test_the_paper_setting_is_cnn_m_2048():
+def test_default_settings_are_cnn_m_2048():
     with torch.device("meta"):
         net = TemporalStream(10, 101, FlowConvnetSettings(), torch.Generator())
     assert [c.weight.shape[:2] for c in net.convolutions] == [
@@ -57,7 +57,7 @@ def test_mirrored_flow_is_the_flow_of_mirrored_frames():
     np.testing.assert_array_equal(flipped[1], flow[1])
 
 
-def test_the_mean_displacement_of_the_whole_field_is_taken_out():
+def test_mean_displacement_of_the_whole_field_is_subtracted():
     fields = np.random.default_rng(0).integers(1, 256, (4, 2, 30, 40)).astype(np.uint8)
     crops, means = temporal_stream.crop_flow(fields, 3, 5, 20)
     actual = temporal_stream.displacements(torch.from_numpy(crops), torch.from_numpy(means), 0.25)
@@ -70,7 +70,7 @@ def test_the_mean_displacement_of_the_whole_field_is_taken_out():
     "pairs, stack, expected",
     [(3, 1, [[0], [1], [2]]), (4, 3, [[0, 1, 2], [1, 2, 3]]), (2, 4, [[0, 1, 1, 1]])],
 )
-def test_percept_t_is_of_flows_t_onwards(pairs, stack, expected):
+def test_stack_of_percept_t_starts_at_flow_t(pairs, stack, expected):
     assert stack_indices(pairs, stack).tolist() == expected
 
 
@@ -82,7 +82,7 @@ MOTIONS = np.array([(1, 0), (0, 1), (1, 1)], np.float32) * 3
 
 @pytest.fixture(scope="module")
 def moving(tmp_path_factory):
-    """Clips in which a square moves horizontally, vertically, or both ways: class 0, 1, 2.
+    """Clips of a square that moves horizontally, vertically or diagonally: class 0, 1, 2.
 
     Videos 0 to 11 are training videos of split 1, 12 to 17 its test videos.
     """
@@ -100,12 +100,12 @@ def moving(tmp_path_factory):
     write_flow(folder / "1.h5", clips[10:], first_row=10)
     table = VideoTable(str(folder), None, ["across", "down", "aslant"], [], [])
     for row, (clip, label) in enumerate(zip(clips, labels.tolist(), strict=True)):
-        side = (TRAIN if row < 12 else TEST,)
+        splits = (TRAIN if row < 12 else TEST,)
         name, frames = f"{row:02}.avi", len(clip) + 1
         table.videos.append(
             Video(
                 name, frames, frames, SIZE, SIZE, 25.0, 1.0, "ok", "",
-                class_name="", label=label, group="", splits=side,
+                class_name="", label=label, group="", splits=splits,
             )
         )  # fmt: skip
     with artifacts.create(folder / "videos.h5", "videos", PROVENANCE) as file:
@@ -120,13 +120,13 @@ def source(folder, rows, labels, stack=1, seed=0, threads=2):
     )
 
 
-def test_batches_follow_from_seed_and_step_alone(moving):
+def test_batches_depend_on_seed_and_step_only(moving):
     folder, _, labels = moving
     rows = np.arange(12)
-    one, other = source(folder, rows, labels, 3), source(folder, rows, labels, 3, threads=1)
-    in_order = [one.batch(step, 8) for step in range(3)]
-    again = [other.batch(step, 8) for step in (2, 0, 1)]
-    for (x, y), (x2, y2) in zip(in_order, [again[1], again[2], again[0]], strict=True):
+    first, second = source(folder, rows, labels, 3), source(folder, rows, labels, 3, threads=1)
+    in_order = [first.batch(step, 8) for step in range(3)]
+    permuted = [second.batch(step, 8) for step in (2, 0, 1)]
+    for (x, y), (x2, y2) in zip(in_order, [permuted[1], permuted[2], permuted[0]], strict=True):
         assert x.shape == (8, 6, 24, 24) and x.dtype == torch.float32
         torch.testing.assert_close(x, x2, rtol=0, atol=0)
         assert torch.equal(y, y2)
@@ -134,7 +134,7 @@ def test_batches_follow_from_seed_and_step_alone(moving):
     assert not torch.equal(in_order[0][0], source(folder, rows, labels, 3, 1).batch(0, 8)[0])
 
 
-def test_a_crop_that_does_not_fit_and_a_split_without_videos_are_user_errors(moving):
+def test_too_large_crop_and_empty_split_are_errors(moving):
     folder, _, labels = moving
     store = FlowStore([folder / "0.h5"])
     options = {"stack": 1, "seed": 0, "device": CPU}
@@ -154,7 +154,7 @@ SCHEDULE = {
 
 @pytest.fixture(scope="module")
 def trained(moving, run_script):
-    """The convnet artifact, made by the script."""
+    """Train a convnet with the script; return the artifact's path."""
     folder, _, _ = moving
     path = folder / "convnet.h5"
     settings = {**TRAINED.model_dump(mode="json"), "training": SCHEDULE}
@@ -167,29 +167,29 @@ def trained(moving, run_script):
     return path
 
 
-def read(path):
+def read_convnet(path):
     with artifacts.open_artifact(path, "flow_convnet") as file:
         return temporal_stream.read_network(file)
 
 
-def test_it_tells_motions_of_videos_that_it_never_saw(moving, trained):
+def test_convnet_classifies_test_videos(moving, trained):
     folder, clips, labels = moving
-    net = read(trained)
-    right = 0
+    net = read_convnet(trained)
+    num_correct = 0
     for row in range(12, 18):
         pixels = torch.from_numpy(clips[row])
         stacks = (pixels - pixels.mean(dim=(-2, -1), keepdim=True))[:, :, 4:28, 4:28]
-        right += int(net(stacks).softmax(1).mean(0).argmax()) == labels[row]
-    assert right >= 5
+        num_correct += int(net(stacks).softmax(1).mean(0).argmax()) == labels[row]
+    assert num_correct >= 5
     assert not any((folder / "checkpoints").glob("*.safetensors"))
 
 
-def test_training_does_not_look_at_other_videos(moving, trained, tmp_path):
-    """The same weights, to the bit, though the test videos' flow is something else."""
+def test_weights_do_not_depend_on_test_videos(moving, trained, tmp_path):
+    """The weights are the same, bit for bit, with other flow of the test videos."""
     folder, clips, _ = moving
-    noise = np.random.default_rng(9)
+    rng = np.random.default_rng(9)
     changed = [
-        clip if row < 12 else noise.normal(0, 5, clip.shape).astype(np.float32)
+        clip if row < 12 else rng.normal(0, 5, clip.shape).astype(np.float32)
         for row, clip in enumerate(clips)
     ]
     flow = write_flow(tmp_path / "all.h5", changed)
@@ -200,8 +200,9 @@ def test_training_does_not_look_at_other_videos(moving, trained, tmp_path):
             flow_convnet={**TRAINED.model_dump(), "training": SCHEDULE},
         )
     )  # fmt: skip
-    one, other = read(trained).state_dict(), read(tmp_path / "convnet.h5").state_dict()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    first = read_convnet(trained).state_dict()
+    second = read_convnet(tmp_path / "convnet.h5").state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_percepts_are_fc6_of_each_flow_in_order(moving, trained, run_script, tmp_path):
@@ -211,7 +212,7 @@ def test_percepts_are_fc6_of_each_flow_in_order(moving, trained, run_script, tmp
         "extract_flow_percepts", "--flow", folder / "1.h5", "--convnet", trained,
         "--device", "cpu", "--output", path, "--cache", tmp_path / "cache", "--threads", 2,
     )  # fmt: skip
-    net = read(trained)
+    net = read_convnet(trained)
     with artifacts.open_artifact(path, "percepts") as file:
         percepts, offsets = file["percepts"][()], file["clip_offsets"][()]
         assert read_names(file) == [(f"{row}.avi", 0) for row in range(10, 18)]
@@ -227,7 +228,7 @@ def test_percepts_are_fc6_of_each_flow_in_order(moving, trained, run_script, tmp
     assert (percepts >= 0).all() and percepts.std() > 0
 
 
-def test_percepts_go_on_where_they_stopped(moving, trained, tmp_path, monkeypatch):
+def test_interrupted_extraction_resumes(moving, trained, tmp_path, monkeypatch):
     folder, _, _ = moving
     whole = extract_flow_percepts.Arguments(
         flow=folder / "0.h5", convnet=trained, device="cpu", cache=tmp_path / "cache",
@@ -236,44 +237,44 @@ def test_percepts_go_on_where_they_stopped(moving, trained, tmp_path, monkeypatc
     monkeypatch.setattr(flow_percepts, "BATCH", 2)
     plain, calls = TemporalStream.percepts, []
 
-    def counted(network, stacks):
+    def count_calls(network, stacks):
         calls.append(len(stacks))
         if len(calls) == fail_at:
             raise KeyboardInterrupt
         return plain(network, stacks)
 
-    monkeypatch.setattr(TemporalStream, "percepts", counted)
+    monkeypatch.setattr(TemporalStream, "percepts", count_calls)
     fail_at = None
     extract_flow_percepts.main(whole)
-    in_all = len(calls)
-    assert in_all > 6
+    num_calls = len(calls)
+    assert num_calls > 6
 
     calls.clear()
-    fail_at, again = 5, whole.model_copy(update={"output": tmp_path / "again.h5"})
+    fail_at, resumed = 5, whole.model_copy(update={"output": tmp_path / "resumed.h5"})
     with pytest.raises(KeyboardInterrupt):
-        extract_flow_percepts.main(again)
-    assert not again.output.exists()
+        extract_flow_percepts.main(resumed)
+    assert not resumed.output.exists()
     calls.clear()
     fail_at = None
-    extract_flow_percepts.main(again)
-    assert len(calls) == in_all - 4
-    assert again.output.read_bytes() == whole.output.read_bytes()
+    extract_flow_percepts.main(resumed)
+    assert len(calls) == num_calls - 4
+    assert resumed.output.read_bytes() == whole.output.read_bytes()
     assert not list((tmp_path / "cache" / "partial").iterdir())
 
 
-def test_percepts_of_other_flow_are_refused(trained, tmp_path):
-    other = write_flow(tmp_path / "0.h5", [np.zeros((2, 2, 40, 40), np.float32)])
+def test_flow_of_another_size_is_an_error(trained, tmp_path):
+    flow = write_flow(tmp_path / "0.h5", [np.zeros((2, 2, 40, 40), np.float32)])
     arguments = extract_flow_percepts.Arguments(
-        flow=other, convnet=trained, device="cpu", output=tmp_path / "percepts.h5"
+        flow=flow, convnet=trained, device="cpu", output=tmp_path / "percepts.h5"
     )
     with pytest.raises(UserError, match="expected a convnet trained on"):
         extract_flow_percepts.main(arguments)
 
 
-def test_weights_travel_through_the_artifact(tmp_path):
+def test_convnet_is_read_as_it_was_written(tmp_path):
     net = network(stack=10, settings=TRAINED).eval()
     with h5py.File(tmp_path / "net.h5", "w") as file:
         temporal_stream.write_network(file, net)
-        again = temporal_stream.read_network(file)
+        loaded = temporal_stream.read_network(file)
     x = torch.randn(2, 20, 24, 24, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(net(x), again(x), rtol=0, atol=0)
+    torch.testing.assert_close(net(x), loaded(x), rtol=0, atol=0)

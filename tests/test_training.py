@@ -1,4 +1,4 @@
-"""Training: what the optimisers are given, and that interruptions leave no trace."""
+"""Tests of training: optimisers, schedules, curves, checkpoints and interruptions."""
 
 import contextlib
 import errno
@@ -27,7 +27,7 @@ from video_lstm.training.tensorboard import log_folder
 
 
 class Toy(nn.Module):
-    """Every kind of parameter, and dropout, which draws from torch's random state."""
+    """Module with every kind of parameter, and with dropout from torch's random state."""
 
     def __init__(self, seed=0):
         super().__init__()
@@ -50,7 +50,7 @@ def batch(step, size=8):
 
 
 def toy_training(settings, watch=lambda step: None, checkpoint=None, **options):
-    """Train a toy; `watch` is called in the middle of every step."""
+    """Train a Toy; `watch` is called in the middle of every step."""
     torch.manual_seed(5)
     module = Toy()
 
@@ -69,25 +69,25 @@ def toy_training(settings, watch=lambda step: None, checkpoint=None, **options):
 
 
 def kill_at(step, number=signal.SIGTERM):
-    return lambda now: os.kill(os.getpid(), number) if now == step else None
+    return lambda current: os.kill(os.getpid(), number) if current == step else None
 
 
-class ToldToStopError(BaseException):
-    """As what the scripts' handler raises."""
+class SignalReceivedError(BaseException):
+    """Stands for the exception of the scripts' signal handler."""
 
 
 @contextlib.contextmanager
 def signal_raises(number):
-    """A handler that raises; after the block it must still be the one in place."""
+    """Install a handler that raises, and check after the block that it is still installed."""
 
     def stop(number, frame):
-        raise ToldToStopError
+        raise SignalReceivedError
 
-    before = signal.signal(number, stop)
+    previous = signal.signal(number, stop)
     try:
         yield
     finally:
-        assert signal.signal(number, before) is stop
+        assert signal.signal(number, previous) is stop
 
 
 def same(first, second):
@@ -125,13 +125,13 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizers_are_torchs_without_decay_on_biases_and_peepholes(name):
-    """And with a share of the learning rate for what is named."""
+def test_optimizers_equal_torch_without_decay_on_biases_and_peepholes(name):
+    """Also with learning-rate factors for some parameters."""
     ours, theirs = Toy().eval(), Toy().eval()
     groups = {1.0: [theirs.bias, theirs.bias_of_several], 0.25: [theirs.peepholes]}
     reference = OPTIMIZERS[name](
-        [{"params": [theirs.weight], "weight_decay": 0.1, "share": 0.5}]
-        + [{"params": p, "weight_decay": 0.0, "share": share} for share, p in groups.items()]
+        [{"params": [theirs.weight], "weight_decay": 0.1, "lr_scale": 0.5}]
+        + [{"params": p, "weight_decay": 0.0, "lr_scale": scale} for scale, p in groups.items()]
     )
     settings = TrainingSettings(optimizer=name, weight_decay=0.1, momentum=0.8)
     optimizer = Optimizer(ours, settings, {"weight": 0.5, "peepholes": 0.25})
@@ -142,7 +142,7 @@ def test_optimizers_are_torchs_without_decay_on_biases_and_peepholes(name):
             module.zero_grad()
             (module(x) - y).square().mean().backward()
         for group in reference.param_groups:
-            group["lr"] = rate * group["share"]
+            group["lr"] = rate * group["lr_scale"]
         reference.step()
         optimizer.step(rate)
     for (key, actual), expected in zip(ours.named_parameters(), theirs.parameters(), strict=True):
@@ -150,7 +150,7 @@ def test_optimizers_are_torchs_without_decay_on_biases_and_peepholes(name):
 
 
 def test_clipping_bounds_the_global_norm():
-    """Plain SGD at rate 1 moves the parameters by the clipped gradient itself."""
+    """Plain SGD with learning rate 1 moves the parameters by the clipped gradient."""
     module = nn.Linear(3, 2)
     before = torch.cat([p.detach().clone().flatten() for p in module.parameters()])
     settings = TrainingSettings(
@@ -167,7 +167,7 @@ def test_clipping_bounds_the_global_norm():
 # The loop ------------------------------------------------------------------------------------
 
 
-def test_curves_tell_each_interval_and_each_validation():
+def test_curves_have_a_point_per_interval_and_per_validation():
     settings = TrainingSettings(steps=2500, batch_size=8, validate_every=1000, learning_rate=1e-2)
     _, curves = toy_training(settings)
     assert curves["step"].tolist() == [*range(3, 2500, 3), 2500]
@@ -178,14 +178,14 @@ def test_curves_tell_each_interval_and_each_validation():
     assert (curves["throughput"] > 0).all()
 
 
-def test_best_weights_are_those_of_the_best_validation_and_patience_ends():
+def test_best_weights_and_early_stopping():
     module = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(module.weight)
-    seen = []
+    weights = []
 
     def validate():
-        seen.append(module.weight.item())
-        return [3.0, 1.0, 2.0, 2.0, 0.0][len(seen) - 1]
+        weights.append(module.weight.item())
+        return [3.0, 1.0, 2.0, 2.0, 0.0][len(weights) - 1]
 
     settings = TrainingSettings(
         steps=50,
@@ -198,7 +198,7 @@ def test_best_weights_are_those_of_the_best_validation_and_patience_ends():
         module, lambda step: -module.weight.sum(), settings, validate=validate, keep_best=True
     )
     assert curves["validation"].tolist() == [3.0, 1.0, 2.0, 2.0]
-    assert module.weight.item() == seen[1] != seen[-1]
+    assert module.weight.item() == weights[1] != weights[-1]
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw"])
@@ -210,26 +210,26 @@ def test_resumed_training_ends_with_the_same_bits(tmp_path, optimizer):
     whole, curves = toy_training(settings, keep_best=True)
     checkpoint = tmp_path / "toy.ckpt.safetensors"
     for step in sorted(np.random.default_rng(1).choice(60, 3, replace=False)):
-        with pytest.raises(ToldToStopError), signal_raises(signal.SIGTERM):
+        with pytest.raises(SignalReceivedError), signal_raises(signal.SIGTERM):
             toy_training(settings, kill_at(step), checkpoint, keep_best=True)
         assert checkpoint.exists()
     with pytest.raises(KeyboardInterrupt):
         toy_training(settings, kill_at(59, signal.SIGINT), checkpoint, keep_best=True)
-    resumed, again = toy_training(settings, checkpoint=checkpoint, keep_best=True)
+    resumed, resumed_curves = toy_training(settings, checkpoint=checkpoint, keep_best=True)
     assert same(whole, resumed)
     for name in curves.keys() - {"throughput"}:
-        np.testing.assert_array_equal(curves[name], again[name])
+        np.testing.assert_array_equal(curves[name], resumed_curves[name])
     assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.name]
 
 
 @pytest.mark.parametrize(("steps", "every"), [(200, 10), (90, 5), (7, 1)])
-def test_a_training_is_validated_twenty_times_where_nothing_is_said(steps, every):
+def test_training_is_validated_twenty_times_by_default(steps, every):
     settings = TrainingSettings(steps=steps, batch_size=2, early_stopping_patience=None)
     _, curves = toy_training(settings)
     assert curves["validation_step"].tolist() == list(range(every, steps + 1, every))
 
 
-def test_a_training_ends_when_five_looks_in_a_row_were_no_better():
+def test_training_stops_after_five_validations_without_improvement():
     criteria = iter([3.0, 2.0, 1.0, 1.5, 0.9, *[1.0] * 15])
     module, settings = nn.Linear(1, 1), TrainingSettings(steps=200, batch_size=2)
     curves = train(
@@ -240,32 +240,32 @@ def test_a_training_ends_when_five_looks_in_a_row_were_no_better():
     assert curves["step"][-1] == 100
 
 
-def test_a_signal_at_any_moment_leaves_no_trace(tmp_path):
-    """The handler raises wherever it is called, as that of the scripts does."""
+def test_signals_at_any_moment_do_not_change_the_weights(tmp_path):
+    """The handler raises an exception, as that of the scripts does."""
     settings = TrainingSettings(steps=1500, batch_size=8, validate_every=50)
     whole, _ = toy_training(settings)
-    checkpoint, starts = tmp_path / "c", []
+    checkpoint, first_steps = tmp_path / "c", []
     for delay in (0.05, 0.1123, 0.0731):
         timer = Timer(delay, os.kill, (os.getpid(), signal.SIGTERM))
 
         def watch(step, timer=timer):
             if timer.ident is None:
-                starts.append(step)
+                first_steps.append(step)
                 timer.start()
 
-        with pytest.raises(ToldToStopError), signal_raises(signal.SIGTERM):
+        with pytest.raises(SignalReceivedError), signal_raises(signal.SIGTERM):
             toy_training(settings, watch, checkpoint)
     resumed, curves = toy_training(settings, checkpoint=checkpoint)
-    assert 0 == starts[0] < starts[1] < starts[2]
+    assert 0 == first_steps[0] < first_steps[1] < first_steps[2]
     assert same(whole, resumed)
     assert len(curves["step"]) == 750
 
 
-def test_a_recorded_step_trains_as_a_step_done_anew(monkeypatch):
-    """A recording emulated on a CPU: the same tensors are used again, whatever is fed."""
+def test_captured_step_trains_as_a_step_in_python(monkeypatch):
+    """Emulates the capture on a CPU: the same tensors are used for all inputs."""
     settings = TrainingSettings(steps=30, batch_size=8, weight_decay=0.01, max_grad_norm=0.1)
     weights = []
-    for recorded in (False, True):
+    for is_captured in (False, True):
         module, calls = Toy().train(), []
         module.drop.p = 0.0
 
@@ -273,13 +273,13 @@ def test_a_recorded_step_trains_as_a_step_done_anew(monkeypatch):
             calls.append((x, y))
             return (module(x) - y).square().mean()
 
-        def record(work, module=module):
-            work()  # warming up leaves no trace
-            result = work()
+        def capture(step, module=module):
+            step()  # a warm-up call must not change the result
+            result = step()
             grads = {p: p.grad for p in module.parameters()}
 
             def replay():
-                result.copy_(work())
+                result.copy_(step())
                 for parameter, grad in grads.items():
                     grad.copy_(parameter.grad)
                     parameter.grad = grad
@@ -287,16 +287,16 @@ def test_a_recorded_step_trains_as_a_step_done_anew(monkeypatch):
 
             return replay
 
-        if recorded:
-            monkeypatch.setitem(cuda_graphs.CAPTURE_FUNCTIONS, "cpu", record)
+        if is_captured:
+            monkeypatch.setitem(cuda_graphs.CAPTURE_FUNCTIONS, "cpu", capture)
         curves = train(module, loss, settings, inputs=batch)
         weights.append(module.state_dict() | {"loss": torch.from_numpy(curves["loss"])})
-        fed = {tuple(id(tensor) for tensor in call) for call in calls}
-        assert (len(calls), len(fed) == 1) == ((32, True) if recorded else (30, False))
+        inputs = {tuple(id(tensor) for tensor in call) for call in calls}
+        assert (len(calls), len(inputs) == 1) == ((32, True) if is_captured else (30, False))
     assert same(*weights)
 
 
-def test_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
     checkpoint = Checkpoint(tmp_path / "c.safetensors", 1e-9)
     settings = TrainingSettings(steps=20, batch_size=2, warmup_steps=0)
     module = nn.Linear(2, 1)
@@ -311,28 +311,28 @@ def test_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     assert same(module.state_dict(), weights[7]), "the bad step was applied"
 
     module = nn.Linear(2, 1)
-    first = []
+    resumed = []
 
-    def sound(step):
-        first.append((step, same(module.state_dict(), weights[7])))
+    def finite_loss(step):
+        resumed.append((step, same(module.state_dict(), weights[7])))
         return module(torch.ones(2, 2)).square().mean()
 
-    train(module, sound, settings, checkpoint=checkpoint)
-    assert first[0] == (7, True), "the checkpoint is not of the last good step"
+    train(module, finite_loss, settings, checkpoint=checkpoint)
+    assert resumed[0] == (7, True), "the checkpoint is not of the last finite step"
 
 
-def test_a_gradient_that_is_not_finite_stops_too():
+def test_gradient_that_is_not_finite_stops():
     module = nn.Linear(1, 1, bias=False)
 
-    def loss(step):  # the square root's slope at 0 is infinite, its value is not
+    def loss(step):  # the square root has an infinite slope at 0
         return (module(torch.zeros(1, 1)) * 0).abs().sum().sqrt()
 
-    with pytest.raises(UserError, match=r"gradient is not finite \(loss 0.0\) at step 0"):
+    with pytest.raises(UserError, match=r"expected a finite gradient, found loss 0.0 at step 0"):
         train(module, loss, TrainingSettings(steps=3))
 
 
-def damages(path, tmp_path):
-    """Contents of files that are no checkpoint of the toy's training."""
+def damaged_contents(path, tmp_path):
+    """Yield contents of files that are not a checkpoint of the Toy's training."""
     data = path.read_bytes()
     flipped = bytearray(data)
     flipped[-100] ^= 1
@@ -352,7 +352,7 @@ def damages(path, tmp_path):
     yield "another model", (tmp_path / "other").read_bytes()
 
 
-def test_a_checkpoint_that_cannot_be_read_stops_the_training_and_stays(tmp_path, monkeypatch):
+def test_unreadable_checkpoint_is_an_error_and_not_overwritten(tmp_path, monkeypatch):
     settings, path = TrainingSettings(steps=40, batch_size=8), tmp_path / "toy"
     with pytest.raises(KeyboardInterrupt):
         toy_training(settings, kill_at(20, signal.SIGINT), path)
@@ -368,20 +368,20 @@ def test_a_checkpoint_that_cannot_be_read_stops_the_training_and_stays(tmp_path,
     assert path.read_bytes() == before
 
 
-def test_a_damaged_or_foreign_checkpoint_is_told_and_not_used(tmp_path, caplog, monkeypatch):
+def test_damaged_or_foreign_checkpoint_is_reported_and_not_used(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("video_lstm"), "propagate", True)
     settings = TrainingSettings(steps=40, batch_size=8)
     whole, _ = toy_training(settings)
     path = tmp_path / "toy"
     with pytest.raises(KeyboardInterrupt):
         toy_training(settings, kill_at(20, signal.SIGINT), path)
-    for what, data in damages(path, tmp_path):
+    for damage, data in damaged_contents(path, tmp_path):
         path.write_bytes(data)
         caplog.clear()
         weights, _ = toy_training(settings, checkpoint=path)
-        assert same(weights, whole), what
-        assert "starts over" in caplog.text, what
-    # Of other settings: whole, but not this training's.
+        assert same(weights, whole), damage
+        assert "starts over" in caplog.text, damage
+    # An intact checkpoint of a training with other settings.
     with pytest.raises(KeyboardInterrupt):
         toy_training(settings, kill_at(20, signal.SIGINT), tmp_path / "sound")
     caplog.clear()
@@ -393,7 +393,7 @@ def test_a_damaged_or_foreign_checkpoint_is_told_and_not_used(tmp_path, caplog, 
 
 
 class Writer:
-    """Stands for TensorBoard's, which is not among the locked requirements."""
+    """Stand-in for TensorBoard's writer, which is not among the locked requirements."""
 
     def __init__(self, folder, purge_step=None):
         folder.mkdir(parents=True, exist_ok=True)
@@ -412,19 +412,19 @@ class Writer:
         self.file.flush()
 
 
-def logged(folder):
-    """Steps and values by name, of the stand-in's logs or of TensorBoard's."""
+def read_logs(folder):
+    """Return steps and values by name from logs of the stand-in or of TensorBoard."""
     if sys.modules["torch.utils.tensorboard"].SummaryWriter is Writer:
         lines = "".join(path.read_text() for path in folder.iterdir()).splitlines()
         points = [(name, int(step), float(value)) for name, step, value in map(str.split, lines)]
     else:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-        read = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-        tags = read.Tags()["scalars"]
-        points = [(name, each.step, each.value) for name in tags for each in read.Scalars(name)]
+        events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+        tags = events.Tags()["scalars"]
+        points = [(tag, event.step, event.value) for tag in tags for event in events.Scalars(tag)]
     return {
-        name: np.array([(step, value) for other, step, value in points if other == name]).T
+        name: np.array([(step, value) for tag, step, value in points if tag == name]).T
         for name in {name for name, *_ in points}
     }
 
@@ -443,27 +443,27 @@ def test_tensorboard_has_each_point_of_the_curves_once(tmp_path, tensorboard):
     settings = TrainingSettings(steps=60, batch_size=8, validate_every=7)
     plain, _ = toy_training(settings)
     logs, checkpoint = tmp_path / "logs", tmp_path / "c"
-    toy_training(settings.model_copy(update={"steps": 9}), tensorboard=logs)  # of old
+    toy_training(settings.model_copy(update={"steps": 9}), tensorboard=logs)  # older logs
     with pytest.raises(KeyboardInterrupt):
         toy_training(settings, kill_at(40, signal.SIGINT), checkpoint, tensorboard=logs)
-    assert logged(logs)["loss"][0].tolist() == [*range(1, 42)], "not while it runs"
+    assert read_logs(logs)["loss"][0].tolist() == [*range(1, 42)], "not logged during training"
     weights, curves = toy_training(settings, checkpoint=checkpoint, tensorboard=logs)
     assert same(weights, plain)
-    points = logged(logs)
+    points = read_logs(logs)
     assert points.keys() == curves.keys() - {"step", "validation_step"}
     for name, (steps, values) in points.items():
-        of = "validation_step" if name in ("error", "other") else "step"
-        np.testing.assert_array_equal(steps, curves[of])
+        steps_name = "validation_step" if name in ("error", "other") else "step"
+        np.testing.assert_array_equal(steps, curves[steps_name])
         np.testing.assert_allclose(values, curves[name], rtol=1e-6)
 
 
-def test_tensorboard_that_is_not_installed_is_said_before_training(tmp_path, monkeypatch):
+def test_missing_tensorboard_is_reported_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr("video_lstm.training.tensorboard.find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install tensorboard"):
         toy_training(TrainingSettings(steps=2), pytest.fail, tensorboard=tmp_path)
 
 
-def test_tensorboard_logs_lie_as_the_artifacts_do():
+def test_log_folders_mirror_the_artifact_paths():
     logs = Path("results/tensorboard")
     log_path = log_folder(logs, Path("results/pretrain/mnist/pixels/composite.h5"))
     assert log_path == Path("results/tensorboard/pretrain/mnist/pixels/composite")

@@ -24,7 +24,7 @@ from video_lstm.doctor import stage_timings
 from video_lstm.doctor.dataset_sizes import DatasetSize, measure_dataset
 from video_lstm.errors import UserError
 from video_lstm.percepts.networks import weights_path
-from video_lstm.progress import clock
+from video_lstm.progress import format_duration
 from video_lstm.sequences.digits import find_mnist_files
 from video_lstm.settings.pipeline import Settings
 from video_lstm.settings.videos import UNLABELLED
@@ -76,8 +76,8 @@ def main(arguments: Arguments) -> None:
     print("\nTime, about (jobs side by side where there is no GPU):")
     shared = arguments.cores if device.type == "cpu" else 1
     for stage, seconds in times.items():
-        print_line(stage, clock(seconds / shared))
-    print_line("in all", clock(sum(times.values()) / shared))
+        print_line(stage, format_duration(seconds / shared))
+    print_line("in all", format_duration(sum(times.values()) / shared))
     if missing:
         print("\nMissing, and so not in the times:", *missing, sep="\n  ")
         sys.exit(1)

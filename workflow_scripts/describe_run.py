@@ -15,7 +15,7 @@ import yaml
 from command_line import CommandLine, run
 from video_lstm.artifacts import atomic_write
 from video_lstm.evaluation.html_tables import page, table_html
-from video_lstm.progress import clock
+from video_lstm.progress import format_duration
 from video_lstm.settings.pipeline import Settings
 from video_lstm.settings.videos import UNLABELLED
 from video_lstm.video.clips import read_clips, read_left_out
@@ -72,7 +72,7 @@ def describe_data_set(videos: Path, clips: list[Path]) -> dict[str, object]:
         "used": len(usable),
         "left out": len(table.videos) - len(usable),
         "classes": len(table.classes),
-        "length": clock(sum(video.duration for video in usable)),
+        "length": format_duration(sum(video.duration for video in usable)),
         "clips": len(dataset_clips),
         "frames of clips": sum(clip.frames for clip in dataset_clips),
     }
@@ -122,8 +122,8 @@ def tabulate_times(folder: Path) -> pd.DataFrame:
         seconds[rule] += float(benchmark["s"].sum())
         memory[rule] = max(memory[rule], float(benchmark["max_rss"].max()))
     lines = [
-        {"rule": rule, "jobs": jobs[rule], "time in all": clock(count),
-         "time of a job": clock(count / jobs[rule]), "most memory (MB)": memory[rule]}
+        {"rule": rule, "jobs": jobs[rule], "time in all": format_duration(count),
+         "time of a job": format_duration(count / jobs[rule]), "most memory (MB)": memory[rule]}
         for rule, count in seconds.most_common()
     ]  # fmt: skip
     return pd.DataFrame(lines)

@@ -1,8 +1,8 @@
-r"""Write the weights of an artifact as safetensors, for use elsewhere.
+r"""Export the weights of an artifact as safetensors.
 
-Reads a pretrained encoder-decoder, a fine-tuned classifier or the convnet of the flow. Tensors keep
-their names and values; the file's metadata says what they are weights of (`schema`, `model` or
-`classifier`, JSON) and which artifact they are from (`identity`, `settings`).
+Reads a pretrained encoder-decoder, a fine-tuned classifier or the temporal-stream convnet. Tensors
+keep their names and values. The file's metadata describe the model (`schema`, `model` or
+`classifier`, JSON) and the artifact (`identity`, `settings`).
 
     python workflow_scripts/export_weights.py --output composite.safetensors \
       --artifact results/pretrain/patches/pixels/composite.h5
@@ -23,16 +23,16 @@ _SCHEMAS = ("pretrained", "finetuned", "flow_convnet")
 
 
 class Arguments(CommandLine):
-    """What to write where."""
+    """Artifact and output."""
 
     artifact: Path
-    """Below results/pretrain, results/finetune or results/flow_convnet."""
+    """File below results/pretrain, results/finetune or results/flow_convnet."""
     output: Path
-    """The .safetensors file to write."""
+    """Safetensors file to write."""
 
 
 def main(arguments: Arguments) -> None:
-    """Read the weights and write them."""
+    """Read the weights and export them."""
     path = arguments.artifact
     schema = artifacts.schema_of(path) or "pretrained"
     if schema not in _SCHEMAS:
@@ -40,8 +40,8 @@ def main(arguments: Arguments) -> None:
     with artifacts.open_artifact(path, schema) as file:
         if "weights" not in file:
             raise UserError(
-                f"{path}: expected weights, found scores only, of validation or of fused streams; "
-                "name a file below results/finetune"
+                f"{path}: expected weights, found scores only (of validation videos or of fused "
+                "streams); use a file below results/finetune"
             )
         arrays = artifacts.read_arrays(file, "weights")
         weights = {name: np.asarray(value) for name, value in arrays.items()}
@@ -49,8 +49,8 @@ def main(arguments: Arguments) -> None:
         metadata = {name: str(file.attrs[name]) for name in names if name in file.attrs}
     with artifacts.atomic_write(arguments.output) as temporary:
         save_file(weights, temporary, metadata)
-    values = sum(value.size for value in weights.values())
-    logger.info("%d tensors, %d values: %s", len(weights), values, arguments.output)
+    parameters = sum(value.size for value in weights.values())
+    logger.info("%d tensors, %d values: %s", len(weights), parameters, arguments.output)
 
 
 if __name__ == "__main__":

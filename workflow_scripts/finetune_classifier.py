@@ -1,11 +1,11 @@
-"""Train classifiers of videos from some labels per class, and score the test videos.
+"""Train video classifiers on labelled subsets and score the test videos.
 
-Reads the percepts of a labelled set and, but for `single_frame` and `lstm_baseline`, a pretrained
-encoder-decoder. Draws labelled subsets of the split's training videos, trains a classifier on each,
-and writes the class probabilities of every test video and the accuracy of each draw, and the first
-draw's classifier, for classify_videos to apply to new videos. With
---validation-fraction a part of the training videos takes the place of the test videos, which then
-play no part: so settings are chosen. A job that was killed goes on from its checkpoint.
+Reads the percepts of a labelled set and, except for `single_frame` and `lstm_baseline`, a
+pretrained encoder-decoder. Draws labelled subsets of the split's training videos and trains a
+classifier on each. Writes the class probabilities of every test video, the accuracy of each draw,
+and the first draw's classifier, which classify_videos applies to new videos. With
+--validation-fraction a part of the training videos is scored in place of the test videos, to choose
+settings. A killed job resumes from its checkpoint.
 """
 
 import logging
@@ -32,25 +32,25 @@ from video_lstm.settings.training import ClassifierName, ClassifierSettings, Lab
 from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.finetuning import (
     ClassifierBuilder,
+    baseline_classifier_builder,
     finetune,
     pretrained_classifier_builder,
     save_classifier,
     score_videos,
-    untrained_classifier_builder,
 )
 from video_lstm.training.tensorboard import log_folder
 
 logger = logging.getLogger("video_lstm")
-_WEIGHTS = "weights."
+_WEIGHTS_PREFIX = "weights."
 
 
 class Arguments(TrainingCommandLine):
-    """Which classifier, from what."""
+    """Classifier, training data and output."""
 
     videos: Path
     """Index of the labelled set."""
     percepts: list[Path]
-    """Their percepts, all shards."""
+    """Percept files of the labelled set, all shards."""
     pretrained: Path | None = None
     """Encoder-decoder that the classifier starts from."""
     output: Path
@@ -58,87 +58,87 @@ class Arguments(TrainingCommandLine):
     dataset: str
     """Name of the labelled set."""
     stream: Stream
-    """Which percepts these are."""
+    """Stream of the percepts."""
     split: Positive = 1
     """Split of the labelled set."""
     variant: ClassifierName
-    """The classifier: what its encoder was pretrained as, or one of two without pretraining."""
+    """Classifier: variant of the pretrained encoder, or a baseline without pretraining."""
     labels: Labels
     """Labelled videos per class, or all."""
     hidden_size: Positive = 2048
-    """LSTM units of a layer of `lstm_baseline`."""
+    """LSTM units per layer of `lstm_baseline`."""
     num_layers: Positive = 2
-    """Layers of `lstm_baseline`."""
+    """LSTM layers of `lstm_baseline`."""
     finetuning: ClassifierSettings = ClassifierSettings()
     """Draws, blocks, dropout and training of the classifiers."""
     validation_fraction: Fraction | None = None
-    """Score this share of the training videos, in whole groups, and train on the others."""
+    """Fraction of the training videos, in whole groups, to score in place of the test videos."""
     validated: list[Path] = Field(default_factory=list)
-    """What this script made with --validation-fraction and other settings: those of the best are
-    taken, in place of --finetuning."""
+    """Artifacts of this script with --validation-fraction and several settings; the best settings
+    replace --finetuning."""
     seed: int = 0
     """Random seed for labelled subsets, weight initialisation and batch sampling."""
 
 
 def main(arguments: Arguments) -> None:
-    """Train every draw, and write the artifact."""
+    """Train a classifier per draw and write the artifact."""
     torch.set_num_threads(max(arguments.threads, 1))
     device, device_name = pick_device(arguments.device)
-    provenance = arguments.provenance(inputs(arguments), device_name)
-    key = provenance.attributes("finetuned")["identity"]
+    provenance = arguments.provenance(input_files(arguments), device_name)
+    identity = provenance.attributes("finetuned")["identity"]
     settings, store = arguments.finetuning, PerceptStore(arguments.percepts)
     if arguments.validated:
-        best = best_validated(arguments.validated)
-        with artifacts.open_artifact(best, "finetuned") as file:
+        best_path = best_validated(arguments.validated)
+        with artifacts.open_artifact(best_path, "finetuned") as file:
             settings = ClassifierSettings.model_validate_json(file.attrs["finetuning"])
-        logger.info("settings chosen by validation: %s", best)
+        logger.info("settings with the best validation accuracy: %s", best_path)
     train, test, data_set = read_split(arguments.videos, arguments.split, store)
     measure = "accuracy"
     if arguments.validation_fraction is not None:
         measure = "validation_accuracy"
         train, test = split_off_validation(train, arguments.validation_fraction, arguments.seed)
-    fewest = np.bincount(train.labels, minlength=len(data_set.classes))
-    if arguments.labels != "all" and fewest.min() < arguments.labels:
+    class_counts = np.bincount(train.labels, minlength=len(data_set.classes))
+    if arguments.labels != "all" and class_counts.min() < arguments.labels:
         logger.warning(
             "finetuning.labels: %d per class are more than there are: class '%s' has %d training "
-            "videos, and gives all of them",
-            arguments.labels, data_set.classes[fewest.argmin()], fewest.min(),
+            "videos, all of which are used",
+            arguments.labels, data_set.classes[class_counts.argmin()], class_counts.min(),
         )  # fmt: skip
-    build = builder(arguments, settings, store, train, len(data_set.classes))
+    build = classifier_builder(arguments, settings, store, train, len(data_set.classes))
     logs = log_folder(arguments.tensorboard, arguments.output)
 
     scores, curves, weights, draw_files = [], {}, {}, []
     for draw in range(settings.num_draws):
-        draw_files.append(arguments.checkpoints / f"{key}.{draw}.npz")
+        draw_files.append(arguments.checkpoints / f"{identity}.{draw}.npz")
         if not draw_files[draw].exists():
-            chosen = train[
+            labelled = train[
                 draw_labelled_subset(train.labels, arguments.labels, arguments.seed, draw)
             ]
             checkpoint = Checkpoint(
-                arguments.checkpoints / f"{key}.{draw}.ckpt.safetensors",
+                arguments.checkpoints / f"{identity}.{draw}.ckpt.safetensors",
                 arguments.checkpoint_seconds,
             )
-            model, attributes = finetune(
-                build, store, chosen.clips, chosen.labels, train.clips, settings,
+            model, arrays = finetune(
+                build, store, labelled.clips, labelled.labels, train.clips, settings,
                 seed=arguments.seed, draw=draw, device=device, checkpoint=checkpoint,
                 tensorboard=logs and logs / f"draw{draw}",
             )  # fmt: skip
-            scored = score_videos(
+            draw_scores = score_videos(
                 model, store, test.clips, settings.block_frames, settings.block_stride
             )
             if draw == 0 and arguments.validation_fraction is None:
-                attributes |= {
-                    f"{_WEIGHTS}{k}": v.cpu().numpy() for k, v in model.state_dict().items()
+                arrays |= {
+                    f"{_WEIGHTS_PREFIX}{k}": v.cpu().numpy() for k, v in model.state_dict().items()
                 }
-            keep(draw_files[draw], attributes | {"scores": scored})
+            save_draw(draw_files[draw], arrays | {"scores": draw_scores})
             remove_checkpoint(checkpoint.path)
-        with np.load(draw_files[draw]) as attributes:
-            scores.append(attributes["scores"])
-            for name in attributes.files:
-                if name.startswith(_WEIGHTS):
-                    weights[name.removeprefix(_WEIGHTS)] = attributes[name]
+        with np.load(draw_files[draw]) as draw_arrays:
+            scores.append(draw_arrays["scores"])
+            for name in draw_arrays.files:
+                if name.startswith(_WEIGHTS_PREFIX):
+                    weights[name.removeprefix(_WEIGHTS_PREFIX)] = draw_arrays[name]
                 elif name != "scores":
-                    curves[f"{name}_{draw}"] = attributes[name]
+                    curves[f"{name}_{draw}"] = draw_arrays[name]
     accuracy = (np.stack(scores).argmax(2) == test.labels).mean(1)
     mean = f"{100 * accuracy.mean():.1f}% +- {100 * accuracy.std():.1f}"
     logger.info("%s: %s over %d draws, %d videos", measure, mean, len(scores), len(test))
@@ -156,38 +156,42 @@ def main(arguments: Arguments) -> None:
         path.unlink()
 
 
-def inputs(arguments: Arguments) -> dict[str, Path]:
-    """The files that the scores follow from, by role."""
+def input_files(arguments: Arguments) -> dict[str, Path]:
+    """Return the files that the scores depend on, by role."""
     roles = {"videos": arguments.videos}
     roles |= {f"percepts_{shard}": path for shard, path in enumerate(arguments.percepts)}
     roles |= {f"validated_{choice}": path for choice, path in enumerate(arguments.validated)}
     return roles | ({"pretrained": arguments.pretrained} if arguments.pretrained else {})
 
 
-def builder(
+def classifier_builder(
     arguments: Arguments,
     settings: ClassifierSettings,
     store: PerceptStore,
     train: LabelledClips,
     classes: int,
 ) -> ClassifierBuilder:
-    """How the classifier that is asked for is built."""
-    pretrained = arguments.variant not in ("single_frame", "lstm_baseline")
-    if pretrained != (arguments.pretrained is not None):
-        needs, actual = ("a file", "none") if pretrained else ("none", arguments.pretrained)
-        raise UserError(f"--pretrained: expected {needs} for {arguments.variant}, found {actual}")
+    """Return the builder of the classifier that the options name."""
+    is_pretrained = arguments.variant not in ("single_frame", "lstm_baseline")
+    if is_pretrained != (arguments.pretrained is not None):
+        expected, actual = ("a file", "none") if is_pretrained else ("none", arguments.pretrained)
+        change = "add" if is_pretrained else "remove"
+        raise UserError(
+            f"--pretrained: expected {expected} for {arguments.variant}, found {actual}; {change} "
+            "the option"
+        )
     if arguments.pretrained:
         return pretrained_classifier_builder(
             arguments.pretrained, arguments.variant, arguments.stream, store.dim, classes, settings
         )
-    return untrained_classifier_builder(
-        arguments.variant, arguments.stream, (store, train.clips), classes, arguments.hidden_size,
+    return baseline_classifier_builder(
+        arguments.variant, arguments.stream, store, train.clips, classes, arguments.hidden_size,
         arguments.num_layers, settings,
     )  # fmt: skip
 
 
-def keep(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Keep what a draw made, whole or not at all, for a killed job to go on after it."""
+def save_draw(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write the results of a draw atomically, so that a killed job can resume after it."""
     with artifacts.atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)
 

@@ -1,8 +1,8 @@
-"""Train an encoder-decoder on sequences without labels.
+"""Pretrain an encoder-decoder on sequences without labels.
 
-Reads percepts of the unlabelled pile and of a labelled set's training videos, or digits that it
-moves itself, or patches; makes the weights of one variant of the paper's section 2, and the curves
-of its training. A job that was killed goes on from its checkpoint.
+Reads percepts (of unlabelled videos and of a labelled set's training videos), patches, or Moving
+MNIST digits, which are rendered on the fly. Writes the weights of one variant of the paper's
+section 2 and its training curves. A killed job resumes from its checkpoint.
 """
 
 import math
@@ -36,57 +36,56 @@ from video_lstm.training.training_summary import read_training_summary
 
 
 class Arguments(TrainingCommandLine):
-    """What to learn, from what."""
+    """Model, training data and output."""
 
     variant: VariantName
-    """Which encoder-decoder."""
+    """Variant of the encoder-decoder."""
     source: Literal["percepts", "mnist", "patches"]
-    """What it learns from."""
+    """Training data."""
     output: Path
     """Artifact to write: weights and curves."""
     model: EncoderDecoderSettings = EncoderDecoderSettings()
-    """Size of the encoder-decoder, what it sees and predicts, and its training."""
+    """Size of the encoder-decoder, numbers of input and future frames, training."""
     seed: int = 0
     """Random seed for weight initialisation and batch sampling."""
     unlabelled_percepts: list[Path] = Field(default_factory=list)
-    """`percepts`: those of the pile, all shards."""
+    """`percepts`: percept files of the unlabelled videos, all shards."""
     unlabelled_hours: Annotated[float, Field(ge=0)] | None = None
-    """`percepts`: learn from so much of the pile only, in clips drawn at random; by default from
-    all of it."""
+    """`percepts`: hours of unlabelled video to train on, in randomly drawn clips; default all."""
     labelled_percepts: list[Path] = Field(default_factory=list)
-    """`percepts`: those of a labelled set, all shards."""
+    """`percepts`: percept files of a labelled set, all shards."""
     videos: Path | None = None
     """Index of the labelled set."""
     split: int = 1
-    """Split of the labelled set; only its training videos are learned from."""
+    """Split of the labelled set, of which only the training videos are used."""
     stream: Stream = "rgb"
-    """`percepts`: which they are; those of `motion` are RGB percepts, read as movement."""
+    """`percepts`: stream of the percepts; `motion` reads RGB percepts minus their mean."""
     validation_fraction: Fraction = 0.1
-    """`percepts`: share of the videos that is kept for validation."""
+    """`percepts`: fraction of the videos to hold out for validation."""
     mnist: MovingDigits = MovingDigits()
-    """`mnist`: the digits, and how they move."""
+    """`mnist`: digits and their motion."""
     patches: Path | None = None
-    """`patches`: what cut_patches has cut."""
+    """`patches`: artifact of cut_patches."""
     subtract_mean: bool = False
-    """`patches`: read each sequence around the mean of the frames that are seen of it."""
+    """`patches`: subtract the mean of the input frames from each sequence."""
     match_parameters_of: Path | None = None
-    """A pretrained model: this one has as many parameters, whatever model.units says."""
+    """Pretrained model whose number of parameters is matched, in place of model.hidden_size."""
     match_seconds_of: Path | None = None
-    """A pretrained model: this one is trained for as long as that was, ..."""
+    """Pretrained model whose training time is matched, in place of model.training.steps."""
     speed_reference: Path | None = None
-    """... as told by the speed of this pretrained model, which is built as this one is."""
+    """`match_seconds_of`: pretrained model of the same architecture, for the time per step."""
 
 
 def main(arguments: Arguments) -> None:
-    """Train, and write the artifact."""
+    """Train the model and write the artifact."""
     torch.set_num_threads(max(arguments.threads // arguments.model.num_processes, 1))
     device, device_name = pick_device(arguments.device)
-    others = {
+    reference_models = {
         name: path
         for name in ("match_parameters_of", "match_seconds_of", "speed_reference")
         if (path := getattr(arguments, name)) is not None
     }
-    provenance = arguments.provenance(inputs(arguments) | others, device_name)
+    provenance = arguments.provenance(input_files(arguments) | reference_models, device_name)
     identity = provenance.attributes("pretrained")["identity"]
     checkpoint = Checkpoint(
         arguments.checkpoints / f"{identity}.ckpt.safetensors",
@@ -94,9 +93,9 @@ def main(arguments: Arguments) -> None:
     )
     settings = arguments.model
     with distributed.process_group(device) as device:
-        sequences, standardize, pixels = source(arguments, device)
+        sequences, standardize, pixels = open_sequences(arguments, device)
         output = "logits" if arguments.source == "mnist" else "linear"
-        built = model_arguments(
+        model_options = model_arguments(
             arguments.variant,
             sequences.frame_size,
             output,
@@ -105,7 +104,7 @@ def main(arguments: Arguments) -> None:
         )
         if arguments.match_parameters_of:
             parameters = read_training_summary(arguments.match_parameters_of).parameters
-            built["hidden_size"] = matching_hidden_size(built, parameters)
+            model_options["hidden_size"] = matching_hidden_size(model_options, parameters)
         if arguments.match_seconds_of:
             steps = matching_steps(
                 arguments.match_seconds_of, required_path(arguments, "speed_reference")
@@ -113,69 +112,69 @@ def main(arguments: Arguments) -> None:
             training = settings.training.model_copy(update={"steps": steps})
             settings = settings.model_copy(update={"training": training})
         model, curves = pretrain(
-            built, sequences, settings, standardize=standardize, seed=arguments.seed,
+            model_options, sequences, settings, standardize=standardize, seed=arguments.seed,
             device=device, checkpoint=checkpoint,
             tensorboard=log_folder(arguments.tensorboard, arguments.output),
         )  # fmt: skip
         if distributed.rank():
             return
-    of_percepts = isinstance(sequences, PerceptWindows)
+    has_percepts = isinstance(sequences, PerceptWindows)
     with artifacts.create(arguments.output, "pretrained", provenance) as file:
         save_pretrained(
-            file, model, source=arguments.source, arguments=built, standardize=standardize,
-            pixels=pixels, stream=arguments.stream if of_percepts else None,
+            file, model, source=arguments.source, arguments=model_options, standardize=standardize,
+            pixels=pixels, stream=arguments.stream if has_percepts else None,
             percepts=getattr(sequences, "percept_provenance", None), curves=curves,
         )  # fmt: skip
-        if of_percepts:
-            file.attrs["unlabelled_hours"] = unlabelled_hours(arguments)
+        if has_percepts:
+            file.attrs["unlabelled_hours"] = count_unlabelled_hours(arguments)
     remove_checkpoint(checkpoint.path)
 
 
-def inputs(arguments: Arguments) -> dict[str, Path]:
-    """The files of the source that is asked for, by role."""
+def input_files(arguments: Arguments) -> dict[str, Path]:
+    """Return the files that the training data consist of, by role."""
     if arguments.source == "mnist":
         return {path.name: path for path in find_mnist_files(arguments.mnist.source)}
     if arguments.source == "patches":
         return {"patches": required_path(arguments, "patches")}
     roles: dict[str, Path] = {}
-    for pile in percept_sources(arguments):
-        name = "labelled" if pile.videos else "unlabelled"
-        roles |= {f"{name}_percepts_{shard}": path for shard, path in enumerate(pile.percepts)}
-        roles |= {"videos": pile.videos} if pile.videos else {}
+    for source in percept_sources(arguments):
+        name = "labelled" if source.videos else "unlabelled"
+        roles |= {f"{name}_percepts_{shard}": path for shard, path in enumerate(source.percepts)}
+        roles |= {"videos": source.videos} if source.videos else {}
     return roles
 
 
-def source(
+def open_sequences(
     arguments: Arguments, device: torch.device
 ) -> tuple[Sequences, Standardize | None, PixelFormat | None]:
-    """What is learned from: percepts and what they are read through, or pictures of what kind."""
+    """Open the training data, with the standardisation of percepts or the format of pixels."""
     seed, frames = arguments.seed, arguments.model.input_frames + arguments.model.future_frames
     if arguments.source == "mnist":
         digits, _ = load_digits(arguments.mnist.source, arguments.mnist.digit_size)
-        digits_in_motion = MovingMNIST(digits, arguments.mnist, frames, seed, device)
-        return digits_in_motion, None, digit_pixel_format(arguments.mnist)
+        moving_mnist = MovingMNIST(digits, arguments.mnist, frames, seed, device)
+        return moving_mnist, None, digit_pixel_format(arguments.mnist)
     if arguments.source == "percepts":
-        seen = arguments.model.input_frames if arguments.stream == "motion" else None
+        motion_input_frames = arguments.model.input_frames if arguments.stream == "motion" else None
         corpus = open_percept_corpus(
             percept_sources(arguments),
             frames,
             arguments.validation_fraction,
             seed,
             device,
-            motion_seen=seen,
+            motion_input_frames=motion_input_frames,
         )
         return *corpus, None
     patches = Patches(required_path(arguments, "patches"), "train", seed, device)
     if patches.frames != frames:
         raise UserError(
-            f"{arguments.patches}: expected sequences of {frames} frames, input and future, found "
-            f"{patches.frames}; cut them with --frames {frames}"
+            f"{arguments.patches}: expected sequences of {frames} frames (input and future), found "
+            f"{patches.frames}; run cut_patches with --frames {frames}"
         )
     return patches, None, patches.pixels
 
 
 def percept_sources(arguments: Arguments) -> list[PerceptSource]:
-    """What percepts there are to learn from."""
+    """Return the sources of percepts: unlabelled videos, a labelled set, or both."""
     sources = []
     if arguments.unlabelled_percepts:
         sources.append(
@@ -186,14 +185,14 @@ def percept_sources(arguments: Arguments) -> list[PerceptSource]:
         sources.append(PerceptSource(arguments.labelled_percepts, videos, arguments.split))
     if not sources:
         raise UserError(
-            "--unlabelled-percepts, --labelled-percepts: expected one of them for source "
-            "'percepts', found neither; extract percepts and name the files"
+            "--unlabelled-percepts, --labelled-percepts: expected at least one of them for source "
+            "'percepts', found neither; run extract_percepts and pass its files"
         )
     return sources
 
 
-def unlabelled_hours(arguments: Arguments) -> float:
-    """How much of the pile was learned from, validation included; NaN for clips of any rate."""
+def count_unlabelled_hours(arguments: Arguments) -> float:
+    """Return the hours of unlabelled video used, validation included; NaN without frame rate."""
     if not arguments.unlabelled_percepts or arguments.unlabelled_hours == 0:
         return 0.0
     store = PerceptStore(arguments.unlabelled_percepts)
@@ -203,11 +202,13 @@ def unlabelled_hours(arguments: Arguments) -> float:
 
 
 def required_path(arguments: Arguments, name: str) -> Path:
-    """A file that the source cannot do without."""
+    """Return the path given by a named option that the source requires."""
     path: Path | None = getattr(arguments, name)
     if path is None:
         option = f"--{name.replace('_', '-')}"
-        raise UserError(f"{option}: expected a file, found none; this source needs it")
+        raise UserError(
+            f"{option}: expected a file, found none; pass the file that this source needs"
+        )
     return path
 
 

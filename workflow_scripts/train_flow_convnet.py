@@ -1,7 +1,7 @@
 """Train the temporal-stream convnet on the flow of one split's training videos.
 
-Reads flow and the index of the videos; writes the convnet's weights and its learning curves. Videos
-outside the split's training set are not looked at.
+Reads optical flow and the index of the videos; writes the convnet's weights and its training
+curves. Only training videos of the split are used.
 """
 
 from pathlib import Path
@@ -26,50 +26,48 @@ from video_lstm.video.split_parts import TRAIN
 
 
 class Arguments(TrainingCommandLine):
-    """Command line."""
+    """Training data, convnet and output."""
 
     videos: Path
     """Index of the labelled videos."""
     flow: list[Path]
-    """Flow of their clips, all shards."""
+    """Flow files of their clips, all shards."""
     split: int
-    """Which split, from 1."""
+    """Split of the labelled videos, counted from 1."""
     stream: Literal["flow1", "flow10"]
-    """One flow at a time, or stacks of 10."""
+    """Input of the convnet: one flow field, or stacks of 10."""
     seed: int = 0
     """Random seed for weight initialisation and batch sampling."""
     flow_convnet: FlowConvnetSettings = FlowConvnetSettings()
     """Layers of the convnet, crops, and its training."""
     output: Path
-    """Artifact to write: weights and curves, and the settings of the flow."""
+    """Artifact to write: weights, curves and settings of the flow."""
 
 
 def main(arguments: Arguments) -> None:
-    """Train and write the artifact."""
+    """Train the convnet and write the artifact."""
     settings, stack = arguments.flow_convnet, STACKS[arguments.stream]
     torch.set_num_threads(arguments.threads)
     device, device_name = pick_device(arguments.device)
     inputs = {f"flow{shard}": path for shard, path in enumerate(arguments.flow)}
     provenance = arguments.provenance({"videos": arguments.videos} | inputs, device_name)
 
-    videos, store = (
-        read_labelled_videos(arguments.videos, arguments.split),
-        FlowStore(arguments.flow),
-    )
-    training, rows = videos.match_clips(TRAIN, store.names)
-    source = FlowStacks(
-        store, rows, videos.labels[training], stack=stack, crop=settings.crop_size,
+    videos = read_labelled_videos(arguments.videos, arguments.split)
+    store = FlowStore(arguments.flow)
+    training_videos, rows = videos.match_clips(TRAIN, store.names)
+    flow_stacks = FlowStacks(
+        store, rows, videos.labels[training_videos], stack=stack, crop=settings.crop_size,
         seed=arguments.seed, device=device, threads=arguments.threads,
     )  # fmt: skip
     generator = torch.Generator().manual_seed(arguments.seed)
     network = TemporalStream(stack, len(videos.classes), settings, generator)
-    network.scale.fill_(source.spread())
+    network.scale.fill_(flow_stacks.rms_displacement())
     network.to(device)
 
     def loss(step: int) -> Tensor:
-        stacks, targets = source.batch(step, settings.training.batch_size)
-        dropout = torch.Generator(device).manual_seed(arguments.seed * 1_000_003 + step)
-        return F.cross_entropy(network(stacks, dropout), targets)
+        stacks, targets = flow_stacks.batch(step, settings.training.batch_size)
+        dropout_generator = torch.Generator(device).manual_seed(arguments.seed * 1_000_003 + step)
+        return F.cross_entropy(network(stacks, dropout_generator), targets)
 
     attributes = provenance.attributes("flow_convnet")
     checkpoint = Checkpoint(
@@ -80,7 +78,7 @@ def main(arguments: Arguments) -> None:
         network, loss, settings.training, checkpoint=checkpoint, unit="stacks",
         tensorboard=log_folder(arguments.tensorboard, arguments.output),
     )  # fmt: skip
-    source.close()
+    flow_stacks.close()
     with artifacts.create(arguments.output, "flow_convnet", provenance) as file:
         file.attrs.update(height=store.height, width=store.width, bound=store.bound)
         file.attrs["flow"] = store.settings

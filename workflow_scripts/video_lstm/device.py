@@ -1,4 +1,4 @@
-"""Which device torch works on."""
+"""Choice between CPU and GPU."""
 
 from typing import Literal
 
@@ -9,22 +9,24 @@ from video_lstm.gpus import take_gpu
 
 
 def pick_device(choice: Literal["auto", "cpu", "cuda"]) -> tuple[torch.device, str]:
-    """The device to work on, and what it is called in provenance.
+    """Return the device to work on and its name for provenance.
 
     Args:
-        choice: `auto` takes a GPU where there is one.
+        choice: Device type; "auto" takes a GPU if there is one.
 
     Returns:
-        The device; "cpu" or the GPU's model.
+        Device; its name: "cpu" or the model of the GPU.
 
     Raises:
-        UserError: `cuda` is asked for and there is none.
+        UserError: The choice is "cuda" and there is no GPU.
     """
     if choice != "cpu":
         take_gpu()
     available = torch.cuda.is_available()
     if choice == "cuda" and not available:
-        raise UserError("device: expected a CUDA GPU, found none that torch can use; take 'cpu'")
+        raise UserError(
+            "device: expected a CUDA GPU, found none that torch can use; set it to 'cpu'"
+        )
     if choice == "cpu" or not available:
         return torch.device("cpu"), "cpu"
     return torch.device("cuda"), torch.cuda.get_device_name()

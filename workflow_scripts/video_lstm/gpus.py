@@ -1,4 +1,4 @@
-"""Which of several GPUs a process works on."""
+"""Assignment of the GPUs of a machine to its processes."""
 
 import errno
 import hashlib
@@ -10,33 +10,33 @@ import socket
 import subprocess
 
 _claims: list[socket.socket] = []
-"""Open for as long as the process lives."""
+"""Sockets that stay open until the process ends."""
 
 
 def take_gpu() -> None:
-    """Take the GPU that the fewest of our processes work on, by CUDA_VISIBLE_DEVICES.
+    """Select the GPU that the fewest of our processes use, by setting CUDA_VISIBLE_DEVICES.
 
-    Snakemake limits how many jobs use a GPU at a time, but does not tell a job which. Where the
-    variable is set already (by SLURM, by a person) the choice is among those that it names. CUDA
-    reads it once: call this before anything else asks for a GPU.
+    Snakemake limits how many jobs use a GPU at a time, but does not assign GPUs to jobs. If
+    CUDA_VISIBLE_DEVICES is already set (by SLURM or the user), one of its GPUs is selected. CUDA
+    reads the variable once, so call this before anything else uses a GPU.
     """
-    gpus = _visible()
+    gpus = _list_gpus()
     if len(gpus) < 2:
         return
-    # A number is another GPU in another SLURM job.
+    # The same number is another GPU in another SLURM job.
     job = os.environ.get("SLURM_JOB_ID", "")
-    for place in itertools.count():
+    for slot in itertools.count():
         for gpu in gpus:
-            if _claim(f"{os.getuid()} {job} {gpu} {place}"):
+            if _claim(f"{os.getuid()} {job} {gpu} {slot}"):
                 os.environ["CUDA_VISIBLE_DEVICES"] = gpu
                 return
 
 
 def _claim(name: str) -> bool:
-    """Claim a name for this process; False if another process of this machine has it.
+    """Claim a name for this process; return whether no other process of this machine has it.
 
-    The name of a socket, on no file system, since some cannot lock files: the operating system
-    frees it when the process ends, however that ends.
+    The name is that of an abstract Unix socket, which needs no file system and which the operating
+    system releases however the process ends.
     """
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
@@ -50,11 +50,11 @@ def _claim(name: str) -> bool:
     return True
 
 
-def _visible() -> list[str]:
-    """Names of the GPUs that CUDA would find; MIG instances where GPUs are cut into such."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name.strip() for name in named.split(",")]
+def _list_gpus() -> list[str]:
+    """Return the names of the GPUs visible to CUDA; of MIG instances if GPUs are partitioned."""
+    visible_devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible_devices is not None:
+        return [name.strip() for name in visible_devices.split(",")]
     if shutil.which("nvidia-smi") is None:
         return []
     listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout

@@ -1,4 +1,4 @@
-"""Signals that wait until the work at hand is in a state that can be kept."""
+"""Deferral of SIGTERM and SIGINT until the work is in a consistent state."""
 
 import contextlib
 import signal
@@ -11,39 +11,39 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[list[int]]:
-    """Hold SIGTERM and SIGINT back for the length of a block.
+    """Defer SIGTERM and SIGINT until the end of a block.
 
-    A handler may raise between any two instructions, halfway through an update of the weights,
-    say. Here it only notes the signal; when the block has ended well the handlers from before are
-    in place again and the first signal noted is delivered to them.
+    A signal handler may raise between any two instructions, such as halfway through an update of
+    the weights. Within the block signals are only recorded. At its normal end the previous handlers
+    are restored and receive the first recorded signal.
 
     Yields:
-        The signals noted so far; the block looks at it and ends early.
+        Numbers of the signals received so far; the block checks the list and ends early.
 
     Raises:
-        KeyboardInterrupt: a signal was noted and its handler did not raise.
+        KeyboardInterrupt: A signal was received and its handler did not raise.
     """
-    noted: list[int] = []
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield noted  # handlers run in the main thread only: nothing to hold back here
+        yield received  # handlers run in the main thread only
         return
 
-    def note(number: int, frame: Any) -> None:
-        noted.append(number)
+    def record_signal(number: int, frame: Any) -> None:
+        received.append(number)
 
-    # A signal that is ignored (nohup) stays so.
-    previous = {
+    # An ignored signal (nohup) stays ignored.
+    previous_handlers = {
         number: signal.getsignal(number) or signal.SIG_DFL
         for number in _SIGNALS
         if signal.getsignal(number) != signal.SIG_IGN
     }
-    for number in previous:
-        signal.signal(number, note)
+    for number in previous_handlers:
+        signal.signal(number, record_signal)
     try:
-        yield noted
+        yield received
     finally:
-        for number, handler in previous.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
-    if noted:
-        signal.raise_signal(noted[0])
+    if received:
+        signal.raise_signal(received[0])
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Work in several threads, its results in order and never more than a few ahead."""
+"""Ordered parallel map over threads with bounded memory."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,20 +12,20 @@ Result = TypeVar("Result")
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int
 ) -> Iterator[Result]:
-    """Results of a function in the order of its items, worked out by several threads.
+    """Map a function over items in several threads and yield the results in order.
 
-    For work that releases the interpreter's lock (decoding, OpenCV, disk). At most 2 `threads`
-    results wait to be taken, so that memory is bounded whatever the number of items. An error is
-    raised at its item's turn; nothing new is started after it.
+    For functions that release the GIL (decoding, OpenCV, disk access). At most 2 * `threads`
+    results are pending, so that memory is bounded. An exception is raised in place of the item's
+    result; no new item is started after it.
     """
-    waiting: deque[Future[Result]] = deque()
+    pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= 2 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                pending.append(pool.submit(function, item))
+                if len(pending) >= 2 * threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)

@@ -1,16 +1,16 @@
-"""Which devices multiply in bfloat16."""
+"""Support for bfloat16 by device."""
 
 import torch
 
 
-def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies matrices faster in bfloat16 than in float32.
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Return whether a device multiplies matrices faster in bfloat16 than in float32.
 
-    All GPUs that torch supports take it; of CPUs those with the instructions of AVX-512 or AMX.
+    True for all GPUs that torch supports, and for CPUs with AVX-512 or AMX bfloat16 instructions.
     """
     if device.type != "cpu":
         return True
-    has = torch.cpu.get_capabilities()
+    capabilities = torch.cpu.get_capabilities()
     return torch.backends.mkldnn.is_available() and (
-        has.get("avx512_bf16", False) or has.get("amx_bf16", False)
+        capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
     )

@@ -1,4 +1,4 @@
-"""Classifiers of videos: an LSTM over percepts, and a softmax on single ones (paper, section 3)."""
+"""Video classifiers: an LSTM over percepts, and a softmax on single frames (paper, section 3)."""
 
 from functools import partial
 
@@ -12,19 +12,19 @@ from video_lstm.models.matmul import Linear
 
 
 class LSTMClassifier(nn.Module):
-    """An LSTM stack with a softmax on the top layer's output at every step (paper, section 3.4).
+    """Stacked LSTM with a softmax on the top layer's output at every step (paper, section 3.4).
 
     Args:
-        frame_size: D, the values of a percept.
-        hidden_size: H, the units of every layer.
-        num_layers: how many.
-        classes: K.
-        dropout: probability of dropping a value on its way from a layer to the next and from the
-            top one to the softmax; never in time (Zaremba et al. 2014). The percepts themselves
-            are left whole: an encoder that was pretrained on whole ones has no use for torn ones.
-        forget_bias: see PeepholeLSTM.
-        backend: see PeepholeLSTM.
-        generator: draws the weights: the stack, then the softmax.
+        frame_size: D, number of values of a percept.
+        hidden_size: H, LSTM units per layer.
+        num_layers: Number of LSTM layers.
+        classes: K, number of classes.
+        dropout: Probability of zeroing a value between layers and before the softmax, never between
+            time steps (Zaremba et al. 2014). Percepts are not dropped: the encoder was pretrained
+            without dropout on its input.
+        forget_bias: Initial bias of the forget gates.
+        backend: LSTM implementation, see PeepholeLSTM.
+        generator: Random generator for the weights: first the LSTM's, then the softmax's.
     """
 
     def __init__(
@@ -53,39 +53,39 @@ class LSTMClassifier(nn.Module):
         self.softmax = Linear(hidden_size, classes, generator=generator)
 
     def load_encoder(self, model: EncoderDecoder) -> None:
-        """Starts from the weights of a pretrained encoder of the same sizes.
+        """Copy the weights of a pretrained encoder.
 
         Raises:
-            RuntimeError: its sizes are other ones.
+            RuntimeError: The encoder has other sizes.
         """
         self.encoder.load_state_dict(model.encoder.state_dict())
 
     def features(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """What the softmax reads of percepts (T, B, D): the top layer's h, (T, B, H)."""
+        """Return the input of the softmax, the top layer's h (T, B, H), for percepts (T, B, D)."""
         return self.encoder(x, generator=generator)[0]
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Classifies at every step.
+        """Classify every step.
 
         Args:
-            x: (T, B, D).
-            generator: draws the dropout in training.
+            x: Percepts (T, B, D) float32.
+            generator: Random generator for dropout; required in training if dropout > 0.
 
         Returns:
-            Logits (T, B, K).
+            Logits (T, B, K) float32.
         """
         hidden = self.features(x, generator)
         return self.softmax(dropout(hidden, self.dropout, self.training, generator))
 
 
 class SingleFrameClassifier(nn.Module):
-    """A softmax on one frame's percept (paper, section 3.4).
+    """Softmax on the percept of a single frame (paper, section 3.4).
 
     Args:
-        frame_size: D, the values of a percept.
-        classes: K.
-        dropout: probability of dropping a value of the percept in training.
-        generator: draws the weights.
+        frame_size: D, number of values of a percept.
+        classes: K, number of classes.
+        dropout: Probability of zeroing a value of the percept in training.
+        generator: Random generator for the weights.
     """
 
     def __init__(
@@ -101,47 +101,47 @@ class SingleFrameClassifier(nn.Module):
         self.softmax = Linear(frame_size, classes, generator=generator)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the softmax reads of percepts (T, B, D): themselves."""
+        """Return the input of the softmax: the percepts (T, B, D) themselves."""
         return x
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Logits (T, B, K) of percepts (T, B, D), each on its own."""
+        """Return logits (T, B, K) for percepts (T, B, D); frames are independent."""
         return self.softmax(dropout(x, self.dropout, self.training, generator))
 
 
 def classifier_loss(logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
-    """The cross-entropy at every step of a block, in nats, averaged over the steps that count.
+    """Return the cross-entropy in nats, averaged over all steps that are not padding.
 
     Args:
-        logits: (T, B, K).
-        labels: (B,), the class of each block.
-        mask: (T, B), true where a frame is of the video and not padding; None: everywhere.
+        logits: (T, B, K) float32.
+        labels: (B,) int64, class of each block.
+        mask: (T, B) bool, true for frames of the video, false for padding; None: no padding.
 
     Returns:
-        A scalar.
+        Scalar loss.
     """
     steps, batch, _ = logits.shape
-    errors = F.cross_entropy(
+    losses = F.cross_entropy(
         logits.flatten(0, 1), labels.expand(steps, batch).reshape(-1), reduction="none"
     )
     if mask is None:
-        return errors.mean()
-    weights = mask.reshape(-1).to(errors)
-    return (errors * weights).sum() / weights.sum()
+        return losses.mean()
+    weights = mask.reshape(-1).to(losses)
+    return (losses * weights).sum() / weights.sum()
 
 
 def predict_blocks(logits: Tensor, mask: Tensor | None = None) -> Tensor:
-    """A block's class probabilities: the mean of its steps' softmaxes.
+    """Return the class probabilities of blocks: the softmax averaged over steps.
 
     Args:
-        logits: (T, B, K).
-        mask: (T, B), true where a frame is of the video and not padding; None: everywhere.
+        logits: (T, B, K) float32.
+        mask: (T, B) bool, true for frames of the video, false for padding; None: no padding.
 
     Returns:
-        (B, K); rows sum to 1.
+        (B, K) float32; rows sum to 1.
     """
-    scores = logits.softmax(2)
+    probabilities = logits.softmax(2)
     if mask is None:
-        return scores.mean(0)
-    weights = mask.to(scores).unsqueeze(2)
-    return (scores * weights).sum(0) / weights.sum(0)
+        return probabilities.mean(0)
+    weights = mask.to(probabilities).unsqueeze(2)
+    return (probabilities * weights).sum(0) / weights.sum(0)

@@ -1,7 +1,7 @@
-"""The ConvLSTM with peepholes (Shi et al. 2015; lab report, section 2.4): an LSTM over maps.
+"""ConvLSTM with peepholes (Shi et al. 2015; lab report, section 2.4): an LSTM on feature maps.
 
-The equations are the LSTM's with convolutions for the matrix products and a peephole weight for
-every value of the cell's maps. With maps of 1x1 and kernels of 1x1 it is the LSTM.
+The equations are those of the LSTM with convolutions in place of matrix products and a peephole
+weight for every value of the cell state's maps. With 1x1 maps and 1x1 kernels it is the LSTM.
 """
 
 import torch
@@ -11,26 +11,26 @@ from torch import Tensor, nn
 from video_lstm.models.matmul import uniform_fan_in_
 
 MapState = tuple[Tensor, Tensor]
-"""h and c of one layer, each (B, C, H, W)."""
+"""Hidden state h and cell state c of one layer, each (B, C, H, W)."""
 
 
 class PeepholeConvLSTM(nn.Module):
-    """One ConvLSTM layer, called as `video_lstm.models.lstm.PeepholeLSTM` is.
+    """Single ConvLSTM layer with the interface of `video_lstm.models.lstm.PeepholeLSTM`.
 
-    Parameters: `weight_x` (4C, D, K, K), absent where the layer receives no input; `weight_h`
+    Parameters: `weight_x` (4C, D, K, K), absent if the layer has no input; `weight_h`
     (4C, C, K, K); `bias` (4C,); `peepholes` (3, C, H, W) in the order i, f, o. Gates are stacked
-    in the order i, f, z, o. Maps keep their size: they are padded with zeros.
+    in the order i, f, z, o. Convolutions are zero-padded, so that maps keep their size.
 
     Args:
-        input_size: D, the input's channels; None for a layer that receives no input.
-        hidden_size: C, the channels of h and c.
+        input_size: D, number of input channels; None for a layer without input.
+        hidden_size: C, number of channels of h and c.
         size: (H, W) of all maps.
         kernel_size: K, odd.
-        forget_bias: initial bias of the forget gate; the other biases start at 0.
-        generator: draws the weights, U(-1/sqrt(fan-in), 1/sqrt(fan-in)).
+        forget_bias: Initial bias of the forget gate; the other biases start at 0.
+        generator: Random generator for the weights, U(-1/sqrt(fan-in), 1/sqrt(fan-in)).
 
     Raises:
-        ValueError: the kernel is even, and has no middle.
+        ValueError: The kernel size is even.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class PeepholeConvLSTM(nn.Module):
         if kernel_size % 2 == 0:
             raise ValueError(f"expected an odd kernel_size, found {kernel_size}")
         self.input_size, self.hidden_size, self.kernel_size = input_size, hidden_size, kernel_size
-        window = (kernel_size, kernel_size)
+        kernel = (kernel_size, kernel_size)
         if input_size is None:
             self.register_parameter("weight_x", None)
         else:
-            self.weight_x = nn.Parameter(torch.empty(4 * hidden_size, input_size, *window))
+            self.weight_x = nn.Parameter(torch.empty(4 * hidden_size, input_size, *kernel))
             uniform_fan_in_(self.weight_x, generator)
-        self.weight_h = nn.Parameter(torch.empty(4 * hidden_size, hidden_size, *window))
+        self.weight_h = nn.Parameter(torch.empty(4 * hidden_size, hidden_size, *kernel))
         uniform_fan_in_(self.weight_h, generator)
         self.bias = nn.Parameter(torch.zeros(4 * hidden_size))
         with torch.no_grad():
@@ -63,30 +63,31 @@ class PeepholeConvLSTM(nn.Module):
     def forward(
         self, x: Tensor | None = None, state: MapState | None = None, *, steps: int | None = None
     ) -> tuple[Tensor, MapState]:
-        """Runs all steps.
+        """Run all steps.
 
         Args:
-            x: (S, B, D, H, W), fed to the last S of the steps; None: nothing is fed.
-            state: h and c (B, C, H, W) at the start, None for zeros.
-            steps: T; by default S. The first T - S steps receive no input at all.
+            x: Input (S, B, D, H, W) of the last S steps; None: no step has input.
+            state: Initial h and c, each (B, C, H, W); None: zeros.
+            steps: T, number of steps; default S. The first T - S steps have no input.
 
         Returns:
-            Outputs (T, B, C, H, W) and the final (h, c), each (B, C, H, W).
+            Outputs (T, B, C, H, W) and final (h, c), each (B, C, H, W).
 
         Raises:
-            ValueError: the sizes do not fit, or neither input nor state tells the batch size.
+            ValueError: The sizes do not match, or there is neither input nor state.
         """
         if x is None and (state is None or steps is None):
-            raise ValueError("a layer that is fed nothing needs a state and a number of steps")
+            raise ValueError("a layer without input needs a state and a number of steps")
         size = self.peepholes.shape[2:]
         expected = (self.input_size, *size)
         if x is not None and (x.ndim != 5 or tuple(x.shape[2:]) != expected):
             raise ValueError(f"expected inputs (T, B, *{expected}), found {tuple(x.shape)}")
-        fed = 0 if x is None else len(x)
-        steps = fed if steps is None else steps
-        if steps < fed:
-            raise ValueError(f"{fed} inputs for {steps} steps")
+        num_inputs = 0 if x is None else len(x)
+        steps = num_inputs if steps is None else steps
+        if steps < num_inputs:
+            raise ValueError(f"expected at most {steps} inputs, found {num_inputs}")
         if state is None:
+            assert x is not None
             zeros = self.peepholes.new_zeros(x.shape[1], self.hidden_size, *size)
             state = (zeros, zeros)
         h, c = state
@@ -96,10 +97,11 @@ class PeepholeConvLSTM(nn.Module):
             inputs = inputs.unflatten(0, x.shape[:2])
         p_i, p_f, p_o = self.peepholes
         outputs = []
+        first_input = steps - num_inputs
         for t in range(steps):
             gates = F.conv2d(h, self.weight_h, self.bias, padding=self.kernel_size // 2)
-            if t >= steps - fed:
-                gates = gates + inputs[t - (steps - fed)]
+            if t >= first_input:
+                gates = gates + inputs[t - first_input]
             i, f, z, o = gates.chunk(4, dim=1)
             i = torch.sigmoid(i + p_i * c)
             f = torch.sigmoid(f + p_f * c)
@@ -111,13 +113,15 @@ class PeepholeConvLSTM(nn.Module):
 
 
 class MapReadout(nn.Conv2d):
-    """Maps to maps by a 1x1 convolution: the readout of a ConvLSTM.
+    """Readout of a ConvLSTM: a 1x1 convolution.
 
     Args:
-        in_channels: C.
-        out_channels: D.
-        generator: draws the weights, U(-1/sqrt(C), 1/sqrt(C)); biases are 0.
+        in_channels: C, number of channels of h.
+        out_channels: D, number of output channels.
+        generator: Random generator for the weights, U(-1/sqrt(C), 1/sqrt(C)); biases start at 0.
     """
+
+    bias: nn.Parameter
 
     def __init__(
         self, in_channels: int, out_channels: int, *, generator: torch.Generator | None = None
@@ -127,17 +131,17 @@ class MapReadout(nn.Conv2d):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., C, H, W) to (..., D, H, W)."""
+        """Map (..., C, H, W) to (..., D, H, W)."""
         return super().forward(x.flatten(0, -4)).unflatten(0, x.shape[:-3])
 
 
 def frames_to_maps(frames: Tensor, side: int, patch_size: int) -> Tensor:
-    """Square frames as small maps with a channel for every pixel of a patch (Shi et al. 2015).
+    """Rearrange square frames into maps with one channel per pixel of a patch (Shi et al. 2015).
 
     Args:
         frames: (T, B, side * side), row by row.
-        side: height and width of a frame, a multiple of `patch`.
-        patch_size: P.
+        side: Height and width of a frame, a multiple of `patch_size`.
+        patch_size: P, height and width of a patch.
 
     Returns:
         (T, B, P * P, side / P, side / P).
@@ -146,5 +150,5 @@ def frames_to_maps(frames: Tensor, side: int, patch_size: int) -> Tensor:
 
 
 def maps_to_frames(maps: Tensor, patch_size: int) -> Tensor:
-    """The inverse of `frames_to_maps`."""
+    """Invert `frames_to_maps`."""
     return F.pixel_shuffle(maps, patch_size).flatten(2)

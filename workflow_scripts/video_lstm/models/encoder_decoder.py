@@ -1,4 +1,4 @@
-"""The LSTM encoder-decoders: autoencoders, future predictors and composites (paper, section 2)."""
+"""LSTM encoder-decoders: autoencoders, future predictors and composites (paper, section 2)."""
 
 import contextlib
 import functools
@@ -26,7 +26,7 @@ Output = Literal["logits", "linear"]
 
 @dataclass(frozen=True)
 class Variant:
-    """What a model makes of a sequence, and which of its decoders see the previous frame."""
+    """Which decoders a model has, and which of them are conditional (paper, section 2.4)."""
 
     reconstructs: bool
     predicts: bool
@@ -47,10 +47,11 @@ VARIANTS: dict[str, Variant] = {
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the decoders put out, before the output's activation.
+    """Outputs of the decoders, before the activation.
 
-    reconstruction: (T, B, D) in REVERSED order, the last input frame first; None without one.
-    future: (F, B, D) in order; None without one.
+    Attributes:
+        reconstruction: (T, B, D) in REVERSED order, last input frame first; None without decoder.
+        future: (F, B, D) in order; None without decoder.
     """
 
     reconstruction: Tensor | None
@@ -59,10 +60,9 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses summed over the values of a frame and averaged over frames.
+    """Losses of the two decoders, summed over the values of a frame and averaged over frames.
 
-    Nats per frame for logits, squared error per frame for linear outputs; None for what the model
-    does not make.
+    In nats per frame for logits, squared error per frame for linear outputs; None without decoder.
     """
 
     reconstruction: Tensor | None
@@ -70,22 +70,23 @@ class Losses:
 
     @property
     def total(self) -> Tensor:
-        """The sum that training makes smaller: both branches with the same weight."""
-        return sum(loss for loss in (self.reconstruction, self.future) if loss is not None)
+        """Training loss: the sum of both decoders' losses, with equal weights."""
+        losses = [loss for loss in (self.reconstruction, self.future) if loss is not None]
+        return losses[0] if len(losses) == 1 else losses[0] + losses[1]
 
 
 def activate(raw: Tensor, output: Output) -> Tensor:
-    """Frames from what a decoder puts out: pixels in [0, 1] of logits; linear ones as they are."""
+    """Apply the output's activation: the sigmoid to logits, the identity to linear outputs."""
     return torch.sigmoid(raw) if output == "logits" else raw
 
 
 def frame_errors(raw: Tensor, target: Tensor, output: Output) -> Tensor:
-    """The error of every frame, summed over its values.
+    """Return the error of every frame, summed over its values.
 
     Args:
-        raw: (T, B, D), before the activation.
-        target: the same shape; in [0, 1] for logits.
-        output: "logits": binary cross-entropy, nats; "linear": squared error.
+        raw: (T, B, D), outputs before the activation.
+        target: (T, B, D); in [0, 1] for logits.
+        output: "logits" for binary cross-entropy in nats, "linear" for squared error.
 
     Returns:
         (T, B).
@@ -96,16 +97,16 @@ def frame_errors(raw: Tensor, target: Tensor, output: Output) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """Unrolls a sequence of frames from a state (paper, section 2.2).
+    """LSTM that decodes a sequence of frames from an initial state (paper, section 2.2).
 
-    The first recurrent step receives nothing. Later ones receive nothing either, or, in a
-    conditional decoder, the previous frame (paper, section 2.4).
+    A conditional decoder receives the previous frame from the second step on (paper, section 2.4);
+    otherwise no step has input.
 
     Args:
-        stack: the layers; without input weights where nothing is fed.
-        readout: from the top layer's h to a frame.
-        output: see EncoderDecoder.
-        readout_first: see EncoderDecoder.
+        stack: LSTM layers; with input weights if the decoder is conditional.
+        readout: Layer from the top layer's h to a frame.
+        output: See EncoderDecoder.
+        readout_first: See EncoderDecoder.
     """
 
     def __init__(
@@ -123,54 +124,59 @@ class Decoder(nn.Module):
         target: Tensor | None = None,
         sampling_mask: Tensor | None = None,
     ) -> Tensor:
-        """Unrolls.
+        """Decode a sequence.
+
+        With a `sampling_mask` the decoder's inputs are computed first, without gradients, so that
+        none flow through them, and all steps run in one pass.
 
         Args:
-            state: (h, c) of every layer of the encoder.
-            steps: T, how many frames to put out.
-            target: (>= T - 1, B, D), the frames that a conditional decoder should put out and is
-                fed; None: it is fed its sampling_mask.
-            sampling_mask: (>= T - 1, B) bool, true where a conditional decoder is fed its own
+            state: Initial (h, c) of every layer, from the encoder.
+            steps: T, number of frames to decode.
+            target: (>= T - 1, B, D), true frames, the inputs of a conditional decoder (teacher
+                forcing); None: its own activated outputs are its inputs.
+            sampling_mask: (>= T - 1, B) bool, true where a conditional decoder receives its own
                 output of that step in place of the target (scheduled sampling, Bengio et al. 2015);
-                None: nowhere. What is fed is made first, step by step, and is then as given as the
-                target is: no gradient flows through it, and all steps are one pass.
+                None: nowhere.
 
         Returns:
             (T, B, D), before the activation.
         """
-        recurrent = steps - self.readout_first
-        if not recurrent or (self.conditional and target is None):
-            return self._step_by_step(state, steps)
-        fed = target[: steps - 1] if self.conditional and steps > 1 else None
-        if fed is not None and sampling_mask is not None:
-            with torch.no_grad():
-                outputs = activate(
-                    self._step_by_step(state, steps - 1, fed, sampling_mask), self.output
-                )
-            fed = _mix_decoder_inputs(outputs, fed, sampling_mask[: steps - 1])
-        hidden, _ = self.stack(fed, state, steps=recurrent)
+        recurrent_steps = steps - self.readout_first
+        if not recurrent_steps or (self.conditional and target is None):
+            return self._decode_stepwise(state, steps)
+        inputs = None
+        if self.conditional and steps > 1:
+            assert target is not None
+            inputs = target[: steps - 1]
+            if sampling_mask is not None:
+                with torch.no_grad():
+                    raw = self._decode_stepwise(state, steps - 1, inputs, sampling_mask)
+                    outputs = activate(raw, self.output)
+                inputs = _mix_decoder_inputs(outputs, inputs, sampling_mask[: steps - 1])
+        hidden, _ = self.stack(inputs, state, steps=recurrent_steps)
         if self.readout_first:
             hidden = torch.cat([state[-1][0].unsqueeze(0), hidden])
         return self.readout(hidden)
 
-    def _step_by_step(
+    def _decode_stepwise(
         self,
         state: State,
         steps: int,
         target: Tensor | None = None,
         sampling_mask: Tensor | None = None,
     ) -> Tensor:
+        """Decode one step at a time, each from the activated output before; see `forward`."""
         raw = [self.readout(state[-1][0])] if self.readout_first else []
         while len(raw) < steps:
-            fed = None
+            inputs = None
             if raw and self.conditional:
-                fed = activate(raw[-1], self.output)
+                inputs = activate(raw[-1], self.output)
                 if sampling_mask is not None:
-                    fed = _mix_decoder_inputs(
-                        fed, target[len(raw) - 1], sampling_mask[len(raw) - 1]
-                    )
-                fed = fed.unsqueeze(0)
-            hidden, state = self.stack(fed, state, steps=1)
+                    assert target is not None
+                    previous = len(raw) - 1
+                    inputs = _mix_decoder_inputs(inputs, target[previous], sampling_mask[previous])
+                inputs = inputs.unsqueeze(0)
+            hidden, state = self.stack(inputs, state, steps=1)
             raw.append(self.readout(hidden[0]))
         return torch.stack(raw)
 
@@ -185,35 +191,35 @@ def _mix_decoder_inputs(outputs: Tensor, target: Tensor, sampling_mask: Tensor) 
 
 
 class EncoderDecoder(nn.Module):
-    """An encoder LSTM whose final state starts the decoders that its variant asks for.
+    """LSTM encoder whose final state is the initial state of one or two LSTM decoders.
 
-    Every decoder layer starts from the h and c of the encoder's layer of the same level, and the
-    gradients of both decoders reach both.
+    Every decoder layer starts from h and c of the encoder layer at the same level; gradients of
+    both decoders flow into both (paper, sections 2.2 to 2.5).
 
     Args:
-        variant: a name in VARIANTS or a Variant.
-        frame_size: D, the values of a frame.
-        hidden_size: H, the units of every layer, or its channels where the layers are ConvLSTMs.
-        num_layers: how many, in the encoder and in each decoder.
-        input_frames: T, the frames seen and reconstructed.
-        future_frames: F, the frames predicted.
-        output: "logits" for frames of values in [0, 1], with cross-entropy; "linear" for any
-            other, with squared error.
-        readout_first: whether the first frame is put out straight from the copied state, as in
-            the authors' first code; by default after one recurrent step.
-        forget_bias: see PeepholeLSTM.
-        subtract_mean: every sequence is read, and put out, around the mean of the values that are
-            seen of it (Kim et al. 2022, without their scale), so that how bright a patch is takes
-            no learning; for linear outputs.
-        patch_size: makes the layers ConvLSTMs, which read a square frame as maps with a channel for
-            every pixel of a patch of this side; see `frames_to_maps`.
-        kernel_size: side of a ConvLSTM's kernels.
-        backend: see PeepholeLSTM.
-        generator: draws the weights: encoder, reconstruction, future, in this order.
+        variant: Name in VARIANTS, or a Variant.
+        frame_size: D, number of values of a frame.
+        hidden_size: H, number of LSTM units per layer, or of channels of a ConvLSTM.
+        num_layers: Number of layers of the encoder and of each decoder.
+        input_frames: T, number of frames that are read and reconstructed.
+        future_frames: F, number of frames that are predicted.
+        output: "logits" for frames in [0, 1] with binary cross-entropy, "linear" for other frames
+            with squared error.
+        readout_first: Whether the first output is read from the copied state, as in the authors'
+            first code, and not after one recurrent step.
+        forget_bias: Initial bias of the forget gates.
+        subtract_mean: Whether to subtract the mean over all values of the input frames from every
+            sequence and add it to the outputs (Kim et al. 2022, without their scale), so that the
+            model need not learn brightness; for linear outputs.
+        patch_size: Side of a patch in pixels; makes the layers ConvLSTMs on maps with one channel
+            per pixel of a patch, see `frames_to_maps`. None: LSTMs.
+        kernel_size: Side of a ConvLSTM's kernels, odd.
+        backend: LSTM implementation, see PeepholeLSTM.
+        generator: Random generator for the weights, in the order encoder, reconstruction, future.
 
     Raises:
-        ValueError: the variant is not known, logits cannot be centred, or a frame is no square of
-            whole patches.
+        ValueError: The variant is unknown, the mean would be subtracted from logits, or a frame is
+            not a square of whole patches.
     """
 
     def __init__(
@@ -240,24 +246,26 @@ class EncoderDecoder(nn.Module):
                 raise ValueError(f"expected a variant of {', '.join(VARIANTS)}, found {variant}")
             variant = VARIANTS[variant]
         if subtract_mean and output == "logits":
-            raise ValueError("only linear outputs can be centred")
+            raise ValueError("subtract_mean needs output 'linear', found 'logits'")
         self.variant, self.output = variant, output
         self.subtract_mean, self.patch_size = subtract_mean, patch_size
         self.input_frames, self.future_frames = input_frames, future_frames
         if patch_size is None:
-            channels, readout = frame_size, Linear
+            channels = frame_size
+            readout: Callable[..., nn.Module] = Linear
             cell: Callable[..., nn.Module] = partial(PeepholeLSTM, backend=backend)
         else:
             channels, self.side = patch_size**2, math.isqrt(frame_size)
             if self.side**2 != frame_size or self.side % patch_size:
-                raise ValueError(f"{frame_size} values are no square of {patch_size}-pixel patches")
+                raise ValueError(
+                    f"expected square frames of whole patches of {patch_size} x {patch_size} "
+                    f"pixels, found frames of {frame_size} values"
+                )
             size = (self.side // patch_size,) * 2
-            readout, cell = (
-                MapReadout,
-                partial(PeepholeConvLSTM, size=size, kernel_size=kernel_size),
-            )
+            readout = MapReadout
+            cell = partial(PeepholeConvLSTM, size=size, kernel_size=kernel_size)
 
-        def stack(input_size: int | None) -> LSTMStack:
+        def make_stack(input_size: int | None) -> LSTMStack:
             return LSTMStack(
                 input_size,
                 hidden_size,
@@ -267,19 +275,19 @@ class EncoderDecoder(nn.Module):
                 generator=generator,
             )
 
-        def decoder(exists: bool, conditional: bool) -> Decoder | None:
-            if not exists:
-                return None
+        def make_decoder(conditional: bool) -> Decoder:
             return Decoder(
-                stack(channels if conditional else None),
+                make_stack(channels if conditional else None),
                 readout(hidden_size, channels, generator=generator),
                 output=output,
                 readout_first=readout_first,
             )
 
-        self.encoder = stack(channels)
-        self.reconstructor = decoder(variant.reconstructs, variant.conditional_reconstruction)
-        self.predictor = decoder(variant.predicts, variant.conditional_future)
+        self.encoder = make_stack(channels)
+        self.reconstructor = (
+            make_decoder(variant.conditional_reconstruction) if variant.reconstructs else None
+        )
+        self.predictor = make_decoder(variant.conditional_future) if variant.predicts else None
 
     def forward(
         self,
@@ -289,33 +297,36 @@ class EncoderDecoder(nn.Module):
         sampling_mask: Tensor | None = None,
         future_frames: int | None = None,
     ) -> Prediction:
-        """Encodes and decodes.
+        """Encode the input frames, then reconstruct them and predict the future.
 
-        In training a conditional decoder is fed the true previous frame, or its own activated
-        output where `sampling_mask` says so. In evaluation (`eval()`) it is fed its own activated
-        output always, and `future` is not looked at. On a GPU two decoders run side by side.
+        In training mode a conditional decoder receives the true previous frame (teacher forcing),
+        or its own activated output where `sampling_mask` is true. In evaluation mode it always
+        receives its own activated output, and `future` is ignored. On a GPU two decoders run
+        concurrently.
 
         Args:
-            inputs: (T, B, D).
-            future: (F, B, D); needed in training where the future decoder is conditional.
-            sampling_mask: (steps - 1, B) bool, which steps' own outputs are fed to a conditional
-                decoder in training (scheduled sampling); None: none.
-            future_frames: how many frames to predict, where not the model's sampling_mask F.
+            inputs: (T, B, D) float32.
+            future: (F, B, D) float32; required in training if the future decoder is conditional.
+            sampling_mask: (max(T, F) - 1, B) bool, true where a conditional decoder receives its
+                own output of that step in training (scheduled sampling); None: nowhere.
+            future_frames: Number of frames to predict; default F of the model.
 
         Returns:
-            The decoders' raw outputs.
+            Outputs of the decoders before the activation.
 
         Raises:
-            ValueError: there are not T inputs, or the true future is needed and missing.
+            ValueError: There are not T input frames, or the true future is missing.
         """
         if len(inputs) != self.input_frames:
             raise ValueError(f"expected {self.input_frames} input frames, found {len(inputs)}")
         mean = inputs.mean((0, 2), keepdim=True) if self.subtract_mean else None
-        inputs, future = (self._to_layer_input(frames, mean) for frames in (inputs, future))
+        inputs = self._to_layer_input(inputs, mean)
+        future = None if future is None else self._to_layer_input(future, mean)
         _, state = self.encoder(inputs)
         steps = self.future_frames if future_frames is None else future_frames
         reconstruction = predicted = None
-        with _on_side_stream(inputs, self.reconstructor and self.predictor) as other:
+        is_concurrent = self.reconstructor is not None and self.predictor is not None
+        with _run_on_side_stream(inputs, is_concurrent) as side_stream:
             if self.reconstructor is not None:
                 needs_target = self.training and self.reconstructor.conditional
                 target = inputs.flip(0) if needs_target else None
@@ -325,23 +336,22 @@ class EncoderDecoder(nn.Module):
             if target is None and self.training and self.predictor.conditional:
                 raise ValueError("training a conditional future decoder needs the true future")
             predicted = self.predictor(state, steps, target, sampling_mask)
-        if other is not None:
-            torch.cuda.current_stream(inputs.device).wait_stream(other)
+        if side_stream is not None:
+            assert reconstruction is not None
+            torch.cuda.current_stream(inputs.device).wait_stream(side_stream)
             reconstruction.record_stream(torch.cuda.current_stream(inputs.device))
         return Prediction(
             *(self._from_layer_output(raw, mean) for raw in (reconstruction, predicted))
         )
 
-    def _to_layer_input(self, frames: Tensor | None, mean: Tensor | None) -> Tensor | None:
-        """Frames as the layers see them."""
-        if frames is None:
-            return None
+    def _to_layer_input(self, frames: Tensor, mean: Tensor | None) -> Tensor:
+        """Convert frames to the input of the LSTM or ConvLSTM layers."""
         if mean is not None:
             frames = frames - mean
         return frames_to_maps(frames, self.side, self.patch_size) if self.patch_size else frames
 
     def _from_layer_output(self, outputs: Tensor | None, mean: Tensor | None) -> Tensor | None:
-        """The inverse of `_to_layer_input`."""
+        """Convert outputs of the layers to frames; inverts `_to_layer_input`."""
         if outputs is None:
             return None
         frames = maps_to_frames(outputs, self.patch_size) if self.patch_size else outputs
@@ -349,31 +359,31 @@ class EncoderDecoder(nn.Module):
 
     @torch.no_grad()
     def set_output_bias(self, frame: Tensor) -> None:
-        """Set the outputs' biases to a frame: what a model puts out whose layers are silent.
+        """Set the output biases so that a model with h = 0 outputs a given frame.
 
-        On black frames with few white pixels an untrained model is mostly busy with learning that
-        pixels are black; a model that starts there learns what moves from the first step.
+        On black frames with few white pixels an untrained model first spends its time on learning
+        that pixels are black; a model that starts there learns motion from the first step.
 
         Args:
-            frame: (D,), such as the mean of the training frames; of a ConvLSTM's outputs, which
-                have one bias for all places of a map, the mean over these.
+            frame: (D,) float32, such as the mean training frame. A ConvLSTM has one bias per
+                channel, which becomes the mean over the positions of the map.
         """
         if self.subtract_mean:
             frame = frame - frame.mean()
         if self.patch_size:
             frame = self._to_layer_input(frame.view(1, 1, -1), None).mean((0, 1, 3, 4))
         if self.output == "logits":
-            frame = torch.logit(frame, eps=1e-3)  # no pixel is so surely black that it cannot learn
+            frame = torch.logit(frame, eps=1e-3)  # keep gradients of always-black pixels above 0
         for decoder in (self.reconstructor, self.predictor):
             if decoder is not None:
                 decoder.readout.bias.copy_(frame)
 
-    def input_weights(self) -> list[str]:
-        """Names of the parameters by which the encoder reads the frames."""
+    def input_weight_names(self) -> list[str]:
+        """Return the names of the encoder's parameters that read the frames."""
         return ["encoder.layers.0.weight_x"]
 
-    def feedback_weights(self) -> list[str]:
-        """Names of the parameters by which conditional decoders read the previous frame."""
+    def feedback_weight_names(self) -> list[str]:
+        """Return the names of the conditional decoders' parameters that read the previous frame."""
         return [
             f"{name}.stack.layers.0.weight_x"
             for name in ("reconstructor", "predictor")
@@ -383,45 +393,53 @@ class EncoderDecoder(nn.Module):
     def sequence_losses(
         self, prediction: Prediction, inputs: Tensor, future: Tensor | None
     ) -> Losses:
-        """The errors of what `forward` returned, of every sequence: Losses of tensors (B,).
+        """Return the losses of every sequence, tensors (B,).
 
         Args:
             prediction: Output of `forward` for these inputs.
-            inputs: (T, B, D), in the order of time.
-            future: (F, B, D); needed where the model predicts.
+            inputs: (T, B, D), in temporal order.
+            future: (F, B, D); required if the model predicts the future.
         """
         reconstruction = predicted = None
         if prediction.reconstruction is not None:
             target = inputs.flip(0)
             reconstruction = frame_errors(prediction.reconstruction, target, self.output).mean(0)
         if prediction.future is not None:
+            assert future is not None
             predicted = frame_errors(prediction.future, future, self.output).mean(0)
         return Losses(reconstruction, predicted)
 
     def loss(self, prediction: Prediction, inputs: Tensor, future: Tensor | None) -> Losses:
-        """The same averaged over the sequences: Losses of scalars."""
+        """Return the losses averaged over sequences, scalars; arguments as in `sequence_losses`."""
         losses = self.sequence_losses(prediction, inputs, future)
-        parts = (losses.reconstruction, losses.future)
-        return Losses(*(None if part is None else part.mean() for part in parts))
+        branches = (losses.reconstruction, losses.future)
+        return Losses(*(None if branch is None else branch.mean() for branch in branches))
 
 
 @contextlib.contextmanager
-def _on_side_stream(x: Tensor, wanted: object) -> Iterator[torch.cuda.Stream | None]:
-    """A block whose work on a GPU runs beside what follows it; yields its stream, if any.
+def _run_on_side_stream(x: Tensor, is_concurrent: bool) -> Iterator[torch.cuda.Stream | None]:
+    """Run a block on a second CUDA stream, concurrently with the code after it.
 
-    A step of one decoder alone leaves much of a GPU idle. Who reads what the block made waits for
-    the stream first. Autograd runs each branch's gradients on the stream of its values.
+    One decoder alone leaves much of a GPU idle. Code that reads results of the block must wait for
+    the stream. Autograd runs the backward pass of each decoder on the stream of its forward pass.
+
+    Args:
+        x: Tensor on the device.
+        is_concurrent: Whether to use a second stream, if the device is a GPU.
+
+    Yields:
+        The second stream; None if the block runs on the current one.
     """
-    if not (x.is_cuda and wanted):
+    if not (x.is_cuda and is_concurrent):
         yield None
         return
-    other = _side_stream(x.device)
-    other.wait_stream(torch.cuda.current_stream(x.device))
-    with torch.cuda.stream(other):
-        yield other
+    side_stream = _get_side_stream(x.device)
+    side_stream.wait_stream(torch.cuda.current_stream(x.device))
+    with torch.cuda.stream(side_stream):
+        yield side_stream
 
 
 @functools.cache
-def _side_stream(device: torch.device) -> torch.cuda.Stream:
-    """One for all calls: memory is kept for each stream on its sampling_mask."""
+def _get_side_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the same stream at every call: the allocator caches memory separately per stream."""
     return torch.cuda.Stream(device)

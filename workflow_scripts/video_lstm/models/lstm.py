@@ -1,4 +1,4 @@
-"""LSTM layers with diagonal peepholes (paper, section 2.1), and stacks of them."""
+"""LSTM layers with diagonal peephole connections (paper, section 2.1), and stacks of them."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,9 +13,9 @@ from video_lstm.models.matmul import uniform_fan_in_
 
 Backend = Literal["auto", "reference", "cpu", "cuda"]
 LayerState = tuple[Tensor, Tensor]
-"""h and c of one layer, each (B, H)."""
+"""Hidden state h and cell state c of one layer, each (B, H)."""
 State = list[LayerState]
-"""One LayerState a layer, the lowest first."""
+"""State of every layer, lowest layer first."""
 
 
 def reference_lstm(
@@ -29,33 +29,34 @@ def reference_lstm(
     steps: int,
     batch: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The equations of the paper's section 2.1, one step after the other.
+    """Evaluate the equations of the paper's section 2.1 step by step.
 
     Args:
-        x: (S, B, D) with S <= steps, fed to the LAST S steps (the earlier ones receive nothing);
-            None: no step receives anything.
-        h: (B, H) at the start, None for zeros.
-        c: (B, H) at the start, None for zeros.
-        weight_x: (4H, D), gates in the order i, f, z, o; None where x is None throughout.
+        x: Input (S, B, D) of the LAST S steps; the T - S steps before have none. None: no step has
+            input.
+        h: Initial hidden state (B, H); None: zeros.
+        c: Initial cell state (B, H); None: zeros.
+        weight_x: (4H, D), gates in the order i, f, z, o; None if x is None.
         weight_h: (4H, H).
         bias: (4H,).
-        peepholes: (3, H): p_i, p_f, p_o.
-        steps: T.
-        batch: B.
+        peepholes: (3, H) in the order p_i, p_f, p_o.
+        steps: T, number of steps.
+        batch: B, batch size.
 
     Returns:
-        Outputs h_1..h_T (T, B, H), the final h (B, H) and the final c (B, H).
+        Outputs h_1..h_T (T, B, H), final h (B, H) and final c (B, H).
     """
     zeros = weight_h.new_zeros(batch, weight_h.shape[1])
     h = zeros if h is None else h
     c = zeros if c is None else c
     p_i, p_f, p_o = peepholes
-    silent = steps if x is None else steps - len(x)
+    first_input = steps if x is None else steps - len(x)
     outputs = []
     for t in range(steps):
         gates = F.linear(h, weight_h, bias)
-        if t >= silent:
-            gates = gates + F.linear(x[t - silent], weight_x)
+        if t >= first_input:
+            assert x is not None and weight_x is not None
+            gates = gates + F.linear(x[t - first_input], weight_x)
         i, f, z, o = gates.chunk(4, dim=1)
         i = torch.sigmoid(i + p_i * c)
         f = torch.sigmoid(f + p_f * c)
@@ -67,7 +68,7 @@ def reference_lstm(
 
 
 def _cuda_lstm(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
-    from video_lstm.models.lstm_cuda import cuda_lstm  # needs Triton, which comes with CUDA
+    from video_lstm.models.lstm_cuda import cuda_lstm  # needs Triton, which is installed with CUDA
 
     return cuda_lstm(*arguments)
 
@@ -80,21 +81,30 @@ _BACKENDS: dict[str, Callable[..., tuple[Tensor, Tensor, Tensor]]] = {
 
 
 class PeepholeLSTM(nn.Module):
-    """One LSTM layer with diagonal peepholes.
+    """Single LSTM layer with diagonal peephole connections.
 
     The input and forget gates see the previous cell state, the output gate the new one (paper,
-    section 2.1). Parameters: `weight_x` (4H, D), absent where the layer receives no input;
-    `weight_h` (4H, H); `bias` (4H,); `peepholes` (3, H) in the order i, f, o. Gates are stacked in
-    the order i, f, z, o.
+    section 2.1):
+
+        i_t = sigmoid(W_xi x_t + W_hi h_{t-1} + p_i * c_{t-1} + b_i)
+        f_t = sigmoid(W_xf x_t + W_hf h_{t-1} + p_f * c_{t-1} + b_f)
+        c_t = f_t * c_{t-1} + i_t * tanh(W_xc x_t + W_hc h_{t-1} + b_c)
+        o_t = sigmoid(W_xo x_t + W_ho h_{t-1} + p_o * c_t + b_o)
+        h_t = o_t * tanh(c_t)
+
+    Parameters: `weight_x` (4H, D), absent if the layer has no input; `weight_h` (4H, H); `bias`
+    (4H,); `peepholes` (3, H) in the order i, f, o. Gates are stacked in the order i, f, z, o,
+    where z is the new content of the cell.
 
     Args:
-        input_size: D; None for a layer that receives no input and has no `weight_x`.
-        hidden_size: H.
-        forget_bias: initial bias of the forget gate; the other biases start at 0, as all do in
+        input_size: D, number of input features; None for a layer without input and `weight_x`.
+        hidden_size: H, number of units.
+        forget_bias: Initial bias of the forget gate; the other biases start at 0, as all do in
             the paper (its released code started the forget gate at 5).
-        backend: how it is computed: "reference" (any device), "cpu" or "cuda" (faster, hand-written
-            ones), or "auto", which takes the fastest for the device of the weights.
-        generator: draws the weights, U(-1/sqrt(fan-in), 1/sqrt(fan-in)) (paper, section 4).
+        backend: Implementation: "reference" (any device), "cpu" or "cuda" (faster, hand-written),
+            or "auto", the fastest one for the device of the weights.
+        generator: Random generator for the weights, U(-1/sqrt(fan-in), 1/sqrt(fan-in)) (paper,
+            section 4).
     """
 
     def __init__(
@@ -123,23 +133,22 @@ class PeepholeLSTM(nn.Module):
     def forward(
         self, x: Tensor | None = None, state: LayerState | None = None, *, steps: int | None = None
     ) -> tuple[Tensor, LayerState]:
-        """Runs all steps.
+        """Run all steps.
 
         Args:
-            x: (S, B, D), fed to the last S of the steps; None: nothing is fed.
-            state: h and c (B, H) at the start, None for zeros.
-            steps: T; by default S. The first T - S steps receive no input at all.
+            x: Input (S, B, D) of the last S steps; None: no step has input.
+            state: Initial h and c, each (B, H); None: zeros.
+            steps: T, number of steps; default S. The first T - S steps have no input.
 
         Returns:
-            Outputs (T, B, H) and the final (h, c), each (B, H).
+            Outputs (T, B, H) and final (h, c), each (B, H).
 
         Raises:
-            ValueError: the sizes do not fit, or neither input nor state tells the batch size.
+            ValueError: The sizes do not match, or there is neither input nor state.
         """
-        steps = _check(self, x, state, steps)
+        steps, batch = _check_sizes(self, x, state, steps)
         h, c = (None, None) if state is None else state
-        batch = h.shape[0] if x is None else x.shape[1]
-        backend = self.backend
+        backend: str = self.backend
         if backend == "auto":
             device = self.weight_h.device.type
             backend = device if device in _BACKENDS else "reference"
@@ -150,23 +159,23 @@ class PeepholeLSTM(nn.Module):
         return outputs, (h, c)
 
     def extra_repr(self) -> str:
-        """Sizes and backend, for printing a model."""
+        """Return the sizes and the backend, for `print(model)`."""
         return f"{self.input_size}, {self.hidden_size}, backend={self.backend!r}"
 
 
 class LSTMStack(nn.Module):
-    """Layers on top of each other: each reads the outputs of the one below at the same step.
+    """Stacked LSTM: each layer reads the outputs of the layer below.
 
     Args:
-        input_size: D of the lowest layer; None where it receives no input.
-        hidden_size: H of every layer.
-        num_layers: how many.
-        dropout: probability of dropping a value on its way from one layer to the next, never in
-            time (Zaremba et al. 2014). Applied in training only.
-        forget_bias: see PeepholeLSTM.
-        cell: makes a layer of (input_size, hidden_size, forget_bias=, generator=), one that is
-            called as PeepholeLSTM is.
-        generator: see PeepholeLSTM.
+        input_size: D, number of input features of the lowest layer; None: it has no input.
+        hidden_size: H, number of units of every layer.
+        num_layers: Number of layers.
+        dropout: Probability of zeroing a value between layers, never between time steps (Zaremba
+            et al. 2014); in training only.
+        forget_bias: Initial bias of the forget gates.
+        cell: Layer class or factory with arguments (input_size, hidden_size, forget_bias=,
+            generator=); its layers have the `forward` of PeepholeLSTM.
+        generator: Random generator for the weights.
     """
 
     def __init__(
@@ -195,34 +204,41 @@ class LSTMStack(nn.Module):
         steps: int | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, State]:
-        """Runs all steps of all layers.
+        """Run all steps of all layers.
 
         Args:
-            x: (S, B, D), fed to the last S of the steps; None: nothing is fed.
-            state: (h, c) of every layer at the start, None for zeros.
-            steps: T; by default S.
-            generator: draws the dropout; needed in training where there is dropout.
+            x: Input (S, B, D) of the last S steps; None: no step has input.
+            state: Initial (h, c) of every layer; None: zeros.
+            steps: T, number of steps; default S.
+            generator: Random generator for dropout; required in training if dropout > 0.
 
         Returns:
-            The top layer's outputs (T, B, H), and every layer's final (h, c).
+            Top layer's outputs (T, B, H), and final (h, c) of every layer.
         """
-        final = []
+        final_state = []
+        outputs = x
         for level, layer in enumerate(self.layers):
             if level:
-                x = dropout(x, self.dropout, self.training, generator)
-            x, last = layer(x, None if state is None else state[level], steps=steps)
-            final.append(last)
-        return x, final
+                assert outputs is not None
+                outputs = dropout(outputs, self.dropout, self.training, generator)
+            layer_state = None if state is None else state[level]
+            outputs, final_layer_state = layer(outputs, layer_state, steps=steps)
+            final_state.append(final_layer_state)
+        assert outputs is not None
+        return outputs, final_state
 
     @classmethod
     def from_torch(cls, lstm: nn.LSTM, *, backend: Backend = "auto") -> "LSTMStack":
-        """The same function as a `torch.nn.LSTM`: its weights, with peepholes of 0.
+        """Convert a `torch.nn.LSTM`: the same weights, with peepholes of 0.
 
         Raises:
-            ValueError: it is bidirectional, has projections, or is batch first.
+            ValueError: The LSTM is bidirectional, has projections, or is batch-first.
         """
         if lstm.bidirectional or lstm.proj_size or lstm.batch_first:
-            raise ValueError("only a one-way, time-major torch.nn.LSTM without projections fits")
+            raise ValueError(
+                "expected a unidirectional, time-major torch.nn.LSTM without projections; set "
+                "bidirectional=False, batch_first=False and proj_size=0"
+            )
         stack = cls(
             lstm.input_size,
             lstm.hidden_size,
@@ -239,57 +255,63 @@ class LSTMStack(nn.Module):
         return stack
 
     def to_torch(self) -> nn.LSTM:
-        """The same function as a `torch.nn.LSTM`, all of the bias in `bias_ih`.
+        """Convert to a `torch.nn.LSTM` that computes the same; all of the bias is in `bias_ih`.
 
         Raises:
-            ValueError: a peephole is not 0, or the stack receives no input.
+            ValueError: A peephole weight is not 0, or the stack has no input.
         """
         if self.input_size is None or any(layer.peepholes.any() for layer in self.layers):
-            raise ValueError("torch.nn.LSTM has no peepholes and always an input")
+            raise ValueError("torch.nn.LSTM needs an input and has no peepholes; set them to 0")
         lstm = nn.LSTM(self.input_size, self.hidden_size, len(self.layers), dropout=self.dropout)
         lstm = lstm.to(self.layers[0].weight_h)
         with torch.no_grad():
-            for layer, (weight_x, weight_h, bias, spare) in zip(
+            for layer, (weight_x, weight_h, bias, second_bias) in zip(
                 self.layers, lstm.all_weights, strict=True
             ):
                 weight_x.copy_(layer.weight_x)
                 weight_h.copy_(layer.weight_h)
                 bias.copy_(layer.bias)
-                spare.zero_()
+                second_bias.zero_()
         return lstm
 
 
 def dropout(
     x: Tensor, probability: float, training: bool, generator: torch.Generator | None
 ) -> Tensor:
-    """Sets values to 0 with a probability and scales the others up, in training only.
+    """Apply dropout, as `torch.nn.functional.dropout` does but with an explicit generator.
 
-    Unlike torch's own it draws from a generator of the caller's, so that a resumed training can
-    draw what the interrupted one would have drawn.
+    With a generator that is seeded by the step, a resumed run draws the masks that the interrupted
+    run would have drawn.
+
+    Args:
+        x: Tensor of any shape.
+        probability: Probability of zeroing a value; the others are divided by 1 - probability.
+        training: Whether to apply dropout; otherwise x is returned unchanged.
+        generator: Random generator on the device of x.
 
     Raises:
-        ValueError: there is something to draw and no generator.
+        ValueError: Dropout has to be drawn and there is no generator.
     """
     if not training or not probability:
         return x
     if generator is None:
         raise ValueError("dropout in training needs a generator")
-    # Random words cut into 16 bits a value: four times as fast on a CPU as torch's bernoulli_,
-    # which would take a third of a classifier's training.
+    # 16 random bits per value, cut from 64-bit words: four times as fast on a CPU as bernoulli_,
+    # which would take a third of a classifier's training time.
     words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
     words.random_(-(2**63), None, generator=generator)
     keep = words.view(torch.int16)[: x.numel()].view(x.shape) >= int(probability * 2**16) - 2**15
     return x * keep.to(x.dtype).div_(1 - probability)
 
 
-def _check(
+def _check_sizes(
     layer: PeepholeLSTM, x: Tensor | None, state: LayerState | None, steps: int | None
-) -> int:
-    """The number of steps, or a ValueError that says what does not fit."""
+) -> tuple[int, int]:
+    """Return the number of steps and the batch size; raise ValueError if the sizes do not match."""
     if x is None:
         if state is None or steps is None:
-            raise ValueError("a layer that is fed nothing needs a state and a number of steps")
-        return steps
+            raise ValueError("a layer without input needs a state and a number of steps")
+        return steps, len(state[0])
     if x.ndim != 3 or x.shape[2] != layer.input_size:
         raise ValueError(f"expected inputs (T, B, {layer.input_size}), found {tuple(x.shape)}")
     expected = (x.shape[1], layer.hidden_size)
@@ -298,5 +320,5 @@ def _check(
         raise ValueError(f"expected states {expected}, found {shapes}")
     steps = len(x) if steps is None else steps
     if steps < len(x):
-        raise ValueError(f"{len(x)} inputs for {steps} steps")
-    return steps
+        raise ValueError(f"expected at most {steps} inputs, found {len(x)}")
+    return steps, x.shape[1]

@@ -1,8 +1,8 @@
-"""Matrix products by the fastest library at hand.
+"""Matrix products with the fastest library for the CPU.
 
-PyTorch sends float32 products on a CPU to MKL. Its oneDNN library also multiplies float32, has
-AVX-512 code for every vendor's processors, and is what `torch.nn.LSTM` itself runs on there;
-the operator below is the one that `torch.compile` emits for a linear layer.
+PyTorch computes float32 products on a CPU with MKL. oneDNN, which `torch.nn.LSTM` uses on CPUs, has
+AVX-512 code for the processors of every vendor; the operator below is the one that `torch.compile`
+emits for a linear layer.
 """
 
 from typing import Any
@@ -11,28 +11,31 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from video_lstm.precision import multiplies_bfloat16
+from video_lstm.precision import has_fast_bfloat16
 
 _ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-_ONEDNN_BFLOAT16 = _ONEDNN and multiplies_bfloat16(torch.device("cpu"))
-"""On other CPUs oneDNN may refuse bfloat16; PyTorch's own product is slow there, but works."""
+_ONEDNN_BFLOAT16 = _ONEDNN and has_fast_bfloat16(torch.device("cpu"))
+"""oneDNN may refuse bfloat16 on other CPUs; PyTorch's product is slow there, but works."""
 _ONEDNN_FROM = 2**20
-"""Multiplications from which oneDNN's 10 us of preparing a product are worth it."""
+"""Multiplications above which oneDNN's 10 us of setup per product pay off."""
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """The product x @ weight.T + bias, outside of autograd.
+    """Return x @ weight.T + bias, without autograd.
+
+    If one factor is bfloat16 the other is rounded to bfloat16. Contiguous factors and transposed
+    views of contiguous matrices are equally fast.
 
     Args:
-        x: (N, D); the transposed view of a contiguous matrix is as good as a contiguous one.
-        weight: (M, D); likewise. Where one of the two is bfloat16 the other is rounded to it.
+        x: (N, D).
+        weight: (M, D).
         bias: (M,) or None.
 
     Returns:
-        (N, M), newly allocated; float32 also of bfloat16 factors.
+        (N, M), a new tensor; float32 for bfloat16 factors too.
     """
     if torch.bfloat16 in (x.dtype, weight.dtype):
-        factors = _dense(x.bfloat16()), _dense(weight.bfloat16())
+        factors = _make_dense(x.bfloat16()), _make_dense(weight.bfloat16())
         rounded = (
             torch.ops.mkldnn._linear_pointwise(*factors, None, "none", [], "")
             if _ONEDNN_BFLOAT16
@@ -41,20 +44,24 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return rounded.float() if bias is None else torch.add(rounded, bias)
     large = x.numel() * weight.shape[0] >= _ONEDNN_FROM
     if _ONEDNN and large and x.dtype == torch.float32 and x.device.type == "cpu":
-        return torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight), bias, "none", [], "")
+        return torch.ops.mkldnn._linear_pointwise(
+            _make_dense(x), _make_dense(weight), bias, "none", [], ""
+        )
     if bias is None:
         return torch.mm(x, weight.t())
     return torch.addmm(bias, x, weight.t())
 
 
 def autocast_to_bfloat16(weight: Tensor) -> bool:
-    """Whether products with a weight on a CPU are under autocast to bfloat16."""
-    asked = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return asked and weight.dtype == torch.float32
+    """Return whether autocast on the CPU rounds products with this weight to bfloat16."""
+    is_bfloat16 = (
+        torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    )
+    return is_bfloat16 and weight.dtype == torch.float32
 
 
-def _dense(matrix: Tensor) -> Tensor:
-    """Other strides than these two send oneDNN to a reference loop, a hundred times slower."""
+def _make_dense(matrix: Tensor) -> Tensor:
+    """Copy matrices with other strides, for which oneDNN's fallback is a hundred times slower."""
     if matrix.is_contiguous() or matrix.t().is_contiguous():
         return matrix
     return matrix.contiguous()
@@ -84,14 +91,15 @@ class _Linear(torch.autograd.Function):
 
 
 class Linear(nn.Linear):
-    """`torch.nn.Linear` through `product` on a CPU, with the paper's initialisation.
+    """`torch.nn.Linear` with the paper's initialisation and `product` on CPUs.
 
     Under autocast on a CPU the factors of products are bfloat16, outputs and sums float32.
 
     Args:
-        in_features: D.
-        out_features: M.
-        generator: draws the weights, U(-1/sqrt(D), 1/sqrt(D)) (paper, section 4); biases are 0.
+        in_features: D, number of input features.
+        out_features: M, number of output features.
+        generator: Random generator for the weights, U(-1/sqrt(D), 1/sqrt(D)) (paper, section 4);
+            biases start at 0.
     """
 
     def __init__(
@@ -102,7 +110,7 @@ class Linear(nn.Linear):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., D) to (..., M)."""
+        """Map (..., D) to (..., M)."""
         if x.device.type != "cpu":
             return super().forward(x)
         bfloat16 = autocast_to_bfloat16(self.weight)
@@ -112,7 +120,7 @@ class Linear(nn.Linear):
 
 
 def uniform_fan_in_(weight: Tensor, generator: torch.Generator | None) -> None:
-    """Fills a weight (M, D, ...) from U(-s, s), s = 1/sqrt(fan-in) (paper, section 4)."""
+    """Initialise a weight (M, D, ...) from U(-s, s), s = 1/sqrt(fan-in) (paper, section 4)."""
     bound = weight[0].numel() ** -0.5
     with torch.no_grad():
         weight.uniform_(-bound, bound, generator=generator)

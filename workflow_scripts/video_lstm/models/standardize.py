@@ -1,4 +1,4 @@
-"""Percepts on a common scale, or as movement: what every model of percepts reads them through."""
+"""Standardisation of percepts, the first layer of every model that reads them."""
 
 from collections.abc import Iterable
 
@@ -7,24 +7,24 @@ import torch
 from torch import Tensor, nn
 
 _SCALE_FLOOR = 0.1
-"""A value that hardly ever changes would be blown up by its own small deviation; no scale is below
-this share of what is typical of all values."""
+"""Smallest scale, relative to the average over all values: a value that hardly ever changes would
+be amplified too much by its own standard deviation."""
 
 
 class Standardize(nn.Module):
-    """Subtracts a mean and divides by a scale, value by value of a frame.
+    """Standardise percepts: subtract a mean and divide by a scale, separately for every value.
 
-    With a `motion_scale` the stream is `motion`: percepts are then read around the mean of the
-    frames that the model sees of the sequence, on the scale of their movement about that mean. Most
-    of a percept shows who and where; what is left shows what moves.
+    With a `motion_scale` (stream `motion`) the mean over the input frames of the sequence is
+    subtracted instead, and the rest is divided by its own scale. Most of a percept shows who and
+    where; the rest shows what moves.
 
-    Not trained. It is kept with the weights of the model that reads through it, so that a
-    fine-tuned encoder sees what it was pretrained on.
+    The buffers are not trained. They are saved with the model's weights, so that a fine-tuned
+    encoder reads percepts as in pretraining.
 
     Args:
         mean: (D,) float32.
-        scale: (D,) float32, above 0.
-        motion_scale: (D,) float32, above 0, in units of `scale`; None: the stream is not `motion`.
+        scale: (D,) float32, > 0.
+        motion_scale: (D,) float32, > 0, in units of `scale`; None for other streams than `motion`.
     """
 
     mean: Tensor
@@ -43,63 +43,64 @@ class Standardize(nn.Module):
     def fit(
         cls, clips: Iterable[np.ndarray], *, motion_window: tuple[int, int] | None = None
     ) -> "Standardize":
-        """The mean of each value over all frames, and its standard deviation.
+        """Compute the mean and the standard deviation of each value over all frames.
 
-        The scale of movement is the root mean square of a value about its mean over the frames that
-        are seen of a window, at least a tenth of its mean over all values. The windows of a clip
-        lie side by side; a clip that is shorter than a window is one.
+        The motion scale is the root mean square deviation of a value from its mean over the input
+        frames of a window, at least a tenth of the average over all values. Windows do not overlap;
+        a clip shorter than a window is one window.
 
         Args:
-            clips: (T, D) each, any float dtype; of training videos only.
-            motion_window: for the stream `motion`: the frames of a window, and how many of them,
-                the first, a model sees.
+            clips: Percepts (T, D) of the clips of training videos, any float dtype.
+            motion_window: For stream `motion`: number of frames and of input frames of a window.
 
         Raises:
-            ValueError: there are no frames.
+            ValueError: There are no frames.
         """
-        count, total, squares, movement = 0, 0.0, 0.0, 0.0
+        count = 0
+        total = squares = motion_squares = np.zeros(())
         for clip in clips:
             values = np.asarray(clip, np.float64)
             count += len(values)
             total = total + values.sum(0)
             squares = squares + np.square(values).sum(0)
             if motion_window is not None:
-                frames, seen = motion_window
+                frames, input_frames = motion_window
                 for start in range(0, len(values), frames):
                     window = values[start : start + frames]
-                    movement = movement + np.square(window - window[:seen].mean(0)).sum(0)
+                    deviation = window - window[:input_frames].mean(0)
+                    motion_squares = motion_squares + np.square(deviation).sum(0)
         if not count:
-            raise ValueError("no frames to standardise by")
+            raise ValueError("expected clips to compute the mean and scale of, found no frames")
         mean = total / count
         variance = np.maximum(squares / count - np.square(mean), 0)
         floor = _SCALE_FLOOR * np.sqrt(variance.mean()) or 1.0
         scale = np.maximum(np.sqrt(variance), floor)
         if motion_window is None:
             return cls(mean, scale)
-        deviation = np.sqrt(movement / count) / scale
-        return cls(mean, scale, np.maximum(deviation, _SCALE_FLOOR * deviation.mean() or 1.0))
+        motion = np.sqrt(motion_squares / count) / scale
+        return cls(mean, scale, np.maximum(motion, _SCALE_FLOOR * motion.mean() or 1.0))
 
     def forward(
-        self, frames: Tensor, *, seen: int | None = None, mask: Tensor | None = None
+        self, frames: Tensor, *, input_frames: int | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        """Reads sequences of percepts.
+        """Standardise sequences of percepts.
 
         Args:
-            frames: (T, B, D).
-            seen: how many of the frames, the first, the model sees: the others are to be predicted,
-                and the mean of movement does not look at them; None: all.
-            mask: (T, B), true where a frame is of the video and not padding; None: everywhere.
+            frames: (T, B, D) float32.
+            input_frames: Number of frames at the start that the model reads; those after are to be
+                predicted, and stream `motion` leaves them out of the mean. None: all.
+            mask: (T, B) bool, true for frames of the video, false for padding; None: no padding.
 
         Returns:
-            (T, B, D).
+            (T, B, D) float32.
         """
         if self.motion_scale is None:
             return (frames - self.mean).div_(self.scale)
-        visible = frames[:seen]
+        inputs = frames[:input_frames]
         if mask is None:
-            mean = visible.mean(0)
+            mean = inputs.mean(0)
         else:
-            weights = mask[:seen].to(visible).unsqueeze(2)
-            mean = (visible * weights).sum(0) / weights.sum(0)
-        # The common mean is in both, and falls out of the difference.
+            weights = mask[:input_frames].to(inputs).unsqueeze(2)
+            mean = (inputs * weights).sum(0) / weights.sum(0)
+        # self.mean cancels in the difference.
         return (frames - mean).div_(self.scale * self.motion_scale)

@@ -1,7 +1,7 @@
-"""What a killed training goes on from: everything that the next step depends on, in one file.
+"""Training checkpoints: everything that the next step depends on, in one file.
 
-Safetensors with JSON in its header, no pickle. A resumed training ends with the same weights, bit
-for bit on a CPU, as one that was never interrupted.
+The format is safetensors with JSON in its header, without pickle. On a CPU a resumed training ends
+with the same weights, bit for bit, as one that was never interrupted.
 """
 
 import json
@@ -28,7 +28,12 @@ _FORMAT = "video-lstm training checkpoint, version 1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a training keeps what it goes on from, and how often it writes it."""
+    """Path of a training's checkpoint, and the interval between checkpoints.
+
+    Attributes:
+        path: File to write and to resume from.
+        seconds: Time between two checkpoints.
+    """
 
     path: Path
     seconds: float
@@ -36,16 +41,17 @@ class Checkpoint:
 
 @dataclass
 class TrainingState:
-    """Where a training stands, beside its weights and its optimiser.
+    """Progress of a training, without the current weights and the optimiser's state.
 
     Attributes:
-        step: updates done.
-        curves: values by curve name, see `loop.train`.
-        losses, norms: of the steps since the last point of the curves.
-        seconds: that those steps took.
-        best: the criterion of the best validation so far; infinite before the first.
-        validations_since_best: validations since the best.
-        best_weights: the module's state dict at the best validation, where it is kept.
+        step: Number of updates so far.
+        curves: Training curves by name, see `loop.train`.
+        losses: Losses of the steps since the last point of the curves.
+        norms: Gradient norms of the same steps.
+        seconds: Duration of the same steps.
+        best: Best validation criterion so far; infinite before the first validation.
+        validations_since_best: Number of validations after the best one.
+        best_weights: State dict at the best validation; None if it is not kept.
     """
 
     step: int = 0
@@ -65,10 +71,10 @@ def save_checkpoint(
     state: TrainingState,
     settings: TrainingSettings,
 ) -> None:
-    """Write a checkpoint: whole under its name, or not at all.
+    """Write a checkpoint atomically.
 
     Raises:
-        UserError: the folder cannot be written or the disk is full.
+        UserError: The folder cannot be written or the disk is full.
     """
     tensors = {f"weights/{name}": value for name, value in module.state_dict().items()}
     tensors |= {f"optimizer/{name}": value for name, value in optimizer.state.items()}
@@ -87,40 +93,40 @@ def save_checkpoint(
         try:
             save_file(tensors, temporary, header)
         except SafetensorError as error:
-            fields = re.search(r"\(os error (\d+)\)", str(error))
-            raise OSError(*((int(fields[1]), str(error)) if fields else (str(error),))) from error
+            code = re.search(r"\(os error (\d+)\)", str(error))
+            raise OSError(*((int(code[1]), str(error)) if code else (str(error),))) from error
 
 
 def load_checkpoint(
     path: Path, module: nn.Module, optimizer: Optimizer, settings: TrainingSettings
 ) -> TrainingState | None:
-    """Put a module and its optimiser where a checkpoint left them.
+    """Restore a module, its optimiser and the random state from a checkpoint.
 
     Returns:
-        Where the training stands; None, with nothing touched and a line in the log where there is
-        a file, if there is no checkpoint, or one that is damaged or of another training.
+        Progress of the training; None, and nothing is restored, if there is no checkpoint, or if
+        it is damaged or belongs to another training, which is logged.
 
     Raises:
-        UserError: there is a file that cannot be read, whatever it holds.
+        UserError: The file exists and cannot be read.
     """
     with translate_read_errors(path):
         if not path.exists():
             return None
-        path.open("rb").close()  # safetensors calls whatever it cannot open a missing file
+        path.open("rb").close()  # safetensors would report every error as a missing file
     try:
         header, tensors = _read(path)
         if header.get("settings") != _identity(settings):
-            raise ValueError("it is of other training settings")
+            raise ValueError("it was written with other training settings")
         fields = json.loads(header["state"])
-        groups = _by_prefix(tensors)
+        groups = _group_by_prefix(tensors)
         weights, best, random = groups["weights"], groups.get("best"), groups["random"]
-        for tensors_read in (weights, best if best is not None else weights):
-            _require_same_shapes(tensors_read, module.state_dict())
+        for state_dict in (weights, best if best is not None else weights):
+            _require_same_shapes(state_dict, module.state_dict())
         _require_same_shapes(groups.get("optimizer", {}), optimizer.state)
         _require_same_shapes(random, _random_states(module))
         state = TrainingState(**fields, best_weights=best)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        logger.warning("%s: not used, the training starts over: %s", path, error)
+        logger.warning("%s: checkpoint not used, training starts over: %s", path, error)
         return None
     module.load_state_dict(weights)
     for name, value in groups.get("optimizer", {}).items():
@@ -135,7 +141,7 @@ def load_checkpoint(
 
 
 def remove_checkpoint(path: Path) -> None:
-    """Remove a checkpoint that is of no use any more, and what killed writers left beside it."""
+    """Remove the checkpoint of a finished training and temporary files of killed writers."""
     temporary_path(path)
     path.unlink(missing_ok=True)
 
@@ -148,30 +154,28 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     with safe_open(path, framework="pt") as file:
         header = file.metadata() or {}
         if header.get("format") != _FORMAT:
-            raise ValueError(f"it is no {_FORMAT}")
+            raise ValueError(f"expected a {_FORMAT}")
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if header.get("checksum") != str(_checksum(tensors)):
-        raise ValueError("its checksum is wrong: it is damaged")
+        raise ValueError("it is damaged (wrong checksum)")
     return header, tensors
 
 
-def _by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+def _group_by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     groups: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
-        prefix, _, rest = name.partition("/")
-        groups.setdefault(prefix, {})[rest] = value
+        prefix, _, suffix = name.partition("/")
+        groups.setdefault(prefix, {})[suffix] = value
     return groups
 
 
-def _require_same_shapes(
-    tensors_read: Mapping[str, Tensor], expected: Mapping[str, Tensor]
-) -> None:
+def _require_same_shapes(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     shapes = [
         {name: (value.shape, value.dtype) for name, value in tensors.items()}
-        for tensors in (tensors_read, expected)
+        for tensors in (actual, expected)
     ]
     if shapes[0] != shapes[1]:
-        raise ValueError("it is of another model or device")
+        raise ValueError("it belongs to another model or device")
 
 
 def _random_states(module: nn.Module) -> dict[str, Tensor]:
@@ -187,7 +191,7 @@ def _device(module: nn.Module) -> torch.device:
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> int:
-    """CRC-32 of names and bytes: a whole file may still have been damaged on the disk."""
+    """Return the CRC-32 of names and bytes, to detect files that the disk has damaged."""
     total = 0
     for name in sorted(tensors):
         total = zlib.crc32(name.encode(), total)

@@ -1,32 +1,32 @@
-"""Training steps that a GPU repeats from a recording, without Python in between (CUDA graphs)."""
+"""Training steps captured as CUDA graphs, which a GPU replays without Python in between."""
 
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-_WARM_UP = 3
+_WARM_UP_CALLS = 3
 
-Work = Callable[[], Tensor]
-"""Work of the same shapes at each call, that changes tensors in place; its result."""
+Step = Callable[[], Tensor]
+"""Function that computes a tensor with the same shapes and in-place updates at every call."""
 
 
-def cuda_graph(work: Work) -> Work:
-    """Record work on a GPU; what is returned repeats it, and gives the same tensor each time.
+def capture_cuda_graph(step: Step) -> Step:
+    """Capture a step as a CUDA graph; return a function that replays it into the same tensors.
 
-    The work is done a few times before, as CUDA's libraries ask for. Tensors that it makes stay
-    where they were made, gradients too, and are overwritten by each repetition.
+    The step runs a few times before, as CUDA's libraries require. The tensors that it creates,
+    gradients included, keep their memory and are overwritten by each replay.
     """
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for _ in range(_WARM_UP):
-            work()
+        for _ in range(_WARM_UP_CALLS):
+            step()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    # Other threads may go on reading ahead meanwhile.
+    # Other threads may copy the next batch during the capture.
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        result = work()
+        result = step()
 
     def replay() -> Tensor:
         graph.replay()
@@ -35,18 +35,18 @@ def cuda_graph(work: Work) -> Work:
     return replay
 
 
-CAPTURE_FUNCTIONS: dict[str, Callable[[Work], Work]] = {"cuda": cuda_graph}
-"""How work is recorded, by type of device; elsewhere it is done anew each time."""
+CAPTURE_FUNCTIONS: dict[str, Callable[[Step], Step]] = {"cuda": capture_cuda_graph}
+"""Capture function by device type; on other devices every step runs in Python."""
 
 
 class CapturedStep:
-    """A step over buffers that its inputs are copied into, recorded at the first call.
+    """Step that is captured at its first call and replayed with inputs copied into its buffers.
 
     Args:
-        step: from a step's inputs to a result; draws nothing, and its shapes do not change.
-        clear_gradients: called before each run that is not a repetition: forgets the gradients, so
-            that they are made and not added to.
-        device: where the inputs are; None: nothing is recorded.
+        step: Function of a step's inputs; it must not draw random numbers, and shapes are constant.
+        clear_gradients: Called before each run in Python: resets gradients to None, so that they
+            are allocated and not accumulated.
+        device: Device of the inputs; None: the step is not captured.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class CapturedStep:
         device: torch.device | None,
     ) -> None:
         self._step, self._clear_gradients = step, clear_gradients
-        self._record = device and CAPTURE_FUNCTIONS.get(device.type)
+        self._capture = None if device is None else CAPTURE_FUNCTIONS.get(device.type)
         self._buffers: list[Tensor] = []
-        self._replay: Work | None = None
+        self._replay: Step | None = None
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """The step's result on these inputs."""
-        if self._record is None:
+        """Run the step on these inputs and return its result."""
+        if self._capture is None:
             return self._run(inputs)
         if self._replay is None:
             self._buffers = [value.clone() for value in inputs]
-            self._replay = self._record(lambda: self._run(self._buffers))
+            self._replay = self._capture(lambda: self._run(self._buffers))
         for buffer, value in zip(self._buffers, inputs, strict=True):
             buffer.copy_(value)
         return self._replay()

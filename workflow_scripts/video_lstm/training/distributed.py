@@ -1,4 +1,4 @@
-"""Several processes that train one model, each on its part of every batch, started by torchrun."""
+"""Data-parallel training: processes started by torchrun, each with a part of every batch."""
 
 import contextlib
 import logging
@@ -14,24 +14,24 @@ from video_lstm.errors import UserError
 
 
 def world_size() -> int:
-    """How many there are; 1 where none were started."""
+    """Return the number of processes; 1 without torchrun."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which one this is; the first, 0, is the one that writes files."""
+    """Return the rank of this process; rank 0 writes the files."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 @contextlib.contextmanager
 def process_group(device: torch.device) -> Iterator[torch.device]:
-    """Join the processes that torchrun has started, if it has, for the length of a block.
+    """Join the process group for the duration of a block, if torchrun has started the process.
 
     Args:
-        device: where to train; on "cuda" each process has taken a GPU of its own (`take_gpu`).
+        device: Device to train on; for "cuda" each process has taken its GPU before (`take_gpu`).
 
     Yields:
-        The device of this process.
+        Device of this process.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
@@ -49,7 +49,7 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
 
 
 def wrap_ddp(module: nn.Module) -> nn.Module:
-    """The module as it is called in training: its gradients are the means over all processes."""
+    """Wrap a module in DistributedDataParallel, which averages gradients over all processes."""
     if world_size() == 1:
         return module
     devices = {p.device for p in module.parameters() if p.is_cuda}
@@ -58,24 +58,23 @@ def wrap_ddp(module: nn.Module) -> nn.Module:
     )
 
 
-def local_slice(batch: int) -> slice:
-    """The sequences of a batch that are this process's.
+def local_slice(batch_size: int) -> slice:
+    """Return this process's part of a batch.
 
     Raises:
-        UserError: torchrun started another number of processes than cut the batch evenly.
+        UserError: The batch size is not a multiple of the number of processes.
     """
-    if batch % world_size():
+    if batch_size % world_size():
         raise UserError(
-            f"training.batch_size: expected a multiple of the {world_size()} processes, "
-            f"found {batch}; "
-            "change one of them"
+            f"training.batch_size: expected a multiple of the {world_size()} processes, found "
+            f"{batch_size}; change batch_size or num_processes"
         )
-    size = batch // world_size()
+    size = batch_size // world_size()
     return slice(rank() * size, (rank() + 1) * size)
 
 
 def all_reduce_mean(values: Tensor) -> Tensor:
-    """The mean over all processes, known to each."""
+    """Return the mean over all processes, to every process."""
     if world_size() > 1:
         dist.all_reduce(values)
         values /= world_size()
@@ -83,7 +82,7 @@ def all_reduce_mean(values: Tensor) -> Tensor:
 
 
 def broadcast(value: float) -> float:
-    """The first process's value, so that all decide alike."""
+    """Return the value of rank 0 to every process, so that all take the same decisions."""
     if world_size() == 1:
         return value
     values = [value]

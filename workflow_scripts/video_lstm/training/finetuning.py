@@ -1,4 +1,4 @@
-"""Classifiers of videos from few and many labels, on top of a pretrained encoder or none."""
+"""Training of video classifiers on labelled subsets, with or without a pretrained encoder."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -29,19 +29,21 @@ from video_lstm.training.loop import train
 from video_lstm.training.pretrained import load_pretrained
 
 WEIGHTS, WINDOWS, DROPOUT = range(3)
-"""What is drawn at random in a training: each has a stream of its own."""
+"""Separate random streams for weights, training windows and dropout."""
 
-_LEAST_DEVIATION = 1e-4
-"""What varies less among videos than this is rounding: the mean movement of a block is zero."""
+_MIN_DEVIATION = 1e-4
+"""Smallest standard deviation that features are divided by; less is rounding error, as for the mean
+motion of a block, which is zero."""
 
 ClassifierBuilder = Callable[[torch.Generator], "VideoClassifier"]
+"""Function that builds an untrained classifier; the generator draws the random weights."""
 
 
 class VideoClassifier(nn.Module):
-    """A classifier with what it reads percepts through.
+    """Classifier preceded by the standardisation of its percepts.
 
     Args:
-        standardize: the percepts' common scale, or their movement; not trained.
+        standardize: Standardisation of the percepts; not trained.
         classifier: Classifier of standardised percepts.
     """
 
@@ -57,45 +59,45 @@ class VideoClassifier(nn.Module):
         mask: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Classifies at every step of blocks.
+        """Classify every step of blocks of percepts.
 
         Args:
-            percepts: (T, B, D).
-            mask: (T, B), true where a frame is of the video and not padding; None: everywhere.
-            generator: draws the dropout in training.
+            percepts: (T, B, D) float32.
+            mask: (T, B) bool, true for frames of the video, false for padding; None: no padding.
+            generator: Random generator for dropout; required in training if dropout > 0.
 
         Returns:
-            Logits (T, B, K).
+            Logits (T, B, K) float32.
         """
         return self.classifier(self.standardize(percepts, mask=mask), generator)
 
     def mean_features(self, percepts: Tensor, mask: Tensor) -> Tensor:
-        """What the softmax reads of blocks, (B, H): the mean over the steps that are no padding.
+        """Return the input of the softmax (B, H), averaged over the frames of a block.
 
         Args:
-            percepts: (T, B, D).
-            mask: (T, B), true where a frame is of the video.
+            percepts: (T, B, D) float32.
+            mask: (T, B) bool, true for frames of the video, false for padding.
         """
         features = self.classifier.features(self.standardize(percepts, mask=mask))
         weights = mask.to(features).unsqueeze(2)
         return (features * weights).sum(0) / weights.sum(0)
 
     def block_scores(self, percepts: Tensor, mask: Tensor) -> Tensor:
-        """Class probabilities of blocks, (B, K); arguments as of `mean_features`."""
+        """Return class probabilities (B, K) of blocks; arguments as in `mean_features`."""
         return predict_blocks(self(percepts, mask), mask)
 
 
 @dataclass(frozen=True)
 class TrainedClassifier:
-    """A classifier that can be applied to new videos.
+    """Classifier that can be applied to new videos.
 
     Attributes:
-        model: in evaluation mode, on the CPU.
-        classes: their names.
+        model: Classifier in evaluation mode, on the CPU.
+        classes: Names of the classes.
         frames: Frames per block.
-        stride: between blocks.
-        stream: which percepts it reads.
-        percepts: how these were made, see `PerceptStore.percept_provenance`.
+        stride: Frames between the starts of blocks.
+        stream: Stream of the percepts.
+        percepts: Provenance of the percepts, see `PerceptStore.percept_provenance`.
     """
 
     model: VideoClassifier
@@ -118,30 +120,32 @@ def save_classifier(
 
 
 def load_classifier(path: Path) -> TrainedClassifier:
-    """Read back what `save_classifier` wrote.
+    """Read a classifier that `save_classifier` wrote.
 
     Raises:
-        UserError: the file is no such artifact, or holds scores without a classifier.
+        UserError: The file is not such an artifact, or has scores without a classifier.
     """
     with open_artifact(path, "finetuned") as file:
         if "weights" not in file:
             raise UserError(
-                f"{path}: expected a classifier with its weights, found scores only, of "
-                "validation or of fused streams; name a file below results/finetune"
+                f"{path}: expected a classifier with its weights, found scores only (of validation "
+                "videos or of fused streams); use a file below results/finetune"
             )
         metadata, stream = json.loads(file.attrs["classifier"]), str(file.attrs["stream"])
         settings = ClassifierSettings.model_validate_json(file.attrs["finetuning"])
         weights = {k: torch.from_numpy(v) for k, v in read_arrays(file, "weights").items()}
-    classes, size = len(metadata["classes"]), len(weights["standardize.mean"])
-    inner: LSTMClassifier | SingleFrameClassifier = SingleFrameClassifier(size, classes)
-    recurrent = [name for name in weights if name.startswith("classifier.encoder.")]
-    if recurrent:
-        units = weights["classifier.softmax.weight"].shape[1]
-        layers = len({name.split(".")[3] for name in recurrent})
-        inner = LSTMClassifier(size, units, layers, classes)
-    blank = np.ones(size, np.float32)
-    motion_scale = blank if "standardize.motion_scale" in weights else None
-    model = VideoClassifier(Standardize(blank, blank, motion_scale), inner)
+    num_classes, frame_size = len(metadata["classes"]), len(weights["standardize.mean"])
+    classifier: LSTMClassifier | SingleFrameClassifier
+    encoder_weights = [name for name in weights if name.startswith("classifier.encoder.")]
+    if encoder_weights:
+        hidden_size = weights["classifier.softmax.weight"].shape[1]
+        num_layers = len({name.split(".")[3] for name in encoder_weights})
+        classifier = LSTMClassifier(frame_size, hidden_size, num_layers, num_classes)
+    else:
+        classifier = SingleFrameClassifier(frame_size, num_classes)
+    placeholder = np.ones(frame_size, np.float32)
+    motion_scale = placeholder if "standardize.motion_scale" in weights else None
+    model = VideoClassifier(Standardize(placeholder, placeholder, motion_scale), classifier)
     model.load_state_dict(weights)
     return TrainedClassifier(
         model.eval(), metadata["classes"], settings.block_frames, settings.block_stride, stream,
@@ -149,47 +153,51 @@ def load_classifier(path: Path) -> TrainedClassifier:
     )  # fmt: skip
 
 
-def untrained_classifier_builder(
+def baseline_classifier_builder(
     variant: str,
     stream: Stream,
-    percepts: tuple[PerceptStore, np.ndarray],
+    store: PerceptStore,
+    training_clips: np.ndarray,
     classes: int,
-    units: int,
-    layers: int,
+    hidden_size: int,
+    num_layers: int,
     settings: ClassifierSettings,
 ) -> ClassifierBuilder:
-    """How a classifier is built from random weights: `single_frame` or `lstm_baseline`.
+    """Return a builder of a baseline with random weights: `single_frame` or `lstm_baseline`.
 
-    Percepts are standardised by the mean and deviation over all training videos of the split, and
-    those of `motion` by their movement in blocks. That needs no labels, so that what is compared
-    with a pretrained encoder lacks its weights only.
+    Percepts are standardised by their mean and scale over all training videos of the split, which
+    needs no labels. A pretrained classifier thus differs in the weights of its encoder only.
 
     Args:
-        variant: which of the two.
-        stream: which percepts, and how they are read.
-        percepts: the store, and the clips of all training videos.
-        classes: K.
-        units: LSTM units of a layer.
-        layers: how many.
+        variant: "single_frame" or "lstm_baseline".
+        stream: Stream of the percepts.
+        store: Stored percepts.
+        training_clips: (m,) int, rows of the clips of all training videos.
+        classes: K, number of classes.
+        hidden_size: LSTM units per layer.
+        num_layers: Number of LSTM layers.
         settings: Settings of the classifier.
 
     Returns:
-        A function from the generator of the weights to the classifier.
+        Function that builds the classifier.
     """
-    store, clips = percepts
     dropout, block = settings.dropout, (settings.block_frames, settings.block_frames)
     standardize = Standardize.fit(
-        (store.clip(clip) for clip in clips), motion_window=block if stream == "motion" else None
+        (store.clip(clip) for clip in training_clips),
+        motion_window=block if stream == "motion" else None,
     )
 
     def build(generator: torch.Generator) -> VideoClassifier:
+        classifier: LSTMClassifier | SingleFrameClassifier
         if variant == "single_frame":
-            inner = SingleFrameClassifier(store.dim, classes, dropout=dropout, generator=generator)
-        else:
-            inner = LSTMClassifier(
-                store.dim, units, layers, classes, dropout=dropout, generator=generator
+            classifier = SingleFrameClassifier(
+                store.dim, classes, dropout=dropout, generator=generator
             )
-        return VideoClassifier(standardize, inner)
+        else:
+            classifier = LSTMClassifier(
+                store.dim, hidden_size, num_layers, classes, dropout=dropout, generator=generator
+            )
+        return VideoClassifier(standardize, classifier)
 
     return build
 
@@ -202,34 +210,34 @@ def pretrained_classifier_builder(
     classes: int,
     settings: ClassifierSettings,
 ) -> ClassifierBuilder:
-    """How a classifier is built on a pretrained encoder: all its layers, and its standardisation.
+    """Return a builder of a classifier with all layers and the standardisation of an encoder.
 
     Args:
-        path: artifact of schema `pretrained`.
+        path: Artifact of schema `pretrained`.
         variant: Variant of the encoder-decoder.
-        stream: Stream of its percepts.
-        frame_size: D, of the percepts that will be classified.
-        classes: K.
+        stream: Stream of the percepts.
+        frame_size: D, number of values of the percepts to classify.
+        classes: K, number of classes.
         settings: Settings of the classifier.
 
     Returns:
-        A function from the generator of the softmax's weights to the classifier.
+        Function that builds the classifier; the generator draws the weights of the softmax.
 
     Raises:
-        UserError: the artifact is of another variant, or of other percepts.
+        UserError: The artifact has another variant or was trained on other percepts.
     """
     model, info = load_pretrained(path)
     actual = (info.arguments["variant"], info.stream, info.arguments["frame_size"])
     if actual != (variant, stream, frame_size) or info.standardize is None:
         raise UserError(
-            f"{path}: expected {variant} of {stream} percepts of {frame_size} values, found "
-            f"{actual[0]} of {actual[1]} of {actual[2]}; pretrain on the percepts that are "
-            "classified"
+            f"{path}: expected {variant} trained on {stream} percepts of {frame_size} values, "
+            f"found {actual[0]} on {actual[1]} percepts of {actual[2]} values; pretrain on the "
+            "percepts to classify"
         )
     standardize, dropout = info.standardize, settings.dropout
 
     def build(generator: torch.Generator) -> VideoClassifier:
-        inner = LSTMClassifier(
+        classifier = LSTMClassifier(
             frame_size,
             info.arguments["hidden_size"],
             info.arguments["num_layers"],
@@ -237,8 +245,8 @@ def pretrained_classifier_builder(
             dropout=dropout,
             generator=generator,
         )
-        inner.load_encoder(model)
-        return VideoClassifier(standardize, inner)
+        classifier.load_encoder(model)
+        return VideoClassifier(standardize, classifier)
 
     return build
 
@@ -257,29 +265,28 @@ def finetune(
     checkpoint: Checkpoint | None = None,
     tensorboard: Path | None = None,
 ) -> tuple[VideoClassifier, dict[str, np.ndarray]]:
-    """Train one classifier on one labelled subset.
+    """Train a classifier on a labelled subset.
 
-    The softmax starts from a logistic regression, or at random (`settings.softmax_init`); from a
-    random one the first gradients undo much of what the encoder has learned (Kumar et al. 2022).
-    Then all is trained. The loss is the cross-entropy at every step of random blocks, over the
-    frames that are no padding. What is drawn (weights, blocks, dropout) follows from (seed, draw)
-    alone.
+    The softmax starts from a logistic regression or from random weights (`settings.softmax_init`);
+    with random weights the first gradients undo much of the pretraining (Kumar et al. 2022). The
+    loss is the cross-entropy at every step of random blocks, without padding. Weights, blocks and
+    dropout depend on (seed, draw) only.
 
     Args:
-        build: from the generator of the weights to the classifier.
-        store: the percepts.
-        clips: (n,), rows of the labelled videos' clips.
-        labels: (n,) int, their classes.
-        training_clips: (m,), rows of all training videos' clips, these among them.
+        build: Function that builds the classifier.
+        store: Stored percepts.
+        clips: (n,) int, rows of the labelled videos' clips.
+        labels: (n,) int, classes of the labelled videos.
+        training_clips: (m,) int, rows of the clips of all training videos, labelled ones included.
         settings: Settings of the classifier and its training.
         seed: Random seed of the run.
-        draw: which of the subsets.
-        device: where to train.
-        checkpoint: see `loop.train`.
-        tensorboard: see `loop.train`.
+        draw: Number of the labelled subset.
+        device: Device to train on.
+        checkpoint: File to resume from, see `loop.train`.
+        tensorboard: Folder for TensorBoard logs.
 
     Returns:
-        The classifier in evaluation mode, and the curves of `loop.train`.
+        Classifier in evaluation mode, and the curves of `loop.train`.
     """
     model = build(torch.Generator().manual_seed(_derive_seed(seed, draw, WEIGHTS))).to(device)
     if settings.softmax_init == "logistic_regression":
@@ -289,22 +296,22 @@ def finetune(
     )
     lengths = torch.tensor([store.length(clip) for clip in clips])
     classes = torch.from_numpy(labels.astype(np.int64))
-    places = torch.arange(settings.block_frames)[:, None]
+    offsets = torch.arange(settings.block_frames)[:, None]
     batch = settings.training.batch_size
 
     def loss(step: int) -> Tensor:
         indices, starts = map(torch.from_numpy, windows.draw(step, batch))
-        mask = (starts + places < lengths[indices]).to(device)
+        mask = (starts + offsets < lengths[indices]).to(device)
         generator = torch.Generator(device).manual_seed(_derive_seed(seed, draw, DROPOUT, step))
         logits = model(windows.batch(step, batch), mask, generator)
         return classifier_loss(logits, classes[indices].to(device), mask)
 
-    encoder = [name for name, _ in model.named_parameters() if ".encoder." in name]
+    encoder_names = [name for name, _ in model.named_parameters() if ".encoder." in name]
     if settings.encoder_lr_scale == 0:
         model.classifier.encoder.requires_grad_(False)
     curves = train(
         model, loss, settings.training, checkpoint=checkpoint, unit="blocks",
-        lr_scales=dict.fromkeys(encoder, settings.encoder_lr_scale), tensorboard=tensorboard,
+        lr_scales=dict.fromkeys(encoder_names, settings.encoder_lr_scale), tensorboard=tensorboard,
     )  # fmt: skip
     return model, curves
 
@@ -318,16 +325,17 @@ def _initialise_softmax(
     settings: ClassifierSettings,
     device: torch.device,
 ) -> None:
-    """Set the softmax to a logistic regression on what it reads of the labelled videos.
+    """Initialise the softmax by logistic regression on features of the labelled videos.
 
-    That is the mean over the steps and blocks of a video, standardised over all training videos.
-    Folded into the weights, the regression is used at every step. Arguments as of `finetune`.
+    The features are the softmax's inputs averaged over the steps and blocks of a video and
+    standardised over all training videos; the standardisation is folded into the weights. Arguments
+    as in `finetune`.
     """
     model.eval()
     features = store.mean_over_blocks(
         model.mean_features, training_clips, settings.block_frames, settings.block_stride, device
     )
-    mean, deviation = features.mean(0), np.maximum(features.std(0), _LEAST_DEVIATION)
+    mean, deviation = features.mean(0), np.maximum(features.std(0), _MIN_DEVIATION)
     rows = {clip: row for row, clip in enumerate(training_clips)}
     labelled = (features[[rows[clip] for clip in clips]] - mean) / deviation
     softmax = model.classifier.softmax
@@ -343,17 +351,17 @@ def _initialise_softmax(
 def score_videos(
     model: VideoClassifier, store: PerceptStore, clips: np.ndarray, frames: int, stride: int
 ) -> np.ndarray:
-    """Class probabilities of videos (paper, section 3.4).
+    """Return class probabilities of videos (paper, section 3.4).
 
-    The softmax is averaged over the steps of a block, and over the blocks of a video. Padding, of
-    a video shorter than a block, counts for nothing.
+    The softmax is averaged over the steps of a block, without padding, and over the blocks of a
+    video.
 
     Args:
-        model: put into evaluation mode.
-        store: the percepts.
-        clips: (n,), rows of the clips to score.
+        model: Classifier; put into evaluation mode.
+        store: Stored percepts.
+        clips: (n,) int, rows of the clips to score.
         frames: Frames per block.
-        stride: between the first frames of blocks.
+        stride: Frames between the starts of blocks.
 
     Returns:
         (n, K) float32; rows sum to 1.
@@ -364,5 +372,5 @@ def score_videos(
 
 
 def _derive_seed(*numbers: int) -> int:
-    """A seed of 64 bits that follows from several numbers."""
+    """Derive a 64-bit seed from several numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])

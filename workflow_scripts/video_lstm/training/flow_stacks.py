@@ -1,7 +1,7 @@
-"""Batches of flow stacks with labels: what the temporal-stream convnet learns from.
+"""Batches of labelled optical-flow stacks for training the temporal-stream convnet.
 
-As Simonyan & Zisserman (2014, section 5): a batch draws videos, from each a stack at random, from
-that a random square, mirrored half of the time.
+As in Simonyan & Zisserman (2014, section 5): a batch draws videos, a random stack of each, and a
+random crop of that, mirrored with probability 1/2.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,27 +14,28 @@ from video_lstm.errors import UserError
 from video_lstm.flow.storage import FlowStore
 from video_lstm.percepts.temporal_stream import crop_flow, displacements, mirror, stack_indices
 
-_SPREAD_SAMPLES = 256
+_SCALE_SAMPLES = 256
+"""Number of flow fields whose displacements `rms_displacement` averages."""
 
 
 class FlowStacks:
     """Random flow stacks of labelled clips.
 
-    Batches are a function of the seed, the step and the size, and of nothing else. While one is
-    used the next is decoded in threads.
+    A batch depends on the seed, the step and the batch size only. Threads decode the next batch
+    while the current one is used.
 
     Args:
-        store: the flow.
-        rows: clips to draw from, all in the store.
-        labels: their classes, int.
-        stack: flows in a stack, L.
-        crop: side of the squares.
+        store: Stored optical flow.
+        rows: (n,) int, rows of the clips in the store to draw from.
+        labels: (n,) int, classes of the clips.
+        stack: L, number of flow fields per stack.
+        crop: Side of the square crops in pixels.
         seed: Random seed for all draws.
-        device: where batches are made.
-        threads: that decode.
+        device: Device of the batches.
+        threads: Number of decoding threads.
 
     Raises:
-        UserError: the crop is larger than the flow, or there is no clip.
+        UserError: The crop is larger than the flow, or there are no clips.
     """
 
     def __init__(
@@ -51,9 +52,9 @@ class FlowStacks:
     ) -> None:
         if crop > min(store.height, store.width):
             raise UserError(
-                "flow_convnet.crop_size: expected at most the flow's "
-                f"{store.height} x {store.width}, "
-                f"found {crop}; lower it, or raise flow.height and flow.width"
+                "flow_convnet.crop_size: expected at most the size of the flow, "
+                f"{store.height} x {store.width}, found {crop}; lower it, or raise flow.height and "
+                "flow.width"
             )
         if len(rows) == 0:
             raise UserError("flow: expected clips of training videos, found none; check the split")
@@ -61,61 +62,71 @@ class FlowStacks:
         self._stack, self._crop, self._seed = stack, crop, seed
         self._device = device
         self._pool = ThreadPoolExecutor(threads)
-        self._ahead: tuple[tuple[int, int], list[Future]] | None = None
+        self._next: tuple[tuple[int, int], list[Future]] | None = None
 
     def batch(self, step: int, size: int) -> tuple[Tensor, Tensor]:
-        """The batch of a step.
+        """Return the batch of a step.
 
         Returns:
-            Stacks (size, 2 L, crop, crop) float32 in pixels, mean displacements subtracted, and
-            classes (size,) int64.
+            Stacks (size, 2 L, crop, crop) float32 in pixels, with the mean displacement of each
+            field subtracted, and classes (size,) int64.
         """
-        if self._ahead is None or self._ahead[0] != (step, size):
-            self._ahead = (step, size), self._submit(step, size)
-        decoded = [future.result() for future in self._ahead[1]]
-        self._ahead = (step + 1, size), self._submit(step + 1, size)
+        if self._next is None or self._next[0] != (step, size):
+            self._next = (step, size), self._submit(step, size)
+        samples = [future.result() for future in self._next[1]]
+        self._next = (step + 1, size), self._submit(step + 1, size)
         crops, means, flips, labels = (
-            torch.from_numpy(np.stack(part)).to(self._device) for part in zip(*decoded, strict=True)
+            torch.from_numpy(np.stack(arrays)).to(self._device)
+            for arrays in zip(*samples, strict=True)
         )
         flow = mirror(displacements(crops, means, self._store.step), flips)
         return flow.flatten(1, 2), labels
 
-    def spread(self) -> float:
-        """Root mean square of displacements, in pixels, means subtracted, over a sample.
+    def rms_displacement(self) -> float:
+        """Estimate the root mean square displacement in pixels, with the means subtracted.
 
-        At least one level of quantisation: a division by it is safe.
+        The result is at least one quantisation step, so that it is safe to divide by it.
         """
-        draw = np.random.default_rng([self._seed, 1])
+        rng = np.random.default_rng([self._seed, 1])
         squares = []
-        for clip in draw.integers(len(self._rows), size=_SPREAD_SAMPLES):
+        for clip in rng.integers(len(self._rows), size=_SCALE_SAMPLES):
             row = int(self._rows[clip])
-            (flow,) = self._store.flow(row, int(draw.integers(self._store.pairs(row))), 1)
+            (flow,) = self._store.flow(row, int(rng.integers(self._store.pairs(row))), 1)
             squares.append(flow.var(axis=(-2, -1)).mean())
         return max(float(np.sqrt(np.mean(squares))), self._store.step)
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the decoding threads."""
         self._pool.shutdown(cancel_futures=True)
 
     def _submit(self, step: int, size: int) -> list[Future]:
-        # The third word sets these draws apart from those of `spread`.
-        draw = np.random.default_rng([self._seed, 0, step])
-        clips = draw.integers(len(self._rows), size=size)
-        places = draw.random((size, 3))
-        flips = draw.random(size) < 0.5
+        # The second entry separates this random stream from that of `rms_displacement`.
+        rng = np.random.default_rng([self._seed, 0, step])
+        clips = rng.integers(len(self._rows), size=size)
+        positions = rng.random((size, 3))
+        flips = rng.random(size) < 0.5
         return [
-            self._pool.submit(self._sample, int(clip), place, flip)
-            for clip, place, flip in zip(clips, places, flips, strict=True)
+            self._pool.submit(self._sample, int(clip), position, flip)
+            for clip, position, flip in zip(clips, positions, flips, strict=True)
         ]
 
     def _sample(
-        self, clip: int, place: np.ndarray, flip: np.bool_
+        self, clip: int, position: np.ndarray, flip: np.bool_
     ) -> tuple[np.ndarray, np.ndarray, np.bool_, np.int64]:
-        """A stack's quantised crop (L, 2, crop, crop) and means (L, 2); its flip and its class."""
+        """Read a random stack of a clip.
+
+        Args:
+            clip: Index into the rows that are drawn from.
+            position: (3,) float in [0, 1): relative start, top and left of the crop.
+            flip: Whether the stack will be mirrored; returned unchanged.
+
+        Returns:
+            Quantised crop (L, 2, crop, crop) uint8, means (L, 2), flip, class.
+        """
         row, store = int(self._rows[clip]), self._store
         stacks = stack_indices(store.pairs(row), self._stack)
-        free = (len(stacks), store.height - self._crop + 1, store.width - self._crop + 1)
-        start, top, left = (int(at * room) for at, room in zip(place, free, strict=True))
+        counts = (len(stacks), store.height - self._crop + 1, store.width - self._crop + 1)
+        start, top, left = (int(u * count) for u, count in zip(position, counts, strict=True))
         indices = stacks[start]
         flow = store.quantised(row, int(indices[0]), int(indices[-1] - indices[0]) + 1)
         crops, means = crop_flow(flow, top, left, self._crop)

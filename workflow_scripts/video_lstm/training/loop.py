@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from video_lstm.errors import UserError
 from video_lstm.interruption import deferred_signals
-from video_lstm.precision import multiplies_bfloat16
+from video_lstm.precision import has_fast_bfloat16
 from video_lstm.progress import Progress
 from video_lstm.settings.training import TrainingSettings
 from video_lstm.training import distributed
@@ -32,11 +32,11 @@ from video_lstm.training.throughput import measure_matmul_flops
 logger = logging.getLogger("video_lstm")
 
 _MAX_CURVE_POINTS = 1000
-"""Curves have at most so many points."""
+"""Maximal number of points of a curve."""
 _DEFAULT_VALIDATIONS = 20
-"""Times that a training is validated where `validate_every` says nothing."""
+"""Number of validations in a training if `validate_every` is not set."""
 _LAUNCH_AHEAD = 20
-"""Steps that a GPU is given before their losses are read: each reading waits for the GPU."""
+"""Steps launched on a GPU before their losses are read, since every read synchronises."""
 
 Validation = Callable[[], float | Mapping[str, float]]
 
@@ -58,113 +58,118 @@ def train(
 ) -> dict[str, np.ndarray]:
     """Train a module in place.
 
-    Goes on from `checkpoint` where there is one of this training, and ends, on a CPU, with the
-    same weights to the bit as if it had never been interrupted; for that `loss` must be a function
-    of the step and of torch's default random state only. SIGTERM and SIGINT wait until the step is
-    done and the checkpoint is written.
+    Training resumes from `checkpoint` if the file exists and belongs to this training. On a CPU it
+    then ends with the same weights, bit for bit, as an uninterrupted one, provided that `loss`
+    depends on the step and torch's default random state only. SIGTERM and SIGINT are handled after
+    the current step, when the checkpoint has been written. With several processes (`distributed`)
+    losses are averaged over all of them, rank 0 writes the checkpoints, and a signal to any process
+    stops all.
 
     Args:
-        module: on its device already. In training mode during `loss`, in evaluation mode during
-            `validate` and afterwards.
-        loss: the loss of a step's batch, a scalar of the mean per sequence, from the step counted
-            from 0, or from its inputs. In bfloat16 it is called under autocast.
+        module: Module on its final device; in training mode during `loss`, in evaluation mode
+            during `validate` and afterwards.
+        loss: Function of the step, counted from 0, or of the step's `inputs`, that returns the mean
+            loss per sequence, a scalar; under autocast with bfloat16.
         settings: Settings of the optimiser and the learning-rate schedule.
-        inputs: The inputs of `loss` at a step, tensors of constant shapes. With them a step on one
-            GPU is recorded once and then repeated (CUDA graph), so `loss` must draw nothing itself.
-        validate: called without gradients every `validate_every` steps and after the last; what
-            it returns is the criterion (less is better), or several numbers by name, the
-            criterion first.
-        keep_best: leave the module with the weights of the best validation, not with the last.
-        checkpoint: file that is written every so often; the caller removes it.
-        unit: what a batch is made of, for progress lines.
-        flops_per_unit: floating-point operations of a step's matrix products per unit, where known.
-        loss_scale: what `loss` is multiplied by where it is told: in curves and in lines.
-        lr_scales: see Optimizer.
-        tensorboard: folder that the curves are written to as they grow, too.
+        inputs: Function of the step that returns the inputs of `loss`, tensors of constant shapes.
+            On one GPU the step is then captured as a CUDA graph, so that `loss` must not draw
+            random numbers.
+        validate: Function called without gradients every `validate_every` steps and after the last;
+            returns the criterion (lower is better), or numbers by name, the criterion first.
+        keep_best: Whether to load the weights of the best validation at the end.
+        checkpoint: File to resume from and to write; the caller removes it.
+        unit: Name of the elements of a batch, for progress lines.
+        flops_per_unit: Floating-point operations in a step's matrix products per unit; 0: unknown.
+        loss_scale: Factor of the loss in curves and messages.
+        lr_scales: Factors of the learning rate by parameter name, see Optimizer.
+        tensorboard: Folder for TensorBoard logs.
 
     Returns:
-        Curves by name. Points of `step` (updates done): `loss` and `gradient_norm` (before it is
-        clipped), means over the steps since the last point, `learning_rate`, and `throughput`
-        (units/s, validation and checkpoints left out), and with `flops_per_unit`
-        `model_flops_utilization` (of the rate that this machine reaches in large matrix products).
-        Points of `validation_step`: `validation`, or the names that `validate` returns.
+        Curves by name. Over `step` (number of updates): `loss` and `gradient_norm` (before
+        clipping), averaged since the point before, `learning_rate`, `throughput` (units/s, without
+        validation and checkpoints) and, with `flops_per_unit`, `model_flops_utilization` (relative
+        to the machine's rate in large matrix products). Over `validation_step`: `validation`, or
+        the names that `validate` returns.
 
     Raises:
-        UserError: the loss, its gradient or the criterion is not finite; the last checkpoint is
-            kept. Or a checkpoint cannot be written.
-
-    Where several processes train one model (`distributed`) losses are means over all of them, the
-    first writes the checkpoints, and a signal to any of them ends all.
+        UserError: The loss, its gradient or the criterion is not finite (the last checkpoint is
+            kept), or a checkpoint cannot be written.
     """
     if keep_best and validate is None:
         raise ValueError("keep_best needs validate")
     device = next(module.parameters()).device
-    if settings.precision == "bfloat16" and not multiplies_bfloat16(device):
-        logger.info("training.precision: this CPU has no bfloat16 products, float32 is used")
+    if settings.precision == "bfloat16" and not has_fast_bfloat16(device):
+        logger.info(
+            "training.precision: this CPU has no bfloat16 instructions, float32 is used instead"
+        )
     optimizer = Optimizer(module, settings, lr_scales)
-    state = checkpoint and load_checkpoint(checkpoint.path, module, optimizer, settings)
-    if state:
-        logger.info("going on from step %d of %d (%s)", state.step, settings.steps, checkpoint.path)
-    state = state or TrainingState()
-    logs = None if distributed.rank() else tensorboard
-    record = _Record(state, settings, checkpoint and checkpoint.path, loss_scale)
+    state = TrainingState()
+    if checkpoint:
+        resumed = load_checkpoint(checkpoint.path, module, optimizer, settings)
+        if resumed:
+            state = resumed
+            logger.info(
+                "resuming at step %d of %d (%s)", state.step, settings.steps, checkpoint.path
+            )
+    log_folder = None if distributed.rank() else tensorboard
+    history = _TrainingHistory(state, settings, checkpoint.path if checkpoint else None, loss_scale)
     progress = Progress(
         settings.steps * settings.batch_size, unit, state.step * settings.batch_size
     )
-    point_every = max(
+    steps_per_point = max(
         math.ceil(settings.steps / _MAX_CURVE_POINTS), _LAUNCH_AHEAD if device.type != "cpu" else 1
     )
     validate_every = settings.validate_every or math.ceil(settings.steps / _DEFAULT_VALIDATIONS)
-    saved = time.monotonic()
+    last_saved = time.monotonic()
 
-    def gradients(*step_inputs: Any) -> Tensor:
-        """Compute the gradients of a step; return its loss and the gradient norm."""
+    def compute_gradients(*step_inputs: Any) -> Tensor:
+        """Compute the gradients of a step; return loss and gradient norm, (2,) float32."""
         with _autocast(settings, device):
             value = loss(*step_inputs)
         value.backward()
-        norm = _clip(optimizer.parameters, settings.max_grad_norm)
+        norm = _clip_gradients(optimizer.parameters, settings.max_grad_norm)
         return torch.stack((value.detach().float(), norm.float()))
 
-    recorded = inputs is not None and distributed.world_size() == 1
-    step = CapturedStep(gradients, optimizer.zero_grad, device if recorded else None)
+    is_captured = inputs is not None and distributed.world_size() == 1
+    run_step = CapturedStep(compute_gradients, optimizer.zero_grad, device if is_captured else None)
 
     with (
         deferred_signals() as pending_signals,
-        _precision(settings, device),
-        curve_log(logs, state.curves) as log,
+        _matmul_precision(settings, device),
+        curve_log(log_folder, state.curves) as write_log,
     ):
         if flops_per_unit:
-            bfloat16 = _bfloat16(settings, device)
-            rate = measure_matmul_flops(device, torch.bfloat16 if bfloat16 else torch.float32)
-            record.best_seconds = flops_per_unit / (rate * distributed.world_size())
-            record.restart()
-        while not _finished(state, settings) and not record.stop:
+            dtype = torch.bfloat16 if _uses_bfloat16(settings, device) else torch.float32
+            peak_flops = measure_matmul_flops(device, dtype) * distributed.world_size()
+            history.min_seconds_per_unit = flops_per_unit / peak_flops
+            history.restart_clock()
+        while not _is_finished(state, settings) and not history.stop:
             module.train()
             rate = learning_rate(state.step, settings)
             step_inputs = (state.step,) if inputs is None else inputs(state.step)
-            record.add_step(step(*step_inputs), bool(pending_signals))
+            history.add_step(run_step(*step_inputs), bool(pending_signals))
             if device.type == "cpu":
-                record.read_pending()  # before the update: the weights stay as they were
+                history.read_pending()  # raises before the update if the loss is not finite
             optimizer.step(rate)
             state.step += 1
 
-            last = state.step == settings.steps
-            if state.step % point_every == 0 or last:
-                record.add_point(rate)
-                log()
-                record.restart()
-            if validate and (state.step % validate_every == 0 or last):
-                record.read_pending()
+            is_last = state.step == settings.steps
+            if state.step % steps_per_point == 0 or is_last:
+                history.add_point(rate)
+                write_log()
+                history.restart_clock()
+            if validate and (state.step % validate_every == 0 or is_last):
+                history.read_pending()
                 _validate(module, validate, keep_best, state, settings)
-                log()
-                record.restart()
-            overdue = checkpoint and time.monotonic() - saved > checkpoint.seconds
-            if checkpoint and (record.stop or overdue) and not distributed.rank():
-                record.read_pending()
+                write_log()
+                history.restart_clock()
+            is_due = checkpoint and time.monotonic() - last_saved > checkpoint.seconds
+            if checkpoint and (history.stop or is_due) and not distributed.rank():
+                history.read_pending()
                 save_checkpoint(checkpoint.path, module, optimizer, state, settings)
-                saved = time.monotonic()
-                record.restart()
-            progress.update(settings.batch_size, f"step {state.step}, {record.summary}")
+                last_saved = time.monotonic()
+                history.restart_clock()
+            progress.update(settings.batch_size, f"step {state.step}, {history.summary}")
 
     if keep_best and state.best_weights:
         module.load_state_dict(state.best_weights)
@@ -180,8 +185,23 @@ def train(
     return {name: np.array(values) for name, values in state.curves.items()}
 
 
-class _Record:
-    """Keeps the losses, their curves and the time, and stops a training that has gone astray."""
+class _TrainingHistory:
+    """Collects losses, curves and times, and raises when a loss or gradient is not finite.
+
+    Losses stay on the device until they are read, so that the GPU need not be waited for.
+
+    Args:
+        state: Progress of the training; updated in place.
+        settings: Settings of the training.
+        checkpoint: Path of the checkpoint, for messages; None: there is none.
+        loss_scale: Factor of the loss in curves and messages.
+
+    Attributes:
+        summary: Last loss, for progress lines.
+        stop: Whether a signal to any process ends the training.
+        min_seconds_per_unit: Time for one unit's matrix products at the machine's peak rate; 0:
+            unknown.
+    """
 
     def __init__(
         self,
@@ -193,45 +213,46 @@ class _Record:
         self.state, self.settings, self.checkpoint = state, settings, checkpoint
         self.loss_scale = loss_scale
         self.summary, self.stop = "", False
-        self.best_seconds = 0.0  # seconds that the machine needs at best for one unit's products
+        self.min_seconds_per_unit = 0.0
         self._pending: list[Tensor] = []
-        self._first = state.step
-        self.restart()
+        self._first_pending_step = state.step
+        self.restart_clock()
 
-    def restart(self) -> None:
-        """Start the clock again after something that is not training."""
-        self._clock = time.perf_counter()
+    def restart_clock(self) -> None:
+        """Restart the clock after work that is not training."""
+        self._clock_start = time.perf_counter()
 
     def add_step(self, loss_and_norm: Tensor, stop: bool) -> None:
-        """Take a step's loss and gradient norm, without waiting for the device.
+        """Add a step's loss and gradient norm, without waiting for the device.
 
-        `stop` ends the training when it is read, together with all other processes'.
+        Args:
+            loss_and_norm: (2,) float32.
+            stop: Whether this process wants to stop; ends the training of all processes.
         """
         values = torch.cat((loss_and_norm, loss_and_norm.new_full((1,), float(stop))))
         self._pending.append(distributed.all_reduce_mean(values))
 
     def read_pending(self) -> None:
-        """Read what was pending_signals; raise if any of it is not finite."""
+        """Read the losses of the steps since the last call; raise if one is not finite."""
         if not self._pending:
             return
         values = torch.stack(self._pending).tolist()
         self._pending.clear()
-        for step, (loss, norm, stop) in enumerate(values, self._first):
+        for step, (loss, norm, stop) in enumerate(values, self._first_pending_step):
             self.stop = self.stop or stop > 0
             if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise UserError(
-                    self._divergence_message(step, "loss" if loss != loss else "gradient", loss)
-                )
+                quantity = "gradient" if math.isfinite(loss) else "loss"
+                raise UserError(self._divergence_message(step, quantity, loss))
             self.state.losses.append(loss)
             self.state.norms.append(norm)
-        self._first += len(values)
+        self._first_pending_step += len(values)
         now = time.perf_counter()
-        self.state.seconds += now - self._clock
-        self._clock = now
+        self.state.seconds += now - self._clock_start
+        self._clock_start = now
         self.summary = f"loss {self.state.losses[-1] * self.loss_scale:.5g}"
 
     def add_point(self, rate: float) -> None:
-        """End an interval: one more point of the curves."""
+        """Add a point to the curves: averages over the steps since the last point."""
         self.read_pending()
         state = self.state
         count = len(state.losses)
@@ -243,20 +264,20 @@ class _Record:
             "gradient_norm": sum(state.norms) / count,
             "throughput": throughput,
         }
-        if self.best_seconds:
-            point["model_flops_utilization"] = throughput * self.best_seconds
-        _extend(state.curves, **point)
+        if self.min_seconds_per_unit:
+            point["model_flops_utilization"] = throughput * self.min_seconds_per_unit
+        _append_point(state.curves, **point)
         state.losses.clear()
         state.norms.clear()
         state.seconds = 0.0
 
-    def _divergence_message(self, step: int, what: str, loss: float) -> str:
-        has_checkpoint = self.checkpoint and self.checkpoint.exists()
+    def _divergence_message(self, step: int, quantity: str, loss: float) -> str:
+        has_checkpoint = self.checkpoint is not None and self.checkpoint.exists()
         return (
-            f"training.learning_rate: the {what} is not finite (loss {loss}) at step {step}, where "
-            f"the learning rate is {learning_rate(step, self.settings):.3g}; lower "
+            f"training.learning_rate: expected a finite {quantity}, found loss {loss} at step "
+            f"{step} with learning rate {learning_rate(step, self.settings):.3g}; lower "
             "training.learning_rate or training.max_grad_norm"
-            + (f"; the last good checkpoint is kept in {self.checkpoint}" if has_checkpoint else "")
+            + (f" (last checkpoint: {self.checkpoint})" if has_checkpoint else "")
         )
 
 
@@ -267,19 +288,19 @@ def _validate(
     state: TrainingState,
     settings: TrainingSettings,
 ) -> None:
-    """One more point of the validation curves, and the weights if they are the best so far."""
+    """Add a point to the validation curves; store the weights if they are the best so far."""
     module.eval()
     device = next(module.parameters()).device
     with torch.no_grad(), _autocast(settings, device):
         result = validate()
-    named = result if isinstance(result, Mapping) else {"validation": result}
-    criterion = distributed.broadcast(float(next(iter(named.values()))))
+    values = result if isinstance(result, Mapping) else {"validation": result}
+    criterion = distributed.broadcast(float(next(iter(values.values()))))
     if not math.isfinite(criterion):
         raise UserError(
-            f"training.learning_rate: the validation is {criterion} after step {state.step}; lower "
-            "training.learning_rate or training.max_grad_norm"
+            f"training.learning_rate: expected a finite validation loss, found {criterion} after "
+            f"step {state.step}; lower training.learning_rate or training.max_grad_norm"
         )
-    _extend(state.curves, validation_step=state.step, **named)
+    _append_point(state.curves, validation_step=state.step, **values)
     state.validations_since_best += 1
     if criterion < state.best:
         state.best, state.validations_since_best = criterion, 0
@@ -288,49 +309,49 @@ def _validate(
             state.best_weights = {name: value.detach().clone() for name, value in weights}
 
 
-def _finished(state: TrainingState, settings: TrainingSettings) -> bool:
+def _is_finished(state: TrainingState, settings: TrainingSettings) -> bool:
     patience = settings.early_stopping_patience
     return state.step >= settings.steps or (
         patience is not None and state.validations_since_best >= patience
     )
 
 
-def _extend(curves: dict[str, list[float]], **values: float) -> None:
+def _append_point(curves: dict[str, list[float]], **values: float) -> None:
     for name, value in values.items():
         curves.setdefault(name, []).append(float(value))
 
 
-def _clip(parameters: list[nn.Parameter], bound: float | None) -> Tensor:
-    """Scale the gradients to a global norm of at most `bound`; the norm that they had."""
+def _clip_gradients(parameters: list[nn.Parameter], max_norm: float | None) -> Tensor:
+    """Scale the gradients to a global norm of at most `max_norm`; return the norm before."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
-    if bound is not None:
-        nn.utils.clip_grads_with_norm_(parameters, bound, norm)
+    if max_norm is not None:
+        nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
     return norm
 
 
 def _autocast(settings: TrainingSettings, device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=_bfloat16(settings, device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=_uses_bfloat16(settings, device))
 
 
-def _bfloat16(settings: TrainingSettings, device: torch.device) -> bool:
-    """Whether products are in bfloat16: where it is asked for and the device multiplies in it."""
-    return settings.precision == "bfloat16" and multiplies_bfloat16(device)
+def _uses_bfloat16(settings: TrainingSettings, device: torch.device) -> bool:
+    """Return whether bfloat16 is set and the device supports it."""
+    return settings.precision == "bfloat16" and has_fast_bfloat16(device)
 
 
 @contextlib.contextmanager
-def _precision(settings: TrainingSettings, device: torch.device) -> Iterator[None]:
-    """Precision of the float32 products on a GPU, convolutions too, during a block."""
+def _matmul_precision(settings: TrainingSettings, device: torch.device) -> Iterator[None]:
+    """Set the precision of float32 matrix products and convolutions on a GPU during a block."""
     if device.type != "cuda":
         yield
         return
     convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     backends = (torch.backends.cuda.matmul, convolutions)
-    before = [backend.fp32_precision for backend in backends]
+    previous = [backend.fp32_precision for backend in backends]
     try:
         for backend in backends:
             backend.fp32_precision = "ieee" if settings.precision == "float32" else "tf32"
         yield
     finally:
-        for backend, precision in zip(backends, before, strict=True):
+        for backend, precision in zip(backends, previous, strict=True):
             backend.fp32_precision = precision

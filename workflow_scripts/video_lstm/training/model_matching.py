@@ -1,4 +1,4 @@
-"""Models that can fairly be compared: as many parameters, or as much time to train."""
+"""Matching of models for fair comparison: equal numbers of parameters or equal training time."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,21 +11,21 @@ from video_lstm.training.training_summary import read_training_summary
 
 
 def count_parameters(arguments: Mapping[str, Any]) -> int:
-    """Parameters of the EncoderDecoder of these arguments, which takes up no memory."""
+    """Count the parameters of an EncoderDecoder from its arguments, without allocating memory."""
     with torch.device("meta"):
         return sum(p.numel() for p in EncoderDecoder(**arguments).parameters())
 
 
 def matching_hidden_size(arguments: Mapping[str, Any], parameters: int) -> int:
-    """Units for a model to have as many parameters as another, as nearly as can be.
+    """Return the hidden size with which a model's number of parameters is closest to a target.
 
     Args:
         arguments: Arguments of EncoderDecoder; their `hidden_size` is ignored.
-        parameters: Number of parameters of the other model.
+        parameters: Target number of parameters.
     """
 
-    def num_parameters(units: int) -> int:
-        return count_parameters({**arguments, "hidden_size": units})
+    def num_parameters(hidden_size: int) -> int:
+        return count_parameters({**arguments, "hidden_size": hidden_size})
 
     low, high = 1, 2
     while num_parameters(high) < parameters:
@@ -33,15 +33,17 @@ def matching_hidden_size(arguments: Mapping[str, Any], parameters: int) -> int:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if num_parameters(middle) < parameters else (low, middle)
-    return min((low, high), key=lambda units: abs(num_parameters(units) - parameters))
+    return min((low, high), key=lambda size: abs(num_parameters(size) - parameters))
 
 
-def matching_steps(longest: Path, like: Path) -> int:
-    """Steps that a model can be trained for in the time that another one took.
+def matching_steps(target: Path, speed_reference: Path) -> int:
+    """Return the number of steps that a model can be trained for in the time another one took.
 
     Args:
-        longest: the other one, an artifact of pretraining.
-        like: a model such as the first, trained on the same machine, which shows its speed.
+        target: Pretrained model whose training time is to be matched.
+        speed_reference: Pretrained model of the same architecture as the model to train, trained on
+            the same machine; gives the time per step.
     """
-    other, own = read_training_summary(longest), read_training_summary(like)
-    return max(1, round(other.seconds / (own.seconds / own.steps)))
+    seconds = read_training_summary(target).seconds
+    reference = read_training_summary(speed_reference)
+    return max(1, round(seconds / (reference.seconds / reference.steps)))

@@ -1,4 +1,4 @@
-"""Optimisers, their parameter groups and the learning rate's course, all from the settings."""
+"""Optimisers, parameter groups and learning-rate schedules from the settings."""
 
 import math
 from collections.abc import Mapping
@@ -22,20 +22,20 @@ _MOMENTS = {
 
 
 class Optimizer:
-    """The optimiser that the settings name, over a module's trainable parameters.
+    """Optimiser chosen in the settings, for the trainable parameters of a module.
 
-    The updates are torch.optim's, in the functional form: its classes import torch's compiler,
-    which takes a second of every job. Weight decay is L2 for `sgd`, `rmsprop` and `adam`, decoupled
-    (Loshchilov & Hutter 2019) for `adamw`.
+    The updates are those of torch.optim's functional interface, since its classes import torch's
+    compiler, which costs every job a second. Weight decay is L2 regularisation for `sgd`, `rmsprop`
+    and `adam`, decoupled (Loshchilov & Hutter 2019) for `adamw`.
 
     Args:
-        module: on its device already.
+        module: Module on its final device.
         settings: Settings of the optimiser.
-        lr_scales: Factors of the learning rate by parameter name; 1 for parameters not named.
+        lr_scales: Factors of the learning rate by parameter name; default 1.
 
     Attributes:
-        parameters: that are trained.
-        state: what the optimiser remembers, "parameter/moment"; changed in place by `step`.
+        parameters: Trainable parameters.
+        state: Moments by name, "parameter/moment"; `step` updates them in place.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Optimizer:
         }
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Reset the gradients to None."""
         for parameter in self.parameters:
             parameter.grad = None
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        """Update the parameters that have a gradient, at a learning rate."""
+        """Update all parameters that have a gradient, with learning rate `rate`."""
         for group in self._groups:
             named = [(name, p) for name, p in group.parameters.items() if p.grad is not None]
             if named:
@@ -73,13 +73,13 @@ class Optimizer:
 
     def _update(self, named: list[tuple[str, nn.Parameter]], rate: float, decay: float) -> None:
         kind, momentum = self._settings.optimizer, self._settings.momentum
-        weights = [p for _, p in named]
-        gradients = [p.grad for p in weights]
+        weights: list[Tensor] = [p for _, p in named]
+        gradients = [p.grad for _, p in named if p.grad is not None]
         moments = {
             moment: [self.state[f"{name}/{moment}"] for name, _ in named]
             for moment in _MOMENTS[kind]
         }
-        # `fused` does a whole update in one pass over memory, on a CPU too; RMSProp has no such.
+        # `fused` updates in one pass over memory, on a CPU too; RMSProp has no fused version.
         if kind == "sgd":
             sgd(
                 weights, gradients, moments["momentum"], fused=True, lr=rate, momentum=momentum,
@@ -101,7 +101,7 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Trainable parameters by name that decay alike and learn at the same share of the rate."""
+    """Trainable parameters by name with the same weight decay and learning-rate factor."""
 
     parameters: dict[str, nn.Parameter]
     decay: float
@@ -111,28 +111,28 @@ class ParameterGroup:
 def parameter_groups(
     module: nn.Module, weight_decay: float, lr_scales: Mapping[str, float]
 ) -> list[ParameterGroup]:
-    """A module's trainable parameters, in groups; `lr_scales` as in Optimizer.
+    """Group a module's trainable parameters; `lr_scales` as in Optimizer.
 
-    Biases and peepholes do not decay. They are told by their own name (`bias...`, `peephole...`),
-    since those of several models trained side by side, or of a convolutional cell, have more than
-    one dimension; other vectors (the gains of a normalisation) do not decay either.
+    Biases and peepholes have no weight decay. They are recognised by name (`bias...`,
+    `peephole...`), since those of a ConvLSTM have more than one dimension. Other one-dimensional
+    parameters, such as the gains of a normalisation, have none either.
     """
     groups: dict[tuple[float, float], dict[str, nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            own = name.rpartition(".")[2]
-            weight = parameter.dim() > 1 and not own.startswith(_NO_DECAY_PREFIXES)
-            key = weight_decay if weight else 0.0, lr_scales.get(name, 1.0)
+            local_name = name.rpartition(".")[2]
+            has_decay = parameter.dim() > 1 and not local_name.startswith(_NO_DECAY_PREFIXES)
+            key = weight_decay if has_decay else 0.0, lr_scales.get(name, 1.0)
             groups.setdefault(key, {})[name] = parameter
     return [ParameterGroup(named, *key) for key, named in groups.items()]
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
-    """The learning rate of a step, counted from 0.
+    """Return the learning rate of a step, counted from 0.
 
-    Rises linearly to the peak over `warmup_steps`, then stays (`constant`), falls by
-    `decay_factor` every `decay_every` steps counted from the start (`step`), or follows half a
-    cosine to zero, which it would reach one step after the last (`cosine`).
+    The rate rises linearly to its peak over `warmup_steps`. Then it stays constant (`constant`), is
+    multiplied by `decay_factor` every `decay_every` steps counted from step 0 (`step`), or follows
+    half a cosine, which reaches zero one step after the last (`cosine`).
     """
     peak, warmup = settings.learning_rate, settings.warmup_steps
     if step < warmup:
@@ -140,6 +140,6 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
     if settings.schedule == "step":
         return peak * settings.decay_factor ** (step // settings.decay_every)
     if settings.schedule == "cosine":
-        way = (step - warmup) / max(settings.steps - warmup, 1)
-        return peak * 0.5 * (1 + math.cos(math.pi * min(way, 1.0)))
+        progress = (step - warmup) / max(settings.steps - warmup, 1)
+        return peak * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
     return peak

@@ -1,4 +1,4 @@
-"""Which percepts an encoder-decoder learns from: never those of a test video."""
+"""Selection of the percepts for pretraining, which leaves out all test videos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +17,14 @@ from video_lstm.video.split_parts import TRAIN
 
 @dataclass(frozen=True)
 class PerceptSource:
-    """Percepts of a data set, and where it says which of them may be learned from.
+    """Percepts of a data set and the selection of clips to train on.
 
     Attributes:
-        percepts: all shards.
-        videos: the index of a labelled set; None: every clip may be learned from.
+        percepts: Percept files, all shards.
+        videos: Index of a labelled set, of which only training videos are used; None: unlabelled
+            videos, all of which are used.
         split: Split of the labelled set, counted from 1.
-        hours: how much of a pile is learned from, in clips drawn at random; None: all of it.
+        hours: Hours of unlabelled video to train on, in clips drawn at random; None: all.
     """
 
     percepts: Sequence[Path]
@@ -32,11 +33,11 @@ class PerceptSource:
     hours: float | None = None
 
     def rows(self, store: PerceptStore, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of a store's clips that may be learned from, and the names of their videos, (N,).
+        """Return the rows of the clips to train on, and the names of their videos, both (N,).
 
         Raises:
-            UserError: there is no such split, a training video has no percepts, or hours are asked
-                for of clips without a common rate.
+            UserError: The split does not exist, a training video has no percepts, or `hours` is set
+                and the clips have no common frame rate.
         """
         videos = np.array([name.video for name in store.names], str)
         rows = np.arange(len(videos))
@@ -48,55 +49,57 @@ class PerceptSource:
 
 
 def _draw_hours(store: PerceptStore, hours: float, seed: int) -> np.ndarray:
-    """Rows of clips that together last some hours, or all; fewer hours are inside of more."""
+    """Draw rows of clips that together last `hours`; smaller selections are subsets of larger."""
     rate = store.percept_provenance.get("rate")
     if rate is None:
         raise UserError(
-            "video.frame_rate: expected a number, found null; hours of unlabelled video are "
-            "counted in "
-            "frames of one rate"
+            "video.frame_rate: expected a number, found null; hours of unlabelled video need a "
+            "common frame rate"
         )
     order = step_generator(seed, TRAINING).permutation(len(store.names))
-    before = np.cumsum([0, *(store.length(row) for row in order)])[:-1]
-    # Half a frame: sums of floats must not ask for a clip too many.
-    return np.sort(order[before < hours * 3600 * rate - 0.5])
+    frames_before = np.cumsum([0, *(store.length(row) for row in order)])[:-1]
+    # Half a frame less, so that rounding errors do not add a clip.
+    return np.sort(order[frames_before < hours * 3600 * rate - 0.5])
 
 
 def open_percept_corpus(
     percept_sources: Sequence[PerceptSource],
     frames: int,
-    validation: float,
+    validation_fraction: float,
     seed: int,
     device: torch.device,
     *,
-    motion_seen: int | None = None,
+    motion_input_frames: int | None = None,
 ) -> tuple[PerceptWindows, Standardize]:
-    """Windows of the clips that may be learned from, and what they are read through.
+    """Open the training and validation windows for pretraining on percepts.
 
     Args:
         percept_sources: Stored percepts to train on; at least one.
         frames: Frames per window.
-        validation: share of each pile's videos that is held out of training.
+        validation_fraction: Fraction of each source's videos to hold out for validation.
         seed: Random seed for the windows and the validation set.
-        device: where batches are wanted.
-        motion_seen: for the stream `motion`: how many frames of a window, the first, are seen.
+        device: Device of the batches.
+        motion_input_frames: Number of input frames of a window, for stream `motion`; None for other
+            streams.
 
     Returns:
-        The windows, as they are stored; their standardisation, by the clips that are trained on.
+        Windows of percepts that are not standardised, and the standardisation that was fitted to
+        the training clips.
 
     Raises:
-        UserError: no clip that may be learned from.
+        UserError: There is no clip to train on.
     """
-    percept_sources = [pile for pile in percept_sources if pile.hours != 0]
-    stores, learned, held_out = [], [], []
-    for pile in percept_sources:
-        store = PerceptStore(list(pile.percepts))
-        trained, validation_rows = hold_out_videos(*pile.rows(store, seed), validation, seed)
-        learned.append(trained)
-        held_out.append(validation_rows)
+    stores, training_rows, validation_rows = [], [], []
+    for source in percept_sources:
+        if source.hours == 0:
+            continue
+        store = PerceptStore(list(source.percepts))
+        training, validation = hold_out_videos(*source.rows(store, seed), validation_fraction, seed)
+        training_rows.append(training)
+        validation_rows.append(validation)
         stores.append(store)
-    windows = PerceptWindows(stores, learned, frames, seed, device, held_out)
-    pairs = zip(stores, learned, strict=True)
+    windows = PerceptWindows(stores, training_rows, frames, seed, device, validation_rows)
+    pairs = zip(stores, training_rows, strict=True)
     clips = (store.clip(row) for store, rows in pairs for row in rows)
-    motion_window = None if motion_seen is None else (frames, motion_seen)
+    motion_window = None if motion_input_frames is None else (frames, motion_input_frames)
     return windows, Standardize.fit(clips, motion_window=motion_window)

@@ -1,4 +1,4 @@
-"""Pretrained encoder-decoders as artifacts: all that it takes to build one again."""
+"""Saving and loading of pretrained encoder-decoders."""
 
 import json
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.models.standardize import Standardize
 from video_lstm.sequences.pixel_format import PixelFormat
-from video_lstm.training.training_summary import MODEL
+from video_lstm.training.training_summary import MODEL_PREFIX
 
-_STANDARDIZE = "standardize."
+_STANDARDIZE_PREFIX = "standardize."
 
 
 @dataclass(frozen=True)
 class PretrainedInfo:
-    """What an artifact of schema `pretrained` says beside its model.
+    """Metadata of a pretrained model.
 
     Attributes:
-        source: what it learned from: "percepts", "mnist" or "patches".
+        source: Training data: "percepts", "mnist" or "patches".
         arguments: Arguments of EncoderDecoder, including the variant's name.
-        standardize: what its frames are read through; None where they are used as they are.
-        pixels: the pictures it learned from; None for a model of percepts.
-        stream: which percepts it learned from; None for a model of pictures.
-        percepts: how these were made, see `PerceptStore`; None for a model of pictures.
+        standardize: Standardisation of the frames; None for models of pixels.
+        pixels: Format of the frames; None for models of percepts.
+        stream: Stream of the percepts; None for models of pixels.
+        percepts: Provenance of the percepts, see `PerceptStore`; None for models of pixels.
     """
 
     source: str
@@ -56,49 +56,49 @@ def save_pretrained(
     """Write a model into an open artifact of schema `pretrained`.
 
     Args:
-        file: where to.
-        model: on any device.
-        source: what it learned from.
+        file: Open HDF5 file.
+        model: Model on any device.
+        source: Training data: "percepts", "mnist" or "patches".
         arguments: Arguments of EncoderDecoder that rebuild the model; JSON-serialisable.
-        standardize: what its frames are read through.
-        pixels: the pictures it learned from.
-        stream: which percepts it learned from.
-        percepts: how these were made.
+        standardize: Standardisation of the frames.
+        pixels: Format of the frames.
+        stream: Stream of the percepts.
+        percepts: Provenance of the percepts.
         curves: Training curves, see `loop.train`.
     """
-    metadata = {"source": source, "arguments": dict(arguments)}
+    metadata: dict[str, Any] = {"source": source, "arguments": dict(arguments)}
     if pixels is not None:
         metadata["pixels"] = asdict(pixels)
     if stream is not None:
         metadata |= {"stream": stream, "percepts": percepts}
     file.attrs["model"] = json.dumps(metadata)
-    weights = {MODEL + name: value for name, value in model.state_dict().items()}
+    weights = {MODEL_PREFIX + name: value for name, value in model.state_dict().items()}
     if standardize is not None:
-        weights |= {_STANDARDIZE + name: v for name, v in standardize.state_dict().items()}
+        weights |= {_STANDARDIZE_PREFIX + name: v for name, v in standardize.state_dict().items()}
     write_arrays(file, "weights", {name: v.cpu().numpy() for name, v in weights.items()})
     write_arrays(file, "curves", curves)
 
 
 def load_pretrained(path: Path) -> tuple[EncoderDecoder, PretrainedInfo]:
-    """Read a model back, on the CPU and in evaluation mode.
+    """Load a model on the CPU, in evaluation mode, with its metadata.
 
     Raises:
-        UserError: the file is no such artifact, or its weights are not those of its model.
+        UserError: The file is not such an artifact, or its weights do not match its model.
     """
     with open_artifact(path, "pretrained") as file:
         metadata = json.loads(file.attrs["model"])
         weights = {k: torch.from_numpy(v) for k, v in read_arrays(file, "weights").items()}
     model = EncoderDecoder(**metadata["arguments"])
     try:
-        model.load_state_dict(_under(MODEL, weights))
+        model.load_state_dict(_select_prefix(weights, MODEL_PREFIX))
         standardize = None
-        if normaliser := _under(_STANDARDIZE, weights):
-            standardize = Standardize(**{k: v.numpy() for k, v in normaliser.items()})
+        if buffers := _select_prefix(weights, _STANDARDIZE_PREFIX):
+            standardize = Standardize(**{name: v.numpy() for name, v in buffers.items()})
     except (RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"{path}: its weights are not those of its model ({reason}); delete it and run the "
-            "same command again"
+            f"{path}: its weights do not match its model ({reason}); delete it and run the same "
+            "command again"
         ) from error
     pixels = PixelFormat(**metadata["pixels"]) if "pixels" in metadata else None
     return model.eval(), PretrainedInfo(
@@ -107,5 +107,6 @@ def load_pretrained(path: Path) -> tuple[EncoderDecoder, PretrainedInfo]:
     )  # fmt: skip
 
 
-def _under(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _select_prefix(weights: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Select the weights whose names begin with a prefix, and strip it."""
     return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}

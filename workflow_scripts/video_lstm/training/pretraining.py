@@ -1,4 +1,4 @@
-"""Unsupervised training of an encoder-decoder on any source of sequences (paper, section 2)."""
+"""Unsupervised training of encoder-decoders on sequences of frames (paper, section 2)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,23 +16,27 @@ from video_lstm.training import distributed
 from video_lstm.training.checkpoints import Checkpoint
 from video_lstm.training.loop import train
 
-_MEAN_BATCHES = 20
-"""Training batches whose mean frame the outputs' biases start at."""
-_LEAST_ERROR = 1e-6
-"""Errors of a sequence count as at least this, so that an error of zero has a logarithm."""
+_OUTPUT_BIAS_BATCHES = 20
+"""Number of training batches whose mean frame initialises the output biases."""
+_MIN_ERROR = 1e-6
+"""Smallest error of a sequence in the geometric mean, so that zero has a logarithm."""
 
 
 class Sequences(Protocol):
-    """What a model is fed: endless training batches, and a few fixed ones to validate on."""
+    """Source of training batches and of a fixed validation set.
+
+    Attributes:
+        frame_size: D, number of values of a frame.
+    """
 
     frame_size: int
 
     def batch(self, step: int, size: int) -> Tensor:
-        """(frames, size, frame_size) float32, a function of the step and the size alone."""
+        """Return a batch (frames, size, D) float32 that depends on step and size only."""
         ...
 
     def validation(self, size: int) -> list[Tensor]:
-        """Batches like these, of what is never trained on."""
+        """Return the validation set in batches of at most `size` held-out sequences."""
         ...
 
 
@@ -44,7 +48,7 @@ def model_arguments(
     *,
     subtract_mean: bool = False,
 ) -> dict[str, Any]:
-    """Arguments of EncoderDecoder, but for the generator."""
+    """Return the arguments of EncoderDecoder, except the generator, from the settings."""
     return {
         "variant": variant,
         "frame_size": frame_size,
@@ -72,87 +76,86 @@ def pretrain(
     checkpoint: Checkpoint | None = None,
     tensorboard: Path | None = None,
 ) -> tuple[EncoderDecoder, dict[str, np.ndarray]]:
-    """Train an encoder-decoder and leave it with the weights of its best validation.
+    """Train an encoder-decoder and load the weights of its best validation.
 
-    What is made small is the mean loss per value of a frame, both branches with the same weight:
-    the gradient's size, and so `max_grad_norm`, does not depend on the frame's size. What is told
-    is in the paper's units: summed over the values of a frame, averaged over frames and sequences
-    (of standardised values, where frames are standardised).
+    The training loss is the mean per value of a frame, with equal weights for both decoders, so
+    that the gradient norm, and thus `max_grad_norm`, does not depend on the size of a frame. Curves
+    and messages are in the paper's units: summed over the values of a frame (standardised ones for
+    percepts), averaged over frames and sequences. With several processes (`distributed`) each
+    trains on its part of every batch.
 
     Args:
-        arguments: see `model_arguments`.
+        arguments: Arguments of EncoderDecoder, see `model_arguments`.
         sequences: Sequences of input_frames + future_frames frames, on the device.
         settings: Settings of the model and its training.
-        standardize: what frames are read through; None: as they are.
+        standardize: Standardisation of the frames; None: frames are not standardised.
         seed: Random seed for weight initialisation and scheduled sampling.
-        device: where to train.
-        checkpoint: see `loop.train`.
-        tensorboard: see `loop.train`.
-
-    Where several processes train it (`distributed`), each takes its part of every batch.
+        device: Device to train on.
+        checkpoint: File to resume from, see `loop.train`.
+        tensorboard: Folder for TensorBoard logs.
 
     Returns:
-        The model, and its curves: those of `loop.train`, where `loss` and `validation` are both
-        branches' sum, `reconstruction` and `future` the validation's parts, and `criterion` is the
-        geometric mean of the sequences' validation errors, by which training stops: a video whose
-        errors are many times the others' counts no more than they.
+        The model, and the curves of `loop.train`, with these over `validation_step`: `validation`,
+        the sum of `reconstruction` and `future`, and `criterion`, the geometric mean of the
+        sequences' validation errors, which decides on early stopping and is not dominated by
+        sequences with very large errors.
     """
     model = EncoderDecoder(**arguments, generator=torch.Generator().manual_seed(seed)).to(device)
-    called = distributed.wrap_ddp(model)
-    batch = settings.training.batch_size
-    mine = distributed.local_slice(batch)
-    held_out = sequences.validation(batch)
+    training_model = distributed.wrap_ddp(model)
+    batch_size = settings.training.batch_size
+    local_slice = distributed.local_slice(batch_size)
+    validation_batches = sequences.validation(batch_size)
     standardize = standardize and standardize.to(device)
 
     def normalise(frames: Tensor) -> Tensor:
-        return standardize(frames, seen=settings.input_frames) if standardize else frames
+        return standardize(frames, input_frames=settings.input_frames) if standardize else frames
 
     if settings.output_bias == "mean_frame":
-        first = (sequences.batch(step, batch) for step in range(_MEAN_BATCHES))
-        model.set_output_bias(
-            sum(normalise(frames).mean((0, 1)) for frames in first) / _MEAN_BATCHES
-        )
+        mean_frame = torch.zeros((), device=device)
+        for step in range(_OUTPUT_BIAS_BATCHES):
+            mean_frame = mean_frame + normalise(sequences.batch(step, batch_size)).mean((0, 1))
+        model.set_output_bias(mean_frame / _OUTPUT_BIAS_BATCHES)
 
-    def losses(frames: Tensor, sampling_mask: Tensor | None = None) -> Losses:
+    def compute_losses(frames: Tensor, sampling_mask: Tensor | None = None) -> Losses:
         frames = normalise(frames)
         inputs, future = frames[: settings.input_frames], frames[settings.input_frames :]
-        prediction = (called if model.training else model)(
+        prediction = (training_model if model.training else model)(
             inputs, future, sampling_mask=sampling_mask
         )
         return model.sequence_losses(prediction, inputs, future)
 
-    def inputs(step: int) -> tuple[Tensor, ...]:
-        frames = sequences.batch(step, batch)[:, mine]
+    def get_inputs(step: int) -> tuple[Tensor, ...]:
+        frames = sequences.batch(step, batch_size)[:, local_slice]
         if not settings.scheduled_sampling:
             return (frames,)
-        return frames, scheduled_sampling_mask(settings, seed, step, device)[:, mine]
+        return frames, scheduled_sampling_mask(settings, seed, step, device)[:, local_slice]
 
-    def loss(*step_inputs: Tensor) -> Tensor:
-        return losses(*step_inputs).total.mean() / sequences.frame_size
+    def compute_loss(*step_inputs: Tensor) -> Tensor:
+        return compute_losses(*step_inputs).total.mean() / sequences.frame_size
 
     def validate() -> dict[str, float]:
-        batches = [losses(frames) for frames in held_out]
-        total = torch.cat([batch.total for batch in batches])
-        parts = {
-            name: float(torch.cat([getattr(batch, name) for batch in batches]).mean())
+        losses = [compute_losses(frames) for frames in validation_batches]
+        total = torch.cat([batch.total for batch in losses])
+        branches = {
+            name: float(torch.cat([getattr(batch, name) for batch in losses]).mean())
             for name in ("reconstruction", "future")
-            if getattr(batches[0], name) is not None
+            if getattr(losses[0], name) is not None
         }
-        criterion = float(total.clamp_min(_LEAST_ERROR).log().mean().exp())
-        return {"criterion": criterion, "validation": sum(parts.values())} | parts
+        criterion = float(total.clamp_min(_MIN_ERROR).log().mean().exp())
+        return {"criterion": criterion, "validation": sum(branches.values())} | branches
 
     curves = train(
         model,
-        loss,
+        compute_loss,
         settings.training,
-        inputs=inputs,
-        validate=validate if held_out else None,
-        keep_best=bool(held_out),
+        inputs=get_inputs,
+        validate=validate if validation_batches else None,
+        keep_best=bool(validation_batches),
         checkpoint=checkpoint,
         flops_per_unit=flops_per_sequence(model),
         loss_scale=sequences.frame_size,
-        lr_scales=dict.fromkeys(model.input_weights(), settings.input_lr_scale)
-        | dict.fromkeys(model.feedback_weights(), settings.feedback_lr_scale),
+        lr_scales=dict.fromkeys(model.input_weight_names(), settings.input_lr_scale)
+        | dict.fromkeys(model.feedback_weight_names(), settings.feedback_lr_scale),
         tensorboard=tensorboard,
     )
     return model, curves
@@ -161,47 +164,49 @@ def pretrain(
 def scheduled_sampling_mask(
     settings: EncoderDecoderSettings, seed: int, step: int, device: torch.device
 ) -> Tensor:
-    """Where a training step's conditional decoders are fed their own output (scheduled sampling).
+    """Draw which inputs of conditional decoders are their own outputs (scheduled sampling).
+
+    The mask depends on seed and step only, so that a resumed training draws the same one.
 
     Returns:
-        (frames - 1, batch) bool. Follows from seed and step alone, so that a resumed job has it.
+        (max(T, F) - 1, batch_size) bool, see `EncoderDecoder.forward`.
     """
-    rise = settings.scheduled_sampling_warmup * (settings.training.steps - 1)
-    probability = settings.scheduled_sampling * (min(step / rise, 1.0) if rise else 1.0)
-    word = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]
-    generator = torch.Generator(device).manual_seed(int(word))
+    warmup = settings.scheduled_sampling_warmup * (settings.training.steps - 1)
+    probability = settings.scheduled_sampling * (min(step / warmup, 1.0) if warmup else 1.0)
+    step_seed = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]
+    generator = torch.Generator(device).manual_seed(int(step_seed))
     shape = (max(settings.input_frames, settings.future_frames) - 1, settings.training.batch_size)
     return torch.rand(shape, generator=generator, device=device) < probability
 
 
 def flops_per_sequence(model: EncoderDecoder) -> int:
-    """Floating-point operations of the matrix products of one training step, per sequence.
+    """Count the floating-point operations in the matrix products of a training step per sequence.
 
-    A product costs as much again for the gradient of its weights, and for that of what it reads,
-    which the frames and the encoder's zero state do not need. Teacher forcing throughout.
+    The gradient of a product's weights costs as much as the product, and so does that of its input,
+    which frames and the encoder's initial state do not need. Assumes teacher forcing.
     """
-    seen, predicted = model.input_frames, model.future_frames
-    total = _stack_flops(model.encoder, seen, seen)
-    total -= sum(2 * layer.weight_h.numel() * _places(layer) for layer in model.encoder.layers)
-    for decoder, steps in ((model.reconstructor, seen), (model.predictor, predicted)):
+    input_frames, future_frames = model.input_frames, model.future_frames
+    total = _stack_flops(model.encoder, input_frames, input_frames)
+    total -= sum(2 * layer.weight_h.numel() * _positions(layer) for layer in model.encoder.layers)
+    for decoder, steps in ((model.reconstructor, input_frames), (model.predictor, future_frames)):
         if decoder is not None:
-            fed = steps - 1 if decoder.conditional else 0
-            total += _stack_flops(decoder.stack, steps - decoder.readout_first, fed)
-            places = _places(decoder.stack.layers[0])
-            total += 6 * decoder.readout.weight.numel() * places * steps
+            num_inputs = steps - 1 if decoder.conditional else 0
+            total += _stack_flops(decoder.stack, steps - decoder.readout_first, num_inputs)
+            positions = _positions(decoder.stack.layers[0])
+            total += 6 * decoder.readout.weight.numel() * positions * steps
     return total
 
 
-def _stack_flops(stack: LSTMStack, steps: int, fed: int) -> int:
+def _stack_flops(stack: LSTMStack, steps: int, num_inputs: int) -> int:
     total = 0
     for level, layer in enumerate(stack.layers):
-        places = _places(layer)
-        total += 6 * layer.weight_h.numel() * places * steps
+        positions = _positions(layer)
+        total += 6 * layer.weight_h.numel() * positions * steps
         if layer.weight_x is not None:
-            total += layer.weight_x.numel() * places * (6 * steps if level else 4 * fed)
+            total += layer.weight_x.numel() * positions * (6 * steps if level else 4 * num_inputs)
     return total
 
 
-def _places(layer: nn.Module) -> int:
-    """How often a step uses each weight: once, or at every place of a ConvLSTM's maps."""
+def _positions(layer: nn.Module) -> int:
+    """Return how often a step uses each weight: once, or at every position of ConvLSTM maps."""
     return layer.peepholes[0, 0].numel()

@@ -1,4 +1,4 @@
-"""Curves for TensorBoard, while a training runs; and videos for its projector."""
+"""TensorBoard logs: training curves, and embeddings of videos for the projector."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,20 +12,20 @@ from video_lstm.errors import UserError
 
 
 def require_tensorboard() -> None:
-    """Raise a UserError where the package is not installed."""
+    """Raise a UserError if TensorBoard is not installed."""
     if find_spec("tensorboard") is None:
         raise UserError(
-            "tensorboard: expected the package tensorboard, which is not installed; "
-            "pip install tensorboard, or set tensorboard to false"
+            "tensorboard: expected the package tensorboard, found none; pip install tensorboard, "
+            "or set tensorboard to false"
         )
 
 
 def log_folder(logs: Path | None, output: Path) -> Path | None:
-    """Where an artifact's curves go: results/pretrain/x.h5 has results/tensorboard/pretrain/x."""
+    """Return an artifact's log folder: results/tensorboard/pretrain/x for results/pretrain/x.h5."""
     if logs is None:
         return None
-    beside = logs.parent
-    name = output.relative_to(beside) if output.is_relative_to(beside) else Path(output.name)
+    results = logs.parent
+    name = output.relative_to(results) if output.is_relative_to(results) else Path(output.name)
     return logs / name.with_suffix("")
 
 
@@ -33,14 +33,17 @@ def log_folder(logs: Path | None, output: Path) -> Path | None:
 def curve_log(
     folder: Path | None, curves: Mapping[str, Sequence[float]]
 ) -> Iterator[Callable[[], None]]:
-    """A function that writes what is new in a training's curves.
+    """Log the curves of a training during a block.
 
-    What the curves hold already, from a checkpoint, is written at once, in place of all that was
-    logged there before: no point is there twice, and none is missing.
+    Points that the curves have already, from a checkpoint, replace earlier logs in the folder, so
+    that none is missing or logged twice.
 
     Args:
-        folder: Folder for this training only; None writes nothing.
-        curves: as `loop.train` fills them, each after its steps.
+        folder: Folder for this training only; None: nothing is logged.
+        curves: Curves that `loop.train` extends, each after `step` or `validation_step`.
+
+    Yields:
+        Function that logs the points added since its last call.
 
     Raises:
         UserError: TensorBoard is not installed, or the folder cannot be written.
@@ -49,9 +52,9 @@ def curve_log(
         yield lambda: None
         return
     require_tensorboard()
-    from torch.utils.tensorboard import SummaryWriter  # slow, and seldom asked for
+    from torch.utils.tensorboard import SummaryWriter  # slow to import, rarely needed
 
-    written: dict[str, int] = {}
+    num_logged: dict[str, int] = {}
 
     def write() -> None:
         steps: Sequence[float] = ()
@@ -59,21 +62,21 @@ def curve_log(
             if name in ("step", "validation_step"):
                 steps = values
                 continue
-            new = slice(written.get(name, 0), None)
+            new = slice(num_logged.get(name, 0), None)
             for step, value in zip(steps[new], values[new], strict=True):
                 writer.add_scalar(name, value, int(step))
-            written[name] = len(values)
+            num_logged[name] = len(values)
         writer.flush()
 
     try:
-        for earlier in folder.glob("events.out.tfevents.*"):
-            earlier.unlink()
-        # A TensorBoard that is looking on forgets what it has read.
+        for event_file in folder.glob("events.out.tfevents.*"):
+            event_file.unlink()
+        # A running TensorBoard drops the points that it has read.
         with SummaryWriter(folder, purge_step=0) as writer:
             write()
             yield write
     except OSError as error:
-        raise _unwritable(folder, "curves", error) from error
+        raise _write_error(folder, "curves", error) from error
 
 
 def write_projector(
@@ -82,20 +85,20 @@ def write_projector(
     metadata: Mapping[str, Sequence[str]],
     pictures: np.ndarray,
 ) -> None:
-    """Write videos for TensorBoard's projector, in place of those that were there.
+    """Write embeddings of videos for TensorBoard's projector, replacing earlier ones.
 
     Args:
         folder: Folder for these videos only.
-        embeddings: (n, size) float by name.
+        embeddings: Embeddings (n, size) float by name.
         metadata: Columns of metadata by name, one entry per video.
-        pictures: (n, height, width, 3) uint8, a frame of each.
+        pictures: (n, height, width, 3) uint8, one frame per video.
 
     Raises:
         UserError: TensorBoard is not installed, or the folder cannot be written.
     """
     require_tensorboard()
     import torch
-    from torch.utils.tensorboard import SummaryWriter  # slow, and seldom asked for
+    from torch.utils.tensorboard import SummaryWriter  # slow to import, rarely needed
 
     sprites = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
     rows = [list(row) for row in zip(*metadata.values(), strict=True)]
@@ -107,11 +110,11 @@ def write_projector(
                     values, rows, sprites, tag=name, metadata_header=list(metadata)
                 )
     except OSError as error:
-        raise _unwritable(folder, "videos", error) from error
+        raise _write_error(folder, "videos", error) from error
 
 
-def _unwritable(folder: Path, what: str, error: OSError) -> UserError:
+def _write_error(folder: Path, content: str, error: OSError) -> UserError:
     return UserError(
-        f"{folder}: the {what} for TensorBoard cannot be written ({error}); free space, or set "
+        f"{folder}: the {content} for TensorBoard cannot be written ({error}); free space, or set "
         "tensorboard to false"
     )

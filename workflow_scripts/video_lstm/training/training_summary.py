@@ -1,4 +1,4 @@
-"""What an artifact of a pretrained model tells of its training, without the model."""
+"""Size, training time and curves of pretrained models, without loading the models."""
 
 import json
 from dataclasses import dataclass
@@ -10,20 +10,19 @@ import numpy as np
 
 from video_lstm.artifacts import open_artifact, read_arrays
 
-MODEL = "model."
-"""The beginning of the names of a model's weights."""
+MODEL_PREFIX = "model."
+"""Prefix of the names of a model's weights in an artifact."""
 
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """How large a pretrained model is and what its training took.
+    """Size and training time of a pretrained model.
 
     Attributes:
         units: Hidden units per layer; channels for a ConvLSTM.
         parameters: Number of parameters of the model.
-        steps: updates.
-        seconds: Training time, without validation and checkpoints, on the machine it was trained
-            on.
+        steps: Number of updates.
+        seconds: Training time on its machine, without validation and checkpoints.
     """
 
     units: int
@@ -33,35 +32,35 @@ class TrainingSummary:
 
 
 def read_training_summary(path: Path) -> TrainingSummary:
-    """Read a pretrained model's course of training.
+    """Read the size and the training time of a pretrained model.
 
     Raises:
-        UserError: the file is no such artifact.
+        UserError: The file is not such an artifact.
     """
     with open_artifact(path, "pretrained") as file:
-        arguments = _arguments(file)
-        batch = json.loads(file.attrs["settings"])["model"]["training"]["batch_size"]
+        arguments = _read_arguments(file)
+        batch_size = json.loads(file.attrs["settings"])["model"]["training"]["batch_size"]
         curves = read_arrays(file, "curves")
         weights = file["weights"].items()
-        parameters = sum(value.size for name, value in weights if name.startswith(MODEL))
+        parameters = sum(value.size for name, value in weights if name.startswith(MODEL_PREFIX))
     steps = np.diff(curves["step"], prepend=0)
     return TrainingSummary(
         units=int(arguments["hidden_size"]),
         parameters=parameters,
         steps=int(curves["step"][-1]),
-        seconds=float((steps * batch / curves["throughput"]).sum()),
+        seconds=float((steps * batch_size / curves["throughput"]).sum()),
     )
 
 
 def read_curves(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read a pretrained model's arguments of `EncoderDecoder`, and its curves, see `loop.train`.
+    """Read a pretrained model's arguments of `EncoderDecoder` and its curves, see `loop.train`.
 
     Raises:
-        UserError: the file is no such artifact.
+        UserError: The file is not such an artifact.
     """
     with open_artifact(path, "pretrained") as file:
-        return _arguments(file), read_arrays(file, "curves")
+        return _read_arguments(file), read_arrays(file, "curves")
 
 
-def _arguments(file: h5py.File) -> dict[str, Any]:
+def _read_arguments(file: h5py.File) -> dict[str, Any]:
     return json.loads(file.attrs["model"])["arguments"]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from video_lstm.artifacts import atomic_write, open_artifact
 from video_lstm.errors import UserError
+from video_lstm.evaluation.classifier_scores import read_classifier_accuracy
 from video_lstm.evaluation.trivial_baselines import TRIVIAL_BASELINES
 from video_lstm.settings.base import Stream
 from video_lstm.settings.training import BaselineRepresentation, VariantName
@@ -19,8 +20,6 @@ ROWS = ["single_frame", "lstm_baseline", *get_args(VariantName)]
 """The models, in the order of the tables."""
 BASELINE_REPRESENTATIONS = get_args(BaselineRepresentation)
 """Representations that take no learning: the mean percept, and an encoder with random weights."""
-
-_FACTS = ("split", "stream", "variant", "labels", "softmax_init")
 
 _UNITS = {
     "accuracy": "percent",
@@ -122,12 +121,22 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 
 def _accuracies(path: Path) -> list[dict[str, object]]:
-    with open_artifact(path, "finetuned") as file:
-        attributes = {name: str(file.attrs[name]) for name in _FACTS}
-        attributes |= {"corpus": str(file.attrs["dataset"]), "measure": str(file.attrs["measure"])}
-        accuracy = file["accuracy"][()]
-    attributes |= {"path": str(path), "unit": _UNITS["accuracy"]}
-    return [attributes | {"draw": str(draw), "value": 100 * v} for draw, v in enumerate(accuracy)]
+    classifier = read_classifier_accuracy(path)
+    row = {
+        "measure": classifier.measure,
+        "unit": _UNITS["accuracy"],
+        "path": str(path),
+        "corpus": classifier.dataset,
+        "split": str(classifier.split),
+        "stream": classifier.stream,
+        "variant": classifier.variant,
+        "labels": classifier.labels,
+        "softmax_init": classifier.softmax_init,
+    }
+    return [
+        row | {"draw": str(draw), "value": 100 * accuracy}
+        for draw, accuracy in enumerate(classifier.accuracy)
+    ]
 
 
 def _errors(path: Path) -> list[dict[str, object]]:

@@ -232,6 +232,7 @@ MODULES = {
     "evaluation.trivial_baselines": {"make_paper_table", "encode_videos", *COMPARISONS, *FRAMES,
                               *REPRESENTATIONS},
     "evaluation.fusion": {"fuse_streams"},
+    "evaluation.measures": TABLES | REPRESENTATIONS | FIGURES | {"encode_videos"},
     "evaluation.tables": TABLES | REPRESENTATIONS | {"encode_videos"},
     "evaluation.html_tables": NOTHING,  # of the report, which is not among the targets
 }  # fmt: skip

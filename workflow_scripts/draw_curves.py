@@ -7,6 +7,7 @@ from pathlib import Path
 
 from command_line import CommandLine, run
 from video_lstm import plots
+from video_lstm.evaluation.measures import FRAME_MEASURES
 from video_lstm.training.training_summary import read_curves
 
 
@@ -25,7 +26,8 @@ def main(arguments: Arguments) -> None:
     for path in arguments.pretrained:
         model, curves = read_curves(path)
         courses[model["variant"]] = curves
-        unit = plots.UNITS["cross_entropy" if model["output"] == "logits" else "squared_error"]
+        measure = "cross_entropy" if model["output"] == "logits" else "squared_error"
+        unit = FRAME_MEASURES[measure].axis_label
     plots.save(plots.curves(courses, unit), arguments.output)
 
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from video_lstm.artifacts import atomic_write
+from video_lstm.evaluation.measures import ACCURACY, FRAME_MEASURES
 from video_lstm.settings.training import VariantName
 from video_lstm.video.write_video import save_animation
 
@@ -18,12 +19,6 @@ _TONES = ("#1b6ca8", "#6db3e0", "#b5541c", "#f0a35e", "#2d7d46", "#8cc86f")
 COLOURS = dict(zip(get_args(VariantName), _TONES, strict=True))
 """A hue for what a model makes, its lighter tone for the conditional one."""
 
-UNITS = {
-    "cross_entropy": "cross-entropy (nats/frame)",
-    "squared_error": "squared error per frame",
-    "mse": "squared error per value",
-    "ssim": "structural similarity",
-}
 _PLAIN = {"single_frame": "#9a9a9a", "lstm_baseline": "#222222"}
 _BASELINE_LINE_STYLES = {"copy_last_frame": (0, (1, 1)), "mean_frame": (0, (5, 2))}
 _STYLE = {
@@ -174,7 +169,10 @@ def errors(
                 margin = 0.06 * (high - low)
                 axis.set_ylim(low - margin, high + margin)
             axis.axvline(0.5, color="0.8", linewidth=0.8, zorder=0)
-            axis.set(xlabel="frame (1: the first that is predicted)", ylabel=UNITS[measure])
+            axis.set(
+                xlabel="frame (1: the first that is predicted)",
+                ylabel=FRAME_MEASURES[measure].axis_label,
+            )
         handles, names = axis.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=4)
     return figure
@@ -279,7 +277,7 @@ def accuracy(summary: pd.DataFrame) -> Figure:
             for axis in (upper, lower):
                 axis.set_xticks(range(len(labels)), labels)
             lower.set_xlabel("labelled videos per class")
-        axes[0, 0].set_ylabel("accuracy (%)")
+        axes[0, 0].set_ylabel(ACCURACY.axis_label)
         axes[1, 0].set_ylabel("gain over lstm baseline (points)")
         handles = axes[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside right center")
@@ -309,7 +307,7 @@ def unlabelled_hours(table: pd.DataFrame) -> Figure:
             )  # fmt: skip
             axis.set_title(f"{corpus}, {stream}, labels per class: {labels}")
             axis.set_xlabel("hours of unlabelled video")
-        axes[0].set_ylabel("accuracy (%)")
+        axes[0].set_ylabel(ACCURACY.axis_label)
         axes[0].legend()
     return figure
 

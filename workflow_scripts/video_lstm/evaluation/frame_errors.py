@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from video_lstm.evaluation.trivial_baselines import TRIVIAL_BASELINES
-from video_lstm.models.encoder_decoder import EncoderDecoder, Output, activate
+from video_lstm.models.encoder_decoder import EncoderDecoder, Output, activate, frame_errors
 
 COPY, MEAN = TRIVIAL_BASELINES
 
@@ -22,7 +21,7 @@ SSIM_WINDOW = 7
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Binary cross-entropy of frames, in nats summed over the pixels (paper, section 3.4).
+    """Return the binary cross-entropy of frames, in nats summed over the pixels.
 
     Args:
         logits: (..., D), before the sigmoid.
@@ -31,12 +30,11 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     Returns:
         (...) float64.
     """
-    errors = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return errors.sum(-1, dtype=torch.float64)
+    return frame_errors(logits, target, "logits", torch.float64)
 
 
 def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Squared error of frames, summed over their values (paper, section 3.4).
+    """Return the squared error of frames, summed over their values.
 
     Args:
         predicted: (..., D).
@@ -45,11 +43,11 @@ def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
     Returns:
         (...) float64.
     """
-    return (predicted - target).square().sum(-1, dtype=torch.float64)
+    return frame_errors(predicted, target, "linear", torch.float64)
 
 
 def mse(predicted: Tensor, target: Tensor) -> Tensor:
-    """Squared error of frames, averaged over their values (lab report).
+    """Return the squared error of frames, averaged over their values (lab report).
 
     Args:
         predicted: (..., D).

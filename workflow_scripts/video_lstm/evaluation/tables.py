@@ -10,6 +10,7 @@ import pandas as pd
 from video_lstm.artifacts import atomic_write, open_artifact
 from video_lstm.errors import UserError
 from video_lstm.evaluation.classifier_scores import read_classifier_accuracy
+from video_lstm.evaluation.measures import ACCURACY, frame_measure_unit
 from video_lstm.evaluation.trivial_baselines import TRIVIAL_BASELINES
 from video_lstm.settings.base import Stream
 from video_lstm.settings.training import BaselineRepresentation, VariantName
@@ -20,14 +21,6 @@ ROWS = ["single_frame", "lstm_baseline", *get_args(VariantName)]
 """The models, in the order of the tables."""
 BASELINE_REPRESENTATIONS = get_args(BaselineRepresentation)
 """Representations that take no learning: the mean percept, and an encoder with random weights."""
-
-_UNITS = {
-    "accuracy": "percent",
-    "cross_entropy": "nats/frame",
-    "squared_error": "squared error/frame",
-    "mse": "squared error/value",
-    "ssim": "structural similarity",
-}
 
 
 def collect_scores(finetuned: Sequence[Path], predictions: Sequence[Path]) -> pd.DataFrame:
@@ -124,7 +117,7 @@ def _accuracies(path: Path) -> list[dict[str, object]]:
     classifier = read_classifier_accuracy(path)
     row = {
         "measure": classifier.measure,
-        "unit": _UNITS["accuracy"],
+        "unit": ACCURACY.unit,
         "path": str(path),
         "corpus": classifier.dataset,
         "split": str(classifier.split),
@@ -147,14 +140,14 @@ def _errors(path: Path) -> list[dict[str, object]]:
         }
         return [
             attributes
-            | {"measure": measure, "unit": _unit(measure), "value": float(steps[()].mean())}
+            | {
+                "measure": measure,
+                "unit": frame_measure_unit(measure),
+                "value": float(steps[()].mean()),
+            }
             for measure, steps in file["errors"].items()
             if isinstance(steps, h5py.Dataset)
         ]
-
-
-def _unit(measure: str) -> str:
-    return next((unit for name, unit in _UNITS.items() if measure.endswith(name)), "")
 
 
 def rank(column: pd.Series) -> pd.Series:

@@ -216,6 +216,7 @@ MODULES = {
     "sequences.labelled_subsets": CLASSIFIERS | REPRESENTATIONS,
     "evaluation.accuracy": {"summarise_accuracy", "make_paper_table", "compare_hours",
                             *REPRESENTATIONS},
+    "evaluation.published": {"make_paper_table"},
     "evaluation.published_results": {"make_paper_table"},
     "evaluation.choices": {"compare_choices"},
     "evaluation.representations": {"encode_videos"},

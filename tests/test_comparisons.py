@@ -62,17 +62,17 @@ def test_equal_steps_take_equal_time(tmp_path):
     assert matching_steps(slow, fast) == 120
 
 
-def test_models_stand_beside_each_other_and_the_yardsticks(tmp_path):
+def test_models_stand_beside_each_other_and_the_baselines(tmp_path):
     models = [
         pretrained(tmp_path / "500.h5", ARGUMENTS | {"hidden_size": 500}, [12.0, 12.0]),
         pretrained(tmp_path / "7.h5", ARGUMENTS | {"hidden_size": 7}, [2.0, 4.0]),
     ]
-    yardsticks = {
+    baselines = {
         "copy_last_frame_reconstruction_mse": [5.0],
         "mean_frame_reconstruction_mse": [6.0],
     }
     predicted = [
-        predictions(tmp_path / f"p{n}.h5", reconstruction_mse=[n, n + 1.0], **yardsticks)
+        predictions(tmp_path / f"p{n}.h5", reconstruction_mse=[n, n + 1.0], **baselines)
         for n in (1, 3)
     ]
     table = models_table(models, predicted).set_index("model")

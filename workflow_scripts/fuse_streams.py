@@ -1,7 +1,7 @@
 """Fuse streams: average the class probabilities of their classifiers, with weights.
 
-The weights are chosen on validation videos, which were scored by classifiers that had not seen
-them; the test videos are then fused with them.
+The weights are chosen on validation videos, which the classifiers that score them were not trained
+on, and then applied to the scores of the test videos.
 """
 
 import logging

@@ -25,7 +25,7 @@ def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
         predictions: artifacts of measure_predictions.
 
     Returns:
-        Columns test (the test set), model (a variant, then the yardsticks), branch, step
+        Columns test (the test set), model (a variant, then the trivial baselines), branch, step
         ("1", "2", ... and "mean"; step k of a reconstruction is the k-th last frame), and
         FRAME_MEASURES; NaN for a measure that does not apply.
     """
@@ -37,7 +37,7 @@ def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
         for model in (variant, *TRIVIAL_BASELINES):
             prefix = f"{model}_" if model in TRIVIAL_BASELINES else ""
             for branch in BRANCHES:
-                branch_errors = _of(errors, f"{prefix}{branch}_")
+                branch_errors = _branch_errors(errors, f"{prefix}{branch}_")
                 if not branch_errors:
                     continue
                 row = {"test": test, "model": model, "branch": branch}
@@ -90,11 +90,11 @@ def capacity_table(pretrained: Sequence[Path], predictions: Sequence[Path]) -> p
 
 def _columns(errors: dict[str, float], prefix: str) -> Iterator[tuple[str, float]]:
     for branch in BRANCHES:
-        for measure, value in _of(errors, f"{prefix}{branch}_").items():
+        for measure, value in _branch_errors(errors, f"{prefix}{branch}_").items():
             yield f"{branch}_{measure}", value
 
 
-def _of(errors: dict, prefix: str) -> dict:
+def _branch_errors(errors: dict, prefix: str) -> dict:
     return {m: errors[prefix + m] for m in FRAME_MEASURES if prefix + m in errors}
 
 

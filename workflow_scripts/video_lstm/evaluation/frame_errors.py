@@ -11,7 +11,7 @@ from video_lstm.models.encoder_decoder import EncoderDecoder, Output, activate, 
 
 COPY, MEAN = TRIVIAL_BASELINES
 
-CERTAINTY = 0.95
+COPY_PROBABILITY = 0.95
 """The probability that the copy of a frame gives to a pixel that is full on or off: about what
 serves it best on Moving MNIST. A copy that were certain would have an infinite cross-entropy at the
 first pixel that changes."""
@@ -131,7 +131,7 @@ def evaluate(
     mean_frame: Tensor,
     pictures: Callable[[Tensor], Tensor],
 ) -> dict[str, np.ndarray]:
-    """Errors of an encoder-decoder, and of two yardsticks, on a fixed set of sequences.
+    """Errors of an encoder-decoder, and of two trivial baselines, on a fixed set of sequences.
 
     The model is put into evaluation mode: a conditional decoder is fed its own output, never the
     truth. `copy_last_frame` predicts the last frame that was seen, for the reconstruction too;
@@ -147,7 +147,7 @@ def evaluate(
     Returns:
         Errors per step, (T,) or (F,) float64 each, averaged over all sequences. Step k of a
         reconstruction is the k-th last frame. Names are `{branch}_{measure}` for the model and
-        `{yardstick}_{branch}_{measure}`, where a branch is `reconstruction` or `future`, and the
+        `{baseline}_{branch}_{measure}`, where a branch is `reconstruction` or `future`, and the
         measures are those of `measure`.
     """
     model.eval()
@@ -160,7 +160,7 @@ def evaluate(
         seen = batch[: model.input_frames]
         future = batch[model.input_frames : model.input_frames + model.future_frames]
         last = seen[-1:]
-        copy = (torch.logit(last, eps=1 - CERTAINTY) if output == "logits" else last, last)
+        copy = (torch.logit(last, eps=1 - COPY_PROBABILITY) if output == "logits" else last, last)
         with torch.inference_mode():
             prediction = model(seen)
             for branch, raw, target in (

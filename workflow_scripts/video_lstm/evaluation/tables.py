@@ -16,11 +16,11 @@ from video_lstm.settings.base import Stream
 from video_lstm.settings.training import BaselineRepresentation, VariantName
 
 IDENTIFIED_BY = ["measure", "corpus", "split", "stream", "variant", "labels", "draw"]
-"""What tells one number of `scores.csv` from another; empty where it does not apply."""
+"""Columns that identify a number in `scores.csv`; empty where they do not apply."""
 ROWS = ["single_frame", "lstm_baseline", *get_args(VariantName)]
-"""The models, in the order of the tables."""
+"""Models in the order of the tables."""
 BASELINE_REPRESENTATIONS = get_args(BaselineRepresentation)
-"""Representations that take no learning: the mean percept, and an encoder with random weights."""
+"""Representations without training, such as the mean percept and a random encoder."""
 
 
 def collect_scores(finetuned: Sequence[Path], predictions: Sequence[Path]) -> pd.DataFrame:
@@ -59,7 +59,7 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
         scores: as `collect_scores` returns.
 
     Returns:
-        One row per model that was measured, in the order of `ROWS`, and one per yardstick of
+        One row per model that was measured, in the order of `ROWS`, and one per trivial baseline of
         predicted frames. Columns: `variant`;
         `mnist_cross_entropy` and `patches_squared_error`, errors of the predicted future; then for
         each data set, stream and labelled subset `{dataset}_{stream}_{labels}_mean` and

@@ -8,11 +8,11 @@ from video_lstm.artifacts import Provenance, create, identity, open_artifact, wr
 from video_lstm.errors import UserError
 from video_lstm.evaluation.accuracy import hours_table, interval, summarise
 from video_lstm.evaluation.choices import choices_table
+from video_lstm.evaluation.classifier_scores import best_validated
 from video_lstm.evaluation.fusion import choose_weights, read_streams
 from video_lstm.evaluation.published_results import compare_with_published, wide
 from video_lstm.evaluation.tables import collect_scores
 from video_lstm.plots import accuracy, unlabelled_hours
-from video_lstm.sequences.validation import best_validated
 
 VALIDATED = "validation_accuracy"
 

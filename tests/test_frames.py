@@ -1,4 +1,4 @@
-"""Measures of predicted frames: their units, by hand and by torch, and the yardsticks."""
+"""Measures of predicted frames: their units, by hand and by torch, and the trivial baselines."""
 
 import math
 
@@ -11,7 +11,7 @@ from skimage.metrics import structural_similarity
 
 from video_lstm import artifacts
 from video_lstm.evaluation.frame_errors import (
-    CERTAINTY,
+    COPY_PROBABILITY,
     cross_entropy,
     evaluate,
     means,
@@ -100,7 +100,7 @@ def test_a_model_is_measured_against_its_targets_step_by_step(variant, output):
             if output == "logits":
                 p = image.double().expand_as(target)
                 if who == "copy_last_frame_":
-                    p = p.clamp(1 - CERTAINTY, CERTAINTY)
+                    p = p.clamp(1 - COPY_PROBABILITY, COPY_PROBABILITY)
                 nats = F.binary_cross_entropy(p, target.double(), reduction="none")
                 expected[f"{who}{branch}_cross_entropy"] = nats.sum(2).mean(1)
     assert set(errors) == set(expected)

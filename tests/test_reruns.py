@@ -216,6 +216,7 @@ MODULES = {
     "sequences.labelled_subsets": CLASSIFIERS | REPRESENTATIONS,
     "evaluation.accuracy": {"summarise_accuracy", "make_paper_table", "compare_hours",
                             *REPRESENTATIONS},
+    "evaluation.published": {"make_paper_table"},
     "evaluation.published_results": {"make_paper_table"},
     "evaluation.published": {"make_paper_table"},  # the CSV
     "evaluation.choices": {"compare_choices"},
@@ -227,10 +228,13 @@ MODULES = {
     "evaluation.frame_errors": FRAMES,
     "evaluation.frame_error_tables": {"tabulate_frame_errors", "compare_models", "draw_errors",
                                 "draw_samples"},
-    "sequences.validation": {"fuse_streams", "compare_choices", *CLASSIFIERS, *REPRESENTATIONS},
+    "sequences.validation": {*CLASSIFIERS, *REPRESENTATIONS},
+    "evaluation.classifier_scores": {"fuse_streams", "encode_videos", *CLASSIFIERS, *TABLES,
+                                     *REPRESENTATIONS},
     "evaluation.trivial_baselines": {"make_paper_table", "encode_videos", *COMPARISONS, *FRAMES,
                               *REPRESENTATIONS},
     "evaluation.fusion": {"fuse_streams"},
+    "evaluation.measures": TABLES | REPRESENTATIONS | FIGURES | {"encode_videos"},
     "evaluation.tables": TABLES | REPRESENTATIONS | {"encode_videos"},
     "evaluation.html_tables": NOTHING,  # of the report, which is not among the targets
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """Tabulate how well each choice of settings did on validation videos.
 
-Reads the classifiers that were scored on videos kept out of the training videos, and writes a CSV
-file with a row per classifier and choice. No test video has a part in it.
+Reads classifiers that were scored on held-out training videos, and writes a CSV file with a row per
+classifier and choice. Test videos are not used.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ class Arguments(CommandLine):
     """What to compare."""
 
     validated: list[Path]
-    """Classifiers scored on validation videos (finetune_classifier --validation)."""
+    """Classifiers scored on validation videos (finetune_classifier --validation-fraction)."""
     output: Path
     """The CSV file to write."""
 

@@ -5,15 +5,13 @@ encoders, and `lstm_baseline` on the same labelled videos, which each is compare
 Writes a CSV file with a row per data set, stream, number of labels and amount of video.
 """
 
-import json
 from pathlib import Path
 
 from command_line import CommandLine, run
 from video_lstm.artifacts import identity, open_artifact
 from video_lstm.evaluation.accuracy import hours_table
+from video_lstm.evaluation.classifier_scores import read_classifier_accuracy
 from video_lstm.evaluation.tables import collect_scores, write_csv
-
-_ABOUT = ("dataset", "split", "stream", "variant", "labels")
 
 
 class Arguments(CommandLine):
@@ -35,13 +33,13 @@ def main(arguments: Arguments) -> None:
     for path in arguments.pretrained:
         with open_artifact(path, "pretrained") as file:
             hours[identity(path)] = round(float(file.attrs["unlabelled_hours"]), 4)
-    classifiers: dict[float, dict[tuple[str, ...], Path]] = {}
+    classifiers: dict[float, dict[tuple[str | int, ...], Path]] = {}
     for path in arguments.finetuned:
-        with open_artifact(path, "finetuned") as file:
-            encoder = json.loads(file.attrs["inputs"])["pretrained"]
-            about = tuple(str(file.attrs[name]) for name in _ABOUT)
-        # Amounts that end with the same clip, as all that are beyond the last, are one amount.
-        classifiers.setdefault(hours[encoder], {})[about] = path
+        classifier = read_classifier_accuracy(path)
+        key = (classifier.dataset, classifier.split, classifier.stream, classifier.variant,
+               classifier.labels)  # fmt: skip
+        # Amounts beyond the available video are pretrained on the same clips: one amount.
+        classifiers.setdefault(hours[classifier.inputs["pretrained"]], {})[key] = path
     scores = {
         amount: collect_scores(list(paths.values()), []) for amount, paths in classifiers.items()
     }

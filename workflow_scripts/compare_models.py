@@ -1,4 +1,4 @@
-"""Tabulate models side by side: size, training, errors of frames; and two yardsticks.
+"""Compare models and two trivial baselines: size, training time and frame errors.
 
 Reads the models and their predictions on one test set, and writes a CSV file with a row per model,
 by the name of its file.

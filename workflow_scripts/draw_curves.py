@@ -1,4 +1,4 @@
-"""Draw the training curves of encoder-decoders that learned from the same sequences.
+"""Draw the training curves of encoder-decoders trained on the same sequences.
 
 Three panels, a line a variant: training, validation of the reconstruction, and of the future.
 """
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from command_line import CommandLine, run
 from video_lstm import plots
+from video_lstm.evaluation.measures import FRAME_MEASURES
 from video_lstm.training.training_summary import read_curves
 
 
@@ -21,12 +22,13 @@ class Arguments(CommandLine):
 
 def main(arguments: Arguments) -> None:
     """Draw the losses of training and validation."""
-    courses, unit = {}, ""
+    curves_by_variant, unit = {}, ""
     for path in arguments.pretrained:
         model, curves = read_curves(path)
-        courses[model["variant"]] = curves
-        unit = plots.UNITS["cross_entropy" if model["output"] == "logits" else "squared_error"]
-    plots.save(plots.curves(courses, unit), arguments.output)
+        curves_by_variant[model["variant"]] = curves
+        measure = "cross_entropy" if model["output"] == "logits" else "squared_error"
+        unit = FRAME_MEASURES[measure].axis_label
+    plots.save(plots.curves(curves_by_variant, unit), arguments.output)
 
 
 if __name__ == "__main__":

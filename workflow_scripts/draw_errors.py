@@ -1,4 +1,4 @@
-"""Draw the error of predicted frames against the frame, all models and the yardsticks in one plot.
+"""Draw the error of predicted frames against the frame, with all models and trivial baselines.
 
 Reads the predictions of every model on one test set.
 """

@@ -1,7 +1,7 @@
 """Draw accuracy against the hours of unlabelled video that a model was pretrained on.
 
 Reads the table that compare_hours wrote; a plot for each data set and number of labels, with 95%
-intervals, and `lstm_baseline`, which learned from none, as a line.
+intervals, and `lstm_baseline`, which is not pretrained, as a line.
 """
 
 from pathlib import Path

@@ -19,6 +19,7 @@ from command_line import TrainingCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
+from video_lstm.evaluation.classifier_scores import best_validated
 from video_lstm.sequences.labelled_clips import (
     LabelledClips,
     read_split,
@@ -26,7 +27,6 @@ from video_lstm.sequences.labelled_clips import (
 )
 from video_lstm.sequences.labelled_subsets import draw_labelled_subset
 from video_lstm.sequences.percepts import PerceptStore
-from video_lstm.sequences.validation import best_validated
 from video_lstm.settings.base import Fraction, Positive, Stream
 from video_lstm.settings.training import ClassifierName, ClassifierSettings, Labels
 from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint

@@ -1,7 +1,7 @@
 """Fuse streams: average the class probabilities of their classifiers, with weights.
 
-The weights are chosen on validation videos, which were scored by classifiers that had not seen
-them; the test videos are then fused with them.
+The weights are chosen on validation videos, which the classifiers that score them were not trained
+on, and then applied to the scores of the test videos.
 """
 
 import logging
@@ -36,18 +36,20 @@ def main(arguments: Arguments) -> None:
     names = [scored.stream for scored in streams]
     weights = choose_weights(names, arguments.validated)
     scores, first = fuse(streams, weights), streams[0]
-    accuracy = accuracies(scores, first.labels)
+    accuracy = accuracies(scores, first.video_labels)
     shares = ", ".join(f"{n} {w:.2f}" for n, w in zip(names, weights, strict=True))
     logger.info("weights %s: %.1f%%", shares, 100 * accuracy.mean())
     with artifacts.create(arguments.output, "finetuned", arguments.provenance(inputs)) as file:
-        about = dict(zip(("dataset", "split", "variant", "labels"), first.about, strict=True))
-        file.attrs.update(about | {"stream": "+".join(names), "measure": "accuracy"})
+        file.attrs.update(
+            dataset=first.dataset, split=str(first.split), variant=first.variant,
+            labels=first.labels, stream="+".join(names), measure="accuracy",
+        )  # fmt: skip
         file.attrs["softmax_init"] = "/".join(
             dict.fromkeys(scored.softmax_init for scored in streams)
         )
         file.attrs["weights"] = weights
         file["scores"], file["accuracy"] = scores, accuracy
-        file["video"], file["label"] = first.videos, first.labels
+        file["video"], file["label"] = first.videos, first.video_labels
         artifacts.write_arrays(file, "curves", {})
 
 

@@ -1,4 +1,4 @@
-"""Sum up the scores of representations: means, 95% intervals, gains over what costs nothing.
+"""Sum up the scores of representations: means, 95% intervals, gains over untrained baselines.
 
 Reads what score_representations wrote, of any number of data sets, splits and streams, and writes a
 CSV file with one row per data set, stream, number of labelled videos per class, measure and

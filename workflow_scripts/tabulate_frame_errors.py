@@ -1,8 +1,8 @@
 """Tabulate how well frames are predicted, step by step.
 
 Reads the predictions of every model and writes a CSV file: test set, model, branch, step (and the
-mean over steps), and the error in every measure; the yardsticks, the copied last frame and the mean
-frame, stand at the end.
+mean over steps), and the error in every measure. The trivial baselines, the copied last frame and
+the mean frame, are the last rows.
 """
 
 from pathlib import Path

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from video_lstm.artifacts import atomic_write
+from video_lstm.evaluation.measures import ACCURACY, FRAME_MEASURES
 from video_lstm.settings.training import VariantName
 from video_lstm.video.write_video import save_animation
 
@@ -18,12 +19,6 @@ _TONES = ("#1b6ca8", "#6db3e0", "#b5541c", "#f0a35e", "#2d7d46", "#8cc86f")
 COLOURS = dict(zip(get_args(VariantName), _TONES, strict=True))
 """A hue for what a model makes, its lighter tone for the conditional one."""
 
-UNITS = {
-    "cross_entropy": "cross-entropy (nats/frame)",
-    "squared_error": "squared error per frame",
-    "mse": "squared error per value",
-    "ssim": "structural similarity",
-}
 _PLAIN = {"single_frame": "#9a9a9a", "lstm_baseline": "#222222"}
 _BASELINE_LINE_STYLES = {"copy_last_frame": (0, (1, 1)), "mean_frame": (0, (5, 2))}
 _STYLE = {
@@ -39,7 +34,7 @@ _STYLE = {
 _SIGNS = {True: ("\N{CHECK MARK}", "#1b6ca8"), False: ("\N{BALLOT X}", "#b5541c")}
 _GAP = 2  # pixels between frames
 _PREVIEW_SCALE, _PREVIEW_RATE = 2, 100 / 15
-_FILM_HEIGHT, _LINE = 192, 6  # pixels: of the smallest film, and of the line below it
+_MIN_HEIGHT, _LINE = 192, 6  # pixels: of the smallest animation, and of the line below it
 _SEEN, _PREDICTED = (154, 154, 154), (240, 120, 30)
 
 
@@ -94,7 +89,7 @@ def samples(frames_by_model: Mapping[str, Mapping[str, np.ndarray]], sequences: 
         for number, axis in enumerate(axes):
             films = [
                 truth[number],
-                *(_film(parts, number, 255) for parts in frames_by_model.values()),
+                *(_model_sequence(parts, number, 255) for parts in frames_by_model.values()),
             ]
             gap = np.full((1, *truth.shape[2:]), 255, np.uint8)[:, :, : 3 * _GAP]
             rows = [
@@ -105,7 +100,7 @@ def samples(frames_by_model: Mapping[str, Mapping[str, np.ndarray]], sequences: 
                 else strip(film)
                 for film in films
             ]
-            picture = _stack(rows)
+            picture = _stack_rows(rows)
             axis.imshow(picture, interpolation="nearest")
             middles = (np.arange(len(rows)) + 0.5) * (picture.shape[0] + _GAP) / len(rows)
             axis.set_yticks(middles - _GAP / 2, ["truth", *map(label, frames_by_model)], fontsize=7)
@@ -121,7 +116,7 @@ def samples(frames_by_model: Mapping[str, Mapping[str, np.ndarray]], sequences: 
     return figure
 
 
-def _film(parts: Mapping[str, np.ndarray], number: int, blank: int) -> np.ndarray:
+def _model_sequence(parts: Mapping[str, np.ndarray], number: int, blank: int) -> np.ndarray:
     """What a model makes of one sequence, (T + F, ...); `blank` where it makes nothing."""
     film = np.full_like(parts["truth"][number], blank)
     if "reconstruction" in parts:
@@ -133,7 +128,7 @@ def _film(parts: Mapping[str, np.ndarray], number: int, blank: int) -> np.ndarra
     return film
 
 
-def _stack(rows: Sequence[np.ndarray]) -> np.ndarray:
+def _stack_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures on top of each other, white between them and at the end of shorter ones."""
     width = max(row.shape[1] for row in rows)
     padded = [
@@ -146,7 +141,7 @@ def _stack(rows: Sequence[np.ndarray]) -> np.ndarray:
 def errors(
     errors_by_model: Mapping[str, Mapping[str, np.ndarray]], measures: Sequence[str]
 ) -> Figure:
-    """Error against frame, all variants and the yardsticks in one plot per measure.
+    """Error against frame, all variants and trivial baselines in one plot per measure.
 
     Args:
         errors_by_model: For each variant the errors per step, see `frame_errors.evaluate`.
@@ -156,25 +151,28 @@ def errors(
         figure = Figure(figsize=(3.5 * len(measures), 2.9), layout="constrained")
         axes = figure.subplots(1, len(measures), squeeze=False)[0]
         for axis, measure in zip(axes, measures, strict=True):
-            yardsticks: dict[str, dict[str, np.ndarray]] = {}
+            baselines: dict[str, dict[str, np.ndarray]] = {}
             for variant, steps in errors_by_model.items():
-                _course(axis, steps, measure, color=COLOURS[variant], label=label(variant))
+                _plot_branches(axis, steps, measure, color=COLOURS[variant], label=label(variant))
                 for name in _BASELINE_LINE_STYLES:
                     own = {
                         key.removeprefix(f"{name}_"): value
                         for key, value in steps.items()
                         if key.startswith(f"{name}_")
                     }
-                    yardsticks.setdefault(name, {}).update(own)
-            for name, steps in yardsticks.items():
+                    baselines.setdefault(name, {}).update(own)
+            for name, steps in baselines.items():
                 style = {"color": "0.35", "linestyle": _BASELINE_LINE_STYLES[name], "linewidth": 1}
-                _course(axis, steps, measure, marker="", label=label(name), **style)
-            if measure != "ssim":  # a yardstick may be so bad that all else looks the same
+                _plot_branches(axis, steps, measure, marker="", label=label(name), **style)
+            if measure != "ssim":  # a bad baseline would flatten all other curves
                 low, high = _range(errors_by_model.values(), measure)
                 margin = 0.06 * (high - low)
                 axis.set_ylim(low - margin, high + margin)
             axis.axvline(0.5, color="0.8", linewidth=0.8, zorder=0)
-            axis.set(xlabel="frame (1: the first that is predicted)", ylabel=UNITS[measure])
+            axis.set(
+                xlabel="frame (1: the first that is predicted)",
+                ylabel=FRAME_MEASURES[measure].axis_label,
+            )
         handles, names = axis.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=4)
     return figure
@@ -194,7 +192,7 @@ def _range(
     return least, max(largest["model"], min(largest[name] for name in _BASELINE_LINE_STYLES))
 
 
-def _course(axis: Axes, steps: Mapping[str, np.ndarray], measure: str, **style: Any) -> None:
+def _plot_branches(axis: Axes, steps: Mapping[str, np.ndarray], measure: str, **style: Any) -> None:
     """Reconstruction (its first step is the last frame seen, frame 0) and future, as one colour."""
     look = {"marker": "o", "markersize": 2.2, "linewidth": 1.2} | style
     for branch in ("reconstruction", "future"):
@@ -206,11 +204,11 @@ def _course(axis: Axes, steps: Mapping[str, np.ndarray], measure: str, **style: 
         look["label"] = None
 
 
-def curves(courses: Mapping[str, Mapping[str, np.ndarray]], unit: str) -> Figure:
+def curves(curves_by_variant: Mapping[str, Mapping[str, np.ndarray]], unit: str) -> Figure:
     """Training and validation error against step, all variants.
 
     Args:
-        courses: curves of every variant, as pretraining keeps them.
+        curves_by_variant: curves of every variant, as pretraining keeps them.
         unit: Unit of the losses.
     """
     panels = ("loss", "reconstruction", "future")
@@ -218,12 +216,12 @@ def curves(courses: Mapping[str, Mapping[str, np.ndarray]], unit: str) -> Figure
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(7.2, 2.6), layout="constrained")
         for axis, panel, title in zip(figure.subplots(1, 3), panels, titles, strict=True):
-            for variant, course in courses.items():
-                if panel not in course:
+            for variant, history in curves_by_variant.items():
+                if panel not in history:
                     continue
                 steps, values = (
-                    course["step" if panel == "loss" else "validation_step"],
-                    course[panel],
+                    history["step" if panel == "loss" else "validation_step"],
+                    history[panel],
                 )
                 if panel == "loss":  # of single batches, hence smoothed
                     window = max(len(values) // 40, 1)
@@ -279,7 +277,7 @@ def accuracy(summary: pd.DataFrame) -> Figure:
             for axis in (upper, lower):
                 axis.set_xticks(range(len(labels)), labels)
             lower.set_xlabel("labelled videos per class")
-        axes[0, 0].set_ylabel("accuracy (%)")
+        axes[0, 0].set_ylabel(ACCURACY.axis_label)
         axes[1, 0].set_ylabel("gain over lstm baseline (points)")
         handles = axes[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside right center")
@@ -287,7 +285,7 @@ def accuracy(summary: pd.DataFrame) -> Figure:
 
 
 def unlabelled_hours(table: pd.DataFrame) -> Figure:
-    """Accuracy against hours of unlabelled video, and the baseline's, which learned from none.
+    """Accuracy against hours of unlabelled video, and that of the baseline without pretraining.
 
     Args:
         table: as `evaluation.accuracy.hours_table` returns.
@@ -309,7 +307,7 @@ def unlabelled_hours(table: pd.DataFrame) -> Figure:
             )  # fmt: skip
             axis.set_title(f"{corpus}, {stream}, labels per class: {labels}")
             axis.set_xlabel("hours of unlabelled video")
-        axes[0].set_ylabel("accuracy (%)")
+        axes[0].set_ylabel(ACCURACY.axis_label)
         axes[0].legend()
     return figure
 
@@ -329,7 +327,7 @@ def mosaic(images: np.ndarray, columns: int) -> np.ndarray:
     )
     pixels = np.uint8(np.rint(127.5 + 127.5 * scaled))
     starts = range(0, len(pixels), columns)
-    return _stack([strip(pixels[start : start + columns]) for start in starts])
+    return _stack_rows([strip(pixels[start : start + columns]) for start in starts])
 
 
 def features(groups: Mapping[str, np.ndarray], columns: int = 12) -> Figure:
@@ -361,7 +359,7 @@ def activity(
     Args:
         runs: For each model some of its frames, (n, height, width[, 3]) uint8, and what its units
             do, (steps, units) each.
-        trained_steps: how far ahead the trained model was taught to look.
+        trained_steps: Number of future steps in training.
     """
     traces = list(next(iter(runs.values()))[1])
     with matplotlib.rc_context(_STYLE):
@@ -417,12 +415,12 @@ def preview(
     """
     truth = next(iter(frames_by_model.values()))["truth"]
     films = [
-        [truth[number], *(_film(parts, number, 0) for parts in frames_by_model.values())]
+        [truth[number], *(_model_sequence(parts, number, 0) for parts in frames_by_model.values())]
         for number in range(min(sequences, len(truth)))
     ]
     pictures = np.stack(
         [
-            _stack([strip(np.stack([film[frame] for film in row])) for row in films])
+            _stack_rows([strip(np.stack([film[frame] for film in row])) for row in films])
             for frame in range(truth.shape[1])
         ]
     )
@@ -432,7 +430,7 @@ def preview(
 
 
 def side_by_side(left: np.ndarray, right: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Two films in one, above a line that is grey while a model sees and orange while it predicts.
+    """Join two animations above a line: grey for input frames, orange for predicted ones.
 
     Args:
         left: (T, height, width[, 3]) uint8; what is true.
@@ -442,7 +440,7 @@ def side_by_side(left: np.ndarray, right: np.ndarray, seen: np.ndarray) -> np.nd
     Returns:
         (T, height, width, 3) uint8, small pictures enlarged.
     """
-    scale = max(1, _FILM_HEIGHT // left.shape[1])
+    scale = max(1, _MIN_HEIGHT // left.shape[1])
     pairs = np.stack([strip(np.stack(pair)) for pair in zip(left, right, strict=True)])
     pairs = pairs.repeat(scale, 1).repeat(scale, 2)
     line = np.where(seen[:, None], _SEEN, _PREDICTED).astype(np.uint8)
@@ -469,18 +467,18 @@ def retrieval(
         for query in range(queries):
             first = len(neighbours) * query
             axis = figure.add_subplot(grid[first : first + len(neighbours), 0])
-            _framed(axis, strips[query], label(classes[query]), "black")
+            _show_filmstrip(axis, strips[query], label(classes[query]), "black")
             for line, (name, rows) in enumerate(neighbours.items()):
                 for place, row in enumerate(rows[query]):
                     axis = figure.add_subplot(grid[first + line, 1 + place])
                     sign, colour = _SIGNS[classes[row] == classes[query]]
-                    _framed(axis, strips[row], f"{sign} {label(classes[row])}", colour)
+                    _show_filmstrip(axis, strips[row], f"{sign} {label(classes[row])}", colour)
                     if place == 0:
                         axis.set_ylabel(label(name), fontsize=7)
     return figure
 
 
-def _framed(axis: Axes, frames: np.ndarray, title: str, colour: str) -> None:
+def _show_filmstrip(axis: Axes, frames: np.ndarray, title: str, colour: str) -> None:
     """A filmstrip in a coloured frame, a title above it."""
     axis.imshow(strip(frames), interpolation="nearest")
     axis.set_title(title, fontsize=7, color=colour, pad=2)

@@ -76,7 +76,7 @@ def hours_table(scores: Mapping[float, pd.DataFrame], baseline: pd.DataFrame) ->
 
     Returns:
         The rows of `summarise` with the column `hours`, rising for each data set, stream and number
-        of labels; the baseline's, which learned from no unlabelled video, has none there.
+        of labels; the baseline, which is not pretrained, has none.
     """
     tables = [summarise(baseline)]
     for hours, own in sorted(scores.items()):

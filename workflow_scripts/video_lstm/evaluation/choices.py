@@ -1,37 +1,46 @@
-"""Choices of settings side by side, by validation videos."""
+"""Validation accuracy of classifiers by the choice of their settings."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from video_lstm.sequences.validation import read_validated
+from video_lstm.evaluation.classifier_scores import read_validation_accuracy
 
 
 def choices_table(paths: Sequence[Path]) -> pd.DataFrame:
-    """How well classifiers did on validation videos, by the choice of their settings.
+    """Return the validation accuracy of each classifier and choice of settings.
 
     Args:
-        paths: artifacts of schema `finetuned` with scores of validation videos; those of one
-            classifier in the order of `finetuning.choices`.
+        paths: Artifacts of schema `finetuned` scored on validation videos; those of one classifier
+            in the order of `finetuning.choices`.
 
     Returns:
         Columns corpus, split, stream, variant, labels, choice (its number), n (draws), mean and
         std of the validation accuracy in percent, chosen, settings (JSON).
 
     Raises:
-        UserError: one of them was scored on test videos.
+        UserError: A classifier was scored on test videos.
     """
+    keys = ["corpus", "split", "stream", "variant", "labels"]
     rows = []
-    for path in paths:
-        attributes, accuracy = read_validated(path)
-        percent = pd.Series(100 * accuracy)
-        row = {"corpus": attributes["dataset"]}
-        row |= {name: attributes[name] for name in ("split", "stream", "variant", "labels")}
-        row |= {"n": len(percent), "mean": percent.mean(), "std": percent.std()}
-        rows.append(row | {"settings": attributes["finetuning"]})
+    for classifier in map(read_validation_accuracy, paths):
+        percent = pd.Series(100 * classifier.accuracy)
+        rows.append(
+            {
+                "corpus": classifier.dataset,
+                "split": classifier.split,
+                "stream": classifier.stream,
+                "variant": classifier.variant,
+                "labels": classifier.labels,
+                "n": len(percent),
+                "mean": percent.mean(),
+                "std": percent.std(),
+                "settings": classifier.finetuning,
+            }
+        )
     table = pd.DataFrame(rows)
-    same = table.groupby(["corpus", "split", "stream", "variant", "labels"])
-    table.insert(5, "choice", same.cumcount())
-    table.insert(9, "chosen", table.index.isin(same["mean"].idxmax()))
+    classifiers = table.groupby(keys)
+    table.insert(len(keys), "choice", classifiers.cumcount())
+    table.insert(9, "chosen", table.index.isin(classifiers["mean"].idxmax()))
     return table

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from video_lstm.artifacts import open_artifact, read_arrays
+from video_lstm.evaluation.measures import FRAME_MEASURES
 from video_lstm.evaluation.trivial_baselines import TRIVIAL_BASELINES
 from video_lstm.training.training_summary import TrainingSummary, read_training_summary
 
-MEASURES = ["cross_entropy", "squared_error", "mse", "ssim"]
-"""nats/frame, squared error per frame, squared error per value, structural similarity."""
 BRANCHES = ["reconstruction", "future"]
 
 LAB_REPORT_MSE = {500: 0.027440, 1500: 0.025928, 2500: 0.019883}
@@ -26,9 +25,9 @@ def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
         predictions: artifacts of measure_predictions.
 
     Returns:
-        Columns test (the test set), model (a variant, then the yardsticks), branch, step
+        Columns test (the test set), model (a variant, then the trivial baselines), branch, step
         ("1", "2", ... and "mean"; step k of a reconstruction is the k-th last frame), and
-        MEASURES; NaN for a measure that does not apply.
+        FRAME_MEASURES; NaN for a measure that does not apply.
     """
     lines = []
     for path in predictions:
@@ -38,7 +37,7 @@ def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
         for model in (variant, *TRIVIAL_BASELINES):
             prefix = f"{model}_" if model in TRIVIAL_BASELINES else ""
             for branch in BRANCHES:
-                branch_errors = _of(errors, f"{prefix}{branch}_")
+                branch_errors = _branch_errors(errors, f"{prefix}{branch}_")
                 if not branch_errors:
                     continue
                 row = {"test": test, "model": model, "branch": branch}
@@ -48,7 +47,7 @@ def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
                     for step, values in enumerate(steps.to_dict("records"), 1)
                 ]
                 lines.append(row | {"step": "mean"} | steps.mean().to_dict())
-    table = pd.DataFrame(lines, columns=["test", "model", "branch", "step", *MEASURES])
+    table = pd.DataFrame(lines, columns=["test", "model", "branch", "step", *FRAME_MEASURES])
     # Every model's artifact has the trivial baselines of its branches: the same numbers.
     table = table.drop_duplicates(["test", "model", "branch", "step"], ignore_index=True)
     last = table["model"].isin(TRIVIAL_BASELINES)
@@ -91,12 +90,12 @@ def capacity_table(pretrained: Sequence[Path], predictions: Sequence[Path]) -> p
 
 def _columns(errors: dict[str, float], prefix: str) -> Iterator[tuple[str, float]]:
     for branch in BRANCHES:
-        for measure, value in _of(errors, f"{prefix}{branch}_").items():
+        for measure, value in _branch_errors(errors, f"{prefix}{branch}_").items():
             yield f"{branch}_{measure}", value
 
 
-def _of(errors: dict, prefix: str) -> dict:
-    return {m: errors[prefix + m] for m in MEASURES if prefix + m in errors}
+def _branch_errors(errors: dict, prefix: str) -> dict:
+    return {m: errors[prefix + m] for m in FRAME_MEASURES if prefix + m in errors}
 
 
 def read_predictions(

@@ -4,15 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from video_lstm.evaluation.trivial_baselines import TRIVIAL_BASELINES
-from video_lstm.models.encoder_decoder import EncoderDecoder, Output, activate
+from video_lstm.models.encoder_decoder import EncoderDecoder, Output, activate, frame_errors
 
 COPY, MEAN = TRIVIAL_BASELINES
 
-CERTAINTY = 0.95
+COPY_PROBABILITY = 0.95
 """The probability that the copy of a frame gives to a pixel that is full on or off: about what
 serves it best on Moving MNIST. A copy that were certain would have an infinite cross-entropy at the
 first pixel that changes."""
@@ -22,7 +21,7 @@ SSIM_WINDOW = 7
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Binary cross-entropy of frames, in nats summed over the pixels (paper, section 3.4).
+    """Return the binary cross-entropy of frames, in nats summed over the pixels.
 
     Args:
         logits: (..., D), before the sigmoid.
@@ -31,12 +30,11 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     Returns:
         (...) float64.
     """
-    errors = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return errors.sum(-1, dtype=torch.float64)
+    return frame_errors(logits, target, "logits", torch.float64)
 
 
 def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Squared error of frames, summed over their values (paper, section 3.4).
+    """Return the squared error of frames, summed over their values.
 
     Args:
         predicted: (..., D).
@@ -45,11 +43,11 @@ def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
     Returns:
         (...) float64.
     """
-    return (predicted - target).square().sum(-1, dtype=torch.float64)
+    return frame_errors(predicted, target, "linear", torch.float64)
 
 
 def mse(predicted: Tensor, target: Tensor) -> Tensor:
-    """Squared error of frames, averaged over their values (lab report).
+    """Return the squared error of frames, averaged over their values (lab report).
 
     Args:
         predicted: (..., D).
@@ -133,7 +131,7 @@ def evaluate(
     mean_frame: Tensor,
     pictures: Callable[[Tensor], Tensor],
 ) -> dict[str, np.ndarray]:
-    """Errors of an encoder-decoder, and of two yardsticks, on a fixed set of sequences.
+    """Errors of an encoder-decoder, and of two trivial baselines, on a fixed set of sequences.
 
     The model is put into evaluation mode: a conditional decoder is fed its own output, never the
     truth. `copy_last_frame` predicts the last frame that was seen, for the reconstruction too;
@@ -149,7 +147,7 @@ def evaluate(
     Returns:
         Errors per step, (T,) or (F,) float64 each, averaged over all sequences. Step k of a
         reconstruction is the k-th last frame. Names are `{branch}_{measure}` for the model and
-        `{yardstick}_{branch}_{measure}`, where a branch is `reconstruction` or `future`, and the
+        `{baseline}_{branch}_{measure}`, where a branch is `reconstruction` or `future`, and the
         measures are those of `measure`.
     """
     model.eval()
@@ -162,7 +160,7 @@ def evaluate(
         seen = batch[: model.input_frames]
         future = batch[model.input_frames : model.input_frames + model.future_frames]
         last = seen[-1:]
-        copy = (torch.logit(last, eps=1 - CERTAINTY) if output == "logits" else last, last)
+        copy = (torch.logit(last, eps=1 - COPY_PROBABILITY) if output == "logits" else last, last)
         with torch.inference_mode():
             prediction = model(seen)
             for branch, raw, target in (

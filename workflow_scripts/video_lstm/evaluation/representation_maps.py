@@ -115,7 +115,7 @@ def map_page(galleries: Sequence[tuple[Gallery, np.ndarray]], seed: int) -> str:
         data[name] = {
             "classes": gallery.names,
             "names": [clip.video for clip in gallery.clips],
-            "neighbours": {_words(k): rows.tolist() for k, rows in gallery.neighbours.items()},
+            "neighbours": {_readable(k): rows.tolist() for k, rows in gallery.neighbours.items()},
             "strips": [_jpeg(strip) for strip in strips],
         }
         maps |= {(name, side): plot for side, plot in _maps(gallery, seed).items()}
@@ -138,7 +138,7 @@ def map_page(galleries: Sequence[tuple[Gallery, np.ndarray]], seed: int) -> str:
     return _with_plain_ids(page)
 
 
-_ABOUT = """Each marker is a test video, which no model has learned from; its colour and shape are
+_ABOUT = """Each marker is a test video, which no model was trained on; its colour and shape are
 its class. Videos with similar representations lie near each other: on one map by the mean of their
 percepts, without any model of time, on the other by the representation of an LSTM that has learned
 from unlabelled video. Where the videos of a class lie together, a few labelled ones are enough to
@@ -149,7 +149,7 @@ to it, ✓ where they show the same class, ✗ where they do not."""
 
 def _maps(gallery: Gallery, seed: int) -> dict[str, figure]:
     """The maps of one data set, which share what is selected."""
-    looks = [_look(gallery.classes.index(name)) for name in gallery.metadata["class"]]
+    looks = [_colour_and_marker(gallery.classes.index(name)) for name in gallery.metadata["class"]]
     columns = gallery.metadata | dict(
         zip(("colour", "marker"), zip(*looks, strict=True), strict=True)
     )
@@ -163,7 +163,7 @@ def _maps(gallery: Gallery, seed: int) -> dict[str, figure]:
     plots = {}
     for side in places:
         plot = figure(
-            title=f"by {_words(side)}", height=430, sizing_mode="stretch_width",
+            title=f"by {_readable(side)}", height=430, sizing_mode="stretch_width",
             tools=["pan", "wheel_zoom", "box_zoom", "reset", TapTool(),
                    HoverTool(tooltips=[("class", "@class"), ("video", "@video")])],
             name=f"map_{gallery.dataset}_{side}",
@@ -188,9 +188,9 @@ def _section(gallery: Gallery, divs: Sequence[str]) -> str:
     )
     legend = ""
     for number, name in enumerate(gallery.classes):
-        colour, marker = _look(number)
+        colour, marker = _colour_and_marker(number)
         sign = f'<b style="color: {colour}">{_MARKERS[marker]}</b>'
-        legend += f"<span>{sign} {html.escape(_words(name))}</span> "
+        legend += f"<span>{sign} {html.escape(_readable(name))}</span> "
     about = f"{amount} {gallery.total} test videos; split {gallery.split}, stream {gallery.stream}."
     if len(gallery.classes) > len(_COLOURS) * len(_MARKERS):
         about += " Some classes share a sign: rest the pointer on one to read its class."
@@ -201,13 +201,13 @@ def _section(gallery: Gallery, divs: Sequence[str]) -> str:
     )
 
 
-def _look(number: int) -> tuple[str, str]:
+def _colour_and_marker(number: int) -> tuple[str, str]:
     """Colour and marker of a class: 56 that differ, then they come again."""
     markers = list(_MARKERS)
     return _COLOURS[number % len(_COLOURS)], markers[number // len(_COLOURS) % len(markers)]
 
 
-def _words(name: str) -> str:
+def _readable(name: str) -> str:
     return name.replace("_", " ")
 
 

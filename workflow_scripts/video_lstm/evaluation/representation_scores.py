@@ -1,4 +1,4 @@
-"""What frozen representations of videos are worth: nearest neighbours, a linear probe, retrieval.
+"""Scores of frozen representations: nearest neighbours, a linear probe and retrieval.
 
 Everything that could be chosen (how many neighbours, the probe's regularisation, which part of an
 encoder's state is read) is chosen on validation videos: whole groups of the training videos.
@@ -33,7 +33,7 @@ _NEIGHBOURS = (1, 3, 5, 10, 20)
 _REGULARISATION = (0.001, 0.01, 0.1, 1.0, 10.0)
 """Values of scikit-learn's C for the probe: small is strong."""
 _CUTS, _MANY = 5, 2000
-"""Validation cuts that a choice is made over; one where more videos than this are learned from."""
+"""Validation cuts to average over, and the number of training videos above which one cut serves."""
 _ITERATIONS = 200
 _CELL = ["corpus", "stream", "labels", "measure", "variant"]
 
@@ -47,7 +47,7 @@ class Representations:
 
     Attributes:
         dataset: name of the labelled set.
-        split: whose training videos the encoder may have learned from.
+        split: whose training videos the encoder may have been trained on.
         stream: Stream of the percepts that the encoder read.
         variant: Variant of the encoder, or `percepts`, `movement`, `random`.
         names: the videos, each one clip.
@@ -383,7 +383,7 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 
 def summarise(scores: pd.DataFrame) -> pd.DataFrame:
-    """Every representation by every measure, and what it gains over those that cost nothing.
+    """Summarise the scores of representations, with gains over untrained baselines.
 
     Args:
         scores: the rows of `score`, of all representations, splits, streams and data sets.
@@ -433,7 +433,7 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
         for end in ("", "_low", "_high")
     ]
     columns = [*_CELL, "over", "n", "mean", "std", "low", "high", "validation", "chosen", *gains]
-    return pd.DataFrame(rows, columns=columns).sort_values(_CELL, key=_place, ignore_index=True)
+    return pd.DataFrame(rows, columns=columns).sort_values(_CELL, key=_sort_key, ignore_index=True)
 
 
 def _mean(values: pd.Series, videos: np.ndarray) -> dict[str, float]:
@@ -441,7 +441,7 @@ def _mean(values: pd.Series, videos: np.ndarray) -> dict[str, float]:
     return {"mean": float(np.average(values, weights=videos)), "low": low, "high": high}
 
 
-def _place(column: pd.Series) -> pd.Series:
+def _sort_key(column: pd.Series) -> pd.Series:
     """Sort key: measures as they are listed here, all else as `tables.rank` says."""
     order = {name: f"{n}" for n, name in enumerate([*_methods(1), *RETRIEVAL])}
     return rank(column).map(lambda name: order.get(name, name))

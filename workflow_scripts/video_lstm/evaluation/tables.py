@@ -9,26 +9,18 @@ import pandas as pd
 
 from video_lstm.artifacts import atomic_write, open_artifact
 from video_lstm.errors import UserError
+from video_lstm.evaluation.classifier_scores import read_classifier_accuracy
+from video_lstm.evaluation.measures import ACCURACY, frame_measure_unit
 from video_lstm.evaluation.trivial_baselines import TRIVIAL_BASELINES
 from video_lstm.settings.base import Stream
 from video_lstm.settings.training import BaselineRepresentation, VariantName
 
 IDENTIFIED_BY = ["measure", "corpus", "split", "stream", "variant", "labels", "draw"]
-"""What tells one number of `scores.csv` from another; empty where it does not apply."""
+"""Columns that identify a number in `scores.csv`; empty where they do not apply."""
 ROWS = ["single_frame", "lstm_baseline", *get_args(VariantName)]
-"""The models, in the order of the tables."""
+"""Models in the order of the tables."""
 BASELINE_REPRESENTATIONS = get_args(BaselineRepresentation)
-"""Representations that take no learning: the mean percept, and an encoder with random weights."""
-
-_FACTS = ("split", "stream", "variant", "labels", "softmax_init")
-
-_UNITS = {
-    "accuracy": "percent",
-    "cross_entropy": "nats/frame",
-    "squared_error": "squared error/frame",
-    "mse": "squared error/value",
-    "ssim": "structural similarity",
-}
+"""Representations without training, such as the mean percept and a random encoder."""
 
 
 def collect_scores(finetuned: Sequence[Path], predictions: Sequence[Path]) -> pd.DataFrame:
@@ -67,7 +59,7 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
         scores: as `collect_scores` returns.
 
     Returns:
-        One row per model that was measured, in the order of `ROWS`, and one per yardstick of
+        One row per model that was measured, in the order of `ROWS`, and one per trivial baseline of
         predicted frames. Columns: `variant`;
         `mnist_cross_entropy` and `patches_squared_error`, errors of the predicted future; then for
         each data set, stream and labelled subset `{dataset}_{stream}_{labels}_mean` and
@@ -122,12 +114,22 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 
 def _accuracies(path: Path) -> list[dict[str, object]]:
-    with open_artifact(path, "finetuned") as file:
-        attributes = {name: str(file.attrs[name]) for name in _FACTS}
-        attributes |= {"corpus": str(file.attrs["dataset"]), "measure": str(file.attrs["measure"])}
-        accuracy = file["accuracy"][()]
-    attributes |= {"path": str(path), "unit": _UNITS["accuracy"]}
-    return [attributes | {"draw": str(draw), "value": 100 * v} for draw, v in enumerate(accuracy)]
+    classifier = read_classifier_accuracy(path)
+    row = {
+        "measure": classifier.measure,
+        "unit": ACCURACY.unit,
+        "path": str(path),
+        "corpus": classifier.dataset,
+        "split": str(classifier.split),
+        "stream": classifier.stream,
+        "variant": classifier.variant,
+        "labels": classifier.labels,
+        "softmax_init": classifier.softmax_init,
+    }
+    return [
+        row | {"draw": str(draw), "value": 100 * accuracy}
+        for draw, accuracy in enumerate(classifier.accuracy)
+    ]
 
 
 def _errors(path: Path) -> list[dict[str, object]]:
@@ -138,14 +140,14 @@ def _errors(path: Path) -> list[dict[str, object]]:
         }
         return [
             attributes
-            | {"measure": measure, "unit": _unit(measure), "value": float(steps[()].mean())}
+            | {
+                "measure": measure,
+                "unit": frame_measure_unit(measure),
+                "value": float(steps[()].mean()),
+            }
             for measure, steps in file["errors"].items()
             if isinstance(steps, h5py.Dataset)
         ]
-
-
-def _unit(measure: str) -> str:
-    return next((unit for name, unit in _UNITS.items() if measure.endswith(name)), "")
 
 
 def rank(column: pd.Series) -> pd.Series:

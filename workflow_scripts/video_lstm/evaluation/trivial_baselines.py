@@ -1,4 +1,4 @@
-"""What every model that predicts frames is held against."""
+"""Trivial baselines of frame prediction, which every model is compared with."""
 
 TRIVIAL_BASELINES = ("copy_last_frame", "mean_frame")
-"""The last frame that was seen; the best constant image. Their errors' names begin with these."""
+"""The last input frame, and the best constant image; prefixes of the names of their errors."""

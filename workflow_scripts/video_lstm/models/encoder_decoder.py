@@ -80,20 +80,25 @@ def activate(raw: Tensor, output: Output) -> Tensor:
     return torch.sigmoid(raw) if output == "logits" else raw
 
 
-def frame_errors(raw: Tensor, target: Tensor, output: Output) -> Tensor:
-    """Return the error of every frame, summed over its values.
+def frame_errors(
+    raw: Tensor, target: Tensor, output: Output, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Return the error of every frame, summed over its values (paper, section 3.4).
 
     Args:
-        raw: (T, B, D), outputs before the activation.
-        target: (T, B, D); in [0, 1] for logits.
-        output: "logits" for binary cross-entropy in nats, "linear" for squared error.
+        raw: (..., D), before the activation.
+        target: The same shape; in [0, 1] for logits.
+        output: "logits" for the binary cross-entropy, in nats; "linear" for the squared error.
+        dtype: Type of the sum; by default that of `raw`.
 
     Returns:
-        (T, B).
+        (...) of `dtype`.
     """
     if output == "logits":
-        return F.binary_cross_entropy_with_logits(raw, target, reduction="none").sum(2)
-    return (raw - target).square().sum(2)
+        errors = F.binary_cross_entropy_with_logits(raw, target, reduction="none")
+    else:
+        errors = (raw - target).square()
+    return errors.sum(-1, dtype=dtype)
 
 
 class Decoder(nn.Module):

@@ -1,12 +1,7 @@
 """Validation videos: whole groups of training videos, held out to select settings."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
-from video_lstm.artifacts import open_artifact
 from video_lstm.errors import UserError
 
 
@@ -55,29 +50,3 @@ def draw_validation_videos(
             "has the only training videos of some class; add videos, or use smaller groups"
         )
     return is_validation
-
-
-def best_validated(paths: Sequence[Path]) -> Path:
-    """The artifact of schema `finetuned` with the best accuracy on validation videos.
-
-    The mean over draws counts; the first of equals is taken.
-
-    Raises:
-        UserError: one of them was scored on test videos, which nothing may be chosen by.
-    """
-    return paths[int(np.argmax([read_validated(path)[1].mean() for path in paths]))]
-
-
-def read_validated(path: Path) -> tuple[dict[str, Any], np.ndarray]:
-    """Attributes of an artifact with scores of validation videos, and its accuracies, (draws,).
-
-    Raises:
-        UserError: the scores are of test videos.
-    """
-    with open_artifact(path, "finetuned") as file:
-        if (measure := file.attrs["measure"]) != "validation_accuracy":
-            raise UserError(
-                f"{path}: expected scores of validation videos to choose by, found "
-                f"'{measure}'; name what was made with --validation"
-            )
-        return dict(file.attrs), file["accuracy"][()]

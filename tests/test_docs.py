@@ -172,7 +172,9 @@ def test_help_reads_like_documentation(script, capsys):
     entries = re.split(r"\n  (?=--)", options)
     for name in arguments.model_fields:
         [entry] = [e for e in entries if e.split()[0] == f"--{name.replace('_', '-')}"]
-        words = [word for word in entry.split() if not re.fullmatch(r"[\[\]A-Z.-]+|--\S+", word)]
+        words = [
+            word for word in entry.split() if not re.fullmatch(r"[\[\]A-Z.-]+|--\S+|\{\S+\}", word)
+        ]
         assert len(words) >= 2, f"{script.stem}: --{name} is not explained"
 
 

@@ -235,7 +235,7 @@ def test_snakemake_told_to_stop_lets_training_keep_a_checkpoint_and_leaves(check
         output, _ = run.communicate(timeout=60)
         assert not scripts(run.pid)
     assert run.returncode != 0
-    assert "pretrain: told to stop (SIGTERM); the same command goes on from here" in output
+    assert "pretrain: stopped by SIGTERM; run the same command to resume" in output
     assert not (project / target).exists()
     done = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What a part of the configuration is, and the types that several parts use."""
+"""The base class of all sections of the configuration, and types that several sections use."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -9,11 +9,12 @@ Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Stream = Literal["rgb", "motion", "flow1", "flow10"]
-"""Percepts of frames; the same, read as movement; of single flows; of stacks of 10 flows."""
+"""Percepts of RGB frames (`rgb`, and `motion` with the mean subtracted), of single optical flow
+fields (`flow1`) and of stacks of 10 (`flow10`)."""
 
 
 class Section(BaseModel):
-    """A part of the configuration: immutable, and strict about its keys."""
+    """Base class of a section of the configuration: immutable, and unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -35,7 +36,7 @@ class Section(BaseModel):
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """One nested mapping laid over another."""
+    """Merge two nested mappings; values of `over` win."""
     both = {
         key: merged(under[key], over[key])
         for key in under.keys() & over.keys()

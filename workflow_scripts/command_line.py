@@ -21,6 +21,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, 
 
 import yaml
 from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
+from pydantic_core import PydanticUndefined
 
 from video_lstm import artifacts
 from video_lstm.code import code_hash
@@ -172,7 +173,7 @@ def parse(model: type[Arguments], argv: list[str] | None = None) -> Arguments:
         argv: Words of the command line; None takes those of this process.
     """
     required = (
-        f"{_option(name)} {_metavar(field.annotation)}"
+        f"{_option(name)} {name.upper()}"
         for name, field in model.model_fields.items()
         if field.is_required()
     )
@@ -262,10 +263,8 @@ def _metavar(annotation: Any) -> str:
 
 def _help(description: str | None, default: Any) -> str:
     text = " ".join((description or "").split())
-    default_text = (
-        "" if default is None or repr(default) == "PydanticUndefined" else f" (default: {default})"
-    )
-    return (text + default_text).replace("%", "%%")
+    has_default = default is not None and default is not PydanticUndefined
+    return (text + (f" (default: {default})" if has_default else "")).replace("%", "%%")
 
 
 def _section(annotation: Any) -> type[Section] | None:

@@ -20,8 +20,8 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _over_its_default(cls, values: Any) -> Any:
-        """A section that is given in part keeps the rest of the default it has in this place."""
+    def _keep_other_defaults(cls, values: Any) -> Any:
+        """Fill a partial subsection with the default that its field has in this section."""
         if not isinstance(values, Mapping):
             return values
         defaults = {

@@ -449,8 +449,8 @@ ALL = list(settings_of(Settings))
 USUAL = [s for s in ALL if s not in IMPOSSIBLE and not any(f".{kind}." in s for kind in KINDS)]
 
 
-def tested_settings():
-    """All settings with VIDEO_LSTM_ALL=1 (a minute), else only some in `training` sections."""
+def select_settings():
+    """Return all settings with VIDEO_LSTM_ALL=1 (a minute), else only some of `training`."""
     training = [s for s in USUAL if ".training." in s]
     few = training if os.environ.get("VIDEO_LSTM_ALL") else random.Random(7).sample(training, 20)
     return [s for s in USUAL if s not in training or s in few]
@@ -465,7 +465,7 @@ def test_a_changed_setting_reruns_its_stages_and_no_other(inside):
     assert inside.plan() == (set(), set())
     assert all(edited(inside.base, s) and stages(s) is not None for s in USUAL)
     wrong = {}
-    for setting in tested_settings():
+    for setting in select_settings():
         plan = inside.plan(*stages(setting), config=edited(inside.base, setting))
         if plan[0] != plan[1]:
             wrong[setting] = differences(plan)

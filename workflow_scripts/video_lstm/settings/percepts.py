@@ -37,8 +37,7 @@ class FlowSettings(Section):
     """Optical flow between consecutive frames (paper, section 3.1)."""
 
     method: Literal["brox", "dis", "farneback", "tvl1"] = "dis"
-    """Flow algorithm. The paper uses `brox`; `dis` (OpenCV) is the fastest, `farneback` and `tvl1`
-    are OpenCV's too."""
+    """`brox` (paper) is implemented here; `dis`, `farneback` and `tvl1` are OpenCV's."""
     brox: BroxSettings = BroxSettings()
     """Parameters of method `brox`, or `fast`."""
     batch_size: Positive = 32

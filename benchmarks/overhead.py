@@ -1,13 +1,14 @@
-"""What stands around the work: planning the paper's set-up, and a job that has nothing to do.
+"""Overhead of the workflow: planning the paper's configuration, and starting an empty job.
 
 Planning: `snakemake -n results/table2.csv --configfile configs/paper.yaml` in a copy of the project
-with a made-up file for each of the 13,320 and 6,766 videos of the official lists and for a pile of
-108,000 (300 hours of 10 seconds). Jobs: `collect_scores` of one file, start to end, and a Python
-that imports torch and ends.
+with an empty file for each of the 13,320 and 6,766 videos of the official lists and for 108,000
+unlabelled videos (300 hours of 10 seconds). Jobs: `collect_scores` of one file, and a process
+of Python that only imports torch.
 
-    python benchmarks/overhead.py --lists /of/official/splits --json overhead.json
+    python benchmarks/overhead.py --lists SPLIT_LISTS --json overhead.json
 
-The lists: `ucf101/trainlist01.txt`, ... and `hmdb51/CLASS_test_split1.txt`, ..., as downloaded.
+SPLIT_LISTS contains the downloaded `ucf101/trainlist01.txt`, ... and
+`hmdb51/CLASS_test_split1.txt`, ...
 """
 
 import argparse
@@ -28,11 +29,11 @@ import projects
 
 from video_lstm.artifacts import Provenance, create
 
-PILE = 108_000
+NUM_UNLABELLED = 108_000
 
 
 def lay_out(folder: Path, lists: Path) -> int:
-    """The data that configs/paper.yaml asks for, all files empty; how many videos there are."""
+    """Create empty files for all data of configs/paper.yaml; return the number of videos."""
     data = folder / "data"
     names = [
         f"UCF-101/{line.split()[0]}"
@@ -47,10 +48,10 @@ def lay_out(folder: Path, lists: Path) -> int:
             for line in path.read_text().splitlines()
             if line.strip()
         ]
-    names += [f"unlabelled/{number // 1000}/{number}.mp4" for number in range(PILE)]
-    others = [f"mnist/{name}" for name in ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte",
+    names += [f"unlabelled/{number // 1000}/{number}.mp4" for number in range(NUM_UNLABELLED)]
+    digits = [f"mnist/{name}" for name in ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte",
               "train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte")]  # fmt: skip
-    for name in [*names, *others, "vgg16-397923af.pth"]:
+    for name in [*names, *digits, "vgg16-397923af.pth"]:
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         (data / name).touch()
     (data / "ucfTrainTestlist").symlink_to((lists / "ucf101").resolve())
@@ -59,14 +60,14 @@ def lay_out(folder: Path, lists: Path) -> int:
 
 
 def seconds(command: list[str], folder: Path) -> tuple[float, str]:
-    """Run a command; return its seconds and its output."""
+    """Run a command; return its duration in seconds and its output."""
     start = time.perf_counter()
     done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     return time.perf_counter() - start, done.stdout
 
 
 def empty_job(folder: Path) -> list[str]:
-    """`collect_scores` of one classifier's accuracy."""
+    """Return a command that runs `collect_scores` on one classifier."""
     classifier_path = folder / "finetuned.h5"
     with create(classifier_path, "finetuned", Provenance("benchmark", {}, "0")) as file:
         attributes = {"dataset": "a", "stream": "rgb", "split": 1, "variant": "lstm_baseline"}
@@ -83,7 +84,7 @@ def empty_job(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    """Measure, in turns, and print."""
+    """Measure all commands alternately and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lists", type=Path, required=True, help="folder of the official lists")
     parser.add_argument("--repeats", type=int, default=3)
@@ -94,20 +95,20 @@ def main() -> None:
         videos = lay_out(folder, arguments.lists)
         plan = [sys.executable, "-m", "snakemake", "--cores", "2", "-n", "results/table2.csv"]
         plan += ["--configfile", "configs/paper.yaml"]
-        contenders = {
+        commands = {
             "planning": plan,
             "job": empty_job(folder),
             "torch": [sys.executable, "-c", "import torch"],
         }
-        took: dict[str, list[float]] = {name: [] for name in contenders}
+        timings: dict[str, list[float]] = {name: [] for name in commands}
         for repeat in range(arguments.repeats + 1):
-            for name, command in contenders.items():
+            for name, command in commands.items():
                 elapsed, output = seconds(command, folder)
                 if name == "planning":
                     jobs = sum(projects.counts(output).values())
-                if repeat:  # the first one fills the caches
-                    took[name].append(elapsed)
-    row = {name: statistics.median(values) for name, values in took.items()}
+                if repeat:  # the first repeat fills the caches
+                    timings[name].append(elapsed)
+    row = {name: statistics.median(values) for name, values in timings.items()}
     row |= {"videos": videos, "jobs": jobs, "job_beyond_torch": row["job"] - row["torch"]}
     for name, value in row.items():
         print(f"{name:18}{value:10.2f}" if isinstance(value, float) else f"{name:18}{value:10}")

@@ -310,7 +310,7 @@ def paper_table_files(number):
             if stream == settings.streams[0]
             for variant in CLASSIFIERS[1:]
             for labels in (
-                settings.datasets[dataset].small_set_labels_or_default,
+                settings.datasets[dataset].num_small_set_labels,
                 "all",
             )
         ]

@@ -1,4 +1,4 @@
-"""Shared by all tests: where real data lies, and the scripts as a person would call them."""
+"""Fixtures of all tests: real data, projects, and scripts called as on a command line."""
 
 import fcntl
 import os
@@ -13,9 +13,9 @@ from projects import ROOT, copy, copy_code, snakemake
 
 DATA = Path(os.environ.get("VIDEO_LSTM_DATA", ROOT.parent / "shared" / "data"))
 
-# A busy machine is slow, not wrong.
-hypothesis.settings.register_profile("house", deadline=None)
-hypothesis.settings.load_profile("house")
+# On a busy machine, tests may be slow.
+hypothesis.settings.register_profile("no_deadline", deadline=None)
+hypothesis.settings.load_profile("no_deadline")
 
 # A suite that is started in the background inherits an ignored SIGINT, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def real_data():
-    """Folder of a real data set; the test skips where it is not there."""
+    """Return the folder of a real data set; skip the test if it is missing."""
 
     def folder(name):
         if not (DATA / name).is_dir():
@@ -60,13 +60,13 @@ def run_script():
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory):
-    """The project's files, without anything made."""
+    """The project's files, without results."""
     return copy_code(tmp_path_factory.mktemp("checkout") / "project")
 
 
 @pytest.fixture(scope="session")
 def finished(checkout, tmp_path_factory):
-    """The project after one run, made once for all workers. To change it, take `project`."""
+    """The project after one run, shared by all workers; to change it, use `project`."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
@@ -86,7 +86,7 @@ def project(finished, tmp_path):
 
 @pytest.fixture
 def one_thread():
-    """Tiny models on one thread: more would only wait for each other."""
+    """Use one thread, as tiny models gain nothing from more."""
     import torch
 
     threads = torch.get_num_threads()
@@ -97,7 +97,7 @@ def one_thread():
 
 @pytest.fixture
 def probe_in_process(monkeypatch):
-    """Probe files without worker processes, which are slow to start; for files that do no harm."""
+    """Probe harmless files without worker processes, which are slow to start."""
     from video_lstm.video import files, sampling
     from video_lstm.video.probe import probe
 

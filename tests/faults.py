@@ -1,4 +1,4 @@
-"""Runs that are killed at random moments, and whether what they leave is whole."""
+"""Kill runs at random moments, and check that the files they leave are complete."""
 
 import contextlib
 import os
@@ -16,13 +16,13 @@ from safetensors import safe_open
 from video_lstm import artifacts
 
 KINDS = ("all", "all", "snakemake", "job")
-"""Who is killed: everybody (the power fails), Snakemake alone, whose jobs go on, or one job."""
+"""Processes to kill: all (as in a power failure), only Snakemake (its jobs go on), or one job."""
 
 _TEMPORARY = re.compile(r"\.(tmp|part|partial|rows|npz|ckpt.*)$")
 
 
 def scripts(session):
-    """Scripts that run in a session: their names by process."""
+    """Return the names of the scripts that run in a session, by process."""
     scripts_by_name = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -38,12 +38,12 @@ def kill_run(command, folder, draw, jobs):
     """Start a run and kill it within two seconds of the start of its n-th job, n up to `jobs`.
 
     Returns:
-        The run's session, who was killed and the scripts that were at work; None where the run
+        The run's session, the kind of kill and the scripts that were running; None if the run
         ended before.
     """
     number, wait, kind = draw.randint(1, jobs), draw.uniform(0, 2), draw.choice(KINDS)
     with (
-        (folder / "told").open("w+") as output,
+        (folder / "output").open("w+") as output,
         subprocess.Popen(
             command, cwd=folder, stdout=output, stderr=output, start_new_session=True
         ) as run,
@@ -54,21 +54,21 @@ def kill_run(command, folder, draw, jobs):
             time.sleep(0.01)
         with contextlib.suppress(subprocess.TimeoutExpired):
             run.wait(wait)
-        at_work = scripts(run.pid)
+        running = scripts(run.pid)
         if run.poll() is not None:
-            assert run.returncode == 0, (folder / "told").read_text()[-5000:]
+            assert run.returncode == 0, (folder / "output").read_text()[-5000:]
             return None
-        if kind == "job" and at_work:
-            process = draw.choice(sorted(at_work))
-            at_work = {process: at_work[process]}
+        if kind == "job" and running:
+            process = draw.choice(sorted(running))
+            running = {process: running[process]}
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         elif kind == "snakemake":
             run.kill()
         else:
             os.killpg(run.pid, signal.SIGKILL)
-    names = sorted(at_work.values())
-    print(f"job {number} and {wait:.1f} s: {kind}, at {', '.join(names) or 'no script'}")
+    names = sorted(running.values())
+    print(f"job {number} and {wait:.1f} s: {kind}, during {', '.join(names) or 'no script'}")
     return (run.pid, kind, names) if run.returncode else None
 
 
@@ -79,13 +79,13 @@ def wait_for_orphans(sessions):
 
 
 def leftovers(folder):
-    """What is only there while a job is at work, or to go on from."""
+    """Return temporary files and checkpoints."""
     results = folder / "results"
     return [path for path in results.rglob("*") if _TEMPORARY.search(path.name)]
 
 
 def result_files(folder):
-    """Files below results/ under their final names, but for logs and times."""
+    """Yield the files below results/ with final names, except logs and benchmark times."""
     results = folder / "results"
     for path in sorted(results.rglob("*")):
         parts = path.relative_to(results).parts
@@ -95,21 +95,22 @@ def result_files(folder):
 
 
 def check_whole(folder, reference, checked):
-    """Every file that has its final name is whole: readable to its end, or as in the reference.
+    """Check that every file with a final name is readable to its end or equals the reference.
 
     Args:
-        folder, reference: projects.
-        checked: states of files that were found whole before; grows.
+        folder: Project to check.
+        reference: Project that ran without kills.
+        checked: States of files that passed before; extended by this call.
     """
     for path in result_files(folder):
-        with contextlib.suppress(FileNotFoundError):  # an orphan is done with it
+        with contextlib.suppress(FileNotFoundError):  # an orphaned job removed it
             state = (path, path.stat().st_ino, path.stat().st_mtime_ns)
             if state not in checked and path.suffix != ".rows":  # blocks with checksums
                 _check(path, reference / path.relative_to(folder))
                 checked.add(state)
 
 
-def _check(path, same):
+def _check(path, reference):
     if path.suffix == ".h5":
         with h5py.File(path) as file:
             schema = file.attrs["schema"]
@@ -123,9 +124,9 @@ def _check(path, same):
             assert [file.get_tensor(name) for name in file.keys()]  # noqa: SIM118
     elif path.suffix == ".html":
         assert path.read_text().rstrip().endswith("</html>"), path
-    elif path.name in ("convlstm.csv", "capacity.csv"):  # they tell times
-        tables = [pd.read_csv(file) for file in (path, same)]
+    elif path.name in ("convlstm.csv", "capacity.csv"):  # they contain times
+        tables = [pd.read_csv(file) for file in (path, reference)]
         assert tables[0].shape == tables[1].shape
         assert list(tables[0].columns) == list(tables[1].columns)
     else:
-        assert path.read_bytes() == same.read_bytes(), path
+        assert path.read_bytes() == reference.read_bytes(), path

@@ -1,4 +1,4 @@
-"""Artifacts: whole or not there, and able to say where they come from."""
+"""Artifacts: complete or absent, with their provenance."""
 
 import errno
 import os
@@ -14,10 +14,10 @@ import pytest
 from video_lstm import artifacts
 from video_lstm.errors import UserError
 
-HOW = artifacts.Provenance("sample_clips", {"seed": 3}, "c0de", {"videos": "1d"})
+PROVENANCE = artifacts.Provenance("sample_clips", {"seed": 3}, "c0de", {"videos": "1d"})
 
 
-def write_clips(path, provenance=HOW, rows=5):
+def write_clips(path, provenance=PROVENANCE, rows=5):
     with artifacts.create(path, "clips", provenance) as file:
         for name in ("video", "first", "frames", "native_frames", "path"):
             file.create_dataset(name, data=np.arange(rows, dtype=np.int32))
@@ -47,16 +47,19 @@ def test_an_error_while_writing_leaves_the_old_artifact_and_no_temporary_file(tm
     path = tmp_path / "clips.h5"
     write_clips(path)
     before = path.read_bytes()
-    with pytest.raises(RuntimeError), artifacts.create(path, "clips", HOW) as file:
+    with pytest.raises(RuntimeError), artifacts.create(path, "clips", PROVENANCE) as file:
         file["video"] = np.zeros(2)
         raise RuntimeError
     assert path.read_bytes() == before
-    with pytest.raises(ValueError, match=r"lacks .*frames"), artifacts.create(path, "clips", HOW):
+    with (
+        pytest.raises(ValueError, match=r"lacks .*frames"),
+        artifacts.create(path, "clips", PROVENANCE),
+    ):
         pass
     assert [entry.name for entry in tmp_path.iterdir()] == ["clips.h5"]
 
 
-def test_killed_in_the_middle_nothing_stands_under_the_final_name(tmp_path):
+def test_a_killed_writer_leaves_no_file_under_the_final_name(tmp_path):
     program = textwrap.dedent(
         """
         import os, signal, sys
@@ -84,10 +87,13 @@ def test_killed_in_the_middle_nothing_stands_under_the_final_name(tmp_path):
         (lambda path: path.write_bytes(path.read_bytes()[:900]), "no readable HDF5 file"),
         (lambda path: h5py.File(path, "a").attrs.update(schema="flow"), "found 'flow' version 2"),
         (lambda path: h5py.File(path, "a").attrs.update(schema_version=9), "'clips' version 9"),
-        (lambda path: h5py.File(path, "a").pop("path"), "without ['path']"),
+        (
+            lambda path: h5py.File(path, "a").pop("path"),
+            "artifact with ['path'], found one without",
+        ),
     ],
 )
-def test_what_is_no_artifact_is_refused_in_one_line(tmp_path, damage, message):
+def test_a_damaged_or_wrong_artifact_is_refused_in_one_line(tmp_path, damage, message):
     path = tmp_path / "clips.h5"
     write_clips(path)
     damage(path)
@@ -115,7 +121,7 @@ def test_a_memory_map_is_the_data_set(tmp_path):
 
 
 def test_a_signal_waits_for_a_flush_or_the_end(tmp_path):
-    """A handler that raised while HDF5 writes would leave it halfway."""
+    """A handler that raises while HDF5 writes would leave the file incomplete."""
 
     def record_signal(number, frame):
         raise InterruptedError
@@ -125,7 +131,7 @@ def test_a_signal_waits_for_a_flush_or_the_end(tmp_path):
         for name, flushes in (("a.h5", True), ("b.h5", False)):
             with (
                 pytest.raises(InterruptedError),
-                artifacts.create(tmp_path / name, "clips", HOW) as f,
+                artifacts.create(tmp_path / name, "clips", PROVENANCE) as f,
             ):
                 for member in ("video", "first", "frames", "native_frames", "path"):
                     f[member] = np.arange(5)
@@ -139,7 +145,7 @@ def test_a_signal_waits_for_a_flush_or_the_end(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["b.h5"]
 
 
-def test_what_dead_writers_left_is_removed_and_what_the_living_write_is_kept(tmp_path):
+def test_temporary_files_of_dead_processes_are_removed_and_others_kept(tmp_path):
     path = tmp_path / "clips.h5"
     with subprocess.Popen(["sleep", "60"]) as living:
         names = {}
@@ -153,7 +159,7 @@ def test_what_dead_writers_left_is_removed_and_what_the_living_write_is_kept(tmp
     assert {entry.name for entry in tmp_path.iterdir()} == {"clips.h5", names[living.pid]}
 
 
-def test_a_file_of_any_kind_is_whole_or_as_it_was(tmp_path):
+def test_a_file_of_any_kind_is_complete_or_unchanged(tmp_path):
     path = tmp_path / "new" / "page.html"
     for text in ("first", "second"):
         with artifacts.atomic_write(path) as temporary:
@@ -168,15 +174,13 @@ REASONS = [errno.EACCES, errno.EIO, errno.ENOLCK, errno.ENOSYS, errno.ESTALE, er
 
 
 @pytest.mark.parametrize("number", REASONS)
-@pytest.mark.parametrize("place", ["look", "open", "attributes"])
-def test_an_artifact_that_cannot_be_read_is_not_called_damaged(
-    tmp_path, monkeypatch, number, place
-):
+@pytest.mark.parametrize("step", ["look", "open", "attributes"])
+def test_an_artifact_that_cannot_be_read_is_not_called_damaged(tmp_path, monkeypatch, number, step):
     path = tmp_path / "clips.h5"
     write_clips(path)
 
     def refuse(*_, **__):
-        if place == "attributes":  # record_signal in words only
+        if step == "attributes":  # the number is in the text only
             raise KeyError(f"Unable to open object (file read failed: errno = {number}, ...)")
         raise OSError(number, "Unable to synchronously open file")
 
@@ -184,7 +188,7 @@ def test_an_artifact_that_cannot_be_read_is_not_called_damaged(
         "look": (type(path), "is_file"),
         "open": (h5py, "File"),
         "attributes": (artifacts, "_external_data"),
-    }[place]
+    }[step]
     monkeypatch.setattr(target, name, refuse)
 
     def open_it():
@@ -192,7 +196,7 @@ def test_an_artifact_that_cannot_be_read_is_not_called_damaged(
             pass
 
     readers = [open_it]
-    if place != "attributes":
+    if step != "attributes":
         readers += [lambda: artifacts.identity(path), lambda: artifacts.schema_of(path)]
     for read in readers:
         with pytest.raises(UserError) as error:

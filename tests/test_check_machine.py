@@ -1,11 +1,15 @@
-"""make doctor: what is missing is told before hours are spent, and nothing where nothing is."""
+"""make doctor: it lists what is missing, and takes the number of jobs from Snakemake's plan."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
-from projects import ROOT
+from projects import CONFIG, ROOT, planned
 
+from video_lstm.doctor.workflow_plan import plan_workflow
+
+ENCODER_DECODERS = ("mnist", "patches", "rgb", "flow1")
 TINY = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())
 
 
@@ -20,17 +24,19 @@ def doctor(run_script, tmp_path):
     return call
 
 
-def test_a_configuration_that_can_run_lacks_nothing(doctor):
+def test_nothing_is_missing_for_a_configuration_that_can_run(doctor):
     done = doctor()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Nothing is missing." in done.stdout
     # 3 actions, 5 videos each of 1.2 s at 15 frames a second.
-    assert re.search(r"tiny +15 videos, 0.01 hours, 270 frames to use, yet to be", done.stdout)
-    for stage in ("flow", "percepts", "pretrain digits", "finetune", "in all"):
+    assert re.search(
+        r"tiny +15 videos, 0.01 hours, 270 frames to use, not rendered yet", done.stdout
+    )
+    for stage in ("flow", "percepts", "pretrain mnist", "finetune", "starting jobs", "in all"):
         assert re.search(rf"^  {stage} +\d+:\d\d", done.stdout, re.M), stage
 
 
-def test_movement_is_read_from_percepts_of_rgb(doctor):
+def test_stream_motion_uses_rgb_percepts(doctor):
     done = doctor(streams=["motion"])
     assert done.returncode == 0, done.stdout + done.stderr
     stages = re.findall(r"^  (\S.*?) +\d+:\d\d", done.stdout, re.M)
@@ -38,7 +44,7 @@ def test_movement_is_read_from_percepts_of_rgb(doctor):
     assert not {"flow", "flow convnet", "flow percepts", "pretrain rgb"} & set(stages)
 
 
-def test_all_that_is_missing_is_told_at_once(doctor, tmp_path):
+def test_all_that_is_missing_is_listed_together(doctor, tmp_path):
     (tmp_path / "flat").mkdir()
     done = doctor(
         datasets={
@@ -57,17 +63,38 @@ def test_all_that_is_missing_is_told_at_once(doctor, tmp_path):
         "percepts.weights: expected a file of weights, found none at",
         "train-images-idx3-ubyte",
         "GB of free disk, found",
+        "Snakemake cannot plan the run (datasets.mine.root: expected a folder of videos, found",
     ):
         assert message.removeprefix("flat: ") in missing, (message, missing)
+    assert "jobs                   unknown" in done.stdout
+    assert "without training, flow percepts and the start of jobs" in done.stdout
+    stages = re.findall(r"^  (\S.*?) +\d+:\d\d", done.stdout, re.M)
+    assert not {"finetune", "pretrain mnist", "flow convnet", "starting jobs"} & set(stages)
 
 
-def test_a_configuration_that_is_not_there_is_one_line(run_script, tmp_path):
+def test_jobs_are_those_of_the_plan(checkout, monkeypatch):
+    monkeypatch.chdir(checkout)
+    jobs = planned(checkout)
+    workflow = plan_workflow(Path(CONFIG))
+    assert {rule: len(paths) for rule, paths in workflow.outputs.items()} == jobs
+    # 2 variants; streams rgb and flow1; 1 split; labels 1 and all.
+    assert workflow.num_flow_convnets("flow1") == 1 and workflow.num_flow_convnets("flow10") == 0
+    trainings = {name: workflow.num_encoder_decoders(name) for name in ENCODER_DECODERS}
+    assert trainings == dict.fromkeys(ENCODER_DECODERS, 2)
+    assert sum(trainings.values()) == jobs["pretrain"]
+    assert sorted(workflow.flow_percept_datasets("flow1")) == ["tiny", "unlabelled"]
+    classifiers = [classifier for s in ("rgb", "flow1") for classifier in workflow.classifiers(s)]
+    assert len(classifiers) == jobs["finetune_classifier"]
+    assert ("composite", "all", None) in classifiers and ("single_frame", 1, None) in classifiers
+
+
+def test_a_missing_configuration_is_one_line(run_script, tmp_path):
     done = run_script("check_machine", "--config", tmp_path / "none.yaml", check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "expected a configuration file" in done.stderr
 
 
-def test_a_configuration_that_is_no_yaml_is_told_in_a_line(run_script, tmp_path):
+def test_a_configuration_that_is_not_yaml_is_one_line(run_script, tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("datasets: {mine")
     done = run_script("check_machine", "--config", config, check=False)

@@ -1,4 +1,4 @@
-"""Which code made an artifact: what counts as a change and what it reaches."""
+"""Hashes of code: what counts as a change, and which scripts it affects."""
 
 import shutil
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy
 
 @pytest.fixture
 def library(tmp_path, monkeypatch):
-    """A library of three modules and a script that reaches two of them."""
+    """A library of three modules and a script that imports two of them."""
     root = tmp_path / "video_lstm"
     (root / "models").mkdir(parents=True)
     (root / "__init__.py").touch()
@@ -62,7 +62,7 @@ def test_a_copy_of_the_project_elsewhere_has_the_same_identity(tmp_path):
     assert code_hash(scripts / "command_line.py") == code_hash(copy / "command_line.py")
 
 
-def test_a_file_of_data_counts_as_the_code_that_names_it(library):
+def test_a_data_file_counts_as_code_of_the_module_that_names_it(library):
     models = library / "video_lstm/models"
     (models / "figures.csv").write_text("72.2\n")
     (models / "unread.csv").write_text("1\n")
@@ -76,8 +76,8 @@ def test_a_file_of_data_counts_as_the_code_that_names_it(library):
     assert changed == {"video_lstm/models/figures.csv"}
 
 
-def test_every_file_of_data_belongs_to_the_identity_of_who_reads_it():
-    """Found on disk, not by name: a file that no hash has is read behind the back of all."""
+def test_every_data_file_is_in_the_hashes_of_its_readers():
+    """Searches the disk, so that a data file that no hash contains is noticed."""
     scripts = Path(video_lstm.code.__file__).parents[1]
     data = {
         path.relative_to(scripts).as_posix()

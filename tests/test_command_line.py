@@ -1,4 +1,4 @@
-"""What all scripts share: options from types, one line for an error, the traceback in the log."""
+"""What all scripts share: typed options, errors in one line, tracebacks in the log."""
 
 import signal
 import subprocess
@@ -13,7 +13,7 @@ SCRIPTS = Path(__file__).resolve().parents[1] / "workflow_scripts"
 SCRIPT = '''
 """Make a thing.
 
-Of clips.
+It reads clips.
 """
 import sys, time
 sys.path.insert(0, %r)
@@ -63,7 +63,7 @@ def test_sections_are_json_and_dotted_options_override_them(script):
         assert first_line == "['a b.h5', 'c,d.h5'] farneback 4.0"
 
 
-def test_paths_logs_and_threads_are_no_part_of_the_provenance(script, tmp_path):
+def test_paths_logs_and_threads_are_not_in_the_provenance(script, tmp_path):
     first = script("--log", str(tmp_path / "a.log"), "--threads", "2").stdout.splitlines()[1]
     assert first == script().stdout.splitlines()[1]
     assert "clips" not in first
@@ -74,11 +74,11 @@ def test_paths_logs_and_threads_are_no_part_of_the_provenance(script, tmp_path):
     ("options", "message"),
     [
         (["--flow", '{"metod": 1}'], "flow.metod: Extra inputs are not permitted"),
-        (["--flow", "{"], "not JSON"),
+        (["--flow", "{"], "flow: expected JSON, found {"),
         (["--flow.bound", "["], "flow.bound: expected a number, a word or a list, found ["),
         (
             ["--flow", '{"brox": "fast"}', "--flow.brox.alpha", "1"],
-            "flow.brox.alpha: its section is given as 'fast'",
+            "flow.brox.alpha: expected an object with keys for its section, found 'fast'",
         ),
         (["--flow.bound", "-3"], "flow.bound: Input should be greater than 0"),
         (["--clip", "x"], "unrecognized arguments: --clip"),
@@ -107,7 +107,7 @@ def test_an_error_is_one_line_and_its_traceback_is_in_the_log(script, tmp_path):
     assert log.read_text().count("Traceback") == 2
 
 
-def test_sigterm_ends_it_with_a_line(script):
+def test_sigterm_stops_a_script_with_one_line(script):
     command = [sys.executable, script.path, "--clips", "a", "--fail", "sleep"]
     with subprocess.Popen(command, stdout=-1, stderr=-1, text=True) as job:
         assert job.stdout.readline() == "ready\n"
@@ -115,7 +115,7 @@ def test_sigterm_ends_it_with_a_line(script):
         job.send_signal(signal.SIGTERM)
         _, errors = job.communicate(timeout=20)
     assert job.returncode == 143
-    assert "the same command goes on from here" in errors
+    assert errors == "make_thing: stopped by SIGTERM; run the same command to resume\n"
     assert time.monotonic() - started < 15
 
 
@@ -123,5 +123,7 @@ def test_help_documents_every_option(script):
     done = subprocess.run([sys.executable, script.path, "--help"], capture_output=True, text=True)
     text = " ".join(done.stdout.split())
     assert "Make a thing." in text
-    assert "--clips CLIPS [CLIPS ...] What it is made of." in text
+    assert "--clips PATH [PATH ...] What it is made of." in text
+    assert "--flow.codec {png,jpeg}" in text and "--flow.jpeg_quality INT" in text
+    assert "--flow JSON" in text and "--flow.bound NUMBER" in text
     assert "Displacements are clipped to +-bound pixels" in text

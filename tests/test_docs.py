@@ -1,4 +1,4 @@
-"""What README and docs say is so: every command, worked example, message, link and setting."""
+"""README and docs are true: every command, worked example, message, link and setting."""
 
 import re
 import shlex
@@ -41,13 +41,13 @@ def commands(program):
     return lines
 
 
-def test_every_command_is_of_a_kind_that_is_tried_here():
+def test_every_documented_program_is_tested_here():
     assert {line.split()[0] for line in COMMANDS} == {"make", "snakemake", "python", "source"}
 
 
 @pytest.fixture(scope="module")
 def prepared(checkout, tmp_path_factory):
-    """A checkout with the data that the documented configurations ask for, as far as plans see."""
+    """A checkout with all files that planning the documented configurations needs."""
     folder = shutil.copytree(checkout, tmp_path_factory.mktemp("docs") / "project")
     mine = yaml.safe_load((folder / "config.yaml").read_text())
     del mine["demo"]
@@ -94,12 +94,12 @@ def test_links_lead_somewhere(page):
         assert (page.parent / link).exists(), link
 
 
-def test_the_reference_of_settings_is_in_step():
+def test_the_reference_of_settings_is_up_to_date():
     text = (ROOT / "docs/settings.md").read_text()
     assert text == reference(), "run python workflow_scripts/document_settings.py"
 
 
-def test_messages_that_are_explained_are_those_of_the_code():
+def test_explained_messages_are_in_the_code():
     sources = [*(ROOT / "workflow_scripts").rglob("*.py"), *(ROOT / "rules").glob("*.smk")]
     code = "".join(path.read_text() for path in [*sources, ROOT / "Makefile"])
     code = re.sub(r'"\s*\n\s*f?"', "", code)
@@ -110,7 +110,7 @@ def test_messages_that_are_explained_are_those_of_the_code():
 
 @pytest.fixture
 def patched(tmp_path):
-    """The scripts after the diff of a page."""
+    """Return a function that applies the diff of a page to a copy of the scripts."""
 
     def apply(page):
         shutil.copytree(ROOT / "workflow_scripts", tmp_path / "workflow_scripts")
@@ -172,7 +172,9 @@ def test_help_reads_like_documentation(script, capsys):
     entries = re.split(r"\n  (?=--)", options)
     for name in arguments.model_fields:
         [entry] = [e for e in entries if e.split()[0] == f"--{name.replace('_', '-')}"]
-        words = [word for word in entry.split() if not re.fullmatch(r"[\[\]A-Z.-]+|--\S+", word)]
+        words = [
+            word for word in entry.split() if not re.fullmatch(r"[\[\]A-Z.-]+|--\S+|\{\S+\}", word)
+        ]
         assert len(words) >= 2, f"{script.stem}: --{name} is not explained"
 
 

@@ -1,4 +1,4 @@
-"""A full disk, a read-only folder, too little memory, being told to stop: one line, and then on.
+"""A full disk, a read-only folder, too little memory, SIGTERM: a message in one line, and resuming.
 
 Kills at random moments are in test_kills.py, of scripts also in test_percepts.py and
 test_pretraining.py.
@@ -29,7 +29,7 @@ SMALL = (
 
 
 def as_root(*command):
-    """Run a command as root; the test skips where that is not allowed."""
+    """Run a command as root; skip the test if that is not allowed."""
     words = [] if os.geteuid() == 0 else ["sudo", "-n"]
     done = subprocess.run([*words, *map(str, command)], capture_output=True, text=True)
     if done.returncode:
@@ -38,7 +38,7 @@ def as_root(*command):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of 8 MB of its own."""
+    """A separate disk of 8 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     as_root("mount", "-t", "tmpfs", "-o", f"size=8m,uid={os.geteuid()}", "none", folder)
@@ -46,14 +46,19 @@ def disk(tmp_path):
     as_root("umount", "--lazy", folder)
 
 
-def fill(path, left):
-    """Fill a disk but for so many bytes."""
+def fill(path, free):
+    """Fill a disk except for some bytes.
+
+    Args:
+        path: File to write.
+        free: Number of bytes to leave free.
+    """
     with path.open("wb", buffering=0) as file:
         try:
             while True:
                 file.write(bytes(4096))
         except OSError:
-            file.truncate(max(file.tell() - left, 0))
+            file.truncate(max(file.tell() - free, 0))
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +86,14 @@ STAGES = {
                           '{"hidden_size": 32, "input_frames": 4, "future_frames": 4, "training":'
                           ' {"steps": 3, "batch_size": 4}}', "--checkpoint-seconds", "0.0001")),
 }  # fmt: skip
-"""Bytes that are left to each, which it cannot do with, and what it is told."""
+"""For each script, too few bytes of free disk space, and its options."""
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_full_disk_is_told_and_with_room_the_same_command_succeeds(
+def test_a_full_disk_is_reported_and_with_free_space_the_same_command_succeeds(
     disk, clips, run_script, stage
 ):
-    left, options = STAGES[stage]
+    free, options = STAGES[stage]
     if stage in ("cut_patches", "extract_flow", "extract_percepts"):
         options = (*options, *clips)
     if stage == "cut_patches":
@@ -97,9 +102,9 @@ def test_a_full_disk_is_told_and_with_room_the_same_command_succeeds(
         options = (*options, "--cache", disk / "cache")
     if stage == "pretrain":
         options = (*options, "--checkpoints", disk / "checkpoints")
-    output = disk / "made" / "output.h5"
+    output = disk / "new" / "output.h5"
     options = (*options, "--output", output, "--log", disk / "log")
-    fill(disk / "fill", left)
+    fill(disk / "fill", free)
     done = run_script(stage, *options, check=False)
     assert done.returncode == 1
     *progress, line = done.stderr.splitlines()
@@ -116,8 +121,8 @@ def test_a_full_disk_is_told_and_with_room_the_same_command_succeeds(
     assert not list(disk.rglob(".*.tmp")) and not list(disk.rglob(".*.partial"))
 
 
-def test_a_full_disk_is_no_reason_to_leave_a_video_out(disk, tmp_path, run_script):
-    """The reader refuses it, and there is no room for the copy that would be read instead."""
+def test_a_full_disk_does_not_exclude_a_video(disk, tmp_path, run_script):
+    """The reader refuses the video, and there is no space for a transcoded copy."""
     parts = [make(tmp_path / f"{size}.ts", X264, 1, size) for size in ("160x120", "96x80")]
     (tmp_path / "root").mkdir()
     (tmp_path / "root/good.ts").write_bytes(parts[0].read_bytes())
@@ -157,7 +162,7 @@ def test_a_folder_that_is_read_only_is_named(disk, checkout, tmp_path, run_scrip
 
 
 def limited(script, *options):
-    """Call a script that may have 8 GB of address space."""
+    """Call a script with at most 8 GB of address space."""
     return subprocess.run(
         [sys.executable, ROOT / "workflow_scripts" / f"{script}.py", *map(str, options)],
         capture_output=True,
@@ -187,10 +192,12 @@ def limited(script, *options):
         ),
     ],
 )
-def test_too_little_memory_is_told_with_what_to_lower(tmp_path, clips, script, options, lower):
+def test_too_little_memory_is_reported_with_settings_to_lower(
+    tmp_path, clips, script, options, lower
+):
     options = (*options, "--output", tmp_path / "o.h5", "--log", tmp_path / "log")
-    more = ("--checkpoints", tmp_path) if script == "pretrain" else clips
-    options = (*options, *more)
+    inputs = ("--checkpoints", tmp_path) if script == "pretrain" else clips
+    options = (*options, *inputs)
     done = limited(script, *options)
     assert done.returncode == 1, done.stderr
     line = done.stderr.splitlines()[-1]
@@ -200,7 +207,7 @@ def test_too_little_memory_is_told_with_what_to_lower(tmp_path, clips, script, o
     assert {path.suffix for path in tmp_path.glob("*.h5*")} <= {".partial"}
 
 
-def test_a_gpu_without_memory_is_told_too(monkeypatch, capsys):
+def test_too_little_gpu_memory_is_reported_too(monkeypatch, capsys):
     class Arguments(command_line.CommandLine):
         training: TrainingSettings = TrainingSettings(batch_size=512)
 
@@ -218,8 +225,8 @@ def test_a_gpu_without_memory_is_told_too(monkeypatch, capsys):
     )
 
 
-def test_snakemake_told_to_stop_lets_training_keep_a_checkpoint_and_leaves(checkout, tmp_path):
-    """SIGTERM to Snakemake alone; the second run goes on from there."""
+def test_snakemake_stopped_by_sigterm_lets_training_write_a_checkpoint(checkout, tmp_path):
+    """SIGTERM to Snakemake alone; the second run resumes from the checkpoint."""
     project = copy(checkout, tmp_path / "project")
     target = "results/pretrain/mnist/pixels/composite.h5"
     changed = ["pretraining={mnist: {training: {steps: 400}}}", "checkpoint_seconds=0.1"]
@@ -235,7 +242,7 @@ def test_snakemake_told_to_stop_lets_training_keep_a_checkpoint_and_leaves(check
         output, _ = run.communicate(timeout=60)
         assert not scripts(run.pid)
     assert run.returncode != 0
-    assert "pretrain: told to stop (SIGTERM); the same command goes on from here" in output
+    assert "pretrain: stopped by SIGTERM; run the same command to resume" in output
     assert not (project / target).exists()
     done = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

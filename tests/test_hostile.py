@@ -208,7 +208,7 @@ def test_artifacts_that_reach_into_other_files_are_refused(tmp_path, manipulate)
         del file["native_frames"]
         manipulate(file, other)
     message = (
-        r"clips.h5: expected an artifact that holds its data itself, found .*(native|more/inner)"
+        r"clips.h5: expected an artifact that contains all its data, found .*(native|more/inner)"
     )
     with pytest.raises(UserError, match=message) as error, artifacts.open_artifact(path, "clips"):
         pass

@@ -1,4 +1,4 @@
-"""A run that is killed, again and again, ends with the same tables; two at once do no harm."""
+"""A run that is killed repeatedly ends with the same tables; a second run at once is refused."""
 
 import os
 import random
@@ -14,11 +14,11 @@ from projects import CONFIG, copy, counts, snakemake
 from video_lstm.artifacts import identity
 
 KILLS = int(os.environ.get("VIDEO_LSTM_KILLS", "12"))
-"""More of them go on over the figures, the comparisons and the report."""
+"""With more than 12, the run also makes the figures, the comparisons and the report."""
 KILLED = ["results/table2.csv"] if KILLS <= 12 else ["tables", "pages", "capacity", "convlstm"]
 
 
-def test_killed_at_random_moments_it_ends_with_the_same_tables(finished, checkout, tmp_path):
+def test_a_run_killed_at_random_moments_ends_with_the_same_tables(finished, checkout, tmp_path):
     reference = finished
     if KILLS > 12:
         reference = copy(finished, tmp_path / "reference")
@@ -26,19 +26,19 @@ def test_killed_at_random_moments_it_ends_with_the_same_tables(finished, checkou
     folder = copy(checkout, tmp_path / "project")
     command = [sys.executable, "-m", "snakemake", *KILLED, "--cores", "2", "--configfile", CONFIG]
     jobs = sum(counts(snakemake(folder, "-n", *KILLED).stdout).values())
-    draw, checked, sessions, hit, kinds = random.Random(1), set(), [], Counter(), Counter()
+    draw, checked, sessions, interrupted, kinds = random.Random(1), set(), [], Counter(), Counter()
     for kill in range(KILLS):
-        left = jobs - len(list((folder / "results").glob("benchmarks/**/*.tsv")))
-        num_killed = kill_run(command, folder, draw, max(1, 2 * left // (KILLS - kill + 2)))
+        remaining = jobs - len(list((folder / "results").glob("benchmarks/**/*.tsv")))
+        kill_result = kill_run(command, folder, draw, max(1, 2 * remaining // (KILLS - kill + 2)))
         check_whole(folder, reference, checked)
-        if num_killed is None:
+        if kill_result is None:
             break
-        session, kind, at_work = num_killed
+        session, kind, running = kill_result
         sessions.append(session)
         kinds[kind] += 1
-        hit.update(at_work or ["between two scripts"])
-    print(f"{sum(kinds.values())} kills: {dict(kinds)}; at work then: {dict(hit)}")
-    assert sum(kinds.values()) > 0.7 * KILLS and len(hit) > 3
+        interrupted.update(running or ["between two scripts"])
+    print(f"{sum(kinds.values())} kills: {dict(kinds)}; running then: {dict(interrupted)}")
+    assert sum(kinds.values()) > 0.7 * KILLS and len(interrupted) > 3
     snakemake(folder, *KILLED)
     check_whole(folder, reference, checked)
     for name in ("scores.csv", "table2.csv"):
@@ -52,7 +52,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_tables(finished, checkou
             assert identity(path) == identity(reference / path.relative_to(folder))
 
 
-def test_a_second_run_at_the_same_time_says_who_is_working(project):
+def test_a_second_run_at_the_same_time_names_the_first(project):
     command = [sys.executable, "-m", "snakemake", "results/table2.csv", "--cores", "1"]
     command += ["--forcerun", "pretrain", "--configfile", CONFIG]
     with subprocess.Popen(

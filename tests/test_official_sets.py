@@ -1,4 +1,4 @@
-"""Small versions of UCF-101 and HMDB-51 as they unpack, from files to all four tables."""
+"""UCF-101 and HMDB-51 in the layout of the downloads, from small videos to all four tables."""
 
 import pandas as pd
 import pytest
@@ -36,7 +36,7 @@ finetuning:
 
 
 def plant(data):
-    """Write both data sets below `data`, with file names and lists like the official ones.
+    """Create both data sets under `data`, with the names and labels of the official ones.
 
     All files differ, because copies of test videos are left out of the unlabelled videos.
     """
@@ -101,7 +101,7 @@ def test_all_four_tables_with_the_published_results(results):
     assert (scores.value % 25 == 0).all()
 
 
-def test_choices_of_settings_are_validated_before_fine_tuning(results):
+def test_each_classifier_is_validated_with_each_choice_of_settings(results):
     choices = "finetuning={choices: [{dropout: 0.1}, {training: {learning_rate: 0.01}}]}"
     jobs = planned(results.parent, "--config", choices, config="official.yaml")
     assert jobs["validate_classifier"] == 2 * jobs["finetune_classifier"]

@@ -1,4 +1,4 @@
-"""Only what depends on a change is made again, and what is made again is the same."""
+"""Only files that depend on a change are made again, and with the same content."""
 
 import re
 import shutil
@@ -9,9 +9,9 @@ from projects import copy, counts, planned, snakemake
 from video_lstm.video.file_scan import assign_shard
 
 
-def test_what_is_forced_or_deleted_is_made_again_the_same(project):
+def test_forced_and_deleted_files_are_made_again_with_the_same_content(project):
     def read(path):
-        """All but how fast it was."""
+        """All data except speeds."""
         speed = re.compile("throughput|model_flops_utilization")
         contents = {}
         with h5py.File(path) as file:
@@ -32,7 +32,7 @@ def test_what_is_forced_or_deleted_is_made_again_the_same(project):
     assert [read(path) for path in artifacts] == before
 
 
-def test_a_video_more_makes_its_own_shard_and_a_class_more_the_bytes_of_a_clean_run(
+def test_a_new_video_reruns_its_shard_and_a_new_class_gives_the_bytes_of_a_clean_run(
     checkout, finished, tmp_path
 ):
     shards = [f"results/percepts/tiny/rgb/{shard}.h5" for shard in (0, 1)]
@@ -40,7 +40,7 @@ def test_a_video_more_makes_its_own_shard_and_a_class_more_the_bytes_of_a_clean_
     options = ["--config", "datasets={tiny: {root: videos}}"]
     grown, clean = (copy(checkout, tmp_path / name) for name in ("grown", "clean"))
     for folder in (grown, clean):
-        for folder_name in ("demo", "checkpoints/onnx"):  # which take long
+        for folder_name in ("demo", "checkpoints/onnx"):  # these take long to make
             copy(finished / "results" / folder_name, folder / "results" / folder_name)
         copy(finished / "results/demo/labelled", folder / "videos")
     snakemake(grown, *targets, *options)

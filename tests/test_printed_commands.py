@@ -16,8 +16,8 @@ from projects import CONFIG, ROOT, copy, counts, snakemake
 from command_line import parse
 
 TARGETS = ["tables", "pages", "capacity", "convlstm", "results/choices.csv"]
-"""From these every rule has jobs."""
-SEVERAL = {
+"""Targets for which every rule has jobs."""
+CHANGED = {
     "tensorboard": True,
     "checkpoint_seconds": 7,
     "streams": ["rgb", "flow1"],
@@ -26,7 +26,7 @@ SEVERAL = {
 
 
 def printed(folder, *targets):
-    """What a dry run prints, and the commands in it."""
+    """Output of a dry run, and the commands in it."""
     output = snakemake(folder, "-n", "-p", *targets, config="mine.yaml").stdout
     return output, re.findall(r"^Shell command: (?!None$)(.+)$", output, re.M)
 
@@ -40,7 +40,7 @@ def project(checkout, folder, **changed):
 
 
 def rules():
-    """The rules that have commands: their text by their names."""
+    """Text of each rule that has a command, by name."""
     texts = {}
     for path in (ROOT / "rules").glob("*.smk"):
         for text in re.split(r"^(?=rule |use rule )", path.read_text(), flags=re.M)[1:]:
@@ -51,7 +51,7 @@ def rules():
 
 
 def test_logs_and_benchmark_files_are_named_by_their_rules():
-    """As docs/troubleshooting.md says, and the report's table of times reads them."""
+    """docs/troubleshooting.md says so, and the report's table of times depends on it."""
     for name, text in rules().items():
         for kind, suffix in (("logs", "log"), ("benchmarks", "tsv")):
             paths = re.findall(rf'"results/{kind}/(.+)"\,?$', text, re.M)
@@ -59,7 +59,7 @@ def test_logs_and_benchmark_files_are_named_by_their_rules():
             assert re.fullmatch(rf"{name}(/[^/]+)?\.{suffix}", paths[0]), (name, paths)
 
 
-@pytest.mark.parametrize("changed", [{}, SEVERAL], ids=["usual", "several"])
+@pytest.mark.parametrize("changed", [{}, CHANGED], ids=["defaults", "changed"])
 def test_every_rule_prints_a_command_that_its_script_accepts(checkout, tmp_path, changed):
     output, commands = printed(project(checkout, tmp_path / "project", **changed), *TARGETS)
     jobs = counts(output)

@@ -1,8 +1,7 @@
-"""What is planned again: for every setting and every module, the stages it is meant for and those
-that follow from them, and no other.
+"""A changed setting or module reruns the stages that use it and those that follow, no other.
 
-The plans are Snakemake's own, of `snakemake -n`, made in this process; a few are made by the
-command as well. The artifacts that they start from are stubs: a plan looks at records and dates.
+The plans are Snakemake's own (`snakemake -n`), made in this process; a few are also made by the
+command. The artifacts are stubs, as a plan reads only metadata and modification times.
 """
 
 import contextlib
@@ -28,7 +27,7 @@ from video_lstm.settings.pipeline import Settings
 PYTHON = sys.executable
 TARGETS = ("tables", "choices", "representations", "figures", "capacity", "convlstm")
 
-# Stands for Python: makes every file that it is given the name of.
+# Takes the place of Python: creates every file that is named on the command line.
 STUB = """#!/bin/sh
 for word; do
     case $word in
@@ -56,12 +55,12 @@ REPRESENTATIONS = {"score_representations", "summarise_representations", *LOOKS}
 STAGES = {
     "seed": {"render_demo", *DIGITS, *DIGITS_TEST},
     "device": DEVICE,
-    "checkpoint_seconds": set(),  # it changes no artifact
+    "checkpoint_seconds": set(),  # changes no artifact
     "tensorboard": set(),
     "datasets": {"index_videos:tiny"},
     "datasets.*.root": {"probe_videos:tiny", "index_videos:tiny"},
     "datasets.*.follow_links": {"probe_videos:tiny", "index_videos:tiny"},
-    # The tiny workflow's first split is made: the second is new.
+    # The tiny workflow has run its first split; the second is new.
     "datasets.*.use_splits": {"train_flow_convnet:2", "pretrain:tiny_split2",
                               "finetune_classifier:2", "validate_classifier:2", "fuse_streams:2",
                               "compare_choices",
@@ -80,7 +79,7 @@ STAGES = {
     "demo": {"render_demo"},
     "video": {"probe_videos"},
     "flow": {"extract_flow"},
-    # DIS and PNG do not read them.
+    # DIS and PNG do not use them.
     "flow.brox": set(),
     "flow.jpeg_quality": set(),
     "percepts": {"extract_percepts"},
@@ -97,7 +96,7 @@ STAGES = {
     "pretraining.percepts.hidden_size": {*PERCEPT_PRETRAINING, *CLASSIFIERS,
         "encode_videos:random"},
     "pretraining.percepts.num_layers": {*PERCEPT_PRETRAINING, *CLASSIFIERS, "encode_videos:random"},
-    # The comparisons take from here what they do not say themselves.
+    # The comparisons take all other settings from here.
     "pretraining.mnist": DIGITS,
     "pretraining.mnist.hidden_size": {"pretrain:mnist", "pretrain_convlstm:lstm_equal_parameters",
                                 "pretrain_convlstm:lstm_equal_time"},
@@ -130,8 +129,8 @@ STAGES = {
     "finetuning.choices": CLASSIFIERS,
     "finetuning.validation_fraction": {"validate_classifier", "score_representations"},
 }  # fmt: skip
-"""Which jobs a setting is for: those of the longest beginning of its name that is here, by rule or
-by rule and the value of a wildcard."""
+"""Jobs that use a setting, by rule or by rule and wildcard value; the longest prefix of the
+setting's name applies."""
 
 SAMPLING = {"sample_clips", "sample_unlabelled_clips"}
 CLIPS = {"extract_flow", "extract_percepts", "cut_patches"}
@@ -236,9 +235,9 @@ MODULES = {
     "evaluation.fusion": {"fuse_streams"},
     "evaluation.measures": TABLES | REPRESENTATIONS | FIGURES | {"encode_videos"},
     "evaluation.tables": TABLES | REPRESENTATIONS | {"encode_videos"},
-    "evaluation.html_tables": NOTHING,  # of the report, which is not among the targets
+    "evaluation.html_tables": NOTHING,  # for the report, which is not a target here
 }  # fmt: skip
-"""Which jobs a module is for, in the same way."""
+"""Jobs that use a module, in the same way."""
 
 CHANGED = {
     "seed": 3, "kind": "ucf101", "root": "rules", "lists": "x", "test_groups": 1, "num_splits": 3,
@@ -279,29 +278,29 @@ CHANGED = {
     "splits.list.train": [CONFIG], "splits.list.test": [CONFIG],
     "flow_convnet.channels": [4, 4, 4, 4, 5], "capacity.hidden_sizes": [4, 9],
 }  # fmt: skip
-"""What a setting is changed to, by the end of its name."""
+"""Changed value of each setting; the longest suffix of the setting's name applies."""
 
 IMPOSSIBLE = {"datasets.*.splits.fraction.by", "datasets.*.splits.list.by"}  # fmt: skip
-"""Settings with one possible value; what splits are cut by is changed from `group`."""
+"""Settings with one possible value; the kind of split is changed from `group`."""
 
 KINDS = {
     "fraction": {"by": "fraction", "test_fraction": 0.5},
     "list": {"by": "list", "train": ["config.yaml"], "test": ["config.yaml"]},
 }
-"""Other ways to cut splits than the tiny workflow's."""
+"""Other kinds of splits than the tiny workflow's."""
 
 
 def settings_of(model, path=()):
-    """The dotted name of every setting; a data set is `*`, a kind of splits goes by its name."""
+    """Dotted names of all settings; `*` is a data set, a kind of split is part of the name."""
     for name, field in model.model_fields.items():
-        several = get_origin(field.annotation) is list
-        inner = [] if several else list(sections(field.annotation))
+        is_list = get_origin(field.annotation) is list
+        inner = [] if is_list else list(sections(field.annotation))
         if not inner:
             yield ".".join((*path, name))
         for section in inner:
-            many = ("*",) if "dict" in str(field.annotation) else ()
+            key = ("*",) if "dict" in str(field.annotation) else ()
             kind = get_args(section.model_fields["by"].annotation) if len(inner) > 1 else ()
-            yield from settings_of(section, (*path, name, *many, *kind))
+            yield from settings_of(section, (*path, name, *key, *kind))
 
 
 def sections(annotation):
@@ -312,14 +311,14 @@ def sections(annotation):
 
 
 def row(table, setting):
-    """The entry of the longest name in a table that a setting's name ends with."""
+    """Value of the longest key of a table that the setting's name ends with."""
     names = [n for n in table if setting == n or setting.endswith(f".{n}")]
     assert names, f"'{setting}' has no row in CHANGED"
     return table[max(names, key=len)]
 
 
 def stages(name, table=STAGES):
-    """The entry of the longest name that a setting's or module's name begins with."""
+    """Value of the longest key that the setting's or module's name begins with."""
     names = [n for n in table if f"{name}.".startswith(f"{n}.")]
     assert names, f"'{name}' has no row in the table"
     return table[max(names, key=len)]
@@ -332,14 +331,14 @@ class Project:
     """A project whose artifacts are stubs, and its plans.
 
     Attributes:
-        base: the configuration that it was made with.
+        base: Configuration that the stubs were created with.
     """
 
     def __init__(self, folder, base):
         self.folder, self.base = copy_code(folder), base
 
     def call(self, *options, config=None):
-        """Snakemake in this process; returns its workflow."""
+        """Run Snakemake in this process; return its workflow."""
         (self.folder / "edited.yaml").write_text(yaml.safe_dump(config or self.base))
         parser, arguments = snakemake.cli.parse_args(
             [*options, "--cores", "2", "--configfile", "edited.yaml"]
@@ -350,24 +349,24 @@ class Project:
             contextlib.redirect_stderr(stream),
             contextlib.redirect_stdout(stream),
         ):
-            ended_well = snakemake.cli.args_to_api(arguments, parser)
-        assert ended_well, stream.getvalue()[-3000:]
+            succeeded = snakemake.cli.args_to_api(arguments, parser)
+        assert succeeded, stream.getvalue()[-3000:]
         return WORKFLOWS.pop()
 
     def plan(self, *seeds, config=None, targets=TARGETS, options=()):
-        """The jobs that would run; and those that are or follow from the seeds."""
+        """Jobs that would run, and jobs that match the seeds or depend on them."""
         dag = self.call(*targets, "-n", "--quiet", *QUIET, *options, config=config).dag
         planned = {named(job) for job in dag.needrun_jobs()}
         expected, jobs = set(), list(dag.jobs)
         while True:
-            more = {
+            following = {
                 named(job)
                 for job in jobs
                 if matches(job, seeds) or expected & set(map(named, dag.dependencies[job]))
             }
-            if more <= expected:
+            if following <= expected:
                 return planned, expected
-            expected |= more
+            expected |= following
 
 
 QUIET = ("rules", "progress")
@@ -385,7 +384,7 @@ def matches(job, seeds):
 
 @pytest.fixture(scope="module", autouse=True)
 def in_this_process(tmp_path_factory):
-    """Snakemake that hands out its workflow, and reads the same rules once only."""
+    """Make Snakemake record its workflow and parse the same rules only once."""
     execute, parse, parsed = snakemake.workflow.Workflow.execute, snakemake.workflow.parse, {}
 
     def execute_and_keep(workflow, *arguments, **named):
@@ -414,7 +413,7 @@ def in_this_process(tmp_path_factory):
 
 
 def run_targets(folder, targets, **changes):
-    """A project that has made the targets, as stubs."""
+    """Create a project with stubs for the targets."""
     base = yaml.safe_load((ROOT / CONFIG).read_text())
     base["datasets"]["tiny"]["splits"]["num_splits"] = 2
     base["datasets"]["tiny"] |= changes
@@ -437,16 +436,16 @@ def inside(project, monkeypatch):
 
 def edited(base, setting):
     """The configuration with one setting changed."""
-    config = at = copy.deepcopy(base)
+    config = section = copy.deepcopy(base)
     words = setting.replace("*", "tiny").replace(".group.", ".").split(".")
     *path, name = [word for word in words if word not in KINDS]
     if name == "by":
         *path, name = path
     for word in path:
-        at = at.setdefault(word, {})
+        section = section.setdefault(word, {})
     value = row(CHANGED, setting)
-    assert at.get(name) != value
-    at[name] = value
+    assert section.get(name) != value
+    section[name] = value
     return config
 
 
@@ -454,30 +453,30 @@ ALL = list(settings_of(Settings))
 USUAL = [s for s in ALL if s not in IMPOSSIBLE and not any(f".{kind}." in s for kind in KINDS)]
 
 
-def chosen():
-    """All with VIDEO_LSTM_ALL=1 (a minute); else a few of each optimiser's, which are all alike."""
-    alike = [s for s in USUAL if ".training." in s]
-    few = alike if os.environ.get("VIDEO_LSTM_ALL") else random.Random(7).sample(alike, 20)
-    return [s for s in USUAL if s not in alike or s in few]
+def select_settings():
+    """Return all settings with VIDEO_LSTM_ALL=1 (a minute), else only some of `training`."""
+    training = [s for s in USUAL if ".training." in s]
+    few = training if os.environ.get("VIDEO_LSTM_ALL") else random.Random(7).sample(training, 20)
+    return [s for s in USUAL if s not in training or s in few]
 
 
 def differences(plan):
     planned, expected = plan
-    return {"too much": planned - expected, "missing": expected - planned}
+    return {"unexpected": planned - expected, "missing": expected - planned}
 
 
-def test_every_setting_makes_its_stages_and_no_other(inside):
+def test_a_changed_setting_reruns_its_stages_and_no_other(inside):
     assert inside.plan() == (set(), set())
     assert all(edited(inside.base, s) and stages(s) is not None for s in USUAL)
     wrong = {}
-    for setting in chosen():
+    for setting in select_settings():
         plan = inside.plan(*stages(setting), config=edited(inside.base, setting))
         if plan[0] != plan[1]:
             wrong[setting] = differences(plan)
     assert not wrong
 
 
-def test_every_module_makes_the_stages_that_run_it_and_no_other(inside):
+def test_a_changed_module_reruns_its_stages_and_no_other(inside):
     library, wrong = inside.folder / "workflow_scripts/video_lstm", {}
     for path in sorted(path for path in library.rglob("*.*") if path.suffix in (".py", ".csv")):
         if path.name == "__init__.py":
@@ -503,7 +502,7 @@ def test_the_command_plans_the_same(inside, setting, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_way_to_cut_splits_does(tmp_path, monkeypatch, kind):
+def test_settings_of_every_kind_of_split_rerun_the_index(tmp_path, monkeypatch, kind):
     target = ["results/videos/tiny.h5"]
     project = run_targets(tmp_path / "project", target, splits=KINDS[kind])
     monkeypatch.chdir(project.folder)
@@ -513,6 +512,6 @@ def test_every_way_to_cut_splits_does(tmp_path, monkeypatch, kind):
             planned, _ = project.plan(config=config, targets=target)
             assert planned == {("index_videos", "tiny")}, setting
     if kind == "list":
-        with (project.folder / "config.yaml").open("a") as named:
-            named.write("# a list that has changed\n")
+        with (project.folder / "config.yaml").open("a") as file:
+            file.write("# a list that has changed\n")
         assert project.plan(targets=target)[0] == {("index_videos", "tiny")}

@@ -1,6 +1,6 @@
-"""The true workflow at its smallest: from rendered video files to results/table2.csv.
+"""The complete workflow at its smallest size, from rendered videos to results/table2.csv.
 
-One clean run serves all the tests; what they change, they change in a copy.
+All tests share one clean run; tests that change files change a copy.
 """
 
 import h5py
@@ -27,7 +27,7 @@ def test_the_table_has_its_rows_columns_and_sane_numbers(finished):
     assert (errors.loc[ROWS[2:]] > 0).all().all()
 
 
-def test_the_table_is_the_scores_averaged(finished):
+def test_the_table_has_the_means_of_the_scores(finished):
     scores = pd.read_csv(finished / "results/scores.csv", dtype={"labels": str})
     table = pd.read_csv(finished / "results/table2.csv").set_index("variant")
     chosen = scores.query("measure == 'accuracy' and variant == 'composite' and stream == 'rgb'")
@@ -36,7 +36,7 @@ def test_the_table_is_the_scores_averaged(finished):
     assert table.loc["composite", "tiny_rgb_1_mean"] == pytest.approx(accuracy.mean(), abs=0.06)
 
 
-def test_tables_1_3_and_4_are_made_of_the_same_classifiers(finished):
+def test_tables_1_3_and_4_use_the_same_classifiers(finished):
     tables = {n: pd.read_csv(finished / f"results/table{n}.csv") for n in (1, 2, 3, 4)}
     tables = {n: table.set_index("variant") for n, table in tables.items()}
     assert list(tables[1].index) == ["single_frame", "lstm_baseline", "composite"]
@@ -56,7 +56,7 @@ def test_no_temporary_file_and_no_checkpoint_is_left(finished):
     assert not leftovers(finished)
 
 
-def test_every_artifact_tells_where_it_comes_from(finished):
+def test_every_artifact_has_its_provenance(finished):
     artifacts = [p for p in (finished / "results").rglob("*.h5") if "checkpoints" not in p.parts]
     assert len(artifacts) > 30
     identities = {}
@@ -71,7 +71,7 @@ def test_every_artifact_tells_where_it_comes_from(finished):
     assert len(identities) == len(artifacts)
 
 
-def test_a_wrong_setting_and_a_wrong_path_are_told_before_anything_runs(checkout):
+def test_wrong_settings_and_paths_are_reported_before_anything_runs(checkout):
     done = snakemake(checkout, "-n", "--config", "flow={metod: dis}", check=False)
     assert done.returncode != 0
     assert "unknown setting 'flow.metod'; did you mean 'method'?" in done.stdout
@@ -83,7 +83,7 @@ def test_a_wrong_setting_and_a_wrong_path_are_told_before_anything_runs(checkout
     assert "percepts.weights: expected a file of weights, found none at no.pth" in done.stdout
 
 
-def test_what_a_job_said_when_it_failed_stands_at_the_end(checkout, tmp_path):
+def test_the_message_of_a_failed_job_is_printed_last(checkout, tmp_path):
     folder = copy(checkout, tmp_path / "project")
     video = folder / "videos/a.mp4"
     video.parent.mkdir()
@@ -96,19 +96,19 @@ def test_what_a_job_said_when_it_failed_stands_at_the_end(checkout, tmp_path):
     assert "Traceback" not in done.stdout
 
 
-def test_the_stages_have_names(finished):
+def test_stages_are_targets(finished):
     stages = ("clips", "flow", "percepts", "encoders", "classifiers", "tables")
     assert "Nothing to be done" in snakemake(finished, *stages, "-n").stdout
-    apart = ("capacity", "choices", "convlstm", "figures", "representations", "unlabelled_hours")
-    planned = counts(snakemake(finished, *apart, "-n").stdout)
-    assert all(planned[stage] == 1 for stage in apart)
+    separate = ("capacity", "choices", "convlstm", "figures", "representations", "unlabelled_hours")
+    planned = counts(snakemake(finished, *separate, "-n").stdout)
+    assert all(planned[stage] == 1 for stage in separate)
 
 
-def test_the_comparisons_and_figures_are_made_apart_from_the_table(project):
-    wanted = ["results/convlstm.csv", "results/frame_errors.csv"]
-    wanted += [f"results/figures/{name}.svg" for name in ("samples_mnist_1", "curves_patches")]
-    wanted += [f"results/figures/{name}_mnist_composite.png" for name in ("features", "activity")]
-    snakemake(project, *wanted)
+def test_comparisons_and_figures_have_their_own_targets(project):
+    targets = ["results/convlstm.csv", "results/frame_errors.csv"]
+    targets += [f"results/figures/{name}.svg" for name in ("samples_mnist_1", "curves_patches")]
+    targets += [f"results/figures/{name}_mnist_composite.png" for name in ("features", "activity")]
+    snakemake(project, *targets)
     table = pd.read_csv(project / "results/convlstm.csv").set_index("model")
     assert list(table.index) == [
         "convlstm",

@@ -1,8 +1,8 @@
-"""Say what this machine has against what a configuration needs, before hours are spent.
+"""Check this machine and the data for a configuration, and estimate time, memory and disk space.
 
-Looks at the processor, the GPU, memory, disk, FFmpeg, the weights and the videos; does a little of
-each stage, and reckons how long all of it will take here, and how much disk. Ends with what is
-missing, a line each, and status 1 if anything is.
+Checks the processor, the GPU, memory, disk space, FFmpeg, the weights and the videos. Times a small
+part of each stage and multiplies it by the jobs that Snakemake plans for results/table2.csv. Lists
+all that is missing, with exit status 1 if anything is.
 
     python workflow_scripts/check_machine.py --config configs/paper.yaml
 """
@@ -12,6 +12,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,87 +23,117 @@ from video_lstm.configuration import load_settings
 from video_lstm.device import pick_device
 from video_lstm.doctor import stage_timings
 from video_lstm.doctor.dataset_sizes import DatasetSize, measure_dataset
+from video_lstm.doctor.workflow_plan import WorkflowPlan, plan_workflow
 from video_lstm.errors import UserError
 from video_lstm.percepts.networks import weights_path
 from video_lstm.progress import format_duration
 from video_lstm.sequences.digits import find_mnist_files
 from video_lstm.settings.pipeline import Settings
+from video_lstm.settings.training import EncoderDecoderSettings
 from video_lstm.settings.videos import UNLABELLED
 from video_lstm.training.tensorboard import require_tensorboard
 from video_lstm.video.ffmpeg_program import ffmpeg_program
 
 _GIGA = 1e9
 _MEMORY = 2 * _GIGA
-"""Bytes that a job of the demo and its libraries take at most, about."""
-_START = 4.0
-"""Seconds that a job takes before it does anything."""
-_BYTES_A_PARAMETER = 20
-"""Weight, gradient, two moments of Adam and the best weights, 4 each."""
+"""Approximate bytes that a job of the demo takes at most, with its libraries."""
+_START = 1.7
+"""Seconds of CPU time that a job takes to start Python and import its libraries."""
+_BYTES_PER_PARAMETER = 20
+"""Weight, gradient, two moments of Adam and the best weights, 4 bytes each."""
 
 
 class Arguments(CommandLine):
-    """What is checked."""
+    """Configuration to check, and resources of the run."""
 
     config: Path = Path("config.yaml")
-    """The configuration."""
+    """Configuration file to check."""
     cores: int = len(os.sched_getaffinity(0))
-    """Cores that will be given to snakemake."""
+    """Number of cores that the run will use (snakemake --cores)."""
     results: Path = Path("results")
-    """Where results will be: its disk is looked at."""
+    """Folder for results; the check of disk space is for its disk."""
+
+
+@dataclass
+class Costs:
+    """Estimated costs of a run.
+
+    Attributes:
+        seconds: Seconds of each stage on one core or on the GPU.
+        disk: Bytes of disk space.
+        parameters: Number of parameters of the largest encoder-decoder.
+    """
+
+    seconds: dict[str, float]
+    disk: float = 0.0
+    parameters: int = 0
+
+    @property
+    def memory(self) -> float:
+        """Bytes of memory of the largest job."""
+        return _MEMORY + _BYTES_PER_PARAMETER * self.parameters
+
+    def add(self, stage: str, seconds: float, disk: float = 0.0) -> None:
+        """Add to the seconds of a stage and to the disk space."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+        self.disk += disk
 
 
 def main(arguments: Arguments) -> None:
-    """Look, measure, and tell."""
+    """Check, time and report."""
     torch.set_num_threads(1)
     missing: list[str] = []
     settings = read_settings(arguments.config)
-    device = machine(settings, arguments, missing)
-    amounts = data(settings, arguments, missing)
-    times, disk, memory = estimate_costs(settings, amounts, device, arguments, missing)
+    device = check_hardware(settings, arguments, missing)
+    datasets = check_data(settings, missing)
+    workflow = plan(arguments, missing)
+    costs = estimate_costs(settings, datasets, workflow, device, arguments, missing)
     free = shutil.disk_usage(existing(arguments.results)).free
-    if disk > free:
+    if costs.disk > free:
         missing.append(
-            f"{arguments.results}: expected {disk / _GIGA:.1f} GB of free disk, found "
+            f"{arguments.results}: expected {costs.disk / _GIGA:.1f} GB of free disk, found "
             f"{free / _GIGA:.1f} GB; free some, or run elsewhere with snakemake --directory"
         )
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if memory > have:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if costs.memory > memory:
         missing.append(
-            f"memory: expected {memory / _GIGA:.1f} GB for the largest model, found "
-            f"{have / _GIGA:.1f} GB; take fewer units, or another machine"
+            f"memory: expected {costs.memory / _GIGA:.1f} GB for the largest model, found "
+            f"{memory / _GIGA:.1f} GB; lower hidden_size, or use another machine"
         )
-    print_line("disk needed", f"{disk / _GIGA:.2f} GB of {free / _GIGA:.0f} GB that are free")
-    print_line("memory needed", f"{memory / _GIGA:.1f} GB of {have / _GIGA:.0f} GB")
-    print("\nTime, about (jobs side by side where there is no GPU):")
-    shared = arguments.cores if device.type == "cpu" else 1
-    for stage, seconds in times.items():
-        print_line(stage, format_duration(seconds / shared))
-    print_line("in all", format_duration(sum(times.values()) / shared))
+    print_line("disk needed", f"{costs.disk / _GIGA:.2f} GB of {free / _GIGA:.0f} GB free")
+    print_line("memory needed", f"{costs.memory / _GIGA:.1f} GB of {memory / _GIGA:.0f} GB")
+    parallel = arguments.cores if device.type == "cpu" else 1
+    print(f"\nEstimated time, with {parallel} jobs in parallel:")
+    for stage, seconds in costs.seconds.items():
+        print_line(stage, format_duration(seconds / parallel))
+    print_line("in all", format_duration(sum(costs.seconds.values()) / parallel))
+    if workflow is None:
+        print("  without training, flow percepts and the start of jobs, whose numbers are unknown")
     if missing:
-        print("\nMissing, and so not in the times:", *missing, sep="\n  ")
+        print("\nMissing, and not in the estimate:", *missing, sep="\n  ")
         sys.exit(1)
     print("\nNothing is missing.")
 
 
 def read_settings(path: Path) -> Settings:
-    """The configuration, checked."""
+    """Read and validate the configuration."""
     if not path.is_file():
         raise UserError(f"{path}: expected a configuration file, found none; correct the path")
     try:
         config = yaml.safe_load(path.read_text()) or {}
     except yaml.YAMLError as error:
-        where = " ".join(str(error).split())
-        raise UserError(f"{path}: expected YAML, found {where}; correct it") from error
+        problem = " ".join(str(error).split())
+        raise UserError(f"{path}: expected YAML, found {problem}; correct it") from error
     return load_settings(config, str(path))
 
 
 def print_line(name: str, value: str) -> None:
-    """A line of the report."""
+    """Print a line of the report."""
     print(f"  {name:22} {value}")
 
 
-def machine(settings: Settings, arguments: Arguments, missing: list[str]) -> torch.device:
-    """Tell what the machine is; the device that jobs will work on."""
+def check_hardware(settings: Settings, arguments: Arguments, missing: list[str]) -> torch.device:
+    """Report the processor, GPU and FFmpeg; return the device that jobs will use."""
     print(f"This machine, for {arguments.config}:")
     print_line("processor", f"{arguments.cores} cores, {platform.machine()}")
     try:
@@ -114,7 +145,7 @@ def machine(settings: Settings, arguments: Arguments, missing: list[str]) -> tor
         size = torch.cuda.get_device_properties(device).total_memory
         print_line("GPU", f"{name}, {size / _GIGA:.0f} GB")
     else:
-        print_line("GPU", "none that torch can use; everything runs on the processor")
+        print_line("GPU", "none that torch can use; all jobs run on the processor")
     if settings.tensorboard:
         try:
             require_tensorboard()
@@ -129,20 +160,20 @@ def machine(settings: Settings, arguments: Arguments, missing: list[str]) -> tor
     return device
 
 
-def data(settings: Settings, arguments: Arguments, missing: list[str]) -> list[DatasetSize]:
-    """Tell what videos, digits and weights there are."""
-    amounts = []
+def check_data(settings: Settings, missing: list[str]) -> list[DatasetSize]:
+    """Report the videos, digits and weights; return the sizes of the data sets."""
+    datasets = []
     for name in (*settings.datasets, UNLABELLED):
         try:
-            amount = measure_dataset(settings, name)
+            dataset = measure_dataset(settings, name)
         except UserError as error:
             missing.append(f"{name}: {error}")
             print_line(name, "missing")
             continue
-        amounts.append(amount)
-        where = "" if amount.sample else ", yet to be rendered"
-        hours = f"{amount.seconds / 3600:.2f} hours"
-        print_line(name, f"{amount.videos} videos, {hours}, {amount.frames} frames to use{where}")
+        datasets.append(dataset)
+        state = "" if dataset.sample else ", not rendered yet"
+        hours = f"{dataset.seconds / 3600:.2f} hours"
+        print_line(name, f"{dataset.videos} videos, {hours}, {dataset.frames} frames to use{state}")
     try:
         find_mnist_files(settings.mnist.source)
         print_line("digits", settings.mnist.source)
@@ -158,91 +189,120 @@ def data(settings: Settings, arguments: Arguments, missing: list[str]) -> list[D
         print_line("weights", str(path.name if path else settings.percepts.network))
     except UserError as error:
         missing.append(str(error))
-    return amounts
+    return datasets
+
+
+def plan(arguments: Arguments, missing: list[str]) -> WorkflowPlan | None:
+    """Plan the jobs of table 2; None if Snakemake cannot."""
+    try:
+        workflow = plan_workflow(arguments.config)
+    except UserError as error:
+        missing.append(str(error))
+        print_line("jobs", "unknown, as Snakemake cannot plan the run")
+        return None
+    print_line("jobs", f"{workflow.num_jobs} for results/table2.csv")
+    return workflow
 
 
 def estimate_costs(
     settings: Settings,
-    amounts: list[DatasetSize],
+    datasets: list[DatasetSize],
+    workflow: WorkflowPlan | None,
     device: torch.device,
     arguments: Arguments,
     missing: list[str],
-) -> tuple[dict[str, float], float, float]:
-    """Seconds of each stage on one core or the GPU, bytes of disk, bytes of memory."""
-    flows = [stream for stream in settings.streams if stream.startswith("flow")]
-    of_rgb = [stream for stream in settings.streams if stream not in flows]
-    splits = sum(len(labelled.use_splits) for labelled in settings.datasets.values())
-    frames = sum(amount.frames for amount in amounts)
-    pile = sum(amount.frames for amount in amounts if amount.name == UNLABELLED)
-    sample = next((amount.sample for amount in amounts if amount.sample), None)
-    pictures, decoding = stage_timings.sample_frames(
+) -> Costs:
+    """Time a little of each stage and multiply by the amount of data and the number of jobs.
+
+    Without a plan of the workflow, the costs of training and flow percepts are left out.
+    """
+    flow_streams = [stream for stream in settings.streams if stream.startswith("flow")]
+    rgb_streams = [stream for stream in settings.streams if stream not in flow_streams]
+    frames = {dataset.name: dataset.frames for dataset in datasets}
+    num_frames = sum(frames.values())
+    sample = next((dataset.sample for dataset in datasets if dataset.sample), None)
+    images, decoding = stage_timings.sample_frames(
         sample, (settings.flow.height, settings.flow.width)
     )
-    times: dict[str, float] = {"index": frames * decoding}
-    disk, parameters = 0.0, [0]
-    sizes: dict[str, int] = {}
-    if flows:
-        each, size = stage_timings.flow_seconds(pictures, settings.flow, device)
-        times["flow"], disk = frames * (each + decoding), disk + frames * size
-    # Flow percepts come from each split's own convnet, the pile's as often as there are splits.
-    own = sum(
-        amount.frames * len(settings.datasets[amount.name].use_splits)
-        for amount in amounts
-        if amount.name != UNLABELLED
-    )
-    vectors = {"rgb": frames, "flow": own + splits * pile}
-    if of_rgb:  # `rgb` and `motion` read the same percepts
+    costs = Costs(seconds={"index": num_frames * decoding})
+    dimensions: dict[str, int] = {}
+    if flow_streams:
+        each, size = stage_timings.flow_seconds(images, settings.flow, device)
+        costs.add("flow", num_frames * (each + decoding), num_frames * size)
+    if rgb_streams:  # `rgb` and `motion` use the same percepts
         try:
-            each, size = stage_timings.percept_seconds(
+            each, dimension = stage_timings.percept_seconds(
                 settings.percepts, device, arguments.results / "checkpoints"
             )
-            times["percepts"] = frames * (each + decoding)
-            disk += 2 * vectors["rgb"] * size
-            sizes |= dict.fromkeys(of_rgb, size)
+            costs.add("percepts", num_frames * (each + decoding), 2 * num_frames * dimension)
+            dimensions |= dict.fromkeys(rgb_streams, dimension)
         except UserError as error:
             if str(error) not in missing and not any("percepts.weights" in m for m in missing):
                 missing.append(str(error))
     convnet = settings.flow_convnet
-    for stream in flows:
+    for stream in flow_streams:
+        dimensions[stream] = convnet.fc6
         each = stage_timings.flow_convnet_seconds(convnet, stream, device)
-        steps = splits * convnet.training.steps
-        times["flow convnet"] = times.get("flow convnet", 0) + steps * each
-        # A forward pass is a third of a step.
-        part = vectors["flow"] * each / convnet.training.batch_size / 3
-        times["flow percepts"] = times.get("flow percepts", 0) + part
-        sizes[stream] = convnet.fc6
-        disk += 2 * vectors["flow"] * convnet.fc6
-    variants, pretraining = len(settings.pretraining.variants), settings.pretraining
-    colours = 3 if settings.patches.color else 1
-    patch = settings.patches.patch_size**2 * colours
-    models = {
-        "pretrain digits": (pretraining.mnist, settings.mnist.image_size**2, 1),
-        "pretrain patches": (pretraining.patches, patch, 1),
+        if workflow is not None:
+            steps = workflow.num_flow_convnets(stream) * convnet.training.steps
+            costs.add("flow convnet", steps * each)
+            passes = workflow.flow_percept_datasets(stream)
+            percepts = sum(frames.get(name, 0) for name in passes)
+            # A forward pass takes a third of a training step.
+            seconds = percepts * each / convnet.training.batch_size / 3
+            costs.add("flow percepts", seconds, 2 * percepts * convnet.fc6)
+    pretraining, patches = settings.pretraining, settings.patches
+    patch_values = patches.patch_size**2 * (3 if patches.color else 1)
+    models: dict[str, tuple[EncoderDecoderSettings, int]] = {
+        "mnist": (pretraining.mnist, settings.mnist.image_size**2),
+        "patches": (pretraining.patches, patch_values),
+        **{stream: (pretraining.percepts, dimension) for stream, dimension in dimensions.items()},
     }
-    for stream, size in sizes.items():
-        models[f"pretrain {stream}"] = (pretraining.percepts, size, splits)
-    tuning = settings.finetuning
-    rounds = tuning.num_draws * len(tuning.labels) * (1 + len(tuning.choices)) * splits
-    for stage, (model, size, runs) in models.items():
-        each, count = stage_timings.pretraining_seconds(model, size, device)
-        parameters.append(count)
-        times[stage] = runs * variants * model.training.steps * each
-        disk += 4 * count * variants * runs
-        if stage.split()[1] in sizes:
-            # A classifier is one of a composite's three stacks, and reads blocks of its own length.
-            ratio = tuning.block_frames / (model.input_frames + model.future_frames)
-            share = each / model.training.batch_size * tuning.training.batch_size * ratio / 2
-            work = rounds * (variants + 2) * tuning.training.steps * share
-            times["finetune"] = times.get("finetune", 0) + work
-    jobs = rounds // tuning.num_draws * (variants + 2) * len(sizes) + 4 * variants * len(models)
-    times["starting jobs"] = _START * jobs
-    patches = settings.patches.num_train_sequences + settings.patches.num_test_sequences
-    disk += patches * patch * (pretraining.patches.input_frames + pretraining.patches.future_frames)
-    return times, disk, _MEMORY + _BYTES_A_PARAMETER * max(parameters)
+    finetuning = 0.0
+    for name, (model, frame_size) in models.items():
+        each, parameters = stage_timings.pretraining_seconds(model, frame_size, device)
+        costs.parameters = max(costs.parameters, parameters)
+        if workflow is None:
+            continue
+        runs = workflow.num_encoder_decoders(name)
+        costs.add(f"pretrain {name}", runs * model.training.steps * each, 4 * parameters * runs)
+        if name in dimensions:
+            finetuning += finetuning_seconds(settings, name, workflow, each)
+    if workflow is not None:
+        costs.add("finetune", finetuning)
+        costs.add("starting jobs", _START * workflow.num_jobs)
+    sequences = patches.num_train_sequences + patches.num_test_sequences
+    length = pretraining.patches.input_frames + pretraining.patches.future_frames
+    costs.disk += sequences * length * patch_values
+    return costs
+
+
+def finetuning_seconds(
+    settings: Settings, stream: str, workflow: WorkflowPlan, pretraining_step: float
+) -> float:
+    """Estimate the seconds that training all classifiers of a stream takes.
+
+    Args:
+        settings: The whole configuration.
+        stream: Stream of the classifiers.
+        workflow: Plan of the run.
+        pretraining_step: Seconds of a training step of a composite encoder-decoder.
+    """
+    model, seconds = settings.pretraining.percepts, 0.0
+    for variant, labels, choice in workflow.classifiers(stream):
+        if variant == "single_frame":
+            continue  # a softmax, whose training takes little time
+        tuning = settings.finetuning.settings_of(variant, stream, labels, choice)
+        # A classifier is one of a composite's three LSTMs, and reads blocks of its own length.
+        frames = tuning.block_frames / (model.input_frames + model.future_frames)
+        blocks = tuning.training.batch_size / model.training.batch_size
+        step = pretraining_step * blocks * frames / 2
+        seconds += tuning.num_draws * tuning.training.steps * step
+    return seconds
 
 
 def existing(path: Path) -> Path:
-    """The nearest folder above that is there."""
+    """Return the nearest folder above a path that exists."""
     path = path.absolute()
     return path if path.exists() else existing(path.parent)
 

@@ -1,9 +1,9 @@
-"""What every script shares: its arguments, its log, its errors and its end.
+"""Command line, log, error messages and signals of all scripts.
 
-A script declares its arguments as a pydantic model and hands its main function to `run`. Options
-are the model's fields; a section of the settings is one option that takes JSON
-(`--flow '{"method": "dis"}'`), and one dotted option for each of its keys
-(`--flow.method dis`) that overrides it.
+A script declares its arguments as a pydantic model and passes its main function to `run`. Each
+field is an option. A section of the settings is one option that takes JSON
+(`--flow '{"method": "dis"}'`) and a dotted option for each of its keys (`--flow.method dis`), which
+overrides it.
 """
 
 import argparse
@@ -16,10 +16,12 @@ import textwrap
 from collections.abc import Callable, Mapping
 from inspect import cleandoc
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
+from pydantic_core import PydanticUndefined
 
 from video_lstm import artifacts
 from video_lstm.code import code_hash
@@ -30,27 +32,26 @@ logger = logging.getLogger("video_lstm")
 
 
 class CommandLine(BaseModel):
-    """Arguments that every script has."""
+    """Arguments of every script."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
     not_identity: ClassVar[set[str]] = {
         "log", "threads", "device", "checkpoints", "checkpoint_seconds", "tensorboard"
     }  # fmt: skip
-    """Fields that say how to work and not what to make: no part of the provenance."""
+    """Fields that do not affect the output; the provenance leaves them out."""
 
     log: Path | None = None
-    """File that progress and tracebacks are appended to."""
+    """Log file to append progress and tracebacks to."""
     threads: int = 1
-    """CPU threads to use."""
+    """Number of CPU threads."""
 
     def provenance(
         self, inputs: Mapping[str, Path | str], device: str = "cpu"
     ) -> artifacts.Provenance:
-        """How what the script makes came about.
+        """Return the provenance of the script's output.
 
         Args:
-            inputs: the artifacts and files it was made from, by role; a digest (str) where that is
-                known already.
+            inputs: Input artifacts and files by role; a string is a digest that is known already.
             device: "cpu", or the name of the GPU.
         """
         settings = self.model_dump(mode="json", exclude=self.not_identity)
@@ -74,46 +75,47 @@ class DeviceCommandLine(CommandLine):
     """Arguments of a script that uses a GPU."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes a GPU where there is one."""
+    """Device to compute on; `auto` uses a GPU if there is one."""
 
 
 class TrainingCommandLine(DeviceCommandLine):
-    """Arguments of a script that trains."""
+    """Arguments of a script that trains a model."""
 
     checkpoints: Path = Path("results/checkpoints")
-    """Folder for checkpoints, from which a job that was stopped continues."""
+    """Folder for checkpoints, from which an interrupted job resumes."""
     checkpoint_seconds: PositiveFloat = 60.0
-    """Seconds between two checkpoints."""
+    """Seconds between two checkpoints of a training."""
     tensorboard: Path | None = None
-    """Folder below which the curves are written for TensorBoard, as they grow."""
+    """Folder to write training curves for TensorBoard to; by default none are written."""
 
 
 class NewVideosCommandLine(DeviceCommandLine):
-    """Arguments of a script that extracts percepts of videos that are in no data set."""
+    """Arguments of a script that extracts percepts of new videos."""
 
     weights: Path | None = None
-    """Stream `rgb` or `motion`: the convnet's weights, where they are no longer where training
-    found them."""
+    """Weights of the percept network, for streams `rgb` and `motion`; by default the file that was
+    used in training."""
     flow_convnet: Path | None = None
-    """Streams of flow: the convnet, such as results/flow_convnet/demo/split1/flow1.h5."""
+    """Flow convnet, for streams `flow1` and `flow10`, such as
+    results/flow_convnet/demo/split1/flow1.h5."""
     cache: Path = Path("results/checkpoints")
-    """Folder for conversions to ONNX."""
+    """Cache folder for networks converted to ONNX."""
 
 
 Arguments = TypeVar("Arguments", bound=CommandLine)
 
 
 class Terminated(BaseException):
-    """The job was told to stop (SIGTERM)."""
+    """The job received SIGTERM."""
 
 
 def run(main: Callable[[Arguments], None], model: type[Arguments]) -> None:
-    """Read the arguments, set up the log, run `main`, and turn an error into one line.
+    """Run a script: parse its arguments, set up its log, report an error in one line.
 
-    Exits with 0, with 1 after an error, with 2 for wrong arguments, with 143 after SIGTERM.
+    The exit status is 0 after success, 1 after an error, 2 for wrong arguments, 130 after SIGINT
+    and 143 after SIGTERM.
     """
-    # torch brings a million objects. Looking for garbage among them takes a third of a second when
-    # the script ends, and again whenever it has made enough objects of its own.
+    # torch creates a million objects; a garbage collection over them takes a third of a second.
     gc.freeze()
     arguments = parse(model)
     signal.signal(signal.SIGTERM, _terminate)
@@ -123,39 +125,39 @@ def run(main: Callable[[Arguments], None], model: type[Arguments]) -> None:
     except UserError as error:
         _fail(str(error), arguments.log, 1)
     except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on from here", arguments.log, 130)
+        _fail("interrupted; run the same command to resume", arguments.log, 130)
     except Terminated:
-        _fail("told to stop (SIGTERM); the same command goes on from here", arguments.log, 143)
+        _fail("stopped by SIGTERM; run the same command to resume", arguments.log, 143)
     except Exception as error:
         if is_out_of_memory(error):
             _fail(_out_of_memory(error, arguments), arguments.log, 1)
-        where = f"; the traceback is in {arguments.log}" if arguments.log else ""
-        _fail(f"unexpected {type(error).__name__}: {error}{where}", arguments.log, 1)
+        log_hint = f"; the traceback is in {arguments.log}" if arguments.log else ""
+        _fail(f"unexpected {type(error).__name__}: {error}{log_hint}", arguments.log, 1)
 
 
 _TAKES_MEMORY = ("batch_size", "hidden_size", "channels", "num_train_sequences",
                  "num_test_sequences", "height", "width", "image_size", "patch_size", "crop_size",
                  "frames")  # fmt: skip
-"""Settings that memory grows with, the most first."""
+"""Settings that memory use grows with, in the order of their effect."""
 
 
 def _out_of_memory(error: Exception, arguments: CommandLine) -> str:
-    """A line that names the settings to lower."""
+    """Return a message that names the settings to lower."""
     memory_settings: dict[str, Any] = {}
 
-    def look(prefix: str, section: BaseModel) -> None:
+    def collect(prefix: str, section: BaseModel) -> None:
         for key in type(section).model_fields:
             value = getattr(section, key)
             if isinstance(value, Section):
-                look(f"{prefix}{key}.", value)
+                collect(f"{prefix}{key}.", value)
             elif key in _TAKES_MEMORY:
                 memory_settings[f"{prefix}{key}"] = value
 
-    look("", arguments)
-    by_weight = sorted(
+    collect("", arguments)
+    by_effect = sorted(
         memory_settings, key=lambda name: _TAKES_MEMORY.index(name.rsplit(".", 1)[-1])
     )
-    lower = " or ".join(f"{name} (now {memory_settings[name]})" for name in by_weight[:3])
+    lower = " or ".join(f"{name} (now {memory_settings[name]})" for name in by_effect[:3])
     reason = textwrap.shorten((str(error).splitlines() or [""])[0], 160, placeholder=" ...")
     return (
         f"out of memory{f' ({reason})' if reason else ''}; "
@@ -164,22 +166,32 @@ def _out_of_memory(error: Exception, arguments: CommandLine) -> str:
 
 
 def parse(model: type[Arguments], argv: list[str] | None = None) -> Arguments:
-    """Arguments from the command line, checked; exits with a usage line if they are wrong."""
+    """Parse and validate the command line; exit with a usage message if it is wrong.
+
+    Args:
+        model: Model whose fields are the options.
+        argv: Words of the command line; None takes those of this process.
+    """
+    required = (
+        f"{_option(name)} {name.upper()}"
+        for name, field in model.model_fields.items()
+        if field.is_required()
+    )
     parser = argparse.ArgumentParser(
+        usage=" ".join(["%(prog)s", *required, "[options]"]),
         description=cleandoc(sys.modules[model.__module__].__doc__ or ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     for name, field in model.model_fields.items():
-        many = get_origin(field.annotation) is list
         section = _section(field.annotation)
         description = field.description or (cleandoc(section.__doc__ or "") if section else None)
         parser.add_argument(
-            f"--{name.replace('_', '-')}",
+            _option(name),
             dest=name,
             required=field.is_required(),
-            nargs="+" if many else None,
-            metavar="JSON" if section else name.rsplit("_", 1)[-1].upper(),
+            nargs="+" if get_origin(field.annotation) is list else None,
+            metavar=_metavar(field.annotation),
             help=_help(description, field.default if not section else None),
             default=argparse.SUPPRESS,
         )
@@ -188,7 +200,7 @@ def parse(model: type[Arguments], argv: list[str] | None = None) -> Arguments:
     options = vars(parser.parse_args(argv))
     try:
         values: dict[str, Any] = {}
-        # Sections before their keys, which stand over them in whatever order they are given.
+        # Sections first, so that dotted options override them in whatever order they come.
         for name, value in sorted(options.items(), key=lambda option: "." in option[0]):
             top, *path = name.split(".")
             if path:
@@ -196,14 +208,16 @@ def parse(model: type[Arguments], argv: list[str] | None = None) -> Arguments:
                 for part in path[:-1]:
                     target = target.setdefault(part, {}) if isinstance(target, dict) else target
                 if not isinstance(target, dict):
-                    parser.error(f"{name}: its section is given as {target!r}, not by keys")
+                    parser.error(
+                        f"{name}: expected an object with keys for its section, found {target!r}"
+                    )
                 target[path[-1]] = yaml.safe_load(value)
             else:
                 section = _section(model.model_fields[name].annotation)
                 values[name] = json.loads(value) if section else value
         return model.model_validate(values)
     except json.JSONDecodeError as error:
-        parser.error(f"not JSON: {error}")
+        parser.error(f"{name}: expected JSON, found {value} ({error})")
     except yaml.YAMLError:
         parser.error(f"{name}: expected a number, a word or a list, found {value}")
     except ValidationError as error:
@@ -212,27 +226,45 @@ def parse(model: type[Arguments], argv: list[str] | None = None) -> Arguments:
 
 
 def _add_section(parser: argparse.ArgumentParser, prefix: str, section: type[Section]) -> None:
-    """One dotted option per key of a section, those of its sections too."""
+    """Add a dotted option for each key of a section and of its subsections."""
     for key, field in section.model_fields.items():
         inner = _section(field.annotation)
         if inner:
             _add_section(parser, f"{prefix}.{key}", inner)
             continue
         parser.add_argument(
-            f"--{prefix.replace('_', '-')}.{key}",
+            f"{_option(prefix)}.{key}",
             dest=f"{prefix}.{key}",
-            metavar="VALUE",
+            metavar=_metavar(field.annotation),
             help=_help(field.description, field.default),
             default=argparse.SUPPRESS,
         )
 
 
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _metavar(annotation: Any) -> str:
+    """Return the placeholder for an option's value in help texts."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return "{" + ",".join(map(str, arguments)) + "}"
+    if origin is Annotated or (origin is list and _metavar(arguments[0]) != "VALUE"):
+        return _metavar(arguments[0])
+    if origin in (Union, UnionType):
+        types = [part for part in arguments if part is not NoneType]
+        return _metavar(types[0]) if len(types) == 1 else "VALUE"
+    if _section(annotation) or origin is dict:
+        return "JSON"
+    names = {Path: "PATH", int: "INT", float: "NUMBER", bool: "{true,false}", str: "TEXT"}
+    return names.get(annotation, "VALUE")
+
+
 def _help(description: str | None, default: Any) -> str:
     text = " ".join((description or "").split())
-    default_text = (
-        "" if default is None or repr(default) == "PydanticUndefined" else f" (default: {default})"
-    )
-    return (text + default_text).replace("%", "%%")
+    has_default = default is not None and default is not PydanticUndefined
+    return (text + (f" (default: {default})" if has_default else "")).replace("%", "%%")
 
 
 def _section(annotation: Any) -> type[Section] | None:
@@ -245,17 +277,17 @@ def _is_path(annotation: Any) -> bool:
 
 
 def _set_up_log(log: Path | None) -> None:
-    form = logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
+    log_format = logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     handlers[0].setFormatter(logging.Formatter(f"{Path(sys.argv[0]).stem}: %(message)s"))
     if log:
         with artifacts.translate_write_errors(log):
             log.parent.mkdir(parents=True, exist_ok=True)
             handlers.append(logging.FileHandler(log))
-        handlers[1].setFormatter(form)
+        handlers[1].setFormatter(log_format)
     logger.handlers, logger.propagate = handlers, False
     logger.setLevel(logging.INFO)
-    logging.raiseExceptions = False  # a full disk is told by what cannot be kept, not by its log
+    logging.raiseExceptions = False  # on a full disk, writing the output fails with a message
 
 
 def _terminate(number: int, frame: Any) -> None:
@@ -263,7 +295,7 @@ def _terminate(number: int, frame: Any) -> None:
 
 
 def _fail(line: str, log: Path | None, status: int) -> None:
-    """One line to the person, the traceback to the log."""
+    """Print one line, write the traceback to the log and exit."""
     print(f"{Path(sys.argv[0]).stem}: {line}", file=sys.stderr)
     if log:
         for handler in logger.handlers[1:]:

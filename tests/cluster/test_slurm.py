@@ -1,4 +1,4 @@
-"""The tiny workflow on a real SLURM, on which a job and a node die: the tables are the same."""
+"""The tiny workflow on a real SLURM gives the same tables although a job and a node die."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from toy_slurm import missing, slurm, wait
 
 LESS = ["--config", "finetuning={labels: [all]}", "pretraining={variants: [composite]}",
         "streams=[flow1]"]  # fmt: skip
-# No device behind it: jobs ask for a GPU, get one, and find that torch can use none.
+# There is no device: jobs request a GPU, get one, and torch cannot use it.
 NVIDIA_SMI = "#!/bin/sh\nexit 0\n"
 
 pytestmark = pytest.mark.skipif(
@@ -28,13 +28,13 @@ def start(project, environment, *options):
         cwd=project,
         env=environment,
         text=True,
-        stdout=(project / "told.txt").open("w"),
+        stdout=(project / "output.txt").open("w"),
         stderr=subprocess.STDOUT,
     )
 
 
 def scripts(project, name):
-    """Processes of a script that work in the project."""
+    """Return the processes of a script that run in the project."""
     matches = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -47,12 +47,12 @@ def scripts(project, name):
     return matches
 
 
-def test_a_job_and_a_node_die_and_the_tables_are_those_of_a_local_run(tmp_path):
-    there, here = (copy_code(tmp_path / name) for name in ("there", "here"))
+def test_tables_are_those_of_a_local_run_although_a_job_and_a_node_die(tmp_path):
+    remote, local = (copy_code(tmp_path / name) for name in ("remote", "local"))
     with slurm(tmp_path / "slurm") as cluster:
         cluster.program("nvidia-smi", NVIDIA_SMI)
         run = start(
-            there, cluster.environment,
+            remote, cluster.environment,
             "--workflow-profile", "profiles/slurm", "--max-threads", "2",
             "--seconds-between-status-checks", "2",
             "--slurm-init-seconds-before-status-checks", "2",
@@ -62,25 +62,25 @@ def test_a_job_and_a_node_die_and_the_tables_are_those_of_a_local_run(tmp_path):
             wait(lambda: cluster.call(*on_n2), 120)
             lost = cluster.call(*on_n2).split()
             cluster.kill_node("n2")
-            wait(lambda: scripts(there, "pretrain"), 240)
-            os.kill(scripts(there, "pretrain")[0], signal.SIGKILL)
-            assert run.wait(600) == 0, (there / "told.txt").read_text()[-3000:]
+            wait(lambda: scripts(remote, "pretrain"), 240)
+            os.kill(scripts(remote, "pretrain")[0], signal.SIGKILL)
+            assert run.wait(600) == 0, (remote / "output.txt").read_text()[-3000:]
         finally:
             run.kill()
         jobs = cluster.call("scontrol", "--oneliner", "show", "jobs").splitlines()
-        # Down, or with a job that is not done and a star: it does not answer.
+        # Down, or marked with a star because it does not respond.
         state = cluster.call("sinfo", "-hn", "n2", "-o", "%T").strip()
         assert state.startswith("down") or state.endswith("*"), state
-    assert "Trying to restart job" in (there / "told.txt").read_text()
-    # SLURM took it elsewhere, or it failed and Snakemake sent it again.
+    assert "Trying to restart job" in (remote / "output.txt").read_text()
+    # SLURM moved the job, or it failed and Snakemake submitted it again.
     assert not [job for job in jobs if job.split()[0][6:] in lost and "BatchHost=n2" in job
                 and "JobState=COMPLETED" in job]  # fmt: skip
-    # Every job of a GPU was on the node that has them.
+    # All jobs with a GPU ran on the node with GPUs.
     with_gpu = [job for job in jobs if re.search(r"TresPer\w+=gres[:/]gpu", job)]
     assert with_gpu and all("BatchHost=n1" in job for job in with_gpu)
-    assert list((there / "results/logs/slurm").rglob("*.log"))  # what the killed job said
+    assert list((remote / "results/logs/slurm").rglob("*.log"))  # the log of the killed job
 
-    assert start(here, os.environ, "--cores", "2").wait(240) == 0
+    assert start(local, os.environ, "--cores", "2").wait(240) == 0
     for name in ("scores.csv", "table2.csv"):
-        same = [(project / "results" / name).read_bytes() for project in (there, here)]
-        assert same[0] == same[1], name
+        contents = [(project / "results" / name).read_bytes() for project in (remote, local)]
+        assert contents[0] == contents[1], name

@@ -1,8 +1,7 @@
 """A real SLURM on this machine: slurmctld, and a slurmd for each of two nodes, one with two GPUs.
 
-The GPUs are pretended: character devices that every machine has. So is the memory, whose limits
-are not enforced (no cgroups). Nothing outside the folder is touched, and nothing but these daemons
-is stopped.
+The GPUs are simulated by character devices that every machine has, and memory limits are not
+enforced (no cgroups). Changes no file outside its folder and stops no other process.
 """
 
 import contextlib
@@ -40,16 +39,16 @@ SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=sched_interval=1,bf_interval=2,batch_sched_delay=0
 MpiDefault=none
 SwitchType=switch/none
-# Longer than a run looks away, or squeue has forgotten the job.
+# Longer than the interval of status checks, so that squeue still knows the job.
 MinJobAge=300
 KillWait=5
-# A node whose daemon is silent for so long is lost, and so are its jobs.
+# Seconds without a response after which a node and its jobs are lost.
 SlurmdTimeout=10
 ReturnToService=2
 GresTypes=gpu
 SlurmdParameters=config_overrides
 NodeName=DEFAULT CPUs=4 RealMemory=500000
-# The node with GPUs is the last to be given a job without one.
+# The node with GPUs is the last to get jobs without one.
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} Gres=gpu:2 Weight=2
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]}
 PartitionName=toy Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
@@ -64,7 +63,7 @@ class Cluster:
     """A SLURM in a folder.
 
     Attributes:
-        environment: what a process needs in its environment to use it.
+        environment: Environment variables of processes that use it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,29 +74,29 @@ class Cluster:
             "SLURM_CONF": str(folder / "slurm.conf"),
             "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
         }
-        replies = {
+        values = {
             "folder": folder,
             "user": self.call("id", "-un").strip(),
             "host": self.call("hostname", "-s").strip(),
             "ports": free_ports(1 + len(NODES)),
             "srun": shutil.which("srun"),
         }
-        (folder / "slurm.conf").write_text(CONFIGURATION.format(**replies))
+        (folder / "slurm.conf").write_text(CONFIGURATION.format(**values))
         (folder / "gres.conf").write_text(GPUS)
         (folder / "cgroup.conf").write_text("CgroupPlugin=autodetect\n")
-        self.program("srun", SRUN.format(**replies))
+        self.program("srun", SRUN.format(**values))
 
     def program(self, name: str, text: str) -> None:
-        """Put a program before all others of its name."""
+        """Install a program that comes first on PATH."""
         path = self.folder / "bin" / name
         path.write_text(text)
         path.chmod(0o755)
 
     def call(self, *command: str) -> str:
-        """Run a command in the cluster's environment; returns what it says.
+        """Run a command in the cluster's environment; return its output.
 
         Raises:
-            RuntimeError: it fails.
+            RuntimeError: The command fails.
         """
         done = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=60
@@ -125,7 +124,7 @@ class Cluster:
         wait(lambda: self.call("sinfo", "-hN", "-o", "%T").split() == ["idle"] * len(NODES), 60)
 
     def kill_node(self, node: str) -> None:
-        """End a node's daemon as a crash would; its jobs' processes go on, unheard."""
+        """Kill a node's daemon, as a crash would; the processes of its jobs go on."""
         path = self.folder / f"slurmd.{node}.pid"
         os.kill(int(path.read_text()), signal.SIGKILL)
         path.unlink()
@@ -145,7 +144,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def slurm(folder: Path) -> Iterator[Cluster]:
-    """A SLURM for the length of a block."""
+    """Run a SLURM during a block."""
     cluster = Cluster(folder)
     try:
         cluster.start()
@@ -155,12 +154,12 @@ def slurm(folder: Path) -> Iterator[Cluster]:
 
 
 def missing() -> list[str]:
-    """Programs of SLURM that are not installed."""
+    """Return the programs of SLURM that are not installed."""
     return [name for name in PROGRAMS if shutil.which(name) is None]
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
+    """Return ports that are free."""
     with contextlib.ExitStack() as stack:
         servers = [
             stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
@@ -172,7 +171,7 @@ def wait(condition, seconds: float) -> None:
     """Wait until a condition holds.
 
     Raises:
-        TimeoutError: it does not in that time.
+        TimeoutError: It does not hold in time.
     """
     deadline = time.monotonic() + seconds
     while not condition():

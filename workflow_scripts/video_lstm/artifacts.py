@@ -1,10 +1,10 @@
-"""HDF5 artifacts: what they hold, how they are written whole, and how they say where they are from.
+"""HDF5 artifacts: their schemas, atomic writing, and provenance.
 
-An artifact that exists is whole: it is written to a temporary name beside its target, flushed to
-disk, and renamed. Its attributes tell how it came about (`h5dump -A`): schema and version, stage,
-settings, hash of the code, identities of its inputs, seed, library versions, device. `identity` is
-the hash of all these, so that identities chain from a table back to the videos. There is no time
-and no host in an artifact: the same run gives the same bytes, but for a training's speed.
+An artifact that exists is complete: it is written under a temporary name in the same folder,
+flushed to disk and renamed. Its attributes (`h5dump -A`) are its provenance: schema and version,
+stage, settings, hash of the code, identities of the inputs, library versions, device. `identity` is
+the hash of all these, so identities chain from a table back to the videos. Artifacts contain no
+date and no host name: the same run gives the same bytes, except for the speed of a training.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from video_lstm.errors import UserError
 from video_lstm.interruption import deferred_signals
 
 SCHEMAS: dict[str, tuple[int, frozenset[str]]] = {
-    # name: (version, data sets and groups that are always there)
+    # name: (version, required data sets and groups)
     "videos": (3, frozenset({"id", "path", "class", "label", "group", "splits", "frames", "width",
                              "height", "rate", "duration", "status", "sha256", "transcoded",
                              "note", "classes"})),
@@ -46,7 +46,7 @@ SCHEMAS: dict[str, tuple[int, frozenset[str]]] = {
     "finetuned": (3, frozenset({"scores", "video", "label", "accuracy", "curves"})),
     "representations": (2, frozenset({"video", "first", "block_offsets", "blocks", "videos"})),
 }  # fmt: skip
-"""Schemas by name. A change of what a data set means raises the version."""
+"""Schemas by name. Raise the version when the meaning of a data set changes."""
 
 _HOST = socket.gethostname()
 _VERSIONS = ("numpy", "h5py", "torch", "cv2", "av", "onnxruntime")
@@ -54,14 +54,14 @@ _VERSIONS = ("numpy", "h5py", "torch", "cv2", "av", "onnxruntime")
 
 @dataclass(frozen=True)
 class Provenance:
-    """How an artifact came about.
+    """Origin of an artifact.
 
     Attributes:
-        stage: the script's name.
-        settings: every setting that the script was given.
-        code: hash of the script's code and of the library modules it imports.
-        inputs: identity (or SHA-256) of each input, by its role.
-        device: "cpu" or the GPU's model.
+        stage: Name of the script.
+        settings: Values of the script's options that affect the output.
+        code: Hash of the script and of the library modules that it imports.
+        inputs: Identity (or SHA-256) of each input, by role.
+        device: "cpu" or the name of the GPU.
     """
 
     stage: str
@@ -71,9 +71,9 @@ class Provenance:
     device: str = "cpu"
 
     def attributes(self, schema: str) -> dict[str, Any]:
-        """The HDF5 attributes that tell it, `identity` among them."""
-        # Only what is already imported: no stage pays for a library that it does not use. What a
-        # module says of itself, since other packages than ours may have brought it.
+        """Return the provenance as HDF5 attributes, with `identity`."""
+        # Only libraries that are already imported; importing the others would cost time. From
+        # __version__, as package metadata is absent where another package bundles the module.
         versions = {
             name: sys.modules[name].__version__ for name in _VERSIONS if name in sys.modules
         }
@@ -94,10 +94,10 @@ class Provenance:
 
 @contextlib.contextmanager
 def translate_write_errors(path: Path) -> Iterator[None]:
-    """Turn an error of the block's writing into a line that names the file.
+    """Turn write errors of the block into a message that names the file.
 
     Raises:
-        UserError: the folder cannot be written or the disk is full.
+        UserError: The folder cannot be written or the disk is full.
     """
     try:
         yield
@@ -112,11 +112,11 @@ def translate_write_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def translate_read_errors(path: Path) -> Iterator[None]:
-    """Turn an error of the block's reading into a line that names the file.
+    """Turn read errors of the block into a message that names the file.
 
     Raises:
-        UserError: the operating system does not let it be read. Its content may be whole, so the
-            line does not advise to delete it.
+        UserError: the operating system cannot read the file. Its content may be intact, so the
+            message does not advise to delete it.
     """
     try:
         yield
@@ -124,38 +124,38 @@ def translate_read_errors(path: Path) -> Iterator[None]:
         if error.errno is None or error.errno == errno.ENOMEM:
             raise
         raise UserError(
-            f"{path}: cannot be read ({os.strerror(error.errno)}); that says nothing of its "
-            "content, so keep it; mend what keeps it from being read and run the same command again"
+            f"{path}: cannot be read ({os.strerror(error.errno)}); keep the file, its content may "
+            "be intact; fix the cause and run the same command again"
         ) from error
 
 
 def temporary_path(path: Path) -> Path:
-    """A name beside a file or folder to write it under, this process's own.
+    """Return a temporary path in the same folder, unique to this process.
 
-    The orphan of a killed run may still be writing its own. What those have left under such names
-    that live no more is removed, and the folder is made if need be.
+    Creates the folder, and removes temporary files of processes that no longer exist. Jobs of a
+    killed run may still be writing theirs.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     name = re.compile(rf"\.{re.escape(path.name)}\.{re.escape(_HOST)}\.(\d+)\.tmp")
-    for left in path.parent.iterdir():
-        match = name.fullmatch(left.name)
+    for entry in path.parent.iterdir():
+        match = name.fullmatch(entry.name)
         if match and (int(match[1]) == os.getpid() or not Path("/proc", match[1]).exists()):
-            remove = shutil.rmtree if left.is_dir() else os.unlink
+            remove = shutil.rmtree if entry.is_dir() else os.unlink
             with contextlib.suppress(FileNotFoundError):
-                remove(left)
+                remove(entry)
     return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.tmp")
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Write a file of any kind: whole under its own name, or not at all.
+    """Write a file of any kind completely or not at all.
 
     Yields:
-        A name beside it to write to. When the block ends well the file is flushed and renamed into
-        place; otherwise it is removed.
+        Temporary path to write to. If the block succeeds, the file is flushed to disk and renamed
+        to `path`; otherwise it is removed.
 
     Raises:
-        UserError: the folder cannot be written or the disk is full.
+        UserError: The folder cannot be written or the disk is full.
     """
     path = Path(path)
     with translate_write_errors(path):
@@ -170,17 +170,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write_fully(write: Callable[[memoryview], int], data: bytes | memoryview) -> None:
-    """Write all of it by the `write` of a file without a buffer, which may take a part only."""
-    rest = memoryview(data).cast("B")
-    while len(rest):
-        rest = rest[write(rest) :]
+    """Write all data to an unbuffered file, whose `write` may accept only a part at a time."""
+    remaining = memoryview(data).cast("B")
+    while len(remaining):
+        remaining = remaining[write(remaining) :]
 
 
 class _ErrorCapturingFile(io.FileIO):
-    """A file for HDF5 to write to, which keeps the first error for `create` to raise.
+    """File for HDF5 to write to that stores the first error, for `create` to raise.
 
-    HDF5 must not hear of it: told of a full disk, it crashes as it closes what it has open. What
-    comes after the first error is dropped; the file is not kept.
+    HDF5 itself must see no error: after one, such as a full disk, it crashes when it closes the
+    file. Writes after the first error are dropped, and the file is deleted.
     """
 
     error: OSError | None = None
@@ -196,37 +196,37 @@ class _ErrorCapturingFile(io.FileIO):
 
 
 class _InterruptedError(Exception):
-    """A signal waits for the block of `create` to end."""
+    """A signal arrived during the block of `create`."""
 
 
 class _Artifact(h5py.File):
-    """A file that is written by way of a sink; `flush` ends the block where more is of no use."""
+    """HDF5 file written through a sink; `flush` raises after a write error or a signal."""
 
     def __init__(self, sink: _ErrorCapturingFile, pending_signals: list[int]) -> None:
         super().__init__(sink, "w", libver="v110")
-        self._sink, self._noted = sink, pending_signals
+        self._sink, self._pending_signals = sink, pending_signals
 
     def flush(self) -> None:
         super().flush()
         if self._sink.error:
             raise self._sink.error
-        if self._noted:
+        if self._pending_signals:
             raise _InterruptedError
 
 
 @contextlib.contextmanager
 def create(path: Path, schema: str, provenance: Provenance) -> Iterator[h5py.File]:
-    """Write an artifact, `atomic_write`.
+    """Write an artifact completely or not at all.
 
     Yields:
-        The open file, its provenance already in its attributes. A full disk and a signal end the
-        block when it calls the file's `flush`, or after it: where it works for long it should.
-        When it ends well the file is checked against its schema.
+        Open HDF5 file whose attributes contain the provenance. A full disk or a signal takes effect
+        when the block calls the file's `flush`, as long blocks should, or at its end. A finished
+        file is checked against its schema.
 
     Raises:
-        UserError: the folder cannot be written or the disk is full.
+        UserError: The folder cannot be written or the disk is full.
     """
-    # No handler may raise in the sink, where HDF5 is at work.
+    # Signals are deferred, as a handler must not raise while HDF5 writes to the sink.
     with (
         deferred_signals() as pending_signals,
         contextlib.suppress(_InterruptedError),
@@ -247,15 +247,14 @@ def create(path: Path, schema: str, provenance: Provenance) -> Iterator[h5py.Fil
 
 @contextlib.contextmanager
 def open_artifact(path: Path, schema: str) -> Iterator[h5py.File]:
-    """Open an artifact to read, after checking that it is what is asked for.
+    """Open an artifact for reading and check its schema.
 
     Raises:
-        UserError: it is not there, cannot be read, is no HDF5 file, or has another schema or
-            version.
+        UserError: The file is missing, unreadable or not HDF5, or has another schema or version.
     """
     path = Path(path)
     version, required = SCHEMAS[schema]
-    again = "delete it and run the same command again"
+    advice = "delete it and run the same command again"
     with translate_read_errors(path):
         if not path.is_file():
             raise UserError(
@@ -264,36 +263,39 @@ def open_artifact(path: Path, schema: str) -> Iterator[h5py.File]:
         file = _open_hdf5(path)
     if file is None:
         raise UserError(
-            f"{path}: expected a '{schema}' artifact, found no readable HDF5 file; {again}"
+            f"{path}: expected a '{schema}' artifact, found no readable HDF5 file; {advice}"
         )
     with file:
         try:
             stored_schema = (file.attrs.get("schema"), file.attrs.get("schema_version"))
-            missing, elsewhere = sorted(required - set(file)), _external_data(file)
+            missing, external = sorted(required - set(file)), _external_data(file)
         except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
             with translate_read_errors(path):
                 _raise_if_unreadable(error)
             raise UserError(
-                f"{path}: expected a '{schema}' artifact, found a damaged one; {again}"
+                f"{path}: expected a '{schema}' artifact, found a damaged one; {advice}"
             ) from error
         if stored_schema != (schema, version):
             raise UserError(
                 f"{path}: expected schema '{schema}' version {version}, "
                 f"found {stored_schema[0]!r} version "
-                f"{stored_schema[1]}; {again}"
+                f"{stored_schema[1]}; {advice}"
             )
         if missing:
-            raise UserError(f"{path}: a '{schema}' artifact, but without {missing}; {again}")
-        if elsewhere:
             raise UserError(
-                f"{path}: expected an artifact that holds its data itself, found {elsewhere} "
-                f"elsewhere; {again}"
+                f"{path}: expected a '{schema}' artifact with {missing}, found one without; "
+                f"{advice}"
+            )
+        if external:
+            raise UserError(
+                f"{path}: expected an artifact that contains all its data, found {external} in "
+                f"other files; {advice}"
             )
         yield file
 
 
 def _external_data(group: h5py.Group) -> list[str]:
-    """Names that stand for data in other places, from where a file nobody named would be read."""
+    """Return names of data that is stored in other files, which nothing checks."""
     names: list[str] = []
     for name in group:
         item = None
@@ -307,10 +309,10 @@ def _external_data(group: h5py.Group) -> list[str]:
 
 
 def identity(path: Path) -> str:
-    """What an artifact says it is: its `identity` attribute; SHA-256 of any other file.
+    """Return the `identity` attribute of an artifact, or the SHA-256 of any other file.
 
     Raises:
-        UserError: there is no such file.
+        UserError: The file is missing.
     """
     with translate_read_errors(path):
         if not Path(path).is_file():
@@ -322,10 +324,10 @@ def identity(path: Path) -> str:
 
 
 def schema_of(path: Path) -> str | None:
-    """The schema that an artifact says it has; None for any other file, and where there is none.
+    """Return the schema of an artifact; None for any other file and for a missing one.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: The file cannot be read.
     """
     with translate_read_errors(path):
         return _attribute(path, "schema") if Path(path).is_file() else None
@@ -340,26 +342,26 @@ def _attribute(path: Path, name: str) -> str | None:
 
 
 def _open_hdf5(path: Path) -> h5py.File | None:
-    """Open an HDF5 file to read; None if its content is that of no such file.
+    """Open an HDF5 file for reading; return None if its content is not HDF5.
 
-    Without HDF5's own lock, which some file systems do not have: a file that is there is whole, and
-    nobody changes it.
+    HDF5's lock is off, as some file systems have none. It is not needed: artifacts that exist are
+    complete and never change.
 
     Raises:
-        OSError: it cannot be read, whatever its content.
+        OSError: The operating system cannot read the file.
     """
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
-        if "file locking" in str(error):  # this process has it open already, with the lock
+        if "file locking" in str(error):  # this process has it open with the lock
             return h5py.File(path, "r")
         _raise_if_unreadable(error)
         return None
 
 
 def _raise_if_unreadable(error: Exception) -> None:
-    """Raise an OSError where HDF5's error is the operating system's, not the file's content."""
-    # HDF5 tells some of them in words only.
+    """Raise an OSError if HDF5 failed because of the operating system, not the content."""
+    # Some of HDF5's errors have the number in their text only.
     stated = re.search(r"errno = (\d+)", str(error))
     number = getattr(error, "errno", None) or (int(stated[1]) if stated else 0)
     if number:
@@ -367,13 +369,13 @@ def _raise_if_unreadable(error: Exception) -> None:
 
 
 def map_dataset(path: Path, name: str) -> np.ndarray:
-    """Memory map of a contiguous, uncompressed data set: slices cost no copy and no HDF5 call.
+    """Map a contiguous, uncompressed data set into memory, so that slices need no HDF5 call.
 
     Returns:
-        Read-only array of the data set's shape and dtype.
+        Read-only array with the shape and dtype of the data set.
 
     Raises:
-        UserError: the data set is chunked or compressed.
+        UserError: The data set is chunked or compressed.
     """
     with translate_read_errors(path):
         file = _open_hdf5(path)
@@ -395,19 +397,19 @@ def write_strings(group: h5py.Group, name: str, values: list[str]) -> None:
 
 
 def read_strings(group: h5py.Group, name: str) -> list[str]:
-    """Read back what `write_strings` wrote."""
+    """Read a list of strings written by `write_strings`."""
     return [str(value) for value in group[name].asstr()[()]]
 
 
 def write_arrays(group: h5py.Group, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write named arrays (weights, curves) as a subgroup; dots in names are kept as they are."""
+    """Write named arrays (weights, curves) as a subgroup."""
     subgroup = group.create_group(name)
     for key, value in arrays.items():
         subgroup.create_dataset(key, data=np.asarray(value))
 
 
 def read_arrays(group: h5py.Group, name: str) -> dict[str, np.ndarray]:
-    """Read back what `write_arrays` wrote."""
+    """Read named arrays written by `write_arrays`."""
     return {key: value[()] for key, value in group[name].items()}
 
 

@@ -1,12 +1,12 @@
-"""Which code made an artifact: hashes of a script and of every library module behind it.
+"""Hashes of the code of a script and of the library modules that it imports.
 
-Snakemake sees a changed rule, not a changed module. Each rule therefore has a parameter that maps
-the script, and each module of the library that the script imports, directly or not, to a hash of
-its code. Comments, docstrings and layout do not count. A file of data that lies beside a module
-which names it counts as its code.
+Snakemake notices changed rules, not changed modules. Each rule therefore has a parameter that maps
+its script, and each library module that the script imports directly or indirectly, to a hash of its
+code. Comments, docstrings and layout do not count. A data file in the folder of a module that names
+it counts as code.
 
-`settings` does not count either: what it says reaches a stage as values, on the command line, and
-those are parameters of the rule already.
+`settings` does not count: its values reach a stage on the command line and are parameters of the
+rule already.
 """
 
 import ast
@@ -21,11 +21,11 @@ _FILE_NAME = re.compile(r"[\w-][\w./-]{0,200}\.(?!py$)\w+")
 
 
 def code_hashes(script: Path) -> dict[str, str]:
-    """Hash of the code of a script and of each module of this project that it depends on.
+    """Return the hashes of a script and of each module of this project that it depends on.
 
     Returns:
-        Hash (16 hex digits) by name: the script's file name, the dotted names of modules, and the
-        paths of files of data from the folder of the scripts.
+        Hash (16 hex digits) by name: the script's file name, dotted names of modules, and paths of
+        data files relative to the folder of the scripts.
     """
     hashes = {Path(script).name: _hash(Path(script))} | _data_hashes(Path(script))
     pending = list(_imports(Path(script)))
@@ -41,7 +41,7 @@ def code_hashes(script: Path) -> dict[str, str]:
 
 
 def code_hash(script: Path) -> str:
-    """One hash for all that `code_hashes` tells."""
+    """Return one hash of all that `code_hashes` returns."""
     return hashlib.sha256(repr(code_hashes(script)).encode()).hexdigest()[:16]
 
 
@@ -50,12 +50,12 @@ def _hash(path: Path) -> str:
 
 
 def _imports(path: Path) -> frozenset[str]:
-    """Modules of this project that a file imports, wherever in it."""
+    """Return the modules of this project that a file imports anywhere."""
     return _read(path, _stamp(path))[1]
 
 
 def _data_hashes(path: Path) -> dict[str, str]:
-    """Hashes of the files of data that a file of code names and that lie beside it."""
+    """Return the hashes of data files that a code file names and that are in its folder."""
     files = [path.parent / name for name in sorted(_read(path, _stamp(path))[2])]
     return {
         file.relative_to(_LIBRARY.parent).as_posix(): _short_hash(file.read_bytes())
@@ -71,9 +71,9 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @cache
 def _read(path: Path, stamp: tuple[int, int]) -> tuple[str, frozenset[str], frozenset[str]]:
-    """Hash and imports of a file, and what may be names of files of data in it.
+    """Return a file's hash, its imports and the strings in it that may name data files.
 
-    The stamp is there to read it again once it has changed.
+    The stamp (modification time, size) makes the cache miss when the file has changed.
     """
     del stamp
     tree = ast.parse(path.read_bytes())
@@ -88,7 +88,7 @@ def _read(path: Path, stamp: tuple[int, int]) -> tuple[str, frozenset[str], froz
         elif isinstance(node, ast.Constant) and _FILE_NAME.fullmatch(str(node.value)):
             files.add(str(node.value))
         if isinstance(body := getattr(node, "body", None), list):
-            # Docstrings, of attributes too, are statements that are constant strings.
+            # Docstrings, also those of attributes, are statements that are constant strings.
             node.body = [  # type: ignore[attr-defined]
                 statement for statement in body if not _is_text(statement)
             ]
@@ -109,7 +109,7 @@ def _is_text(statement: ast.stmt) -> bool:
 
 
 def _file_of(module: str) -> Path | None:
-    """The file of a module of this project; None for any other name."""
+    """Return the file of a module of this project; None for any other name."""
     relative = Path(*module.split("."))
     for candidate in (
         _LIBRARY.parent / relative.with_suffix(".py"),

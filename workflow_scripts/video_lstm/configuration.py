@@ -1,4 +1,4 @@
-"""Reading a configuration: every mistake in it told at once, in words that help to mend it."""
+"""Load a configuration, and report all its mistakes at once with what to write instead."""
 
 import difflib
 from collections.abc import Mapping
@@ -46,23 +46,24 @@ _RENAMED = {
     "units": ["hidden_size", "hidden_sizes"],
     "validation": ["validation_fraction"],
 }
-"""Keys of earlier versions, and the keys that took their place in one section or another."""
+"""Keys of earlier versions, and the keys that replace them in one section or another."""
 _REPLACED = {
     "pretraining.percepts.centre": "the stream 'motion'",
     "finetuning.freeze_encoder": "'encoder_lr_scale: 0'",
 }
-"""Settings of earlier versions that no single key takes the place of, and what to write instead."""
+"""Settings of earlier versions without a direct successor, and what to write instead."""
 
 
 def load_settings(config: Mapping[str, Any], source: str = "config") -> Settings:
-    """Check a configuration and fill in the defaults.
+    """Validate a configuration and fill in the defaults.
 
     Args:
-        config: as read from YAML.
-        source: what to call it in messages, usually the file's name.
+        config: Configuration as read from YAML.
+        source: Name of the configuration in messages, usually the file name.
 
     Raises:
-        UserError: every unknown key with the nearest known one, every wrong value with its path.
+        UserError: The configuration is wrong. The message lists every unknown key with the nearest
+            valid one, and every wrong value with its key.
     """
     try:
         return Settings.model_validate(config)
@@ -72,19 +73,19 @@ def load_settings(config: Mapping[str, Any], source: str = "config") -> Settings
 
 
 def _explain(problem: dict[str, Any]) -> str:
-    """One problem of pydantic's as a phrase that a person can act on."""
-    # Without the names that pydantic gives to the members of unions.
+    """Describe one of pydantic's errors so that the user can fix it."""
+    # pydantic adds the names of union members to the path of a key.
     unions = {"fraction", "group", "list", "constrained-int", "literal['all']"}
-    where = [part for part in problem["loc"] if part not in unions]
-    path = ".".join(map(str, where)) or "the configuration"
+    keys = [part for part in problem["loc"] if part not in unions]
+    path = ".".join(map(str, keys)) or "the configuration"
     if problem["type"] == "extra_forbidden":
         if path in _REPLACED:
             return f"unknown setting '{path}'; it is replaced by {_REPLACED[path]}"
         known = _known_keys(problem["loc"][:-1])
-        for key in _RENAMED.get(str(where[-1]), ()):
+        for key in _RENAMED.get(str(keys[-1]), ()):
             if key in known:
                 return f"unknown setting '{path}'; it is called '{key}' now"
-        near = difflib.get_close_matches(str(where[-1]), known, n=1, cutoff=0.0)
+        near = difflib.get_close_matches(str(keys[-1]), known, n=1, cutoff=0.0)
         return f"unknown setting '{path}'; did you mean '{near[0]}'?" if near else path
     if problem["type"] == "missing":
         return f"'{path}' is required"
@@ -98,7 +99,7 @@ def _explain(problem: dict[str, Any]) -> str:
 
 
 def _known_keys(path: tuple[int | str, ...]) -> list[str]:
-    """Keys that the section at `path` may have."""
+    """Return the keys that the section at `path` may have."""
     models: list[type[BaseModel]] = [Settings]
     for part in path:
         inner = [
@@ -107,13 +108,13 @@ def _known_keys(path: tuple[int | str, ...]) -> list[str]:
             if part in outer.model_fields
             for model in _models_in(outer.model_fields[str(part)].annotation)
         ]
-        # Names of data sets and tags of unions lead to no other model.
+        # Names of data sets and tags of unions are not fields of a model.
         models = inner or models
     return [key for model in models for key in model.model_fields]
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a type annotation is made of."""
+    """Return the models that a type annotation contains."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]

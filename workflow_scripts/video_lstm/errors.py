@@ -1,4 +1,4 @@
-"""The errors that a person can mend."""
+"""Errors that the user can fix."""
 
 import re
 
@@ -6,8 +6,8 @@ import re
 class UserError(Exception):
     """A file or setting is not what a stage needs.
 
-    The message is one line: which file or setting, what was expected, what was found, what to do.
-    Scripts print it as it is; the traceback goes to the log only.
+    The message is one line: the file or setting, what was expected, what was found, what to do.
+    Scripts print only this line; the traceback is written to the log.
     """
 
 
@@ -16,9 +16,9 @@ _OUT_OF_MEMORY = re.compile(
     r"|failed to allocate memory|ALLOC_FAILED|can't start new thread",
     re.IGNORECASE,
 )
-"""What torch, CUDA, OpenCV, ONNX Runtime and the system say, each in its own words."""
+"""Messages of torch, CUDA, OpenCV, ONNX Runtime and the operating system."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error is for lack of memory, of whatever library."""
+    """Return whether an error of any library means that memory ran out."""
     return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None

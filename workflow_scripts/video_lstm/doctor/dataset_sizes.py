@@ -1,4 +1,4 @@
-"""How much video there is, as far as names and headers of files tell."""
+"""Amount of video in the data sets, from file names and headers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +11,23 @@ from video_lstm.settings.videos import UNLABELLED, VideoSource
 from video_lstm.video.layouts import find_videos
 from video_lstm.video.source import UnreadableVideoError, declared_seconds, open_video
 
-_LOOKED_AT = 40
-"""Headers that are read of a data set; the rest lasts as long on average."""
+_NUM_HEADERS = 40
+"""Number of headers to read per data set; the mean length stands for all videos."""
 _RENDERED = Path("results/demo")
 _USUAL_RATE = 30.0
-"""Frames per second where every frame of a file is taken."""
+"""Assumed frames per second if every frame of a file is used."""
 
 
 @dataclass(frozen=True)
 class DatasetSize:
-    """Videos of a data set.
+    """Number and length of the videos of a data set.
 
     Attributes:
         name: Name of the data set.
-        videos: files.
-        seconds: that they last.
+        videos: Number of video files.
+        seconds: Total length in seconds.
         frames: Number of frames of its clips, at the frame rate of the settings.
-        sample: one of the files; None where they are yet to be rendered.
+        sample: One of the files; None if they are not rendered yet.
     """
 
     name: str
@@ -38,49 +38,49 @@ class DatasetSize:
 
 
 def measure_dataset(settings: Settings, name: str) -> DatasetSize:
-    """How much a data set holds.
+    """Estimate the amount of video in a data set.
 
     Args:
-        settings: the whole configuration.
+        settings: The whole configuration.
         name: Name of a labelled set, or `unlabelled`.
 
     Raises:
-        UserError: the folder is missing, or not laid out as the settings say.
+        UserError: The folder is missing, or its layout differs from the settings.
     """
-    is_pile = name == UNLABELLED
-    root = Path((settings.unlabelled if is_pile else settings.datasets[name]).root)
+    is_unlabelled = name == UNLABELLED
+    root = Path((settings.unlabelled if is_unlabelled else settings.datasets[name]).root)
     demo, sample = settings.demo, None
     if demo is not None and _RENDERED in root.parents and not root.is_dir():
         videos = demo.videos_per_class * len(demo.actions or ACTIONS)
         videos, each = (
             (demo.unlabelled_videos, demo.unlabelled_seconds)
-            if is_pile
+            if is_unlabelled
             else (videos, demo.labelled_seconds)
         )
         seconds = videos * each
     else:
-        wanted = set(VideoSource.model_fields)
+        keys = set(VideoSource.model_fields)
         source = (
             VideoSource(
                 kind="unlabelled",
                 root=str(root),
                 follow_links=settings.unlabelled.follow_links,
             )
-            if is_pile
-            else VideoSource.model_validate(settings.datasets[name].model_dump(include=wanted))
+            if is_unlabelled
+            else VideoSource.model_validate(settings.datasets[name].model_dump(include=keys))
         )
         entries = find_videos(source, settings.seed).entries
         videos = len(entries)
-        chosen = np.unique(np.linspace(0, videos - 1, _LOOKED_AT).astype(int))
+        rows = np.unique(np.linspace(0, videos - 1, _NUM_HEADERS).astype(int))
         lengths = []
-        for row in chosen:
+        for row in rows:
             try:
-                with open_video(root / entries[row].path) as opened:
-                    lengths.append(declared_seconds(*opened))
+                with open_video(root / entries[row].path) as video:
+                    lengths.append(declared_seconds(*video))
                     sample = sample or root / entries[row].path
             except UnreadableVideoError:
                 continue
         seconds = videos * float(np.mean(lengths)) if lengths else 0.0
-    used = min(seconds, 3600 * settings.unlabelled.hours) if is_pile else seconds
+    used_seconds = min(seconds, 3600 * settings.unlabelled.hours) if is_unlabelled else seconds
     rate = settings.video.frame_rate or _USUAL_RATE
-    return DatasetSize(name, videos, seconds, round(used * rate), sample)
+    return DatasetSize(name, videos, seconds, round(used_seconds * rate), sample)

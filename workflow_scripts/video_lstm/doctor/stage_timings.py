@@ -1,4 +1,4 @@
-"""How fast this machine works, by doing a little of each stage."""
+"""Timings of a small part of each stage on this machine."""
 
 import time
 from collections.abc import Callable
@@ -20,12 +20,19 @@ from video_lstm.video.decode import iter_frames
 
 _FRAMES = 9
 _LARGE = 5_000_000
-"""Parameters beyond which a step is timed with few sequences; its time grows with their number."""
-_FEW = 4
+"""Number of parameters above which a step is timed with a small batch and scaled up."""
+_SMALL_BATCH = 4
 
 
 def sample_frames(video: Path | None, size: tuple[int, int]) -> tuple[np.ndarray, float]:
-    """A few grey frames, of a video or made up, and the seconds that one took to decode."""
+    """Return a few grey frames of a video and the seconds to decode one.
+
+    Without a video, the frames are moving noise and the seconds an assumption.
+
+    Args:
+        video: Video file, or None.
+        size: Height and width of the frames in pixels.
+    """
     start = time.perf_counter()
     if video is None:
         noise = np.random.default_rng(0).integers(0, 256, size, np.uint8)
@@ -42,7 +49,7 @@ def sample_frames(video: Path | None, size: tuple[int, int]) -> tuple[np.ndarray
 def flow_seconds(
     frames: np.ndarray, settings: FlowSettings, device: torch.device
 ) -> tuple[float, int]:
-    """Seconds and bytes of the flow of a pair of frames."""
+    """Return the seconds and bytes that the flow of one frame pair takes."""
     cv2.setNumThreads(1)
     start = time.perf_counter()
     images = encode(compute_flow(frames, settings, device), settings)
@@ -52,10 +59,10 @@ def flow_seconds(
 def percept_seconds(
     settings: PerceptSettings, device: torch.device, cache: Path
 ) -> tuple[float, int]:
-    """Seconds of a frame's percept, decoding left out, and its length.
+    """Return the seconds to compute the percept of one decoded frame, and its length.
 
     Raises:
-        UserError: the network or its weights are not there.
+        UserError: The network or its weights are missing.
     """
     backend = open_backend(settings, device, 1, cache / "onnx")
     count = min(settings.batch_size, 8)
@@ -64,10 +71,12 @@ def percept_seconds(
 
 
 def flow_convnet_seconds(settings: FlowConvnetSettings, stream: str, device: torch.device) -> float:
-    """Seconds of a training step of the temporal stream."""
+    """Return the seconds of a training step of the flow convnet."""
     network = TemporalStream(STACKS[stream], 10, settings, torch.Generator()).to(device)
     large = sum(p.numel() for p in network.parameters()) > _LARGE
-    batch = min(_FEW, settings.training.batch_size) if large else settings.training.batch_size
+    batch = (
+        min(_SMALL_BATCH, settings.training.batch_size) if large else settings.training.batch_size
+    )
     stacks = torch.randn(
         batch, 2 * network.stack, settings.crop_size, settings.crop_size, device=device
     )
@@ -82,12 +91,12 @@ def flow_convnet_seconds(settings: FlowConvnetSettings, stream: str, device: tor
 def pretraining_seconds(
     settings: EncoderDecoderSettings, frame_size: int, device: torch.device
 ) -> tuple[float, int]:
-    """Seconds of a training step of a composite, and its parameters."""
-    built = model_arguments("composite", frame_size, "linear", settings)
-    model = EncoderDecoder(**built, generator=torch.Generator()).to(device)
+    """Return the seconds of a training step of a composite model, and its number of parameters."""
+    arguments = model_arguments("composite", frame_size, "linear", settings)
+    model = EncoderDecoder(**arguments, generator=torch.Generator()).to(device)
     parameters = sum(p.numel() for p in model.parameters())
     full = settings.training.batch_size
-    batch = min(_FEW, full) if parameters > _LARGE and device.type == "cpu" else full
+    batch = min(_SMALL_BATCH, full) if parameters > _LARGE and device.type == "cpu" else full
     frames = settings.input_frames + settings.future_frames
     sequences = torch.randn(frames, batch, frame_size, device=device)
     inputs, future = sequences[: settings.input_frames], sequences[settings.input_frames :]
@@ -100,7 +109,7 @@ def pretraining_seconds(
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """Seconds of the second call; the first warms up."""
+    """Return the seconds of the second of two calls; the first warms up."""
     work()
     start = time.perf_counter()
     work()

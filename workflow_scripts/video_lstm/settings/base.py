@@ -1,4 +1,4 @@
-"""What a part of the configuration is, and the types that several parts use."""
+"""The base class of all sections of the configuration, and types that several sections use."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -9,18 +9,19 @@ Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Stream = Literal["rgb", "motion", "flow1", "flow10"]
-"""Percepts of frames; the same, read as movement; of single flows; of stacks of 10 flows."""
+"""Percepts of RGB frames (`rgb`, and `motion` with the mean subtracted), of single optical flow
+fields (`flow1`) and of stacks of 10 (`flow10`)."""
 
 
 class Section(BaseModel):
-    """A part of the configuration: immutable, and strict about its keys."""
+    """Base class of a section of the configuration: immutable, and unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _over_its_default(cls, values: Any) -> Any:
-        """A section that is given in part keeps the rest of the default it has in this place."""
+    def _keep_other_defaults(cls, values: Any) -> Any:
+        """Fill a partial subsection with the default that its field has in this section."""
         if not isinstance(values, Mapping):
             return values
         defaults = {
@@ -35,7 +36,7 @@ class Section(BaseModel):
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """One nested mapping laid over another."""
+    """Merge two nested mappings; values of `over` win."""
     both = {
         key: merged(under[key], over[key])
         for key in under.keys() & over.keys()

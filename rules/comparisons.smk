@@ -15,10 +15,11 @@ use rule pretrain as pretrain_capacity with:
         runtime=2880,
         gpu=GPU * settings.pretraining.mnist.num_processes,
     params:
+        scripts=scripts_folder,
         code=code("pretrain"),
+        launcher=python_launcher(settings.pretraining.mnist.num_processes),
         files="",
-        command=lambda wildcards: command(
-            "pretrain",
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             variant="autoencoder",
             source="mnist",
@@ -45,10 +46,11 @@ use rule pretrain as pretrain_convlstm with:
         runtime=2880,
         gpu=GPU * settings.pretraining.mnist.num_processes,
     params:
+        scripts=scripts_folder,
         code=code("pretrain"),
+        launcher=python_launcher(settings.pretraining.mnist.num_processes),
         files="",
-        command=lambda wildcards: command(
-            "pretrain",
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             variant="composite",
             source="mnist",
@@ -89,16 +91,19 @@ rule compare_models:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("compare_models"),
-        command=lambda wildcards: command(
-            "compare_models",
+        settings=lambda wildcards: settings_options(
             published=wildcards.comparison == "capacity" or None,
         ),
     message:
         "Tabulating {wildcards.comparison}"
     shell:
-        "python {params.command} --pretrained {input.pretrained}"
-        " --predictions {input.predictions} --output {output} --log {log}"
+        "python {params.scripts}/compare_models.py"
+        " {params.settings}"
+        " --pretrained {input.pretrained}"
+        " --predictions {input.predictions}"
+        " --output {output}"
+        " --log {log}"

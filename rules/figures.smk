@@ -26,18 +26,19 @@ rule draw_samples:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("draw_samples"),
-        command=lambda wildcards: command(
-            "draw_samples",
-        ),
     message:
         "Drawing samples of {wildcards.test}"
     shell:
-        "python {params.command} --predictions {input} --output {output.picture} {output.vector}"
-        " --preview {output.preview} --threads {threads} --log {log}"
+        "python {params.scripts}/draw_samples.py"
+        " --predictions {input}"
+        " --output {output.picture} {output.vector}"
+        " --preview {output.preview}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule draw_errors:
@@ -59,18 +60,18 @@ rule draw_errors:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("draw_errors"),
-        command=lambda wildcards: command(
-            "draw_errors",
-        ),
     message:
         "Drawing the errors on {wildcards.test}"
     shell:
-        "python {params.command} --predictions {input} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/draw_errors.py"
+        " --predictions {input}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule draw_curves:
@@ -98,15 +99,16 @@ rule draw_curves:
         mem_mb=memory(4000),
         runtime=30,
     params:
+        scripts=scripts_folder,
         code=code("draw_curves"),
-        command=lambda wildcards: command(
-            "draw_curves",
-        ),
     message:
         "Drawing the training curves on {wildcards.frames}"
     shell:
-        "python {params.command} --pretrained {input} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/draw_curves.py"
+        " --pretrained {input}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule draw_features:
@@ -131,15 +133,16 @@ rule draw_features:
         mem_mb=memory(4000),
         runtime=30,
     params:
+        scripts=scripts_folder,
         code=code("draw_features"),
-        command=lambda wildcards: command(
-            "draw_features",
-        ),
     message:
         "Drawing the features of {wildcards.variant} on {wildcards.frames}"
     shell:
-        "python {params.command} --pretrained {input} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/draw_features.py"
+        " --pretrained {input}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule draw_activity:
@@ -165,16 +168,21 @@ rule draw_activity:
         mem_mb=memory(4000),
         runtime=30,
     params:
+        scripts=scripts_folder,
         code=code("draw_activity"),
-        command=lambda wildcards: command(
-            "draw_activity",
+        settings=lambda wildcards: settings_options(
             seed=settings.seed,
         ),
     message:
         "Drawing the activity of {wildcards.variant} on {wildcards.frames}"
     shell:
-        "python {params.command} --pretrained {input.pretrained} --test {input.test}"
-        " --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/draw_activity.py"
+        " {params.settings}"
+        " --pretrained {input.pretrained}"
+        " --test {input.test}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule draw_accuracy:
@@ -196,13 +204,15 @@ rule draw_accuracy:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("draw_accuracy"),
-        command=lambda wildcards: command("draw_accuracy"),
     message:
         "Drawing accuracy against labelled videos per class"
     shell:
-        "python {params.command} --accuracy {input} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/draw_accuracy.py"
+        " --accuracy {input}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"

@@ -18,17 +18,21 @@ rule extract_flow:
         runtime=1440,
         gpu=GPU if settings.flow.method == "brox" else 0,
     params:
+        scripts=scripts_folder,
         code=code("extract_flow"),
-        command=lambda wildcards: command(
-            "extract_flow",
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             flow=settings.flow.used(),
         ),
     message:
         "Computing optical flow of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --clips {input} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/extract_flow.py"
+        " {params.settings}"
+        " --clips {input}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule train_flow_convnet:
@@ -49,9 +53,9 @@ rule train_flow_convnet:
         runtime=2880,
         gpu=GPU,
     params:
+        scripts=scripts_folder,
         code=code("train_flow_convnet"),
-        command=lambda wildcards: command(
-            "train_flow_convnet",
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             split=wildcards.split,
             stream=wildcards.stream,
@@ -61,9 +65,14 @@ rule train_flow_convnet:
     message:
         "Training the temporal stream {wildcards.stream} on {wildcards.labelled}, split {wildcards.split}"
     shell:
-        "python {params.command} --videos {input.videos}"
-        " --flow {input.flow} --output {output}"
-        " --threads {threads} --log {log} ${{TRAINING:-}}"
+        "python {params.scripts}/train_flow_convnet.py"
+        " {params.settings}"
+        " --videos {input.videos}"
+        " --flow {input.flow}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
+        " ${{TRAINING:-}}"
 
 
 rule extract_flow_percepts:
@@ -86,13 +95,19 @@ rule extract_flow_percepts:
         runtime=720,
         gpu=GPU,
     params:
+        scripts=scripts_folder,
         code=code("extract_flow_percepts"),
-        command=lambda wildcards: command(
-            "extract_flow_percepts",
+        settings=lambda wildcards: settings_options(
             device=settings.device,
         ),
     message:
         "Extracting percepts {wildcards.flow_features} of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --flow {input.flow} --convnet {input.convnet}"
-        " --output {output} --cache results/checkpoints --threads {threads} --log {log}"
+        "python {params.scripts}/extract_flow_percepts.py"
+        " {params.settings}"
+        " --flow {input.flow}"
+        " --convnet {input.convnet}"
+        " --output {output}"
+        " --cache results/checkpoints"
+        " --threads {threads}"
+        " --log {log}"

@@ -13,10 +13,13 @@ use rule pretrain as pretrain_on_hours with:
     benchmark:
         "results/benchmarks/pretrain_on_hours/{corpus}_{stream}_{hours}_{variant}.tsv"
     params:
+        scripts=scripts_folder,
         code=code("pretrain"),
+        launcher=lambda wildcards: python_launcher(
+            pretraining(wildcards)["model"].num_processes
+        ),
         files=pretraining_files,
-        command=lambda wildcards: command(
-            "pretrain",
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             variant=wildcards.variant,
             seed=settings.seed,
@@ -60,18 +63,20 @@ rule compare_hours:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("compare_hours"),
         files=lambda wildcards, input: options(
             input, "finetuned", "pretrained", "baseline"
         ),
-        command=lambda wildcards: command("compare_hours"),
     message:
         "Tabulating accuracy against hours of unlabelled video"
     shell:
-        "python {params.command} {params.files} --output {output} --log {log}"
+        "python {params.scripts}/compare_hours.py"
+        " {params.files}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule draw_hours:
@@ -93,12 +98,14 @@ rule draw_hours:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("draw_hours"),
-        command=lambda wildcards: command("draw_hours"),
     message:
         "Drawing accuracy against hours of unlabelled video"
     shell:
-        "python {params.command} --hours {input} --output {output} --log {log}"
+        "python {params.scripts}/draw_hours.py"
+        " --hours {input}"
+        " --output {output}"
+        " --log {log}"

@@ -217,16 +217,15 @@ def encoder_inputs(wildcards):
     return inputs | {"pretrained": f"{folder}/{wildcards.encoder}.h5"}
 
 
-def encoder_command(wildcards):
-    """The command line of an encoder; only one with random weights has its size from here."""
+def encoder_options(wildcards):
+    """Settings of an encoder as options; only one with random weights takes its size from here."""
     model = settings.pretraining.percepts
     random = {
         "hidden_size": model.hidden_size,
         "num_layers": model.num_layers,
         "seed": settings.seed,
     }
-    return command(
-        "encode_videos",
+    return settings_options(
         device=settings.device,
         dataset=wildcards.labelled,
         split=wildcards.split,
@@ -238,11 +237,10 @@ def encoder_command(wildcards):
     )
 
 
-def classifier_command(wildcards, choice=None, **values):
-    """The command line of a classifier, with one of the choices of settings, but for its files."""
+def classifier_options(wildcards, choice=None, **values):
+    """Settings of a classifier as options, with one of the choices of settings."""
     labels = wildcards.labels if wildcards.labels == "all" else int(wildcards.labels)
-    return command(
-        "finetune_classifier",
+    return settings_options(
         device=settings.device,
         dataset=wildcards.labelled,
         split=wildcards.split,

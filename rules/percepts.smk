@@ -20,15 +20,19 @@ rule extract_percepts:
         runtime=1440,
         gpu=GPU,
     params:
+        scripts=scripts_folder,
         code=code("extract_percepts"),
-        command=lambda wildcards: command(
-            "extract_percepts",
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             percepts=settings.percepts,
         ),
     message:
         "Extracting RGB percepts of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --clips {input.clips}"
-        " --output {output} --cache results/checkpoints"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/extract_percepts.py"
+        " {params.settings}"
+        " --clips {input.clips}"
+        " --output {output}"
+        " --cache results/checkpoints"
+        " --threads {threads}"
+        " --log {log}"

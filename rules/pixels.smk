@@ -18,9 +18,9 @@ rule render_moving_mnist:
         mem_mb=memory(4000),
         runtime=30,
     params:
+        scripts=scripts_folder,
         code=code("render_moving_mnist"),
-        command=lambda wildcards: command(
-            "render_moving_mnist",
+        settings=lambda wildcards: settings_options(
             mnist=settings.mnist,
             frames=sequence_frames("mnist"),
             seed=settings.seed,
@@ -28,7 +28,11 @@ rule render_moving_mnist:
     message:
         "Rendering the test set of Moving MNIST"
     shell:
-        "python {params.command} --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/render_moving_mnist.py"
+        " {params.settings}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 use rule render_moving_mnist as render_other_digits with:
@@ -42,9 +46,9 @@ use rule render_moving_mnist as render_other_digits with:
     benchmark:
         "results/benchmarks/render_other_digits/{num_digits}.tsv"
     params:
+        scripts=scripts_folder,
         code=code("render_moving_mnist"),
-        command=lambda wildcards: command(
-            "render_moving_mnist",
+        settings=lambda wildcards: settings_options(
             mnist=settings.mnist.model_copy(
                 update={"num_digits": int(wildcards.num_digits), "test_file": None}
             ),
@@ -72,9 +76,9 @@ rule cut_patches:
         mem_mb=memory(8000),
         runtime=240,
     params:
+        scripts=scripts_folder,
         code=code("cut_patches"),
-        command=lambda wildcards: command(
-            "cut_patches",
+        settings=lambda wildcards: settings_options(
             patches=settings.patches,
             frames=sequence_frames("patches"),
             seed=settings.seed,
@@ -82,8 +86,13 @@ rule cut_patches:
     message:
         "Cutting patches from the unlabelled videos"
     shell:
-        "python {params.command} --clips {input.clips} --probed {input.probed}"
-        " --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/cut_patches.py"
+        " {params.settings}"
+        " --clips {input.clips}"
+        " --probed {input.probed}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule measure_predictions:
@@ -106,16 +115,21 @@ rule measure_predictions:
         runtime=60,
         gpu=GPU,
     params:
+        scripts=scripts_folder,
         code=code("measure_predictions"),
-        command=lambda wildcards: command(
-            "measure_predictions",
+        settings=lambda wildcards: settings_options(
             device=settings.device,
         ),
     message:
         "Predicting {output}"
     shell:
-        "python {params.command} --pretrained {input.pretrained} --test {input.test}"
-        " --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/measure_predictions.py"
+        " {params.settings}"
+        " --pretrained {input.pretrained}"
+        " --test {input.test}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule tabulate_frame_errors:
@@ -131,14 +145,14 @@ rule tabulate_frame_errors:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("tabulate_frame_errors"),
-        command=lambda wildcards: command(
-            "tabulate_frame_errors",
-        ),
     message:
         "Tabulating the errors of predicted frames"
     shell:
-        "python {params.command} --predictions {input} --output {output} --log {log}"
+        "python {params.scripts}/tabulate_frame_errors.py"
+        " --predictions {input}"
+        " --output {output}"
+        " --log {log}"

@@ -20,10 +20,13 @@ rule pretrain:
         runtime=2880,
         gpu=lambda wildcards: GPU * pretraining(wildcards)["model"].num_processes,
     params:
+        scripts=scripts_folder,
         code=code("pretrain"),
+        launcher=lambda wildcards: python_launcher(
+            pretraining(wildcards)["model"].num_processes
+        ),
         files=pretraining_files,
-        command=lambda wildcards: command(
-            "pretrain",
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             variant=wildcards.variant,
             seed=settings.seed,
@@ -32,5 +35,10 @@ rule pretrain:
     message:
         "Pretraining {wildcards.variant} on {wildcards.stream} of {wildcards.corpus}"
     shell:
-        "python {params.command} {params.files} --output {output}"
-        " --threads {threads} --log {log} ${{TRAINING:-}}"
+        "{params.launcher} {params.scripts}/pretrain.py"
+        " {params.settings}"
+        " {params.files}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
+        " ${{TRAINING:-}}"

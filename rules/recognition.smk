@@ -19,19 +19,26 @@ rule finetune_classifier:
         runtime=720,
         gpu=GPU,
     params:
+        scripts=scripts_folder,
         code=code("finetune_classifier"),
         files=lambda wildcards, input: options(input, "pretrained", "validated"),
-        command=lambda wildcards: classifier_command(wildcards),
+        settings=lambda wildcards: classifier_options(wildcards),
     message:
         "Fine-tuning {wildcards.variant} on {wildcards.labels} labelled videos per class of"
         " {wildcards.labelled}, split {wildcards.split}, {wildcards.stream}"
     shell:
-        "python {params.command} --videos {input.videos}"
-        " --percepts {input.percepts} {params.files} --output {output}"
-        " --threads {threads} --log {log} ${{TRAINING:-}}"
+        "python {params.scripts}/finetune_classifier.py"
+        " {params.settings}"
+        " --videos {input.videos}"
+        " --percepts {input.percepts}"
+        " {params.files}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
+        " ${{TRAINING:-}}"
 
 
-rule validate_classifier:
+use rule finetune_classifier as validate_classifier with:
     """The same on a part of the training videos, with one choice of settings, to choose by."""
     input:
         unpack(classifier_inputs),
@@ -41,16 +48,11 @@ rule validate_classifier:
         "results/logs/validate_classifier/{labelled}_split{split}_{stream}_{variant}_{labels}_{choice}.log",
     benchmark:
         "results/benchmarks/validate_classifier/{labelled}_split{split}_{stream}_{variant}_{labels}_{choice}.tsv"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(8000),
-        runtime=720,
-        gpu=GPU,
     params:
+        scripts=scripts_folder,
         code=code("finetune_classifier"),
         files=lambda wildcards, input: options(input, "pretrained"),
-        command=lambda wildcards: classifier_command(
+        settings=lambda wildcards: classifier_options(
             wildcards,
             choice=int(wildcards.choice),
             validation_fraction=settings.finetuning.validation_fraction,
@@ -59,10 +61,6 @@ rule validate_classifier:
         "Validating choice {wildcards.choice} of settings for {wildcards.variant} on"
         " {wildcards.labels} labelled videos per class of {wildcards.labelled}, split"
         " {wildcards.split}, {wildcards.stream}"
-    shell:
-        "python {params.command} --videos {input.videos}"
-        " --percepts {input.percepts} {params.files} --output {output}"
-        " --threads {threads} --log {log} ${{TRAINING:-}}"
 
 
 rule fuse_streams:
@@ -86,17 +84,19 @@ rule fuse_streams:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("fuse_streams"),
-        files=lambda wildcards, input: options(input, "finetuned", "validated"),
-        command=lambda wildcards: command("fuse_streams"),
     message:
         "Fusing {wildcards.streams} of {wildcards.labelled}, split {wildcards.split},"
         " {wildcards.variant}"
     shell:
-        "python {params.command} {params.files} --output {output} --log {log}"
+        "python {params.scripts}/fuse_streams.py"
+        " --finetuned {input.finetuned}"
+        " --validated {input.validated}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule compare_choices:
@@ -118,15 +118,17 @@ rule compare_choices:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("compare_choices"),
-        command=lambda wildcards: command("compare_choices"),
     message:
         "Tabulating the choices of settings"
     shell:
-        "python {params.command} --validated {input} --output {output} --log {log}"
+        "python {params.scripts}/compare_choices.py"
+        " --validated {input}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule collect_scores:
@@ -143,18 +145,18 @@ rule collect_scores:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("collect_scores"),
-        command=lambda wildcards: command(
-            "collect_scores",
-        ),
     message:
         "Collecting the scores"
     shell:
-        "python {params.command} --finetuned {input.finetuned}"
-        " --predictions {input.predictions} --output {output} --log {log}"
+        "python {params.scripts}/collect_scores.py"
+        " --finetuned {input.finetuned}"
+        " --predictions {input.predictions}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule make_table2:
@@ -170,17 +172,17 @@ rule make_table2:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("make_table2"),
-        command=lambda wildcards: command(
-            "make_table2",
-        ),
     message:
         "Making table 2"
     shell:
-        "python {params.command} --scores {input} --output {output} --log {log}"
+        "python {params.scripts}/make_table2.py"
+        " --scores {input}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule summarise_accuracy:
@@ -196,15 +198,17 @@ rule summarise_accuracy:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("summarise_accuracy"),
-        command=lambda wildcards: command("summarise_accuracy"),
     message:
         "Summing up the accuracies"
     shell:
-        "python {params.command} --scores {input} --output {output} --log {log}"
+        "python {params.scripts}/summarise_accuracy.py"
+        " --scores {input}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule make_paper_table:
@@ -222,14 +226,16 @@ rule make_paper_table:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("make_paper_table"),
-        command=lambda wildcards: command(
-            "make_paper_table", table=f"table{wildcards.number}"
-        ),
+        settings=lambda wildcards: settings_options(table=f"table{wildcards.number}"),
     message:
         "Making table {wildcards.number}"
     shell:
-        "python {params.command} --finetuned {input} --output {output} --log {log}"
+        "python {params.scripts}/make_paper_table.py"
+        " {params.settings}"
+        " --finetuned {input}"
+        " --output {output}"
+        " --log {log}"

@@ -30,15 +30,19 @@ rule render_table:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("render_table"),
-        command=lambda wildcards: command("render_table", title=TITLES[wildcards.table]),
+        settings=lambda wildcards: settings_options(title=TITLES[wildcards.table]),
     message:
         "Rendering {wildcards.table}"
     shell:
-        "python {params.command} --table {input} --output {output} --log {log}"
+        "python {params.scripts}/render_table.py"
+        " {params.settings}"
+        " --table {input}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule describe_run:
@@ -62,16 +66,21 @@ rule describe_run:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("describe_run"),
-        command=lambda wildcards: command("describe_run", settings=settings),
+        settings=lambda wildcards: settings_options(settings=settings),
     message:
         "Describing the run"
     shell:
-        "python {params.command} --videos {input.videos} --clips {input.clips}"
-        " --benchmarks results/benchmarks --output {output} --log {log}"
+        "python {params.scripts}/describe_run.py"
+        " {params.settings}"
+        " --videos {input.videos}"
+        " --clips {input.clips}"
+        " --benchmarks results/benchmarks"
+        " --output {output}"
+        " --log {log}"
 
 
 rule render_summary:
@@ -94,16 +103,17 @@ rule render_summary:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("render_summary"),
-        graph=lambda wildcards: shlex.quote(
-            os.path.relpath(os.path.join(workflow.basedir, "report/workflow.svg"))
-        ),
-        command=lambda wildcards: command("render_summary"),
     message:
         "Rendering the front page of the report"
     shell:
-        "python {params.command} --table {input.table} --accuracy {input.accuracy}"
-        " --samples {input.samples} --workflow {params.graph} --output {output} --log {log}"
+        "python {params.scripts}/render_summary.py"
+        " --table {input.table}"
+        " --accuracy {input.accuracy}"
+        " --samples {input.samples}"
+        " --workflow {params.scripts}/../report/workflow.svg"
+        " --output {output}"
+        " --log {log}"

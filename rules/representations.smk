@@ -18,15 +18,21 @@ rule encode_videos:
         runtime=240,
         gpu=GPU,
     params:
+        scripts=scripts_folder,
         code=code("encode_videos"),
         files=lambda wildcards, input: options(input, "pretrained", "videos"),
-        command=lambda wildcards: encoder_command(wildcards),
+        settings=lambda wildcards: encoder_options(wildcards),
     message:
         "Encoding the videos of {wildcards.labelled} by {wildcards.encoder}, split"
         " {wildcards.split}, {wildcards.stream}"
     shell:
-        "python {params.command} --percepts {input.percepts} {params.files} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/encode_videos.py"
+        " {params.settings}"
+        " --percepts {input.percepts}"
+        " {params.files}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule score_representations:
@@ -52,11 +58,11 @@ rule score_representations:
         mem_mb=memory(8000),
         runtime=240,
     params:
+        scripts=scripts_folder,
         code=code("score_representations"),
         labels=" ".join(map(str, settings.finetuning.labels)),
         draws=lambda wildcards: " ".join(map(str, draws_by_labels(wildcards.stream))),
-        command=lambda wildcards: command(
-            "score_representations",
+        settings=lambda wildcards: settings_options(
             validation_fraction=settings.finetuning.validation_fraction,
             seed=settings.seed,
         ),
@@ -64,9 +70,15 @@ rule score_representations:
         "Scoring the representations of {wildcards.labelled}, split {wildcards.split},"
         " {wildcards.stream}"
     shell:
-        "python {params.command} --labels {params.labels} --draws {params.draws} --videos {input.videos}"
-        " --representations {input.representations} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/score_representations.py"
+        " {params.settings}"
+        " --labels {params.labels}"
+        " --draws {params.draws}"
+        " --videos {input.videos}"
+        " --representations {input.representations}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule summarise_representations:
@@ -85,15 +97,17 @@ rule summarise_representations:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("summarise_representations"),
-        command=lambda wildcards: command("summarise_representations"),
     message:
         "Summing up the scores of the representations"
     shell:
-        "python {params.command} --scores {input} --output {output} --log {log}"
+        "python {params.scripts}/summarise_representations.py"
+        " --scores {input}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule map_representations:
@@ -117,14 +131,23 @@ rule map_representations:
         mem_mb=memory(4000),
         runtime=120,
     params:
+        scripts=scripts_folder,
         code=code("map_representations"),
-        command=lambda wildcards: command("map_representations", seed=settings.seed),
+        settings=lambda wildcards: settings_options(seed=settings.seed),
     message:
         "Drawing maps of the test videos"
     shell:
-        "python {params.command} --videos {input.videos} --percepts {input.percepts}"
-        " --encoded {input.encoded} --scores {input.scores} --clips {input.clips}"
-        " --output {output} --threads {threads} --log {log} ${{TENSORBOARD:-}}"
+        "python {params.scripts}/map_representations.py"
+        " {params.settings}"
+        " --videos {input.videos}"
+        " --percepts {input.percepts}"
+        " --encoded {input.encoded}"
+        " --scores {input.scores}"
+        " --clips {input.clips}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
+        " ${{TENSORBOARD:-}}"
 
 
 rule draw_retrieval:
@@ -147,14 +170,20 @@ rule draw_retrieval:
         ENVIRONMENT
     threads: 8
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("draw_retrieval"),
-        command=lambda wildcards: command("draw_retrieval", seed=settings.seed),
+        settings=lambda wildcards: settings_options(seed=settings.seed),
     message:
         "Drawing test videos of {wildcards.labelled} and their nearest training videos"
     shell:
-        "python {params.command} --representations {input.percepts} {input.encoded}"
-        " --videos {input.videos} --clips {input.clips} --scores {input.scores}"
-        " --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/draw_retrieval.py"
+        " {params.settings}"
+        " --representations {input.percepts} {input.encoded}"
+        " --videos {input.videos}"
+        " --clips {input.clips}"
+        " --scores {input.scores}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"

@@ -18,14 +18,19 @@ rule render_demo:
         mem_mb=memory(4000),
         runtime=30,
     params:
+        scripts=scripts_folder,
         code=code("render_demo"),
-        command=lambda wildcards: command(
-            "render_demo", demo=settings.demo, seed=settings.seed
+        settings=lambda wildcards: settings_options(
+            demo=settings.demo, seed=settings.seed
         ),
     message:
         "Rendering the demo's videos"
     shell:
-        "python {params.command} --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/render_demo.py"
+        " {params.settings}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule probe_videos:
@@ -45,12 +50,12 @@ rule probe_videos:
         mem_mb=memory(4000),
         runtime=240,
     params:
+        scripts=scripts_folder,
         code=code("probe_videos"),
         files=lambda wildcards: fingerprint(wildcards.dataset, wildcards.shard),
         # `transcoded`, like checkpoints, is no output: Snakemake would delete it before the job.
         # `follow_links` is on the command line only where it is set: what was probed without stays.
-        command=lambda wildcards: command(
-            "probe_videos",
+        settings=lambda wildcards: settings_options(
             root=source(wildcards.dataset).root,
             labelled=wildcards.dataset != UNLABELLED,
             follow_links=source(wildcards.dataset).follow_links or None,
@@ -62,7 +67,11 @@ rule probe_videos:
     message:
         "Probing the videos of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/probe_videos.py"
+        " {params.settings}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule index_videos:
@@ -81,12 +90,11 @@ rule index_videos:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("index_videos"),
-        command=lambda wildcards: command(
-            "index_videos",
+        settings=lambda wildcards: settings_options(
             source=source(wildcards.dataset),
             seed=settings.seed,
             transcoded=f"results/transcoded/{wildcards.dataset}",
@@ -94,7 +102,11 @@ rule index_videos:
     message:
         "Indexing the videos of {wildcards.dataset}"
     shell:
-        "python {params.command} --probed {input.probed} --output {output} --log {log}"
+        "python {params.scripts}/index_videos.py"
+        " {params.settings}"
+        " --probed {input.probed}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule sample_clips:
@@ -110,18 +122,23 @@ rule sample_clips:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
+        scripts=scripts_folder,
         code=code("sample_clips"),
         files="",
         use_splits="",
-        command=lambda wildcards: command("sample_clips"),
+        settings="",
     message:
         "Sampling the clips of {wildcards.labelled}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --probed {input.probed} {params.files}"
-        " {params.use_splits} --output {output} --log {log}"
+        "python {params.scripts}/sample_clips.py"
+        " {params.settings}"
+        " --probed {input.probed}"
+        " {params.files}"
+        " {params.use_splits}"
+        " --output {output}"
+        " --log {log}"
 
 
 use rule sample_clips as sample_unlabelled_clips with:
@@ -138,11 +155,11 @@ use rule sample_clips as sample_unlabelled_clips with:
     benchmark:
         "results/benchmarks/sample_unlabelled_clips.tsv"
     params:
+        scripts=scripts_folder,
         code=code("sample_clips"),
         files=lambda wildcards, input: options(input, "videos"),
         use_splits=lambda wildcards: shared_set_splits(),
-        command=lambda wildcards: command(
-            "sample_clips",
+        settings=lambda wildcards: settings_options(
             seed=settings.seed,
             **settings.unlabelled.model_dump(include={"clip_seconds", "hours"}),
         ),

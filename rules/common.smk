@@ -4,17 +4,14 @@ A rule names its own log, benchmark and conda environment, since Snakemake has n
 (and `snakemake --lint` asks for log and conda); `use rule ... with` inherits the environment.
 """
 
-import contextlib
 import os
 import re
 import shlex
 import shutil
-import signal
 import sys
 from pathlib import Path
 from typing import get_args
 
-import psutil
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
@@ -22,7 +19,11 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 from video_lstm.code import code_hashes
 from video_lstm.errors import UserError
 from video_lstm.configuration import load_settings
-from video_lstm.locks import lock_file
+from video_lstm.run_control import (
+    failure_messages,
+    lock_run_folder,
+    stop_scripts_on_sigterm,
+)
 from video_lstm.settings.base import Section, Stream
 from video_lstm.settings.sequences import MovingDigits
 from video_lstm.settings.training import (
@@ -102,53 +103,21 @@ wildcard_constraints:
     choice=r"\d+",
 
 
-# Nothing is locked for good: the lock is the operating system's and goes with the process that
-# holds it, however that ends (profiles/default turns off Snakemake's own, which outlives kill -9).
 onstart:
-    if settings.tensorboard:
-        try:
-            require_tensorboard()
-        except UserError as error:
-            raise WorkflowError(str(error)) from None
-    global LOCK  # open for as long as the process lives
-    os.makedirs(".snakemake", exist_ok=True)
-    LOCK = open(".snakemake/run.lock", "a+")
+    global RUN_LOCK  # open for as long as the process lives
     try:
-        lock_file(LOCK)
-    except BlockingIOError:
-        LOCK.seek(0)
-        raise WorkflowError(
-            f"another run (process {LOCK.read().strip() or 'unknown'}) is working in "
-            f"{os.getcwd()}; wait for it to end, or use --directory for a place of your own"
-        ) from None
-    LOCK.truncate(0)
-    LOCK.write(str(os.getpid()))
-    LOCK.flush()
-    previous = signal.getsignal(signal.SIGTERM)
-    signal.signal(signal.SIGTERM, lambda *told: (previous(*told), stop_scripts()))
+        if settings.tensorboard:
+            require_tensorboard()
+        RUN_LOCK = lock_run_folder(Path())
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    stop_scripts_on_sigterm(SCRIPTS)
 
 
-def stop_scripts():
-    """Tell the scripts that run here to stop: they keep a checkpoint and leave.
-
-    By itself Snakemake starts no job after SIGTERM, but waits for those that run, for days.
-    """
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if any(word.startswith(f"{SCRIPTS}/") for word in child.cmdline()[1:]):
-                child.terminate()
-
-
-# Last, where it is seen: what a job said is far above by now, between Snakemake's own lines.
+# Printed last, since the errors of jobs are far above by now, between Snakemake's own lines.
 onerror:
-    run = "".join(Path(file).read_text() for file in log)
-    failed = re.findall(r"^ +log: (.+) \(check log", run, re.M)
-    for path in dict.fromkeys(failed):
-        told = Path(path).read_text() if Path(path).exists() else ""
-        said = re.findall(r"^[\d:]{8} (.+)\nTraceback", told, re.M) or [
-            "ended without a word: killed, as where memory is short"
-        ]
-        print(f"\n{path}: {said[-1]}", file=sys.stderr)
+    for message in failure_messages(map(Path, log)):
+        print(f"\n{message}", file=sys.stderr)
 
 
 def code(script):

@@ -161,6 +161,7 @@ MODULES = {
     "precision": PRETRAINING | CLASSIFIERS | {"train_flow_convnet", "encode_videos"},
     # Settings reach a stage as values.
     **dict.fromkeys(("settings", "configuration", "doctor"), NOTHING),
+    "run_control": NOTHING,  # of the Snakefile
     "parallel": {"render_demo", "extract_flow", "extract_percepts", "extract_flow_percepts",
                  "encode_videos"},
     "plots": {"map_representations", *FIGURES},

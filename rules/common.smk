@@ -120,7 +120,7 @@ onerror:
         print(f"\n{message}", file=sys.stderr)
 
 
-def code(script):
+def hash_code(script):
     """Hash of each module behind a script, so that a rule runs again when one of them changes."""
     return code_hashes(Path(workflow.basedir) / "workflow_scripts" / f"{script}.py")
 
@@ -156,7 +156,7 @@ def python_launcher(num_processes):
     return f"python -m torch.distributed.run --standalone --nproc-per-node {num_processes} --"
 
 
-def options(input, *roles):
+def input_options(input, *roles):
     """Input files as options of the script, by their roles; what has no files is left out."""
     files = {role: input.get(role) for role in roles}
     return " ".join(

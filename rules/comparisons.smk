@@ -16,7 +16,7 @@ use rule pretrain as pretrain_capacity with:
         gpu=GPU * settings.pretraining.mnist.num_processes,
     params:
         scripts=scripts_folder,
-        code=code("pretrain"),
+        code=hash_code("pretrain"),
         launcher=python_launcher(settings.pretraining.mnist.num_processes),
         files="",
         settings=lambda wildcards: settings_options(
@@ -33,7 +33,7 @@ use rule pretrain as pretrain_capacity with:
 
 use rule pretrain as pretrain_convlstm with:
     input:
-        unpack(compared_with),
+        unpack(matched_models),
         digits=lambda wildcards: digit_files(),
     output:
         "results/convlstm/{compared}.h5",
@@ -47,7 +47,7 @@ use rule pretrain as pretrain_convlstm with:
         gpu=GPU * settings.pretraining.mnist.num_processes,
     params:
         scripts=scripts_folder,
-        code=code("pretrain"),
+        code=hash_code("pretrain"),
         launcher=python_launcher(settings.pretraining.mnist.num_processes),
         files="",
         settings=lambda wildcards: settings_options(
@@ -57,7 +57,7 @@ use rule pretrain as pretrain_convlstm with:
             mnist=narrow(settings.mnist, MovingDigits),
             model=convlstm_model(wildcards.compared),
             seed=settings.seed,
-            **compared_with(wildcards),
+            **matched_models(wildcards),
         ),
     message:
         "Pretraining {wildcards.compared} on Moving MNIST"
@@ -80,8 +80,8 @@ use rule measure_predictions as predict_compared with:
 rule compare_models:
     """Models side by side, with their size, their training and their errors."""
     input:
-        pretrained=lambda wildcards: compared_files("results/{}", wildcards),
-        predictions=lambda wildcards: compared_files("results/predict/{}", wildcards),
+        pretrained=lambda wildcards: comparison_files("results/{}", wildcards),
+        predictions=lambda wildcards: comparison_files("results/predict/{}", wildcards),
     output:
         "results/{comparison}.csv",
     log:
@@ -94,7 +94,7 @@ rule compare_models:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("compare_models"),
+        code=hash_code("compare_models"),
         settings=lambda wildcards: settings_options(
             published=wildcards.comparison == "capacity" or None,
         ),

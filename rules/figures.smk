@@ -4,7 +4,7 @@
 rule draw_samples:
     """Truth, reconstruction and future of every variant: strips, and an animation."""
     input:
-        lambda wildcards: predictions_of(wildcards.test),
+        lambda wildcards: prediction_files(wildcards.test),
     output:
         picture=report(
             "results/figures/samples_{test}.png",
@@ -29,7 +29,7 @@ rule draw_samples:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("draw_samples"),
+        code=hash_code("draw_samples"),
     message:
         "Drawing samples of {wildcards.test}"
     shell:
@@ -44,7 +44,7 @@ rule draw_samples:
 rule draw_errors:
     """Error against predicted step, all variants and the yardsticks in one plot."""
     input:
-        lambda wildcards: predictions_of(wildcards.test),
+        lambda wildcards: prediction_files(wildcards.test),
     output:
         report(
             "results/figures/errors_{test}.png",
@@ -63,7 +63,7 @@ rule draw_errors:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("draw_errors"),
+        code=hash_code("draw_errors"),
     message:
         "Drawing the errors on {wildcards.test}"
     shell:
@@ -100,7 +100,7 @@ rule draw_curves:
         runtime=30,
     params:
         scripts=scripts_folder,
-        code=code("draw_curves"),
+        code=hash_code("draw_curves"),
     message:
         "Drawing the training curves on {wildcards.frames}"
     shell:
@@ -134,7 +134,7 @@ rule draw_features:
         runtime=30,
     params:
         scripts=scripts_folder,
-        code=code("draw_features"),
+        code=hash_code("draw_features"),
     message:
         "Drawing the features of {wildcards.variant} on {wildcards.frames}"
     shell:
@@ -169,7 +169,7 @@ rule draw_activity:
         runtime=30,
     params:
         scripts=scripts_folder,
-        code=code("draw_activity"),
+        code=hash_code("draw_activity"),
         settings=lambda wildcards: settings_options(
             seed=settings.seed,
         ),
@@ -207,7 +207,7 @@ rule draw_accuracy:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("draw_accuracy"),
+        code=hash_code("draw_accuracy"),
     message:
         "Drawing accuracy against labelled videos per class"
     shell:

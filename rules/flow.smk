@@ -19,7 +19,7 @@ rule extract_flow:
         gpu=GPU if settings.flow.method == "brox" else 0,
     params:
         scripts=scripts_folder,
-        code=code("extract_flow"),
+        code=hash_code("extract_flow"),
         settings=lambda wildcards: settings_options(
             device=settings.device,
             flow=settings.flow.used(),
@@ -39,7 +39,7 @@ rule train_flow_convnet:
     """The temporal stream, from the flow of a split's training videos alone."""
     input:
         videos="results/videos/{labelled}.h5",
-        flow=lambda wildcards: flow_shards(wildcards.labelled),
+        flow=lambda wildcards: flow_files(wildcards.labelled),
     output:
         "results/flow_convnet/{labelled}/split{split}/{stream}.h5",
     log:
@@ -54,7 +54,7 @@ rule train_flow_convnet:
         gpu=GPU,
     params:
         scripts=scripts_folder,
-        code=code("train_flow_convnet"),
+        code=hash_code("train_flow_convnet"),
         settings=lambda wildcards: settings_options(
             device=settings.device,
             split=wildcards.split,
@@ -96,7 +96,7 @@ rule extract_flow_percepts:
         gpu=GPU,
     params:
         scripts=scripts_folder,
-        code=code("extract_flow_percepts"),
+        code=hash_code("extract_flow_percepts"),
         settings=lambda wildcards: settings_options(
             device=settings.device,
         ),

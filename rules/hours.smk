@@ -14,17 +14,17 @@ use rule pretrain as pretrain_on_hours with:
         "results/benchmarks/pretrain_on_hours/{corpus}_{stream}_{hours}_{variant}.tsv"
     params:
         scripts=scripts_folder,
-        code=code("pretrain"),
+        code=hash_code("pretrain"),
         launcher=lambda wildcards: python_launcher(
-            pretraining(wildcards)["model"].num_processes
+            pretraining_settings(wildcards)["model"].num_processes
         ),
-        files=pretraining_files,
+        files=pretraining_input_options,
         settings=lambda wildcards: settings_options(
             device=settings.device,
             variant=wildcards.variant,
             seed=settings.seed,
             unlabelled_hours=wildcards.hours,
-            **pretraining(wildcards),
+            **pretraining_settings(wildcards),
         ),
     message:
         "Pretraining {wildcards.variant} on {wildcards.hours} hours of unlabelled video,"
@@ -36,7 +36,7 @@ use rule finetune_classifier as finetune_on_hours with:
         videos="results/videos/{labelled}.h5",
         percepts=lambda wildcards: classifier_inputs(wildcards)["percepts"],
         pretrained="results/unlabelled_hours/{labelled}_split{split}/{stream}/{hours}/{variant}.h5",
-        validated=lambda wildcards: chosen_by(wildcards),
+        validated=lambda wildcards: validation_inputs(wildcards),
     output:
         "results/unlabelled_hours/{labelled}/split{split}/{stream}/{hours}/{variant}/{labels}.h5",
     log:
@@ -66,8 +66,8 @@ rule compare_hours:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("compare_hours"),
-        files=lambda wildcards, input: options(
+        code=hash_code("compare_hours"),
+        files=lambda wildcards, input: input_options(
             input, "finetuned", "pretrained", "baseline"
         ),
     message:
@@ -101,7 +101,7 @@ rule draw_hours:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("draw_hours"),
+        code=hash_code("draw_hours"),
     message:
         "Drawing accuracy against hours of unlabelled video"
     shell:

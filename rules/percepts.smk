@@ -21,7 +21,7 @@ rule extract_percepts:
         gpu=GPU,
     params:
         scripts=scripts_folder,
-        code=code("extract_percepts"),
+        code=hash_code("extract_percepts"),
         settings=lambda wildcards: settings_options(
             device=settings.device,
             percepts=settings.percepts,

@@ -19,10 +19,10 @@ rule render_moving_mnist:
         runtime=30,
     params:
         scripts=scripts_folder,
-        code=code("render_moving_mnist"),
+        code=hash_code("render_moving_mnist"),
         settings=lambda wildcards: settings_options(
             mnist=settings.mnist,
-            frames=sequence_frames("mnist"),
+            frames=count_sequence_frames("mnist"),
             seed=settings.seed,
         ),
     message:
@@ -47,12 +47,12 @@ use rule render_moving_mnist as render_other_digits with:
         "results/benchmarks/render_other_digits/{num_digits}.tsv"
     params:
         scripts=scripts_folder,
-        code=code("render_moving_mnist"),
+        code=hash_code("render_moving_mnist"),
         settings=lambda wildcards: settings_options(
             mnist=settings.mnist.model_copy(
                 update={"num_digits": int(wildcards.num_digits), "test_file": None}
             ),
-            frames=sequence_frames("mnist"),
+            frames=count_sequence_frames("mnist"),
             seed=settings.seed,
         ),
     message:
@@ -62,8 +62,8 @@ use rule render_moving_mnist as render_other_digits with:
 rule cut_patches:
     """Small patches of the pile's clips, for training and, from other videos, for testing."""
     input:
-        clips=clip_shards(UNLABELLED),
-        probed=probed_shards(UNLABELLED),
+        clips=clip_files(UNLABELLED),
+        probed=probed_files(UNLABELLED),
     output:
         "results/sequences/patches.h5",
     log:
@@ -77,10 +77,10 @@ rule cut_patches:
         runtime=240,
     params:
         scripts=scripts_folder,
-        code=code("cut_patches"),
+        code=hash_code("cut_patches"),
         settings=lambda wildcards: settings_options(
             patches=settings.patches,
-            frames=sequence_frames("patches"),
+            frames=count_sequence_frames("patches"),
             seed=settings.seed,
         ),
     message:
@@ -116,7 +116,7 @@ rule measure_predictions:
         gpu=GPU,
     params:
         scripts=scripts_folder,
-        code=code("measure_predictions"),
+        code=hash_code("measure_predictions"),
         settings=lambda wildcards: settings_options(
             device=settings.device,
         ),
@@ -135,7 +135,7 @@ rule measure_predictions:
 rule tabulate_frame_errors:
     """Errors of every variant on every test set, by predicted step, beside the yardsticks."""
     input:
-        [file for test in TESTS for file in predictions_of(test)],
+        [file for test in TESTS for file in prediction_files(test)],
     output:
         "results/frame_errors.csv",
     log:
@@ -148,7 +148,7 @@ rule tabulate_frame_errors:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("tabulate_frame_errors"),
+        code=hash_code("tabulate_frame_errors"),
     message:
         "Tabulating the errors of predicted frames"
     shell:

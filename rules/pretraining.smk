@@ -18,19 +18,20 @@ rule pretrain:
     resources:
         mem_mb=memory(8000),
         runtime=2880,
-        gpu=lambda wildcards: GPU * pretraining(wildcards)["model"].num_processes,
+        gpu=lambda wildcards: GPU
+        * pretraining_settings(wildcards)["model"].num_processes,
     params:
         scripts=scripts_folder,
-        code=code("pretrain"),
+        code=hash_code("pretrain"),
         launcher=lambda wildcards: python_launcher(
-            pretraining(wildcards)["model"].num_processes
+            pretraining_settings(wildcards)["model"].num_processes
         ),
-        files=pretraining_files,
+        files=pretraining_input_options,
         settings=lambda wildcards: settings_options(
             device=settings.device,
             variant=wildcards.variant,
             seed=settings.seed,
-            **pretraining(wildcards),
+            **pretraining_settings(wildcards),
         ),
     message:
         "Pretraining {wildcards.variant} on {wildcards.stream} of {wildcards.corpus}"

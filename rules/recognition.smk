@@ -5,7 +5,7 @@ rule finetune_classifier:
     """Classifiers from 1, 10 or all labelled videos per class, over several draws of them."""
     input:
         unpack(classifier_inputs),
-        validated=lambda wildcards: chosen_by(wildcards),
+        validated=lambda wildcards: validation_inputs(wildcards),
     output:
         "results/finetune/{labelled}/split{split}/{stream}/{variant}/{labels}.h5",
     log:
@@ -20,8 +20,8 @@ rule finetune_classifier:
         gpu=GPU,
     params:
         scripts=scripts_folder,
-        code=code("finetune_classifier"),
-        files=lambda wildcards, input: options(input, "pretrained", "validated"),
+        code=hash_code("finetune_classifier"),
+        files=lambda wildcards, input: input_options(input, "pretrained", "validated"),
         settings=lambda wildcards: classifier_options(wildcards),
     message:
         "Fine-tuning {wildcards.variant} on {wildcards.labels} labelled videos per class of"
@@ -50,8 +50,8 @@ use rule finetune_classifier as validate_classifier with:
         "results/benchmarks/validate_classifier/{labelled}_split{split}_{stream}_{variant}_{labels}_{choice}.tsv"
     params:
         scripts=scripts_folder,
-        code=code("finetune_classifier"),
-        files=lambda wildcards, input: options(input, "pretrained"),
+        code=hash_code("finetune_classifier"),
+        files=lambda wildcards, input: input_options(input, "pretrained"),
         settings=lambda wildcards: classifier_options(
             wildcards,
             choice=int(wildcards.choice),
@@ -87,7 +87,7 @@ rule fuse_streams:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("fuse_streams"),
+        code=hash_code("fuse_streams"),
     message:
         "Fusing {wildcards.streams} of {wildcards.labelled}, split {wildcards.split},"
         " {wildcards.variant}"
@@ -104,7 +104,7 @@ rule compare_choices:
     input:
         [
             file
-            for run in runs()
+            for run in list_runs()
             for variant in CLASSIFIERS
             for labels in settings.finetuning.labels
             for file in validated_files(*run, variant, labels)
@@ -121,7 +121,7 @@ rule compare_choices:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("compare_choices"),
+        code=hash_code("compare_choices"),
     message:
         "Tabulating the choices of settings"
     shell:
@@ -135,7 +135,7 @@ rule collect_scores:
     """Every number that was measured, one per line, with all that identifies it."""
     input:
         finetuned=finetuned_files(),
-        predictions=prediction_files(),
+        predictions=[*prediction_files("mnist"), *prediction_files("patches")],
     output:
         "results/scores.csv",
     log:
@@ -148,7 +148,7 @@ rule collect_scores:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("collect_scores"),
+        code=hash_code("collect_scores"),
     message:
         "Collecting the scores"
     shell:
@@ -175,7 +175,7 @@ rule make_table2:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("make_table2"),
+        code=hash_code("make_table2"),
     message:
         "Making table 2"
     shell:
@@ -201,7 +201,7 @@ rule summarise_accuracy:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("summarise_accuracy"),
+        code=hash_code("summarise_accuracy"),
     message:
         "Summing up the accuracies"
     shell:
@@ -229,7 +229,7 @@ rule make_paper_table:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("make_paper_table"),
+        code=hash_code("make_paper_table"),
         settings=lambda wildcards: settings_options(table=f"table{wildcards.number}"),
     message:
         "Making table {wildcards.number}"

@@ -33,7 +33,7 @@ rule render_table:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("render_table"),
+        code=hash_code("render_table"),
         settings=lambda wildcards: settings_options(title=TITLES[wildcards.table]),
     message:
         "Rendering {wildcards.table}"
@@ -49,7 +49,7 @@ rule describe_run:
     """The videos, the times and the settings on a page."""
     input:
         videos=expand("results/videos/{dataset}.h5", dataset=DATASETS),
-        clips=[file for dataset in DATASETS for file in clip_shards(dataset)],
+        clips=[file for dataset in DATASETS for file in clip_files(dataset)],
         # Their times are told: after them.
         after=[f"results/{table}.csv" for table in TITLES],
     output:
@@ -69,7 +69,7 @@ rule describe_run:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("describe_run"),
+        code=hash_code("describe_run"),
         settings=lambda wildcards: settings_options(settings=settings),
     message:
         "Describing the run"
@@ -106,7 +106,7 @@ rule render_summary:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("render_summary"),
+        code=hash_code("render_summary"),
     message:
         "Rendering the front page of the report"
     shell:

@@ -19,8 +19,8 @@ rule encode_videos:
         gpu=GPU,
     params:
         scripts=scripts_folder,
-        code=code("encode_videos"),
-        files=lambda wildcards, input: options(input, "pretrained", "videos"),
+        code=hash_code("encode_videos"),
+        files=lambda wildcards, input: input_options(input, "pretrained", "videos"),
         settings=lambda wildcards: encoder_options(wildcards),
     message:
         "Encoding the videos of {wildcards.labelled} by {wildcards.encoder}, split"
@@ -43,7 +43,7 @@ rule score_representations:
             representation_file(
                 wildcards.labelled, wildcards.split, wildcards.stream, variant
             )
-            for variant in represented(wildcards.stream)
+            for variant in list_encoders(wildcards.stream)
         ],
     output:
         "results/representations/{labelled}/split{split}/{stream}.csv",
@@ -59,9 +59,9 @@ rule score_representations:
         runtime=240,
     params:
         scripts=scripts_folder,
-        code=code("score_representations"),
+        code=hash_code("score_representations"),
         labels=" ".join(map(str, settings.finetuning.labels)),
-        draws=lambda wildcards: " ".join(map(str, draws_by_labels(wildcards.stream))),
+        draws=lambda wildcards: " ".join(map(str, count_draws(wildcards.stream))),
         settings=lambda wildcards: settings_options(
             validation_fraction=settings.finetuning.validation_fraction,
             seed=settings.seed,
@@ -86,7 +86,7 @@ rule summarise_representations:
     input:
         [
             f"results/representations/{dataset}/split{split}/{stream}.csv"
-            for dataset, split, stream in runs()
+            for dataset, split, stream in list_runs()
         ],
     output:
         "results/representations.csv",
@@ -100,7 +100,7 @@ rule summarise_representations:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("summarise_representations"),
+        code=hash_code("summarise_representations"),
     message:
         "Summing up the scores of the representations"
     shell:
@@ -117,7 +117,7 @@ rule map_representations:
             role: [gallery_inputs(dataset)[role] for dataset in settings.datasets]
             for role in ("videos", "percepts", "encoded", "scores")
         },
-        clips=[file for dataset in settings.datasets for file in clip_shards(dataset)],
+        clips=[file for dataset in settings.datasets for file in clip_files(dataset)],
     output:
         "results/representations.html",
     log:
@@ -132,7 +132,7 @@ rule map_representations:
         runtime=120,
     params:
         scripts=scripts_folder,
-        code=code("map_representations"),
+        code=hash_code("map_representations"),
         settings=lambda wildcards: settings_options(seed=settings.seed),
     message:
         "Drawing maps of the test videos"
@@ -173,7 +173,7 @@ rule draw_retrieval:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("draw_retrieval"),
+        code=hash_code("draw_retrieval"),
         settings=lambda wildcards: settings_options(seed=settings.seed),
     message:
         "Drawing test videos of {wildcards.labelled} and their nearest training videos"

@@ -20,13 +20,13 @@ localrules:
 rule clips:
     """Clips of every data set."""
     input:
-        [file for dataset in DATASETS for file in clip_shards(dataset)],
+        [file for dataset in DATASETS for file in clip_files(dataset)],
 
 
 rule flow:
     """Optical flow of every clip."""
     input:
-        [file for dataset in DATASETS for file in flow_shards(dataset)],
+        [file for dataset in DATASETS for file in flow_files(dataset)],
 
 
 rule percepts:
@@ -35,9 +35,9 @@ rule percepts:
         sorted(
             {
                 file
-                for run in runs()
+                for run in list_runs()
                 for dataset in (run[0], UNLABELLED)
-                for file in percept_shards(dataset, features(*run))
+                for file in percept_files(dataset, stream_features(*run))
             }
         ),
 
@@ -53,8 +53,8 @@ rule encoders:
                     "mnist/pixels",
                     "patches/pixels",
                     *(
-                        f"{corpus(dataset, split, stream)}/{stream}"
-                        for dataset, split, stream in runs()
+                        f"{pretraining_corpus(dataset, split, stream)}/{stream}"
+                        for dataset, split, stream in list_runs()
                     ),
                 )
             }
@@ -112,10 +112,10 @@ rule figures:
         ),
         expand("results/figures/curves_{frames}.png", frames=["mnist", "patches"]),
         [
-            f"results/figures/{figure}_{frames}_{watched(figure)}.png"
+            f"results/figures/{figure}_{frames}_{figure_variant(figure)}.png"
             for figure in ("features", "activity")
             for frames in ("mnist", "patches")
-            if watched(figure)
+            if figure_variant(figure)
         ],
         expand("results/figures/retrieval_{labelled}.png", labelled=settings.datasets),
 

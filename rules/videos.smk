@@ -19,7 +19,7 @@ rule render_demo:
         runtime=30,
     params:
         scripts=scripts_folder,
-        code=code("render_demo"),
+        code=hash_code("render_demo"),
         settings=lambda wildcards: settings_options(
             demo=settings.demo, seed=settings.seed
         ),
@@ -36,7 +36,7 @@ rule render_demo:
 rule probe_videos:
     """What every video of a shard is: frames, rate, size; and what is left out and why."""
     input:
-        lambda wildcards: [DEMO] if is_demo(source(wildcards.dataset).root) else [],
+        lambda wildcards: [DEMO] if is_demo(data_source(wildcards.dataset).root) else [],
     output:
         "results/probed/{dataset}/{shard}.h5",
     log:
@@ -51,16 +51,16 @@ rule probe_videos:
         runtime=240,
     params:
         scripts=scripts_folder,
-        code=code("probe_videos"),
-        files=lambda wildcards: fingerprint(wildcards.dataset, wildcards.shard),
+        code=hash_code("probe_videos"),
+        files=lambda wildcards: fingerprint_shard(wildcards.dataset, wildcards.shard),
         # `transcoded`, like checkpoints, is no output: Snakemake would delete it before the job.
         # `follow_links` is on the command line only where it is set: what was probed without stays.
         settings=lambda wildcards: settings_options(
-            root=source(wildcards.dataset).root,
+            root=data_source(wildcards.dataset).root,
             labelled=wildcards.dataset != UNLABELLED,
-            follow_links=source(wildcards.dataset).follow_links or None,
+            follow_links=data_source(wildcards.dataset).follow_links or None,
             shard=wildcards.shard,
-            num_shards=shards(wildcards.dataset),
+            num_shards=count_shards(wildcards.dataset),
             video=settings.video,
             transcoded=f"results/transcoded/{wildcards.dataset}",
         ),
@@ -77,8 +77,8 @@ rule probe_videos:
 rule index_videos:
     """Every video of a data set, its class, and its part in every split."""
     input:
-        probed=lambda wildcards: probed_shards(wildcards.dataset),
-        lists=lambda wildcards: split_lists(wildcards.dataset),
+        probed=lambda wildcards: probed_files(wildcards.dataset),
+        lists=lambda wildcards: split_list_files(wildcards.dataset),
     output:
         "results/videos/{dataset}.h5",
     log:
@@ -93,9 +93,9 @@ rule index_videos:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("index_videos"),
+        code=hash_code("index_videos"),
         settings=lambda wildcards: settings_options(
-            source=source(wildcards.dataset),
+            source=data_source(wildcards.dataset),
             seed=settings.seed,
             transcoded=f"results/transcoded/{wildcards.dataset}",
         ),
@@ -125,7 +125,7 @@ rule sample_clips:
         **SMALL_JOB,
     params:
         scripts=scripts_folder,
-        code=code("sample_clips"),
+        code=hash_code("sample_clips"),
         files="",
         use_splits="",
         settings="",
@@ -144,21 +144,21 @@ rule sample_clips:
 use rule sample_clips as sample_unlabelled_clips with:
     """Random clips of the unlabelled videos but those that are test videos of a labelled set."""
     input:
-        probed=probed_shards(UNLABELLED),
+        probed=probed_files(UNLABELLED),
         videos=lambda wildcards: expand(
-            "results/videos/{labelled}.h5", labelled=sets_shared_with_unlabelled()
+            "results/videos/{labelled}.h5", labelled=sets_overlapping_unlabelled()
         ),
     output:
-        clip_shards(UNLABELLED),
+        clip_files(UNLABELLED),
     log:
         "results/logs/sample_unlabelled_clips.log",
     benchmark:
         "results/benchmarks/sample_unlabelled_clips.tsv"
     params:
         scripts=scripts_folder,
-        code=code("sample_clips"),
-        files=lambda wildcards, input: options(input, "videos"),
-        use_splits=lambda wildcards: shared_set_splits(),
+        code=hash_code("sample_clips"),
+        files=lambda wildcards, input: input_options(input, "videos"),
+        use_splits=lambda wildcards: held_out_split_options(),
         settings=lambda wildcards: settings_options(
             seed=settings.seed,
             **settings.unlabelled.model_dump(include={"clip_seconds", "hours"}),

@@ -1,4 +1,4 @@
-"""What the rules share: the settings, the scripts and how both get onto a command line.
+"""Settings, scripts and functions that all rules use.
 
 A rule names its own log, benchmark and conda environment, since Snakemake has no default for them
 (and `snakemake --lint` asks for log and conda); `use rule ... with` inherits the environment.
@@ -58,11 +58,11 @@ for folder in (os.getcwd(), os.path.abspath("results")):
     if os.path.exists(folder) and not os.access(folder, os.W_OK):
         raise WorkflowError(
             f"{folder}: expected a folder to write to, found one that is read-only here; make it "
-            "writable, or use --directory for a place of your own"
+            "writable, or use --directory for a folder of your own"
         )
 
-# How to train, not what. In the environment of the jobs: neither a parameter nor the command's text,
-# a change of which would make everything again. Commands work without them.
+# These settings change no result. Jobs read them from the environment, because a changed parameter
+# or command would run everything again. Commands work without them.
 TENSORBOARD = "--tensorboard results/tensorboard" if settings.tensorboard else ""
 os.environ.update(
     TENSORBOARD=TENSORBOARD,
@@ -121,7 +121,7 @@ onerror:
 
 
 def hash_code(script):
-    """Hash of each module behind a script, so that a rule runs again when one of them changes."""
+    """Hash each module that a script uses, so that a rule runs again when one of them changes."""
     return code_hashes(Path(workflow.basedir) / "workflow_scripts" / f"{script}.py")
 
 
@@ -150,14 +150,14 @@ def settings_options(**values):
 
 
 def python_launcher(num_processes):
-    """Return the command that starts a training script: Python, or torchrun for several processes."""
+    """Return the command that starts a training script: Python, or torchrun."""
     if num_processes == 1:
         return "python"
     return f"python -m torch.distributed.run --standalone --nproc-per-node {num_processes} --"
 
 
 def input_options(input, *roles):
-    """Input files as options of the script, by their roles; what has no files is left out."""
+    """Turn input files into options of a script, by role; roles without files are left out."""
     files = {role: input.get(role) for role in roles}
     return " ".join(
         f"--{role.replace('_', '-')} {shlex.join([found] if isinstance(found, str) else found)}"
@@ -167,20 +167,20 @@ def input_options(input, *roles):
 
 
 def memory(megabytes):
-    """Memory of a job: more at each attempt, where a profile lets it try again."""
+    """Return the memory of a job in MB, more at each attempt if a profile allows retries."""
     return lambda wildcards, attempt: megabytes * attempt
 
 
-# What most rules need. Not in a profile's default-resources: `--default-resources slurm_account=...`
-# and `--workflow-profile none` would leave these rules without memory and time.
+# What most rules need. Not default-resources of a profile: with `--default-resources
+# slurm_account=...` or `--workflow-profile none` these rules would have no memory or time.
 SMALL_JOB = {"mem_mb": memory(2000), "runtime": 30}
 
 
 def narrow(section, kind):
-    """The part of a section that its parent class `kind` declares."""
+    """Return the part of a section that its parent class `kind` declares."""
     return kind.model_validate(section.model_dump(include=set(kind.model_fields)))
 
 
 def is_demo(root):
-    """Whether a folder of videos is one that the pipeline renders itself."""
+    """Return whether the pipeline itself renders the videos in a folder."""
     return settings.demo is not None and Path(DEMO) in Path(root).parents

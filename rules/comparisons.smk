@@ -1,4 +1,4 @@
-"""The lab report's comparisons on Moving MNIST: autoencoders by units, LSTM against ConvLSTM."""
+"""Comparisons on Moving MNIST: autoencoders by hidden size, and LSTM with ConvLSTM."""
 
 
 use rule pretrain as pretrain_capacity with:
@@ -28,7 +28,7 @@ use rule pretrain as pretrain_capacity with:
             seed=settings.seed,
         ),
     message:
-        "Pretraining an autoencoder of {wildcards.hidden_size} units on Moving MNIST"
+        "Pretraining an autoencoder with hidden size {wildcards.hidden_size} on Moving MNIST"
 
 
 use rule pretrain as pretrain_convlstm with:
@@ -74,11 +74,11 @@ use rule measure_predictions as predict_compared with:
     benchmark:
         "results/benchmarks/predict_compared/{comparison}_{model}.tsv"
     message:
-        "Predicting Moving MNIST with {wildcards.model}"
+        "Predicting the test sequences mnist with {wildcards.model}"
 
 
 rule compare_models:
-    """Models side by side, with their size, their training and their errors."""
+    """Tabulate the size, the training time and the errors of models."""
     input:
         pretrained=lambda wildcards: comparison_files("results/{}", wildcards),
         predictions=lambda wildcards: comparison_files("results/predict/{}", wildcards),
@@ -99,7 +99,7 @@ rule compare_models:
             published=wildcards.comparison == "capacity" or None,
         ),
     message:
-        "Tabulating {wildcards.comparison}"
+        "Comparing the models of {wildcards.comparison}"
     shell:
         "python {params.scripts}/compare_models.py"
         " {params.settings}"

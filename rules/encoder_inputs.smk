@@ -96,7 +96,7 @@ def convlstm_model(name):
 
 
 def matched_models(wildcards):
-    """Return the models whose size or training time an LSTM matches, by the option of `pretrain`."""
+    """Return the models whose size or training time an LSTM matches, by option name."""
     convlstm, lstm = (f"results/convlstm/{name}.h5" for name in CONVLSTMS[:2])
     size = {"match_parameters_of": convlstm}
     return {

@@ -1,8 +1,8 @@
-"""The figures: pictures of predictions, errors, curves, features and the activity of units."""
+"""Figures of predictions, errors, training curves, features and the activity of units."""
 
 
 rule draw_samples:
-    """Truth, reconstruction and future of every variant: strips, and an animation."""
+    """Draw truth, reconstruction and prediction of every variant, as strips and as an animation."""
     input:
         lambda wildcards: prediction_files(wildcards.test),
     output:
@@ -17,7 +17,7 @@ rule draw_samples:
             "results/figures/preview_{test}.gif",
             caption="../report/preview.rst",
             category="2. Figures",
-            labels={"figure": "predictions, as a film", "of": "{test}"},
+            labels={"figure": "predictions, animated", "of": "{test}"},
         ),
     log:
         "results/logs/draw_samples/{test}.log",
@@ -31,7 +31,7 @@ rule draw_samples:
         scripts=scripts_folder,
         code=hash_code("draw_samples"),
     message:
-        "Drawing samples of {wildcards.test}"
+        "Drawing predictions of {wildcards.test}"
     shell:
         "python {params.scripts}/draw_samples.py"
         " --predictions {input}"
@@ -42,7 +42,7 @@ rule draw_samples:
 
 
 rule draw_errors:
-    """Error against predicted step, all variants and the yardsticks in one plot."""
+    """Plot the error against the predicted step, for all variants and trivial baselines."""
     input:
         lambda wildcards: prediction_files(wildcards.test),
     output:
@@ -75,7 +75,7 @@ rule draw_errors:
 
 
 rule draw_curves:
-    """Training curves of every variant."""
+    """Plot the training curves of every variant."""
     input:
         expand(
             "results/pretrain/{{frames}}/pixels/{variant}.h5",
@@ -112,7 +112,7 @@ rule draw_curves:
 
 
 rule draw_features:
-    """Input and output features of the largest norm."""
+    """Draw the input and output features with the largest norms."""
     input:
         "results/pretrain/{frames}/pixels/{variant}.h5",
     output:
@@ -146,7 +146,7 @@ rule draw_features:
 
 
 rule draw_activity:
-    """A hundred steps ahead, and what the units do meanwhile, beside an untrained model."""
+    """Predict a hundred steps and draw the units' activity, also for an untrained model."""
     input:
         pretrained="results/pretrain/{frames}/pixels/{variant}.h5",
         test="results/sequences/{frames}.h5",
@@ -186,7 +186,7 @@ rule draw_activity:
 
 
 rule draw_accuracy:
-    """Accuracy against labelled videos per class, with intervals."""
+    """Plot accuracy against labelled videos per class, with intervals."""
     input:
         "results/accuracy.csv",
     output:

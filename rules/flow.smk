@@ -1,8 +1,8 @@
-"""Optical flow, and the temporal-stream convnet that turns it into percepts."""
+"""Optical flow, and the temporal-stream convnet that extracts percepts from it."""
 
 
 rule extract_flow:
-    """Flow between the frames of each clip of a shard, quantised to 8 bits."""
+    """Compute the flow between consecutive frames of a shard's clips, quantised to 8 bits."""
     input:
         "results/clips/{dataset}/{shard}.h5",
     output:
@@ -36,7 +36,7 @@ rule extract_flow:
 
 
 rule train_flow_convnet:
-    """The temporal stream, from the flow of a split's training videos alone."""
+    """Train the temporal-stream convnet on the flow of a split's training videos only."""
     input:
         videos="results/videos/{labelled}.h5",
         flow=lambda wildcards: flow_files(wildcards.labelled),
@@ -63,7 +63,8 @@ rule train_flow_convnet:
             seed=settings.seed,
         ),
     message:
-        "Training the temporal stream {wildcards.stream} on {wildcards.labelled}, split {wildcards.split}"
+        "Training the convnet of stream {wildcards.stream} on {wildcards.labelled},"
+        " split {wildcards.split}"
     shell:
         "python {params.scripts}/train_flow_convnet.py"
         " {params.settings}"
@@ -76,7 +77,7 @@ rule train_flow_convnet:
 
 
 rule extract_flow_percepts:
-    """A layer of the temporal stream for every frame of a shard."""
+    """Extract a layer of the temporal-stream convnet for every frame of a shard."""
     input:
         flow="results/flow/{dataset}/{shard}.h5",
         convnet=lambda wildcards: "results/flow_convnet/{1}/{2}/{0}.h5".format(
@@ -101,7 +102,8 @@ rule extract_flow_percepts:
             device=settings.device,
         ),
     message:
-        "Extracting percepts {wildcards.flow_features} of {wildcards.dataset}, shard {wildcards.shard}"
+        "Extracting percepts {wildcards.flow_features} of {wildcards.dataset},"
+        " shard {wildcards.shard}"
     shell:
         "python {params.scripts}/extract_flow_percepts.py"
         " {params.settings}"

@@ -1,4 +1,4 @@
-"""How much unlabelled video a model needs: `unlabelled_hours`, a series of amounts."""
+"""How much unlabelled video pretraining needs: the series `unlabelled_hours`."""
 
 
 wildcard_constraints:
@@ -28,7 +28,7 @@ use rule pretrain as pretrain_on_hours with:
         ),
     message:
         "Pretraining {wildcards.variant} on {wildcards.hours} hours of unlabelled video,"
-        " {wildcards.stream} of {wildcards.corpus}"
+        " {wildcards.corpus}, stream {wildcards.stream}"
 
 
 use rule finetune_classifier as finetune_on_hours with:
@@ -44,12 +44,12 @@ use rule finetune_classifier as finetune_on_hours with:
     benchmark:
         "results/benchmarks/finetune_on_hours/{labelled}_split{split}_{stream}_{hours}_{variant}_{labels}.tsv"
     message:
-        "Fine-tuning {wildcards.variant} of {wildcards.hours} hours of unlabelled video on"
+        "Fine-tuning {wildcards.variant}, pretrained on {wildcards.hours} hours of video, on"
         " {wildcards.labels} labelled videos per class of {wildcards.labelled}"
 
 
 rule compare_hours:
-    """Accuracy against hours of unlabelled video."""
+    """Tabulate accuracy against hours of unlabelled video."""
     input:
         finetuned=finetuned_on_hours(),
         pretrained=pretrained_on_hours(),
@@ -80,7 +80,7 @@ rule compare_hours:
 
 
 rule draw_hours:
-    """The same as a figure."""
+    """Draw accuracy against hours of unlabelled video."""
     input:
         "results/unlabelled_hours.csv",
     output:

@@ -1,8 +1,8 @@
-"""RGB percepts, and where the percepts of every stream are."""
+"""RGB percepts."""
 
 
 rule extract_percepts:
-    """A layer of an ImageNet convnet for every frame of a shard."""
+    """Extract a layer of an ImageNet convnet for every frame of a shard."""
     input:
         clips="results/clips/{dataset}/{shard}.h5",
         weights=lambda wildcards: settings.percepts.weights or [],

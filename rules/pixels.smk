@@ -2,7 +2,7 @@
 
 
 rule render_moving_mnist:
-    """The fixed test set of Moving MNIST."""
+    """Render the fixed test set of Moving MNIST."""
     input:
         digits=lambda wildcards: digit_files(),
         test_file=lambda wildcards: settings.mnist.test_file or [],
@@ -36,7 +36,7 @@ rule render_moving_mnist:
 
 
 use rule render_moving_mnist as render_other_digits with:
-    """Sequences of fewer or more digits than the models have seen."""
+    """Render test sequences with fewer or more digits than in training."""
     input:
         digits=lambda wildcards: digit_files(),
     output:
@@ -56,11 +56,11 @@ use rule render_moving_mnist as render_other_digits with:
             seed=settings.seed,
         ),
     message:
-        "Rendering a test set of Moving MNIST, digits: {wildcards.num_digits}"
+        "Rendering a test set of Moving MNIST with {wildcards.num_digits} digits per sequence"
 
 
 rule cut_patches:
-    """Small patches of the pile's clips, for training and, from other videos, for testing."""
+    """Cut patches from the unlabelled clips, for training and for testing from different videos."""
     input:
         clips=clip_files(UNLABELLED),
         probed=probed_files(UNLABELLED),
@@ -96,7 +96,7 @@ rule cut_patches:
 
 
 rule measure_predictions:
-    """Errors of an encoder-decoder on the test sequences, frame by frame, and samples."""
+    """Measure the errors of an encoder-decoder on test sequences per frame, and keep samples."""
     input:
         pretrained=lambda wildcards: "results/pretrain/{}/pixels/{}.h5".format(
             wildcards.test.split("_")[0], wildcards.variant
@@ -121,7 +121,7 @@ rule measure_predictions:
             device=settings.device,
         ),
     message:
-        "Predicting {output}"
+        "Predicting the test sequences {wildcards.test} with {wildcards.variant}"
     shell:
         "python {params.scripts}/measure_predictions.py"
         " {params.settings}"
@@ -133,7 +133,7 @@ rule measure_predictions:
 
 
 rule tabulate_frame_errors:
-    """Errors of every variant on every test set, by predicted step, beside the yardsticks."""
+    """Tabulate the errors of every variant and of the trivial baselines, by test set and step."""
     input:
         [file for test in TESTS for file in prediction_files(test)],
     output:

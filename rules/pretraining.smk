@@ -1,8 +1,8 @@
-"""Encoder-decoders of percepts, digits and patches: one script, three sources of sequences."""
+"""Pretraining of encoder-decoders on percepts, digits and patches, by one script."""
 
 
 rule pretrain:
-    """A variant of the encoder-decoder, from sequences without labels."""
+    """Pretrain a variant of the encoder-decoder on sequences without labels."""
     input:
         unpack(pretraining_inputs),
     output:
@@ -34,7 +34,7 @@ rule pretrain:
             **pretraining_settings(wildcards),
         ),
     message:
-        "Pretraining {wildcards.variant} on {wildcards.stream} of {wildcards.corpus}"
+        "Pretraining {wildcards.variant} on {wildcards.corpus}, stream {wildcards.stream}"
     shell:
         "{params.launcher} {params.scripts}/pretrain.py"
         " {params.settings}"

@@ -2,7 +2,7 @@
 
 
 rule finetune_classifier:
-    """Classifiers from 1, 10 or all labelled videos per class, over several draws of them."""
+    """Fine-tune classifiers on several draws of 1, 10 or all labelled videos per class."""
     input:
         unpack(classifier_inputs),
         validated=lambda wildcards: validation_inputs(wildcards),
@@ -25,7 +25,7 @@ rule finetune_classifier:
         settings=lambda wildcards: classifier_options(wildcards),
     message:
         "Fine-tuning {wildcards.variant} on {wildcards.labels} labelled videos per class of"
-        " {wildcards.labelled}, split {wildcards.split}, {wildcards.stream}"
+        " {wildcards.labelled}, split {wildcards.split}, stream {wildcards.stream}"
     shell:
         "python {params.scripts}/finetune_classifier.py"
         " {params.settings}"
@@ -39,7 +39,7 @@ rule finetune_classifier:
 
 
 use rule finetune_classifier as validate_classifier with:
-    """The same on a part of the training videos, with one choice of settings, to choose by."""
+    """Fine-tune with one choice of settings, and validate on a part of the training videos."""
     input:
         unpack(classifier_inputs),
     output:
@@ -58,13 +58,13 @@ use rule finetune_classifier as validate_classifier with:
             validation_fraction=settings.finetuning.validation_fraction,
         ),
     message:
-        "Validating choice {wildcards.choice} of settings for {wildcards.variant} on"
+        "Validating settings {wildcards.choice} of {wildcards.variant} on"
         " {wildcards.labels} labelled videos per class of {wildcards.labelled}, split"
-        " {wildcards.split}, {wildcards.stream}"
+        " {wildcards.split}, stream {wildcards.stream}"
 
 
 rule fuse_streams:
-    """Streams' class probabilities, averaged with weights that validation videos chose."""
+    """Average the class probabilities of streams, with weights chosen on validation videos."""
     input:
         finetuned=lambda wildcards: [
             finetuned_file(*classifier)
@@ -100,7 +100,7 @@ rule fuse_streams:
 
 
 rule compare_choices:
-    """Accuracy on validation videos by the choice of settings."""
+    """Tabulate the accuracy on validation videos for each choice of settings."""
     input:
         [
             file
@@ -123,7 +123,7 @@ rule compare_choices:
         scripts=scripts_folder,
         code=hash_code("compare_choices"),
     message:
-        "Tabulating the choices of settings"
+        "Comparing the choices of settings on validation videos"
     shell:
         "python {params.scripts}/compare_choices.py"
         " --validated {input}"
@@ -132,7 +132,7 @@ rule compare_choices:
 
 
 rule collect_scores:
-    """Every number that was measured, one per line, with all that identifies it."""
+    """Collect every measured number, one per line, with its data set, model and measure."""
     input:
         finetuned=finetuned_files(),
         predictions=[*prediction_files("mnist"), *prediction_files("patches")],
@@ -160,7 +160,7 @@ rule collect_scores:
 
 
 rule make_table2:
-    """Table 2: the variants side by side."""
+    """Write table 2, which compares the variants."""
     input:
         "results/scores.csv",
     output:
@@ -177,7 +177,7 @@ rule make_table2:
         scripts=scripts_folder,
         code=hash_code("make_table2"),
     message:
-        "Making table 2"
+        "Writing table 2"
     shell:
         "python {params.scripts}/make_table2.py"
         " --scores {input}"
@@ -186,7 +186,7 @@ rule make_table2:
 
 
 rule summarise_accuracy:
-    """Means with their intervals, and what every variant gains over lstm_baseline."""
+    """Summarise accuracies: means, intervals and the gain of each variant over lstm_baseline."""
     input:
         "results/scores.csv",
     output:
@@ -203,7 +203,7 @@ rule summarise_accuracy:
         scripts=scripts_folder,
         code=hash_code("summarise_accuracy"),
     message:
-        "Summing up the accuracies"
+        "Summarising the accuracies"
     shell:
         "python {params.scripts}/summarise_accuracy.py"
         " --scores {input}"
@@ -212,7 +212,7 @@ rule summarise_accuracy:
 
 
 rule make_paper_table:
-    """Tables 1, 3 and 4: accuracies beside the published ones."""
+    """Write table 1, 3 or 4, with the published accuracies."""
     input:
         lambda wildcards: paper_table_files(wildcards.number),
     output:
@@ -232,7 +232,7 @@ rule make_paper_table:
         code=hash_code("make_paper_table"),
         settings=lambda wildcards: settings_options(table=f"table{wildcards.number}"),
     message:
-        "Making table {wildcards.number}"
+        "Writing table {wildcards.number}"
     shell:
         "python {params.scripts}/make_paper_table.py"
         " {params.settings}"

@@ -1,17 +1,17 @@
-"""The report: pages of tables, and of what was run; figures are marked where they are made."""
+"""Pages of the report: tables and the run. Rules of figures mark theirs for the report."""
 
 TITLES = {
-    "table1": "Table 1: what pretraining brings, by RGB and by flow",
-    "table2": "Table 2: the variants side by side",
+    "table1": "Table 1: the gain by pretraining, on RGB and on flow",
+    "table2": "Table 2: the variants compared",
     "table3": "Table 3: few and all labels",
-    "table4": "Table 4: beside other methods, streams fused",
-    "representations": "Frozen representations, beside those that cost nothing",
-    "accuracy": "Accuracy with its interval, and the gain over lstm_baseline",
+    "table4": "Table 4: fused streams, compared with other methods",
+    "representations": "Frozen representations, compared with trivial baselines",
+    "accuracy": "Accuracy with its interval and the gain over lstm_baseline",
 }
 
 
 rule render_table:
-    """A table as a page, the best of each column marked."""
+    """Render a table as a page, with the best value of each column in bold."""
     input:
         "results/{table}.csv",
     output:
@@ -36,7 +36,7 @@ rule render_table:
         code=hash_code("render_table"),
         settings=lambda wildcards: settings_options(title=TITLES[wildcards.table]),
     message:
-        "Rendering {wildcards.table}"
+        "Rendering the page of {wildcards.table}"
     shell:
         "python {params.scripts}/render_table.py"
         " {params.settings}"
@@ -46,11 +46,11 @@ rule render_table:
 
 
 rule describe_run:
-    """The videos, the times and the settings on a page."""
+    """Describe the videos, run times and settings on a page."""
     input:
         videos=expand("results/videos/{dataset}.h5", dataset=DATASETS),
         clips=[file for dataset in DATASETS for file in clip_files(dataset)],
-        # Their times are told: after them.
+        # The page reports the tables' run times, and so comes after them.
         after=[f"results/{table}.csv" for table in TITLES],
     output:
         report(
@@ -84,7 +84,7 @@ rule describe_run:
 
 
 rule render_summary:
-    """The front page of the report: table 2, accuracy, predicted frames and the workflow."""
+    """Render the report's front page: table 2, accuracy, predicted frames and the workflow."""
     input:
         table="results/table2.csv",
         accuracy="results/figures/accuracy.png",

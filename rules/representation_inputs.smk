@@ -58,7 +58,7 @@ def representation_file(dataset, split, stream, variant):
 
 
 def gallery_inputs(dataset):
-    """Return the inputs of the map and the retrieval figure: the first split, two representations."""
+    """Return the inputs of the map and the retrieval figure, of the first split."""
     stream = "motion" if "motion" in settings.streams else settings.streams[0]
     run = (dataset, settings.datasets[dataset].use_splits[0], stream)
     return {

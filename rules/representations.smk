@@ -1,8 +1,8 @@
-"""Frozen representations: what they are worth, and a page and a figure to look at them."""
+"""Frozen representations: their scores, maps and nearest neighbours."""
 
 
 rule encode_videos:
-    """What a frozen encoder makes of every video of a labelled set; percepts and random beside."""
+    """Encode every video of a labelled set by a frozen encoder, or by a trivial baseline."""
     input:
         unpack(encoder_inputs),
     output:
@@ -23,8 +23,8 @@ rule encode_videos:
         files=lambda wildcards, input: input_options(input, "pretrained", "videos"),
         settings=lambda wildcards: encoder_options(wildcards),
     message:
-        "Encoding the videos of {wildcards.labelled} by {wildcards.encoder}, split"
-        " {wildcards.split}, {wildcards.stream}"
+        "Encoding the videos of {wildcards.labelled} with {wildcards.encoder}, split"
+        " {wildcards.split}, stream {wildcards.stream}"
     shell:
         "python {params.scripts}/encode_videos.py"
         " {params.settings}"
@@ -36,7 +36,7 @@ rule encode_videos:
 
 
 rule score_representations:
-    """Nearest neighbours, a linear probe and retrieval, of every variant."""
+    """Score every representation by nearest neighbours, a linear probe and retrieval."""
     input:
         videos="results/videos/{labelled}.h5",
         representations=lambda wildcards: [
@@ -68,7 +68,7 @@ rule score_representations:
         ),
     message:
         "Scoring the representations of {wildcards.labelled}, split {wildcards.split},"
-        " {wildcards.stream}"
+        " stream {wildcards.stream}"
     shell:
         "python {params.scripts}/score_representations.py"
         " {params.settings}"
@@ -82,7 +82,7 @@ rule score_representations:
 
 
 rule summarise_representations:
-    """Means with their intervals, and what is gained over what costs nothing."""
+    """Summarise the scores: means, intervals and the gain over trivial baselines."""
     input:
         [
             f"results/representations/{dataset}/split{split}/{stream}.csv"
@@ -102,7 +102,7 @@ rule summarise_representations:
         scripts=scripts_folder,
         code=hash_code("summarise_representations"),
     message:
-        "Summing up the scores of the representations"
+        "Summarising the scores of the representations"
     shell:
         "python {params.scripts}/summarise_representations.py"
         " --scores {input}"
@@ -111,7 +111,7 @@ rule summarise_representations:
 
 
 rule map_representations:
-    """Maps of the test videos, and their nearest training videos, as a page of its own."""
+    """Draw maps of the test videos, with their nearest training videos, as a separate page."""
     input:
         **{
             role: [gallery_inputs(dataset)[role] for dataset in settings.datasets]
@@ -151,7 +151,7 @@ rule map_representations:
 
 
 rule draw_retrieval:
-    """Some test videos, and the training videos that are nearest to them."""
+    """Draw some test videos with the training videos that are nearest to them."""
     input:
         unpack(lambda wildcards: gallery_inputs(wildcards.labelled)),
     output:

@@ -1,4 +1,4 @@
-"""The stages by name: snakemake --cores N clips | flow | percepts | encoders | classifiers | representations |
+"""Targets for whole stages: snakemake --cores N clips | flow | percepts | encoders | classifiers | representations |
 capacity | convlstm | figures | pages, and the Snakefile's own: tables."""
 
 
@@ -68,20 +68,20 @@ rule classifiers:
 
 
 rule choices:
-    """How well each choice of settings does on validation videos."""
+    """Accuracy of each choice of settings on validation videos."""
     input:
         "results/choices.csv",
 
 
 rule representations:
-    """What frozen representations are worth, and a page to look at them."""
+    """Scores and maps of frozen representations."""
     input:
         "results/representations.csv",
         "results/representations.html",
 
 
 rule capacity:
-    """Autoencoders of Moving MNIST by their units."""
+    """Autoencoders of Moving MNIST by hidden size."""
     input:
         "results/capacity.csv",
 
@@ -94,7 +94,7 @@ rule unlabelled_hours:
 
 
 rule convlstm:
-    """LSTM against ConvLSTM."""
+    """LSTM compared with ConvLSTM."""
     input:
         "results/convlstm.csv",
 
@@ -121,7 +121,7 @@ rule figures:
 
 
 rule pages:
-    """All that the report shows; `make report` puts it into one file."""
+    """All pages and figures of the report, which `make report` puts into one file."""
     input:
         [f"results/report/{page}.html" for page in ("summary", *TITLES, "run")],
         rules.figures.input,

@@ -4,7 +4,7 @@ from video_lstm.settings.videos import VideoSource
 
 
 rule render_demo:
-    """The synthetic videos of the demo: a labelled set and a pile."""
+    """Render the synthetic videos of the demo: a labelled set and unlabelled videos."""
     output:
         directory(DEMO),
     log:
@@ -34,7 +34,7 @@ rule render_demo:
 
 
 rule probe_videos:
-    """What every video of a shard is: frames, rate, size; and what is left out and why."""
+    """Read frame counts, rates and sizes of a shard's videos, and why some are left out."""
     input:
         lambda wildcards: [DEMO] if is_demo(data_source(wildcards.dataset).root) else [],
     output:
@@ -53,8 +53,8 @@ rule probe_videos:
         scripts=scripts_folder,
         code=hash_code("probe_videos"),
         files=lambda wildcards: fingerprint_shard(wildcards.dataset, wildcards.shard),
-        # `transcoded`, like checkpoints, is no output: Snakemake would delete it before the job.
-        # `follow_links` is on the command line only where it is set: what was probed without stays.
+        # `transcoded`, like checkpoints, is not an output: Snakemake would delete it first.
+        # `follow_links` is an option only if it is set, so that earlier results stay valid.
         settings=lambda wildcards: settings_options(
             root=data_source(wildcards.dataset).root,
             labelled=wildcards.dataset != UNLABELLED,
@@ -75,7 +75,7 @@ rule probe_videos:
 
 
 rule index_videos:
-    """Every video of a data set, its class, and its part in every split."""
+    """List the videos of a data set with their classes and their part in every split."""
     input:
         probed=lambda wildcards: probed_files(wildcards.dataset),
         lists=lambda wildcards: split_list_files(wildcards.dataset),
@@ -85,7 +85,7 @@ rule index_videos:
         "results/logs/index_videos/{dataset}.log",
     benchmark:
         "results/benchmarks/index_videos/{dataset}.tsv"
-    # Before what takes long: it finds classes without videos, and lists that do not fit.
+    # Before long jobs, since it finds classes without videos and lists that do not fit.
     priority: 1
     conda:
         ENVIRONMENT
@@ -110,7 +110,7 @@ rule index_videos:
 
 
 rule sample_clips:
-    """The whole videos of a labelled set's shard."""
+    """List the clips of a labelled set's shard: its whole videos."""
     input:
         probed="results/probed/{labelled}/{shard}.h5",
     output:
@@ -130,7 +130,7 @@ rule sample_clips:
         use_splits="",
         settings="",
     message:
-        "Sampling the clips of {wildcards.labelled}, shard {wildcards.shard}"
+        "Listing the clips of {wildcards.labelled}, shard {wildcards.shard}"
     shell:
         "python {params.scripts}/sample_clips.py"
         " {params.settings}"
@@ -142,7 +142,7 @@ rule sample_clips:
 
 
 use rule sample_clips as sample_unlabelled_clips with:
-    """Random clips of the unlabelled videos but those that are test videos of a labelled set."""
+    """Draw random clips from the unlabelled videos, except test videos of the labelled sets."""
     input:
         probed=probed_files(UNLABELLED),
         videos=lambda wildcards: expand(
@@ -164,4 +164,4 @@ use rule sample_clips as sample_unlabelled_clips with:
             **settings.unlabelled.model_dump(include={"clip_seconds", "hours"}),
         ),
     message:
-        "Sampling the clips of the unlabelled videos"
+        "Drawing clips from the unlabelled videos"

@@ -1,6 +1,16 @@
-"""Checks before anything runs: the user's files and folders that the settings name."""
+"""Checks before anything runs: the run's folder, and the files that the settings name."""
 
 from snakemake.io import contains_wildcard
+
+
+def check_writable():
+    """Check that the run can write to its folder."""
+    for folder in (os.getcwd(), os.path.abspath("results")):
+        if os.path.exists(folder) and not os.access(folder, os.W_OK):
+            raise WorkflowError(
+                f"{folder}: expected a folder to write to, found one that is read-only here; make it "
+                "writable, or use --directory for a folder of your own"
+            )
 
 
 def check_root(dataset):
@@ -70,8 +80,9 @@ def check_braces():
             )
 
 
-def check_user_files():
-    """Check every file and folder of the user's that the settings name."""
+def check_files():
+    """Check the folder of the run, and every file and folder that the settings name."""
+    check_writable()
     for dataset in DATASETS:
         check_root(dataset)
     check_named_files()
@@ -80,4 +91,4 @@ def check_user_files():
     check_braces()
 
 
-check_user_files()
+check_files()

@@ -54,13 +54,6 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-for folder in (os.getcwd(), os.path.abspath("results")):
-    if os.path.exists(folder) and not os.access(folder, os.W_OK):
-        raise WorkflowError(
-            f"{folder}: expected a folder to write to, found one that is read-only here; make it "
-            "writable, or use --directory for a folder of your own"
-        )
-
 # These settings change no result. Jobs read them from the environment, because a changed parameter
 # or command would run everything again. Commands work without them.
 TENSORBOARD = "--tensorboard results/tensorboard" if settings.tensorboard else ""

@@ -9,7 +9,7 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# A configuration given with --configfile takes the demo's place; it is not laid over it.
+# A configuration given with --configfile replaces the demo's; the two are not merged.
 if not workflow.overwrite_configfiles:
 
     configfile: os.path.relpath(os.path.join(workflow.basedir, "config.yaml"))
@@ -20,6 +20,9 @@ report: "report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/inputs.smk"
+include: "rules/encoder_inputs.smk"
+include: "rules/classifier_inputs.smk"
+include: "rules/representation_inputs.smk"
 include: "rules/checks.smk"
 include: "rules/videos.smk"
 include: "rules/flow.smk"
@@ -39,9 +42,9 @@ localrules:
     tables,
 
 
-# Here, since Snakemake forgets the default target of an included file.
+# Not in rules/targets.smk, since Snakemake ignores the default target of an included file.
 rule tables:
-    """All tables: what snakemake makes where no target is named."""
+    """All tables; the default target."""
     default_target: True
     input:
         expand(

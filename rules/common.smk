@@ -1,16 +1,17 @@
-"""What the rules share: the settings, the scripts and how both get onto a command line."""
+"""Settings, scripts and functions that all rules use.
 
-import contextlib
+A rule names its own log, benchmark and conda environment, since Snakemake has no default for them
+(and `snakemake --lint` asks for log and conda); `use rule ... with` inherits the environment.
+"""
+
 import os
 import re
 import shlex
 import shutil
-import signal
 import sys
 from pathlib import Path
 from typing import get_args
 
-import psutil
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
@@ -18,7 +19,11 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 from video_lstm.code import code_hashes
 from video_lstm.errors import UserError
 from video_lstm.configuration import load_settings
-from video_lstm.locks import lock_file
+from video_lstm.run_control import (
+    failure_messages,
+    lock_run_folder,
+    stop_scripts_on_sigterm,
+)
 from video_lstm.settings.base import Section, Stream
 from video_lstm.settings.sequences import MovingDigits
 from video_lstm.settings.training import (
@@ -49,15 +54,8 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-for folder in (os.getcwd(), os.path.abspath("results")):
-    if os.path.exists(folder) and not os.access(folder, os.W_OK):
-        raise WorkflowError(
-            f"{folder}: expected a folder to write to, found one that is read-only here; make it "
-            "writable, or use --directory for a place of your own"
-        )
-
-# How to train, not what. In the environment of the jobs: neither a parameter nor the command's text,
-# a change of which would make everything again. Commands work without them.
+# These settings change no result. Jobs read them from the environment, because a changed parameter
+# or command would run everything again. Commands work without them.
 TENSORBOARD = "--tensorboard results/tensorboard" if settings.tensorboard else ""
 os.environ.update(
     TENSORBOARD=TENSORBOARD,
@@ -98,73 +96,44 @@ wildcard_constraints:
     choice=r"\d+",
 
 
-# Nothing is locked for good: the lock is the operating system's and goes with the process that
-# holds it, however that ends (profiles/default turns off Snakemake's own, which outlives kill -9).
 onstart:
-    if settings.tensorboard:
-        try:
-            require_tensorboard()
-        except UserError as error:
-            raise WorkflowError(str(error)) from None
-    global LOCK  # open for as long as the process lives
-    os.makedirs(".snakemake", exist_ok=True)
-    LOCK = open(".snakemake/run.lock", "a+")
+    global RUN_LOCK  # open for as long as the process lives
     try:
-        lock_file(LOCK)
-    except BlockingIOError:
-        LOCK.seek(0)
-        raise WorkflowError(
-            f"another run (process {LOCK.read().strip() or 'unknown'}) is working in "
-            f"{os.getcwd()}; wait for it to end, or use --directory for a place of your own"
-        ) from None
-    LOCK.truncate(0)
-    LOCK.write(str(os.getpid()))
-    LOCK.flush()
-    previous = signal.getsignal(signal.SIGTERM)
-    signal.signal(signal.SIGTERM, lambda *told: (previous(*told), stop_scripts()))
+        if settings.tensorboard:
+            require_tensorboard()
+        RUN_LOCK = lock_run_folder(Path())
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    stop_scripts_on_sigterm(SCRIPTS)
 
 
-def stop_scripts():
-    """Tell the scripts that run here to stop: they keep a checkpoint and leave.
-
-    By itself Snakemake starts no job after SIGTERM, but waits for those that run, for days.
-    """
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if any(word.startswith(f"{SCRIPTS}/") for word in child.cmdline()[1:]):
-                child.terminate()
-
-
-# Last, where it is seen: what a job said is far above by now, between Snakemake's own lines.
+# Printed last, since the errors of jobs are far above by now, between Snakemake's own lines.
 onerror:
-    run = "".join(Path(file).read_text() for file in log)
-    failed = re.findall(r"^ +log: (.+) \(check log", run, re.M)
-    for path in dict.fromkeys(failed):
-        told = Path(path).read_text() if Path(path).exists() else ""
-        said = re.findall(r"^[\d:]{8} (.+)\nTraceback", told, re.M) or [
-            "ended without a word: killed, as where memory is short"
-        ]
-        print(f"\n{path}: {said[-1]}", file=sys.stderr)
+    for message in failure_messages(map(Path, log)):
+        print(f"\n{message}", file=sys.stderr)
 
 
-def code(script):
-    """Hash of each module behind a script, so that a rule runs again when one of them changes."""
+def hash_code(script):
+    """Hash each module that a script uses, so that a rule runs again when one of them changes."""
     return code_hashes(Path(workflow.basedir) / "workflow_scripts" / f"{script}.py")
 
 
-def command(script, **values):
-    """A script and its settings as they stand on a command line: sections as JSON, None left out.
+def scripts_folder(wildcards):
+    """Return the folder of the scripts as commands name it.
 
-    Called in a function of the wildcards, since Snakemake takes braces in other parameters, such as
-    those of a path, for wildcards. Several processes of a model (`num_processes`) are started by torchrun.
+    A parameter, since Snakemake's lint accepts no global names in commands; a function, since
+    Snakemake takes braces in a path for wildcards.
     """
-    words = [shlex.quote(f"{SCRIPTS}/{script}.py")]
-    num_processes = getattr(values.get("model"), "num_processes", 1)
-    if num_processes > 1:
-        words.insert(
-            0,
-            f"-m torch.distributed.run --standalone --nproc-per-node {num_processes} --",
-        )
+    return shlex.quote(SCRIPTS)
+
+
+def settings_options(**values):
+    """Turn settings into options of a script: sections become JSON, None is left out.
+
+    For use in functions of the wildcards: elsewhere Snakemake takes the braces of JSON, or of a
+    path, for wildcards.
+    """
+    words = []
     for name, value in values.items():
         if value is None:
             continue
@@ -173,8 +142,15 @@ def command(script, **values):
     return " ".join(words)
 
 
-def options(input, *roles):
-    """Input files as options of the script, by their roles; what has no files is left out."""
+def python_launcher(num_processes):
+    """Return the command that starts a training script: Python, or torchrun."""
+    if num_processes == 1:
+        return "python"
+    return f"python -m torch.distributed.run --standalone --nproc-per-node {num_processes} --"
+
+
+def input_options(input, *roles):
+    """Turn input files into options of a script, by role; roles without files are left out."""
     files = {role: input.get(role) for role in roles}
     return " ".join(
         f"--{role.replace('_', '-')} {shlex.join([found] if isinstance(found, str) else found)}"
@@ -184,15 +160,20 @@ def options(input, *roles):
 
 
 def memory(megabytes):
-    """Memory of a job: more at each attempt, where a profile lets it try again."""
+    """Return the memory of a job in MB, more at each attempt if a profile allows retries."""
     return lambda wildcards, attempt: megabytes * attempt
 
 
+# What most rules need. Not default-resources of a profile: with `--default-resources
+# slurm_account=...` or `--workflow-profile none` these rules would have no memory or time.
+SMALL_JOB = {"mem_mb": memory(2000), "runtime": 30}
+
+
 def narrow(section, kind):
-    """The part of a section that its parent class `kind` declares."""
+    """Return the part of a section that its parent class `kind` declares."""
     return kind.model_validate(section.model_dump(include=set(kind.model_fields)))
 
 
 def is_demo(root):
-    """Whether a folder of videos is one that the pipeline renders itself."""
+    """Return whether the pipeline itself renders the videos in a folder."""
     return settings.demo is not None and Path(DEMO) in Path(root).parents

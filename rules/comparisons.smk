@@ -1,4 +1,4 @@
-"""The lab report's comparisons on Moving MNIST: autoencoders by units, LSTM against ConvLSTM."""
+"""Comparisons on Moving MNIST: autoencoders by hidden size, and LSTM with ConvLSTM."""
 
 
 use rule pretrain as pretrain_capacity with:
@@ -15,10 +15,11 @@ use rule pretrain as pretrain_capacity with:
         runtime=2880,
         gpu=GPU * settings.pretraining.mnist.num_processes,
     params:
-        code=code("pretrain"),
+        scripts=scripts_folder,
+        code=hash_code("pretrain"),
+        launcher=python_launcher(settings.pretraining.mnist.num_processes),
         files="",
-        command=lambda wildcards: command(
-            "pretrain",
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             variant="autoencoder",
             source="mnist",
@@ -27,12 +28,12 @@ use rule pretrain as pretrain_capacity with:
             seed=settings.seed,
         ),
     message:
-        "Pretraining an autoencoder of {wildcards.hidden_size} units on Moving MNIST"
+        "Pretraining an autoencoder with hidden size {wildcards.hidden_size} on Moving MNIST"
 
 
 use rule pretrain as pretrain_convlstm with:
     input:
-        unpack(compared_with),
+        unpack(matched_models),
         digits=lambda wildcards: digit_files(),
     output:
         "results/convlstm/{compared}.h5",
@@ -45,17 +46,18 @@ use rule pretrain as pretrain_convlstm with:
         runtime=2880,
         gpu=GPU * settings.pretraining.mnist.num_processes,
     params:
-        code=code("pretrain"),
+        scripts=scripts_folder,
+        code=hash_code("pretrain"),
+        launcher=python_launcher(settings.pretraining.mnist.num_processes),
         files="",
-        command=lambda wildcards: command(
-            "pretrain",
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             variant="composite",
             source="mnist",
             mnist=narrow(settings.mnist, MovingDigits),
             model=convlstm_model(wildcards.compared),
             seed=settings.seed,
-            **compared_with(wildcards),
+            **matched_models(wildcards),
         ),
     message:
         "Pretraining {wildcards.compared} on Moving MNIST"
@@ -72,14 +74,14 @@ use rule measure_predictions as predict_compared with:
     benchmark:
         "results/benchmarks/predict_compared/{comparison}_{model}.tsv"
     message:
-        "Predicting Moving MNIST with {wildcards.model}"
+        "Predicting the test sequences mnist with {wildcards.model}"
 
 
 rule compare_models:
-    """Models side by side, with their size, their training and their errors."""
+    """Tabulate the size, the training time and the errors of models."""
     input:
-        pretrained=lambda wildcards: compared_files("results/{}", wildcards),
-        predictions=lambda wildcards: compared_files("results/predict/{}", wildcards),
+        pretrained=lambda wildcards: comparison_files("results/{}", wildcards),
+        predictions=lambda wildcards: comparison_files("results/predict/{}", wildcards),
     output:
         "results/{comparison}.csv",
     log:
@@ -89,16 +91,19 @@ rule compare_models:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("compare_models"),
-        command=lambda wildcards: command(
-            "compare_models",
+        scripts=scripts_folder,
+        code=hash_code("compare_models"),
+        settings=lambda wildcards: settings_options(
             published=wildcards.comparison == "capacity" or None,
         ),
     message:
-        "Tabulating {wildcards.comparison}"
+        "Comparing the models of {wildcards.comparison}"
     shell:
-        "python {params.command} --pretrained {input.pretrained}"
-        " --predictions {input.predictions} --output {output} --log {log}"
+        "python {params.scripts}/compare_models.py"
+        " {params.settings}"
+        " --pretrained {input.pretrained}"
+        " --predictions {input.predictions}"
+        " --output {output}"
+        " --log {log}"

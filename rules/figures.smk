@@ -1,10 +1,10 @@
-"""The figures: pictures of predictions, errors, curves, features and the activity of units."""
+"""Figures of predictions, errors, training curves, features and the activity of units."""
 
 
 rule draw_samples:
-    """Truth, reconstruction and future of every variant: strips, and an animation."""
+    """Draw truth, reconstruction and prediction of every variant, as strips and as an animation."""
     input:
-        lambda wildcards: predictions_of(wildcards.test),
+        lambda wildcards: prediction_files(wildcards.test),
     output:
         picture=report(
             "results/figures/samples_{test}.png",
@@ -17,7 +17,7 @@ rule draw_samples:
             "results/figures/preview_{test}.gif",
             caption="../report/preview.rst",
             category="2. Figures",
-            labels={"figure": "predictions, as a film", "of": "{test}"},
+            labels={"figure": "predictions, animated", "of": "{test}"},
         ),
     log:
         "results/logs/draw_samples/{test}.log",
@@ -26,24 +26,25 @@ rule draw_samples:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("draw_samples"),
-        command=lambda wildcards: command(
-            "draw_samples",
-        ),
+        scripts=scripts_folder,
+        code=hash_code("draw_samples"),
     message:
-        "Drawing samples of {wildcards.test}"
+        "Drawing predictions of {wildcards.test}"
     shell:
-        "python {params.command} --predictions {input} --output {output.picture} {output.vector}"
-        " --preview {output.preview} --threads {threads} --log {log}"
+        "python {params.scripts}/draw_samples.py"
+        " --predictions {input}"
+        " --output {output.picture} {output.vector}"
+        " --preview {output.preview}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule draw_errors:
-    """Error against predicted step, all variants and the yardsticks in one plot."""
+    """Plot the error against the predicted step, for all variants and trivial baselines."""
     input:
-        lambda wildcards: predictions_of(wildcards.test),
+        lambda wildcards: prediction_files(wildcards.test),
     output:
         report(
             "results/figures/errors_{test}.png",
@@ -59,22 +60,22 @@ rule draw_errors:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("draw_errors"),
-        command=lambda wildcards: command(
-            "draw_errors",
-        ),
+        scripts=scripts_folder,
+        code=hash_code("draw_errors"),
     message:
         "Drawing the errors on {wildcards.test}"
     shell:
-        "python {params.command} --predictions {input} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/draw_errors.py"
+        " --predictions {input}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule draw_curves:
-    """Training curves of every variant."""
+    """Plot the training curves of every variant."""
     input:
         expand(
             "results/pretrain/{{frames}}/pixels/{variant}.h5",
@@ -98,19 +99,20 @@ rule draw_curves:
         mem_mb=memory(4000),
         runtime=30,
     params:
-        code=code("draw_curves"),
-        command=lambda wildcards: command(
-            "draw_curves",
-        ),
+        scripts=scripts_folder,
+        code=hash_code("draw_curves"),
     message:
         "Drawing the training curves on {wildcards.frames}"
     shell:
-        "python {params.command} --pretrained {input} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/draw_curves.py"
+        " --pretrained {input}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule draw_features:
-    """Input and output features of the largest norm."""
+    """Draw the input and output features with the largest norms."""
     input:
         "results/pretrain/{frames}/pixels/{variant}.h5",
     output:
@@ -131,19 +133,20 @@ rule draw_features:
         mem_mb=memory(4000),
         runtime=30,
     params:
-        code=code("draw_features"),
-        command=lambda wildcards: command(
-            "draw_features",
-        ),
+        scripts=scripts_folder,
+        code=hash_code("draw_features"),
     message:
         "Drawing the features of {wildcards.variant} on {wildcards.frames}"
     shell:
-        "python {params.command} --pretrained {input} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/draw_features.py"
+        " --pretrained {input}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule draw_activity:
-    """A hundred steps ahead, and what the units do meanwhile, beside an untrained model."""
+    """Predict a hundred steps and draw the units' activity, also for an untrained model."""
     input:
         pretrained="results/pretrain/{frames}/pixels/{variant}.h5",
         test="results/sequences/{frames}.h5",
@@ -165,20 +168,25 @@ rule draw_activity:
         mem_mb=memory(4000),
         runtime=30,
     params:
-        code=code("draw_activity"),
-        command=lambda wildcards: command(
-            "draw_activity",
+        scripts=scripts_folder,
+        code=hash_code("draw_activity"),
+        settings=lambda wildcards: settings_options(
             seed=settings.seed,
         ),
     message:
         "Drawing the activity of {wildcards.variant} on {wildcards.frames}"
     shell:
-        "python {params.command} --pretrained {input.pretrained} --test {input.test}"
-        " --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/draw_activity.py"
+        " {params.settings}"
+        " --pretrained {input.pretrained}"
+        " --test {input.test}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule draw_accuracy:
-    """Accuracy against labelled videos per class, with intervals."""
+    """Plot accuracy against labelled videos per class, with intervals."""
     input:
         "results/accuracy.csv",
     output:
@@ -196,13 +204,15 @@ rule draw_accuracy:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("draw_accuracy"),
-        command=lambda wildcards: command("draw_accuracy"),
+        scripts=scripts_folder,
+        code=hash_code("draw_accuracy"),
     message:
         "Drawing accuracy against labelled videos per class"
     shell:
-        "python {params.command} --accuracy {input} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/draw_accuracy.py"
+        " --accuracy {input}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"

@@ -1,8 +1,8 @@
-"""Optical flow, and the temporal-stream convnet that turns it into percepts."""
+"""Optical flow, and the temporal-stream convnet that extracts percepts from it."""
 
 
 rule extract_flow:
-    """Flow between the frames of each clip of a shard, quantised to 8 bits."""
+    """Compute the flow between consecutive frames of a shard's clips, quantised to 8 bits."""
     input:
         "results/clips/{dataset}/{shard}.h5",
     output:
@@ -18,24 +18,28 @@ rule extract_flow:
         runtime=1440,
         gpu=GPU if settings.flow.method == "brox" else 0,
     params:
-        code=code("extract_flow"),
-        command=lambda wildcards: command(
-            "extract_flow",
+        scripts=scripts_folder,
+        code=hash_code("extract_flow"),
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             flow=settings.flow.used(),
         ),
     message:
         "Computing optical flow of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --clips {input} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/extract_flow.py"
+        " {params.settings}"
+        " --clips {input}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule train_flow_convnet:
-    """The temporal stream, from the flow of a split's training videos alone."""
+    """Train the temporal-stream convnet on the flow of a split's training videos only."""
     input:
         videos="results/videos/{labelled}.h5",
-        flow=lambda wildcards: flow_shards(wildcards.labelled),
+        flow=lambda wildcards: flow_files(wildcards.labelled),
     output:
         "results/flow_convnet/{labelled}/split{split}/{stream}.h5",
     log:
@@ -49,9 +53,9 @@ rule train_flow_convnet:
         runtime=2880,
         gpu=GPU,
     params:
-        code=code("train_flow_convnet"),
-        command=lambda wildcards: command(
-            "train_flow_convnet",
+        scripts=scripts_folder,
+        code=hash_code("train_flow_convnet"),
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             split=wildcards.split,
             stream=wildcards.stream,
@@ -59,15 +63,21 @@ rule train_flow_convnet:
             seed=settings.seed,
         ),
     message:
-        "Training the temporal stream {wildcards.stream} on {wildcards.labelled}, split {wildcards.split}"
+        "Training the convnet of stream {wildcards.stream} on {wildcards.labelled},"
+        " split {wildcards.split}"
     shell:
-        "python {params.command} --videos {input.videos}"
-        " --flow {input.flow} --output {output}"
-        " --threads {threads} --log {log} ${{TRAINING:-}}"
+        "python {params.scripts}/train_flow_convnet.py"
+        " {params.settings}"
+        " --videos {input.videos}"
+        " --flow {input.flow}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
+        " ${{TRAINING:-}}"
 
 
 rule extract_flow_percepts:
-    """A layer of the temporal stream for every frame of a shard."""
+    """Extract a layer of the temporal-stream convnet for every frame of a shard."""
     input:
         flow="results/flow/{dataset}/{shard}.h5",
         convnet=lambda wildcards: "results/flow_convnet/{1}/{2}/{0}.h5".format(
@@ -86,13 +96,20 @@ rule extract_flow_percepts:
         runtime=720,
         gpu=GPU,
     params:
-        code=code("extract_flow_percepts"),
-        command=lambda wildcards: command(
-            "extract_flow_percepts",
+        scripts=scripts_folder,
+        code=hash_code("extract_flow_percepts"),
+        settings=lambda wildcards: settings_options(
             device=settings.device,
         ),
     message:
-        "Extracting percepts {wildcards.flow_features} of {wildcards.dataset}, shard {wildcards.shard}"
+        "Extracting percepts {wildcards.flow_features} of {wildcards.dataset},"
+        " shard {wildcards.shard}"
     shell:
-        "python {params.command} --flow {input.flow} --convnet {input.convnet}"
-        " --output {output} --cache results/checkpoints --threads {threads} --log {log}"
+        "python {params.scripts}/extract_flow_percepts.py"
+        " {params.settings}"
+        " --flow {input.flow}"
+        " --convnet {input.convnet}"
+        " --output {output}"
+        " --cache results/checkpoints"
+        " --threads {threads}"
+        " --log {log}"

@@ -1,4 +1,4 @@
-"""How much unlabelled video a model needs: `unlabelled_hours`, a series of amounts."""
+"""How much unlabelled video pretraining needs: the series `unlabelled_hours`."""
 
 
 wildcard_constraints:
@@ -13,19 +13,22 @@ use rule pretrain as pretrain_on_hours with:
     benchmark:
         "results/benchmarks/pretrain_on_hours/{corpus}_{stream}_{hours}_{variant}.tsv"
     params:
-        code=code("pretrain"),
-        files=pretraining_files,
-        command=lambda wildcards: command(
-            "pretrain",
+        scripts=scripts_folder,
+        code=hash_code("pretrain"),
+        launcher=lambda wildcards: python_launcher(
+            pretraining_settings(wildcards)["model"].num_processes
+        ),
+        files=pretraining_input_options,
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             variant=wildcards.variant,
             seed=settings.seed,
             unlabelled_hours=wildcards.hours,
-            **pretraining(wildcards),
+            **pretraining_settings(wildcards),
         ),
     message:
         "Pretraining {wildcards.variant} on {wildcards.hours} hours of unlabelled video,"
-        " {wildcards.stream} of {wildcards.corpus}"
+        " {wildcards.corpus}, stream {wildcards.stream}"
 
 
 use rule finetune_classifier as finetune_on_hours with:
@@ -33,7 +36,7 @@ use rule finetune_classifier as finetune_on_hours with:
         videos="results/videos/{labelled}.h5",
         percepts=lambda wildcards: classifier_inputs(wildcards)["percepts"],
         pretrained="results/unlabelled_hours/{labelled}_split{split}/{stream}/{hours}/{variant}.h5",
-        validated=lambda wildcards: chosen_by(wildcards),
+        validated=lambda wildcards: validation_inputs(wildcards),
     output:
         "results/unlabelled_hours/{labelled}/split{split}/{stream}/{hours}/{variant}/{labels}.h5",
     log:
@@ -41,12 +44,12 @@ use rule finetune_classifier as finetune_on_hours with:
     benchmark:
         "results/benchmarks/finetune_on_hours/{labelled}_split{split}_{stream}_{hours}_{variant}_{labels}.tsv"
     message:
-        "Fine-tuning {wildcards.variant} of {wildcards.hours} hours of unlabelled video on"
+        "Fine-tuning {wildcards.variant}, pretrained on {wildcards.hours} hours of video, on"
         " {wildcards.labels} labelled videos per class of {wildcards.labelled}"
 
 
 rule compare_hours:
-    """Accuracy against hours of unlabelled video."""
+    """Tabulate accuracy against hours of unlabelled video."""
     input:
         finetuned=finetuned_on_hours(),
         pretrained=pretrained_on_hours(),
@@ -60,22 +63,24 @@ rule compare_hours:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("compare_hours"),
-        files=lambda wildcards, input: options(
+        scripts=scripts_folder,
+        code=hash_code("compare_hours"),
+        files=lambda wildcards, input: input_options(
             input, "finetuned", "pretrained", "baseline"
         ),
-        command=lambda wildcards: command("compare_hours"),
     message:
         "Tabulating accuracy against hours of unlabelled video"
     shell:
-        "python {params.command} {params.files} --output {output} --log {log}"
+        "python {params.scripts}/compare_hours.py"
+        " {params.files}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule draw_hours:
-    """The same as a figure."""
+    """Draw accuracy against hours of unlabelled video."""
     input:
         "results/unlabelled_hours.csv",
     output:
@@ -93,12 +98,14 @@ rule draw_hours:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("draw_hours"),
-        command=lambda wildcards: command("draw_hours"),
+        scripts=scripts_folder,
+        code=hash_code("draw_hours"),
     message:
         "Drawing accuracy against hours of unlabelled video"
     shell:
-        "python {params.command} --hours {input} --output {output} --log {log}"
+        "python {params.scripts}/draw_hours.py"
+        " --hours {input}"
+        " --output {output}"
+        " --log {log}"

@@ -1,8 +1,8 @@
-"""RGB percepts, and where the percepts of every stream are."""
+"""RGB percepts."""
 
 
 rule extract_percepts:
-    """A layer of an ImageNet convnet for every frame of a shard."""
+    """Extract a layer of an ImageNet convnet for every frame of a shard."""
     input:
         clips="results/clips/{dataset}/{shard}.h5",
         weights=lambda wildcards: settings.percepts.weights or [],
@@ -20,15 +20,19 @@ rule extract_percepts:
         runtime=1440,
         gpu=GPU,
     params:
-        code=code("extract_percepts"),
-        command=lambda wildcards: command(
-            "extract_percepts",
+        scripts=scripts_folder,
+        code=hash_code("extract_percepts"),
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             percepts=settings.percepts,
         ),
     message:
         "Extracting RGB percepts of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --clips {input.clips}"
-        " --output {output} --cache results/checkpoints"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/extract_percepts.py"
+        " {params.settings}"
+        " --clips {input.clips}"
+        " --output {output}"
+        " --cache results/checkpoints"
+        " --threads {threads}"
+        " --log {log}"

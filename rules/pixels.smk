@@ -2,7 +2,7 @@
 
 
 rule render_moving_mnist:
-    """The fixed test set of Moving MNIST."""
+    """Render the fixed test set of Moving MNIST."""
     input:
         digits=lambda wildcards: digit_files(),
         test_file=lambda wildcards: settings.mnist.test_file or [],
@@ -18,21 +18,25 @@ rule render_moving_mnist:
         mem_mb=memory(4000),
         runtime=30,
     params:
-        code=code("render_moving_mnist"),
-        command=lambda wildcards: command(
-            "render_moving_mnist",
+        scripts=scripts_folder,
+        code=hash_code("render_moving_mnist"),
+        settings=lambda wildcards: settings_options(
             mnist=settings.mnist,
-            frames=sequence_frames("mnist"),
+            frames=count_sequence_frames("mnist"),
             seed=settings.seed,
         ),
     message:
         "Rendering the test set of Moving MNIST"
     shell:
-        "python {params.command} --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/render_moving_mnist.py"
+        " {params.settings}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 use rule render_moving_mnist as render_other_digits with:
-    """Sequences of fewer or more digits than the models have seen."""
+    """Render test sequences with fewer or more digits than in training."""
     input:
         digits=lambda wildcards: digit_files(),
     output:
@@ -42,24 +46,24 @@ use rule render_moving_mnist as render_other_digits with:
     benchmark:
         "results/benchmarks/render_other_digits/{num_digits}.tsv"
     params:
-        code=code("render_moving_mnist"),
-        command=lambda wildcards: command(
-            "render_moving_mnist",
+        scripts=scripts_folder,
+        code=hash_code("render_moving_mnist"),
+        settings=lambda wildcards: settings_options(
             mnist=settings.mnist.model_copy(
                 update={"num_digits": int(wildcards.num_digits), "test_file": None}
             ),
-            frames=sequence_frames("mnist"),
+            frames=count_sequence_frames("mnist"),
             seed=settings.seed,
         ),
     message:
-        "Rendering a test set of Moving MNIST, digits: {wildcards.num_digits}"
+        "Rendering a test set of Moving MNIST with {wildcards.num_digits} digits per sequence"
 
 
 rule cut_patches:
-    """Small patches of the pile's clips, for training and, from other videos, for testing."""
+    """Cut patches from the unlabelled clips, for training and for testing from different videos."""
     input:
-        clips=clip_shards(UNLABELLED),
-        probed=probed_shards(UNLABELLED),
+        clips=clip_files(UNLABELLED),
+        probed=probed_files(UNLABELLED),
     output:
         "results/sequences/patches.h5",
     log:
@@ -72,22 +76,27 @@ rule cut_patches:
         mem_mb=memory(8000),
         runtime=240,
     params:
-        code=code("cut_patches"),
-        command=lambda wildcards: command(
-            "cut_patches",
+        scripts=scripts_folder,
+        code=hash_code("cut_patches"),
+        settings=lambda wildcards: settings_options(
             patches=settings.patches,
-            frames=sequence_frames("patches"),
+            frames=count_sequence_frames("patches"),
             seed=settings.seed,
         ),
     message:
         "Cutting patches from the unlabelled videos"
     shell:
-        "python {params.command} --clips {input.clips} --probed {input.probed}"
-        " --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/cut_patches.py"
+        " {params.settings}"
+        " --clips {input.clips}"
+        " --probed {input.probed}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule measure_predictions:
-    """Errors of an encoder-decoder on the test sequences, frame by frame, and samples."""
+    """Measure the errors of an encoder-decoder on test sequences per frame, and keep samples."""
     input:
         pretrained=lambda wildcards: "results/pretrain/{}/pixels/{}.h5".format(
             wildcards.test.split("_")[0], wildcards.variant
@@ -106,22 +115,27 @@ rule measure_predictions:
         runtime=60,
         gpu=GPU,
     params:
-        code=code("measure_predictions"),
-        command=lambda wildcards: command(
-            "measure_predictions",
+        scripts=scripts_folder,
+        code=hash_code("measure_predictions"),
+        settings=lambda wildcards: settings_options(
             device=settings.device,
         ),
     message:
-        "Predicting {output}"
+        "Predicting the test sequences {wildcards.test} with {wildcards.variant}"
     shell:
-        "python {params.command} --pretrained {input.pretrained} --test {input.test}"
-        " --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/measure_predictions.py"
+        " {params.settings}"
+        " --pretrained {input.pretrained}"
+        " --test {input.test}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule tabulate_frame_errors:
-    """Errors of every variant on every test set, by predicted step, beside the yardsticks."""
+    """Tabulate the errors of every variant and of the trivial baselines, by test set and step."""
     input:
-        [file for test in TESTS for file in predictions_of(test)],
+        [file for test in TESTS for file in prediction_files(test)],
     output:
         "results/frame_errors.csv",
     log:
@@ -131,14 +145,14 @@ rule tabulate_frame_errors:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("tabulate_frame_errors"),
-        command=lambda wildcards: command(
-            "tabulate_frame_errors",
-        ),
+        scripts=scripts_folder,
+        code=hash_code("tabulate_frame_errors"),
     message:
         "Tabulating the errors of predicted frames"
     shell:
-        "python {params.command} --predictions {input} --output {output} --log {log}"
+        "python {params.scripts}/tabulate_frame_errors.py"
+        " --predictions {input}"
+        " --output {output}"
+        " --log {log}"

@@ -1,8 +1,8 @@
-"""Encoder-decoders of percepts, digits and patches: one script, three sources of sequences."""
+"""Pretraining of encoder-decoders on percepts, digits and patches, by one script."""
 
 
 rule pretrain:
-    """A variant of the encoder-decoder, from sequences without labels."""
+    """Pretrain a variant of the encoder-decoder on sequences without labels."""
     input:
         unpack(pretraining_inputs),
     output:
@@ -18,19 +18,28 @@ rule pretrain:
     resources:
         mem_mb=memory(8000),
         runtime=2880,
-        gpu=lambda wildcards: GPU * pretraining(wildcards)["model"].num_processes,
+        gpu=lambda wildcards: GPU
+        * pretraining_settings(wildcards)["model"].num_processes,
     params:
-        code=code("pretrain"),
-        files=pretraining_files,
-        command=lambda wildcards: command(
-            "pretrain",
+        scripts=scripts_folder,
+        code=hash_code("pretrain"),
+        launcher=lambda wildcards: python_launcher(
+            pretraining_settings(wildcards)["model"].num_processes
+        ),
+        files=pretraining_input_options,
+        settings=lambda wildcards: settings_options(
             device=settings.device,
             variant=wildcards.variant,
             seed=settings.seed,
-            **pretraining(wildcards),
+            **pretraining_settings(wildcards),
         ),
     message:
-        "Pretraining {wildcards.variant} on {wildcards.stream} of {wildcards.corpus}"
+        "Pretraining {wildcards.variant} on {wildcards.corpus}, stream {wildcards.stream}"
     shell:
-        "python {params.command} {params.files} --output {output}"
-        " --threads {threads} --log {log} ${{TRAINING:-}}"
+        "{params.launcher} {params.scripts}/pretrain.py"
+        " {params.settings}"
+        " {params.files}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
+        " ${{TRAINING:-}}"

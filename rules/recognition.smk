@@ -2,10 +2,10 @@
 
 
 rule finetune_classifier:
-    """Classifiers from 1, 10 or all labelled videos per class, over several draws of them."""
+    """Fine-tune classifiers on several draws of 1, 10 or all labelled videos per class."""
     input:
         unpack(classifier_inputs),
-        validated=lambda wildcards: chosen_by(wildcards),
+        validated=lambda wildcards: validation_inputs(wildcards),
     output:
         "results/finetune/{labelled}/split{split}/{stream}/{variant}/{labels}.h5",
     log:
@@ -19,20 +19,27 @@ rule finetune_classifier:
         runtime=720,
         gpu=GPU,
     params:
-        code=code("finetune_classifier"),
-        files=lambda wildcards, input: options(input, "pretrained", "validated"),
-        command=lambda wildcards: classifier_command(wildcards),
+        scripts=scripts_folder,
+        code=hash_code("finetune_classifier"),
+        files=lambda wildcards, input: input_options(input, "pretrained", "validated"),
+        settings=lambda wildcards: classifier_options(wildcards),
     message:
         "Fine-tuning {wildcards.variant} on {wildcards.labels} labelled videos per class of"
-        " {wildcards.labelled}, split {wildcards.split}, {wildcards.stream}"
+        " {wildcards.labelled}, split {wildcards.split}, stream {wildcards.stream}"
     shell:
-        "python {params.command} --videos {input.videos}"
-        " --percepts {input.percepts} {params.files} --output {output}"
-        " --threads {threads} --log {log} ${{TRAINING:-}}"
+        "python {params.scripts}/finetune_classifier.py"
+        " {params.settings}"
+        " --videos {input.videos}"
+        " --percepts {input.percepts}"
+        " {params.files}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
+        " ${{TRAINING:-}}"
 
 
-rule validate_classifier:
-    """The same on a part of the training videos, with one choice of settings, to choose by."""
+use rule finetune_classifier as validate_classifier with:
+    """Fine-tune with one choice of settings, and validate on a part of the training videos."""
     input:
         unpack(classifier_inputs),
     output:
@@ -41,32 +48,23 @@ rule validate_classifier:
         "results/logs/validate_classifier/{labelled}_split{split}_{stream}_{variant}_{labels}_{choice}.log",
     benchmark:
         "results/benchmarks/validate_classifier/{labelled}_split{split}_{stream}_{variant}_{labels}_{choice}.tsv"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(8000),
-        runtime=720,
-        gpu=GPU,
     params:
-        code=code("finetune_classifier"),
-        files=lambda wildcards, input: options(input, "pretrained"),
-        command=lambda wildcards: classifier_command(
+        scripts=scripts_folder,
+        code=hash_code("finetune_classifier"),
+        files=lambda wildcards, input: input_options(input, "pretrained"),
+        settings=lambda wildcards: classifier_options(
             wildcards,
             choice=int(wildcards.choice),
             validation_fraction=settings.finetuning.validation_fraction,
         ),
     message:
-        "Validating choice {wildcards.choice} of settings for {wildcards.variant} on"
+        "Validating settings {wildcards.choice} of {wildcards.variant} on"
         " {wildcards.labels} labelled videos per class of {wildcards.labelled}, split"
-        " {wildcards.split}, {wildcards.stream}"
-    shell:
-        "python {params.command} --videos {input.videos}"
-        " --percepts {input.percepts} {params.files} --output {output}"
-        " --threads {threads} --log {log} ${{TRAINING:-}}"
+        " {wildcards.split}, stream {wildcards.stream}"
 
 
 rule fuse_streams:
-    """Streams' class probabilities, averaged with weights that validation videos chose."""
+    """Average the class probabilities of streams, with weights chosen on validation videos."""
     input:
         finetuned=lambda wildcards: [
             finetuned_file(*classifier)
@@ -86,25 +84,27 @@ rule fuse_streams:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("fuse_streams"),
-        files=lambda wildcards, input: options(input, "finetuned", "validated"),
-        command=lambda wildcards: command("fuse_streams"),
+        scripts=scripts_folder,
+        code=hash_code("fuse_streams"),
     message:
         "Fusing {wildcards.streams} of {wildcards.labelled}, split {wildcards.split},"
         " {wildcards.variant}"
     shell:
-        "python {params.command} {params.files} --output {output} --log {log}"
+        "python {params.scripts}/fuse_streams.py"
+        " --finetuned {input.finetuned}"
+        " --validated {input.validated}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule compare_choices:
-    """Accuracy on validation videos by the choice of settings."""
+    """Tabulate the accuracy on validation videos for each choice of settings."""
     input:
         [
             file
-            for run in runs()
+            for run in list_runs()
             for variant in CLASSIFIERS
             for labels in settings.finetuning.labels
             for file in validated_files(*run, variant, labels)
@@ -118,22 +118,24 @@ rule compare_choices:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("compare_choices"),
-        command=lambda wildcards: command("compare_choices"),
+        scripts=scripts_folder,
+        code=hash_code("compare_choices"),
     message:
-        "Tabulating the choices of settings"
+        "Comparing the choices of settings on validation videos"
     shell:
-        "python {params.command} --validated {input} --output {output} --log {log}"
+        "python {params.scripts}/compare_choices.py"
+        " --validated {input}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule collect_scores:
-    """Every number that was measured, one per line, with all that identifies it."""
+    """Collect every measured number, one per line, with its data set, model and measure."""
     input:
         finetuned=finetuned_files(),
-        predictions=prediction_files(),
+        predictions=[*prediction_files("mnist"), *prediction_files("patches")],
     output:
         "results/scores.csv",
     log:
@@ -143,22 +145,22 @@ rule collect_scores:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("collect_scores"),
-        command=lambda wildcards: command(
-            "collect_scores",
-        ),
+        scripts=scripts_folder,
+        code=hash_code("collect_scores"),
     message:
         "Collecting the scores"
     shell:
-        "python {params.command} --finetuned {input.finetuned}"
-        " --predictions {input.predictions} --output {output} --log {log}"
+        "python {params.scripts}/collect_scores.py"
+        " --finetuned {input.finetuned}"
+        " --predictions {input.predictions}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule make_table2:
-    """Table 2: the variants side by side."""
+    """Write table 2, which compares the variants."""
     input:
         "results/scores.csv",
     output:
@@ -170,21 +172,21 @@ rule make_table2:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("make_table2"),
-        command=lambda wildcards: command(
-            "make_table2",
-        ),
+        scripts=scripts_folder,
+        code=hash_code("make_table2"),
     message:
-        "Making table 2"
+        "Writing table 2"
     shell:
-        "python {params.command} --scores {input} --output {output} --log {log}"
+        "python {params.scripts}/make_table2.py"
+        " --scores {input}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule summarise_accuracy:
-    """Means with their intervals, and what every variant gains over lstm_baseline."""
+    """Summarise accuracies: means, intervals and the gain of each variant over lstm_baseline."""
     input:
         "results/scores.csv",
     output:
@@ -196,19 +198,21 @@ rule summarise_accuracy:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("summarise_accuracy"),
-        command=lambda wildcards: command("summarise_accuracy"),
+        scripts=scripts_folder,
+        code=hash_code("summarise_accuracy"),
     message:
-        "Summing up the accuracies"
+        "Summarising the accuracies"
     shell:
-        "python {params.command} --scores {input} --output {output} --log {log}"
+        "python {params.scripts}/summarise_accuracy.py"
+        " --scores {input}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule make_paper_table:
-    """Tables 1, 3 and 4: accuracies beside the published ones."""
+    """Write table 1, 3 or 4, with the published accuracies."""
     input:
         lambda wildcards: paper_table_files(wildcards.number),
     output:
@@ -222,14 +226,16 @@ rule make_paper_table:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("make_paper_table"),
-        command=lambda wildcards: command(
-            "make_paper_table", table=f"table{wildcards.number}"
-        ),
+        scripts=scripts_folder,
+        code=hash_code("make_paper_table"),
+        settings=lambda wildcards: settings_options(table=f"table{wildcards.number}"),
     message:
-        "Making table {wildcards.number}"
+        "Writing table {wildcards.number}"
     shell:
-        "python {params.command} --finetuned {input} --output {output} --log {log}"
+        "python {params.scripts}/make_paper_table.py"
+        " {params.settings}"
+        " --finetuned {input}"
+        " --output {output}"
+        " --log {log}"

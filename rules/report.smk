@@ -1,17 +1,17 @@
-"""The report: pages of tables, and of what was run; figures are marked where they are made."""
+"""Pages of the report: tables and the run. Rules of figures mark theirs for the report."""
 
 TITLES = {
-    "table1": "Table 1: what pretraining brings, by RGB and by flow",
-    "table2": "Table 2: the variants side by side",
+    "table1": "Table 1: the gain by pretraining, on RGB and on flow",
+    "table2": "Table 2: the variants compared",
     "table3": "Table 3: few and all labels",
-    "table4": "Table 4: beside other methods, streams fused",
-    "representations": "Frozen representations, beside those that cost nothing",
-    "accuracy": "Accuracy with its interval, and the gain over lstm_baseline",
+    "table4": "Table 4: fused streams, compared with other methods",
+    "representations": "Frozen representations, compared with trivial baselines",
+    "accuracy": "Accuracy with its interval and the gain over lstm_baseline",
 }
 
 
 rule render_table:
-    """A table as a page, the best of each column marked."""
+    """Render a table as a page, with the best value of each column in bold."""
     input:
         "results/{table}.csv",
     output:
@@ -30,23 +30,27 @@ rule render_table:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("render_table"),
-        command=lambda wildcards: command("render_table", title=TITLES[wildcards.table]),
+        scripts=scripts_folder,
+        code=hash_code("render_table"),
+        settings=lambda wildcards: settings_options(title=TITLES[wildcards.table]),
     message:
-        "Rendering {wildcards.table}"
+        "Rendering the page of {wildcards.table}"
     shell:
-        "python {params.command} --table {input} --output {output} --log {log}"
+        "python {params.scripts}/render_table.py"
+        " {params.settings}"
+        " --table {input}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule describe_run:
-    """The videos, the times and the settings on a page."""
+    """Describe the videos, run times and settings on a page."""
     input:
         videos=expand("results/videos/{dataset}.h5", dataset=DATASETS),
-        clips=[file for dataset in DATASETS for file in clip_shards(dataset)],
-        # Their times are told: after them.
+        clips=[file for dataset in DATASETS for file in clip_files(dataset)],
+        # The page reports the tables' run times, and so comes after them.
         after=[f"results/{table}.csv" for table in TITLES],
     output:
         report(
@@ -62,20 +66,25 @@ rule describe_run:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("describe_run"),
-        command=lambda wildcards: command("describe_run", settings=settings),
+        scripts=scripts_folder,
+        code=hash_code("describe_run"),
+        settings=lambda wildcards: settings_options(settings=settings),
     message:
         "Describing the run"
     shell:
-        "python {params.command} --videos {input.videos} --clips {input.clips}"
-        " --benchmarks results/benchmarks --output {output} --log {log}"
+        "python {params.scripts}/describe_run.py"
+        " {params.settings}"
+        " --videos {input.videos}"
+        " --clips {input.clips}"
+        " --benchmarks results/benchmarks"
+        " --output {output}"
+        " --log {log}"
 
 
 rule render_summary:
-    """The front page of the report: table 2, accuracy, predicted frames and the workflow."""
+    """Render the report's front page: table 2, accuracy, predicted frames and the workflow."""
     input:
         table="results/table2.csv",
         accuracy="results/figures/accuracy.png",
@@ -94,16 +103,17 @@ rule render_summary:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("render_summary"),
-        graph=lambda wildcards: shlex.quote(
-            os.path.relpath(os.path.join(workflow.basedir, "report/workflow.svg"))
-        ),
-        command=lambda wildcards: command("render_summary"),
+        scripts=scripts_folder,
+        code=hash_code("render_summary"),
     message:
         "Rendering the front page of the report"
     shell:
-        "python {params.command} --table {input.table} --accuracy {input.accuracy}"
-        " --samples {input.samples} --workflow {params.graph} --output {output} --log {log}"
+        "python {params.scripts}/render_summary.py"
+        " --table {input.table}"
+        " --accuracy {input.accuracy}"
+        " --samples {input.samples}"
+        " --workflow {params.scripts}/../report/workflow.svg"
+        " --output {output}"
+        " --log {log}"

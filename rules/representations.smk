@@ -1,8 +1,8 @@
-"""Frozen representations: what they are worth, and a page and a figure to look at them."""
+"""Frozen representations: their scores, maps and nearest neighbours."""
 
 
 rule encode_videos:
-    """What a frozen encoder makes of every video of a labelled set; percepts and random beside."""
+    """Encode every video of a labelled set by a frozen encoder, or by a trivial baseline."""
     input:
         unpack(encoder_inputs),
     output:
@@ -18,26 +18,32 @@ rule encode_videos:
         runtime=240,
         gpu=GPU,
     params:
-        code=code("encode_videos"),
-        files=lambda wildcards, input: options(input, "pretrained", "videos"),
-        command=lambda wildcards: encoder_command(wildcards),
+        scripts=scripts_folder,
+        code=hash_code("encode_videos"),
+        files=lambda wildcards, input: input_options(input, "pretrained", "videos"),
+        settings=lambda wildcards: encoder_options(wildcards),
     message:
-        "Encoding the videos of {wildcards.labelled} by {wildcards.encoder}, split"
-        " {wildcards.split}, {wildcards.stream}"
+        "Encoding the videos of {wildcards.labelled} with {wildcards.encoder}, split"
+        " {wildcards.split}, stream {wildcards.stream}"
     shell:
-        "python {params.command} --percepts {input.percepts} {params.files} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/encode_videos.py"
+        " {params.settings}"
+        " --percepts {input.percepts}"
+        " {params.files}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule score_representations:
-    """Nearest neighbours, a linear probe and retrieval, of every variant."""
+    """Score every representation by nearest neighbours, a linear probe and retrieval."""
     input:
         videos="results/videos/{labelled}.h5",
         representations=lambda wildcards: [
             representation_file(
                 wildcards.labelled, wildcards.split, wildcards.stream, variant
             )
-            for variant in represented(wildcards.stream)
+            for variant in list_encoders(wildcards.stream)
         ],
     output:
         "results/representations/{labelled}/split{split}/{stream}.csv",
@@ -52,29 +58,35 @@ rule score_representations:
         mem_mb=memory(8000),
         runtime=240,
     params:
-        code=code("score_representations"),
+        scripts=scripts_folder,
+        code=hash_code("score_representations"),
         labels=" ".join(map(str, settings.finetuning.labels)),
-        draws=lambda wildcards: " ".join(map(str, draws_by_labels(wildcards.stream))),
-        command=lambda wildcards: command(
-            "score_representations",
+        draws=lambda wildcards: " ".join(map(str, count_draws(wildcards.stream))),
+        settings=lambda wildcards: settings_options(
             validation_fraction=settings.finetuning.validation_fraction,
             seed=settings.seed,
         ),
     message:
         "Scoring the representations of {wildcards.labelled}, split {wildcards.split},"
-        " {wildcards.stream}"
+        " stream {wildcards.stream}"
     shell:
-        "python {params.command} --labels {params.labels} --draws {params.draws} --videos {input.videos}"
-        " --representations {input.representations} --output {output}"
-        " --threads {threads} --log {log}"
+        "python {params.scripts}/score_representations.py"
+        " {params.settings}"
+        " --labels {params.labels}"
+        " --draws {params.draws}"
+        " --videos {input.videos}"
+        " --representations {input.representations}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule summarise_representations:
-    """Means with their intervals, and what is gained over what costs nothing."""
+    """Summarise the scores: means, intervals and the gain over trivial baselines."""
     input:
         [
             f"results/representations/{dataset}/split{split}/{stream}.csv"
-            for dataset, split, stream in runs()
+            for dataset, split, stream in list_runs()
         ],
     output:
         "results/representations.csv",
@@ -85,25 +97,27 @@ rule summarise_representations:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("summarise_representations"),
-        command=lambda wildcards: command("summarise_representations"),
+        scripts=scripts_folder,
+        code=hash_code("summarise_representations"),
     message:
-        "Summing up the scores of the representations"
+        "Summarising the scores of the representations"
     shell:
-        "python {params.command} --scores {input} --output {output} --log {log}"
+        "python {params.scripts}/summarise_representations.py"
+        " --scores {input}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule map_representations:
-    """Maps of the test videos, and their nearest training videos, as a page of its own."""
+    """Draw maps of the test videos, with their nearest training videos, as a separate page."""
     input:
         **{
             role: [gallery_inputs(dataset)[role] for dataset in settings.datasets]
             for role in ("videos", "percepts", "encoded", "scores")
         },
-        clips=[file for dataset in settings.datasets for file in clip_shards(dataset)],
+        clips=[file for dataset in settings.datasets for file in clip_files(dataset)],
     output:
         "results/representations.html",
     log:
@@ -117,18 +131,27 @@ rule map_representations:
         mem_mb=memory(4000),
         runtime=120,
     params:
-        code=code("map_representations"),
-        command=lambda wildcards: command("map_representations", seed=settings.seed),
+        scripts=scripts_folder,
+        code=hash_code("map_representations"),
+        settings=lambda wildcards: settings_options(seed=settings.seed),
     message:
         "Drawing maps of the test videos"
     shell:
-        "python {params.command} --videos {input.videos} --percepts {input.percepts}"
-        " --encoded {input.encoded} --scores {input.scores} --clips {input.clips}"
-        " --output {output} --threads {threads} --log {log} ${{TENSORBOARD:-}}"
+        "python {params.scripts}/map_representations.py"
+        " {params.settings}"
+        " --videos {input.videos}"
+        " --percepts {input.percepts}"
+        " --encoded {input.encoded}"
+        " --scores {input.scores}"
+        " --clips {input.clips}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
+        " ${{TENSORBOARD:-}}"
 
 
 rule draw_retrieval:
-    """Some test videos, and the training videos that are nearest to them."""
+    """Draw some test videos with the training videos that are nearest to them."""
     input:
         unpack(lambda wildcards: gallery_inputs(wildcards.labelled)),
     output:
@@ -147,14 +170,20 @@ rule draw_retrieval:
         ENVIRONMENT
     threads: 8
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("draw_retrieval"),
-        command=lambda wildcards: command("draw_retrieval", seed=settings.seed),
+        scripts=scripts_folder,
+        code=hash_code("draw_retrieval"),
+        settings=lambda wildcards: settings_options(seed=settings.seed),
     message:
         "Drawing test videos of {wildcards.labelled} and their nearest training videos"
     shell:
-        "python {params.command} --representations {input.percepts} {input.encoded}"
-        " --videos {input.videos} --clips {input.clips} --scores {input.scores}"
-        " --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/draw_retrieval.py"
+        " {params.settings}"
+        " --representations {input.percepts} {input.encoded}"
+        " --videos {input.videos}"
+        " --clips {input.clips}"
+        " --scores {input.scores}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"

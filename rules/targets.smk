@@ -1,4 +1,4 @@
-"""The stages by name: snakemake --cores N clips | flow | percepts | encoders | classifiers | representations |
+"""Targets for whole stages: snakemake --cores N clips | flow | percepts | encoders | classifiers | representations |
 capacity | convlstm | figures | pages, and the Snakefile's own: tables."""
 
 
@@ -20,13 +20,13 @@ localrules:
 rule clips:
     """Clips of every data set."""
     input:
-        [file for dataset in DATASETS for file in clip_shards(dataset)],
+        [file for dataset in DATASETS for file in clip_files(dataset)],
 
 
 rule flow:
     """Optical flow of every clip."""
     input:
-        [file for dataset in DATASETS for file in flow_shards(dataset)],
+        [file for dataset in DATASETS for file in flow_files(dataset)],
 
 
 rule percepts:
@@ -35,9 +35,9 @@ rule percepts:
         sorted(
             {
                 file
-                for run in runs()
+                for run in list_runs()
                 for dataset in (run[0], UNLABELLED)
-                for file in percept_shards(dataset, features(*run))
+                for file in percept_files(dataset, stream_features(*run))
             }
         ),
 
@@ -53,8 +53,8 @@ rule encoders:
                     "mnist/pixels",
                     "patches/pixels",
                     *(
-                        f"{corpus(dataset, split, stream)}/{stream}"
-                        for dataset, split, stream in runs()
+                        f"{pretraining_corpus(dataset, split, stream)}/{stream}"
+                        for dataset, split, stream in list_runs()
                     ),
                 )
             }
@@ -68,20 +68,20 @@ rule classifiers:
 
 
 rule choices:
-    """How well each choice of settings does on validation videos."""
+    """Accuracy of each choice of settings on validation videos."""
     input:
         "results/choices.csv",
 
 
 rule representations:
-    """What frozen representations are worth, and a page to look at them."""
+    """Scores and maps of frozen representations."""
     input:
         "results/representations.csv",
         "results/representations.html",
 
 
 rule capacity:
-    """Autoencoders of Moving MNIST by their units."""
+    """Autoencoders of Moving MNIST by hidden size."""
     input:
         "results/capacity.csv",
 
@@ -94,7 +94,7 @@ rule unlabelled_hours:
 
 
 rule convlstm:
-    """LSTM against ConvLSTM."""
+    """LSTM compared with ConvLSTM."""
     input:
         "results/convlstm.csv",
 
@@ -112,16 +112,16 @@ rule figures:
         ),
         expand("results/figures/curves_{frames}.png", frames=["mnist", "patches"]),
         [
-            f"results/figures/{figure}_{frames}_{watched(figure)}.png"
+            f"results/figures/{figure}_{frames}_{figure_variant(figure)}.png"
             for figure in ("features", "activity")
             for frames in ("mnist", "patches")
-            if watched(figure)
+            if figure_variant(figure)
         ],
         expand("results/figures/retrieval_{labelled}.png", labelled=settings.datasets),
 
 
 rule pages:
-    """All that the report shows; `make report` puts it into one file."""
+    """All pages and figures of the report, which `make report` puts into one file."""
     input:
         [f"results/report/{page}.html" for page in ("summary", *TITLES, "run")],
         rules.figures.input,

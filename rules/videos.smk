@@ -4,7 +4,7 @@ from video_lstm.settings.videos import VideoSource
 
 
 rule render_demo:
-    """The synthetic videos of the demo: a labelled set and a pile."""
+    """Render the synthetic videos of the demo: a labelled set and unlabelled videos."""
     output:
         directory(DEMO),
     log:
@@ -18,20 +18,25 @@ rule render_demo:
         mem_mb=memory(4000),
         runtime=30,
     params:
-        code=code("render_demo"),
-        command=lambda wildcards: command(
-            "render_demo", demo=settings.demo, seed=settings.seed
+        scripts=scripts_folder,
+        code=hash_code("render_demo"),
+        settings=lambda wildcards: settings_options(
+            demo=settings.demo, seed=settings.seed
         ),
     message:
         "Rendering the demo's videos"
     shell:
-        "python {params.command} --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/render_demo.py"
+        " {params.settings}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule probe_videos:
-    """What every video of a shard is: frames, rate, size; and what is left out and why."""
+    """Read frame counts, rates and sizes of a shard's videos, and why some are left out."""
     input:
-        lambda wildcards: [DEMO] if is_demo(source(wildcards.dataset).root) else [],
+        lambda wildcards: [DEMO] if is_demo(data_source(wildcards.dataset).root) else [],
     output:
         "results/probed/{dataset}/{shard}.h5",
     log:
@@ -45,60 +50,67 @@ rule probe_videos:
         mem_mb=memory(4000),
         runtime=240,
     params:
-        code=code("probe_videos"),
-        files=lambda wildcards: fingerprint(wildcards.dataset, wildcards.shard),
-        # `transcoded`, like checkpoints, is no output: Snakemake would delete it before the job.
-        # `follow_links` is on the command line only where it is set: what was probed without stays.
-        command=lambda wildcards: command(
-            "probe_videos",
-            root=source(wildcards.dataset).root,
+        scripts=scripts_folder,
+        code=hash_code("probe_videos"),
+        files=lambda wildcards: fingerprint_shard(wildcards.dataset, wildcards.shard),
+        # `transcoded`, like checkpoints, is not an output: Snakemake would delete it first.
+        # `follow_links` is an option only if it is set, so that earlier results stay valid.
+        settings=lambda wildcards: settings_options(
+            root=data_source(wildcards.dataset).root,
             labelled=wildcards.dataset != UNLABELLED,
-            follow_links=source(wildcards.dataset).follow_links or None,
+            follow_links=data_source(wildcards.dataset).follow_links or None,
             shard=wildcards.shard,
-            num_shards=shards(wildcards.dataset),
+            num_shards=count_shards(wildcards.dataset),
             video=settings.video,
             transcoded=f"results/transcoded/{wildcards.dataset}",
         ),
     message:
         "Probing the videos of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --output {output} --threads {threads} --log {log}"
+        "python {params.scripts}/probe_videos.py"
+        " {params.settings}"
+        " --output {output}"
+        " --threads {threads}"
+        " --log {log}"
 
 
 rule index_videos:
-    """Every video of a data set, its class, and its part in every split."""
+    """List the videos of a data set with their classes and their part in every split."""
     input:
-        probed=lambda wildcards: probed_shards(wildcards.dataset),
-        lists=lambda wildcards: split_lists(wildcards.dataset),
+        probed=lambda wildcards: probed_files(wildcards.dataset),
+        lists=lambda wildcards: split_list_files(wildcards.dataset),
     output:
         "results/videos/{dataset}.h5",
     log:
         "results/logs/index_videos/{dataset}.log",
     benchmark:
         "results/benchmarks/index_videos/{dataset}.tsv"
-    # Before what takes long: it finds classes without videos, and lists that do not fit.
+    # Before long jobs, since it finds classes without videos and lists that do not fit.
     priority: 1
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("index_videos"),
-        command=lambda wildcards: command(
-            "index_videos",
-            source=source(wildcards.dataset),
+        scripts=scripts_folder,
+        code=hash_code("index_videos"),
+        settings=lambda wildcards: settings_options(
+            source=data_source(wildcards.dataset),
             seed=settings.seed,
             transcoded=f"results/transcoded/{wildcards.dataset}",
         ),
     message:
         "Indexing the videos of {wildcards.dataset}"
     shell:
-        "python {params.command} --probed {input.probed} --output {output} --log {log}"
+        "python {params.scripts}/index_videos.py"
+        " {params.settings}"
+        " --probed {input.probed}"
+        " --output {output}"
+        " --log {log}"
 
 
 rule sample_clips:
-    """The whole videos of a labelled set's shard."""
+    """List the clips of a labelled set's shard: its whole videos."""
     input:
         probed="results/probed/{labelled}/{shard}.h5",
     output:
@@ -110,41 +122,46 @@ rule sample_clips:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **SMALL_JOB,
     params:
-        code=code("sample_clips"),
+        scripts=scripts_folder,
+        code=hash_code("sample_clips"),
         files="",
         use_splits="",
-        command=lambda wildcards: command("sample_clips"),
+        settings="",
     message:
-        "Sampling the clips of {wildcards.labelled}, shard {wildcards.shard}"
+        "Listing the clips of {wildcards.labelled}, shard {wildcards.shard}"
     shell:
-        "python {params.command} --probed {input.probed} {params.files}"
-        " {params.use_splits} --output {output} --log {log}"
+        "python {params.scripts}/sample_clips.py"
+        " {params.settings}"
+        " --probed {input.probed}"
+        " {params.files}"
+        " {params.use_splits}"
+        " --output {output}"
+        " --log {log}"
 
 
 use rule sample_clips as sample_unlabelled_clips with:
-    """Random clips of the unlabelled videos but those that are test videos of a labelled set."""
+    """Draw random clips from the unlabelled videos, except test videos of the labelled sets."""
     input:
-        probed=probed_shards(UNLABELLED),
+        probed=probed_files(UNLABELLED),
         videos=lambda wildcards: expand(
-            "results/videos/{labelled}.h5", labelled=sets_shared_with_unlabelled()
+            "results/videos/{labelled}.h5", labelled=sets_overlapping_unlabelled()
         ),
     output:
-        clip_shards(UNLABELLED),
+        clip_files(UNLABELLED),
     log:
         "results/logs/sample_unlabelled_clips.log",
     benchmark:
         "results/benchmarks/sample_unlabelled_clips.tsv"
     params:
-        code=code("sample_clips"),
-        files=lambda wildcards, input: options(input, "videos"),
-        use_splits=lambda wildcards: shared_set_splits(),
-        command=lambda wildcards: command(
-            "sample_clips",
+        scripts=scripts_folder,
+        code=hash_code("sample_clips"),
+        files=lambda wildcards, input: input_options(input, "videos"),
+        use_splits=lambda wildcards: held_out_split_options(),
+        settings=lambda wildcards: settings_options(
             seed=settings.seed,
             **settings.unlabelled.model_dump(include={"clip_seconds", "hours"}),
         ),
     message:
-        "Sampling the clips of the unlabelled videos"
+        "Drawing clips from the unlabelled videos"

@@ -160,6 +160,7 @@ MODULES = {
     "precision": PRETRAINING | CLASSIFIERS | {"train_flow_convnet", "encode_videos"},
     # Settings reach a stage as values.
     **dict.fromkeys(("settings", "configuration", "doctor"), NOTHING),
+    "run_control": NOTHING,  # of the Snakefile
     "parallel": {"render_demo", "extract_flow", "extract_percepts", "extract_flow_percepts",
                  "encode_videos"},
     "plots": {"map_representations", *FIGURES},
@@ -217,7 +218,6 @@ MODULES = {
                             *REPRESENTATIONS},
     "evaluation.published": {"make_paper_table"},
     "evaluation.published_results": {"make_paper_table"},
-    "evaluation.published": {"make_paper_table"},  # the CSV
     "evaluation.choices": {"compare_choices"},
     "evaluation.representations": {"encode_videos"},
     "evaluation.representation_scores": REPRESENTATIONS,

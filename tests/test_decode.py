@@ -348,7 +348,7 @@ def test_frames_are_freed_as_soon_as_they_are_read(video, tmp_path):
     gc.disable()
     try:
         num_frames = sum(1 for _ in iter_frames(path))
-        alive = sum(isinstance(item, av.VideoFrame) for item in gc.get_objects())
+        alive = sum(type(item) is av.VideoFrame for item in gc.get_objects())
     finally:
         gc.enable()
     assert num_frames == 50 and alive < num_frames / 2

@@ -210,7 +210,9 @@ def test_scores_belong_to_the_right_videos(tmp_path, variant):
 
 def test_missing_or_duplicate_shard_is_an_error(tmp_path):
     folder = data_set(tmp_path / "data")
-    with pytest.raises(UserError, match=r"videos\.h5: expected shards with all of its videos, found no clip of 10"):
+    with pytest.raises(
+        UserError, match="expected shards with all of its videos, found no clip of 10"
+    ):
         read_split(folder / "videos.h5", 1, PerceptStore([folder / "percepts0.h5"]))
     shutil.copy(folder / "percepts0.h5", folder / "copy.h5")
     shards = [folder / f"{name}.h5" for name in ("percepts0", "percepts1", "copy")]

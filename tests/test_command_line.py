@@ -4,11 +4,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from projects import ROOT
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "workflow_scripts"
+SCRIPTS = ROOT / "workflow_scripts"
 
 SCRIPT = '''
 """Make a thing.
@@ -18,6 +18,7 @@ It reads clips.
 import sys, time
 sys.path.insert(0, %r)
 from pathlib import Path
+from projects import ROOT
 from command_line import CommandLine, run
 from video_lstm.errors import UserError
 from video_lstm.settings.percepts import FlowSettings

@@ -1,9 +1,8 @@
 """Settings: wrong ones are reported with their key and the nearest valid one."""
 
-from pathlib import Path
-
 import pytest
 import yaml
+from projects import ROOT
 
 from video_lstm.configuration import load_settings
 from video_lstm.errors import UserError
@@ -11,7 +10,6 @@ from video_lstm.settings.base import Section
 from video_lstm.settings.percepts import FlowSettings
 from video_lstm.settings.pipeline import Settings
 
-ROOT = Path(__file__).resolve().parents[1]
 LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "unlabelled"}}
 
 

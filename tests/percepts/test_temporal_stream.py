@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from test_flow import PROVENANCE, write_flow
+from flow_files import PROVENANCE, write_flow
 
 import extract_flow_percepts
 import train_flow_convnet

@@ -4,6 +4,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from flow_files import PROVENANCE, write_flow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +14,7 @@ from video_lstm.flow import storage
 from video_lstm.flow.methods import METHODS, compute_flow
 from video_lstm.flow.storage import FlowStore, PartialFlow
 from video_lstm.settings.percepts import FlowSettings
-from video_lstm.video.clips import Clip, ClipName, write_clips, write_rate
-
-PROVENANCE = artifacts.Provenance("extract_flow", {}, "code")
+from video_lstm.video.clips import Clip, write_clips
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -98,22 +97,6 @@ def test_quantisation_is_within_half_a_step(displacement, bound):
     # Zero is exact, and so is symmetry: mirrored flow is stored as the mirrored value.
     assert storage.quantise(np.zeros(1), bound) == storage.ZERO
     assert storage.quantise(-value, bound) == 256 - stored.astype(int)
-
-
-def write_flow(path, clips, settings=None, first_row=0):
-    """An artifact of clips, each (pairs, 2, H, W)."""
-    settings = settings or FlowSettings()
-    partial = PartialFlow(path.with_suffix(".partial"), "identity")
-    for flow in clips:
-        partial.append(storage.encode(flow, settings))
-        partial.end_clip()
-    height, width = clips[0].shape[2:]
-    with artifacts.create(path, "flow", PROVENANCE) as file:
-        partial.finish(file, [ClipName(f"{first_row + n:02}.avi", 0) for n in range(len(clips))])
-        file.attrs.update(height=height, width=width, bound=settings.bound, codec=settings.codec)
-        write_rate(file, 10.0)
-    partial.close(remove=True)
-    return path
 
 
 @pytest.fixture

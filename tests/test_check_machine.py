@@ -9,6 +9,8 @@ from projects import CONFIG, ROOT, planned
 
 from video_lstm.doctor.workflow_plan import plan_workflow
 
+pytestmark = pytest.mark.slow
+
 ENCODER_DECODERS = ("mnist", "patches", "rgb", "flow1")
 TINY = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())
 

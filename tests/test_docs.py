@@ -125,6 +125,7 @@ def patched(tmp_path):
     return apply
 
 
+@pytest.mark.slow
 def test_a_variant_is_added_as_documented(patched):
     folder = patched("adding-a-variant.md")
     digits = '{"image_size": 32, "digit_size": 14}'

@@ -99,6 +99,7 @@ def test_a_preview_shows_what_moves_beside_the_models(sample_frames, tmp_path) -
             assert abs(second[0][:, 14:] - expected).max() <= 8
 
 
+@pytest.mark.slow
 def test_figures_are_pictures_and_the_same_each_time(sample_frames, tmp_path) -> None:
     steps = {
         f"{who}{branch}_{measure}": np.linspace(1, 2, 3)

@@ -306,6 +306,7 @@ def page(folder, scores, run_script):
     return pages[0]
 
 
+@pytest.mark.slow
 def test_a_click_on_the_map_shows_a_video_and_its_neighbours(page, tmp_path):
     path, text = tmp_path / "page.html", page.read_text()
     assert "All 9 test videos" in text

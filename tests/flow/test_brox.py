@@ -40,6 +40,7 @@ def flow(pair, **options):
     return brox_flow(*frames, BroxSettings(), **options)[0].numpy()
 
 
+@pytest.mark.slow
 def test_it_is_nearer_to_known_motion_than_opencv(pairs):
     def errors(calc):
         return np.array([endpoint_error(calc(pair), pair) for pair in pairs])

@@ -201,6 +201,7 @@ def call_script(run_script, folder, output, *options, check=True):
     return run_script("extract_flow", *read, *size, "--output", output, *options, check=check)
 
 
+@pytest.mark.slow
 def test_clips_become_flow_and_a_shard_goes_on_where_it_stopped(videos, run_script, tmp_path):
     whole, again = tmp_path / "whole.h5", tmp_path / "again.h5"
     call_script(run_script, videos, whole, "--threads", 2)

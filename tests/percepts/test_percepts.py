@@ -227,6 +227,7 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.mark.slow
 def test_efficientnet_is_that_of_its_package_and_onnx_runtime_agrees(cache, frames):
     settings = PerceptSettings(height=64, width=96, crop_size=64)
     network = build_network(settings)
@@ -370,6 +371,7 @@ def test_percepts_beyond_float16_and_lost_videos_are_errors(tmp_path, corpus):
             extract([lost], backend, settings, done)
 
 
+@pytest.mark.slow
 def test_the_script_goes_on_after_kill_9(tmp_path, corpus, cache, run_script):
     def options(output):
         return [

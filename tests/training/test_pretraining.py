@@ -172,6 +172,7 @@ def test_only_training_videos_are_used(pretrained):
     assert not same(clean, read_weights(pretrained("training_changed", changed=[0, 2, 3, 5, 6])))
 
 
+@pytest.mark.slow
 def test_killed_pretraining_resumes_and_ends_with_the_same_weights(
     tmp_path, pretrained, run_script
 ):
@@ -227,6 +228,7 @@ def test_learning_rate_scales_of_input_and_feedback_weights(pretrained, scale, w
     assert unchanged == getattr(model, f"{scale}_weight_names")() == [f"{weight}.weight_x"]
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_same_model_as_one(tmp_path, pretrained):
     """Each trains on half of every batch, with scheduled sampling and validation, over gloo."""
     variant = "composite_conditional_future"
@@ -271,6 +273,7 @@ def train_on_digits(variant, device, **settings):
     )[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_instructions", [True, False])
 def test_bfloat16_on_a_cpu_trains_as_float32_does(monkeypatch, caplog, has_instructions):
     """Without the CPU instructions it is float32, bit for bit, and a message says so."""

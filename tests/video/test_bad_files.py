@@ -220,6 +220,7 @@ def run_faulty_worker(pipe):
         pipe.send(probe(path))
 
 
+@pytest.mark.slow
 def test_a_file_that_kills_or_holds_its_worker_is_told_and_the_rest_goes_on(
     tmp_path, videos, monkeypatch
 ):
@@ -243,6 +244,7 @@ def test_a_file_that_kills_or_holds_its_worker_is_told_and_the_rest_goes_on(
     assert len({info.sha256 for info in infos}) == 1
 
 
+@pytest.mark.slow
 def test_new_videos_are_probed_where_they_can_do_no_harm(tmp_path, videos, monkeypatch):
     good = make_kind(videos, "plain.mp4")
     killer = shutil.copy(good, tmp_path / "killer.mp4")

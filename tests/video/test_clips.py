@@ -132,6 +132,7 @@ def test_clips_are_numbered_by_name_over_all_shards(tmp_path):
         number_clips(paths[:1] * 2, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [None, 30.0])
 def test_the_script_takes_whole_videos_or_draws_clips(tmp_path, run_script, rate):
     table, nothing = (

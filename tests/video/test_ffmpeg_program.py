@@ -68,6 +68,7 @@ def test_no_program_that_can_is_told_in_a_line(installed, monkeypatch):
     assert f"{path} fails at what is needed of it (Unrecognized option fps_mode)" in line
 
 
+@pytest.mark.slow
 def test_the_doctor_names_the_program(installed, tmp_path, run_script):
     installed(REFUSALS["without libx264"])
     done = run_script("check_machine", "--config", "tests/tiny.yaml", check=False)

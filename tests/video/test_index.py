@@ -188,6 +188,7 @@ def test_videos_that_are_too_short_are_left_out(tmp_path, video):
 # The artifact -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_scripts_write_the_table(tmp_path, video, run_script):
     root = tmp_path / "root"
     plant(root, {f"{a}/{a}_{p}.avi": video for a in ("run", "walk") for p in ("ann", "bob", "cid")})
@@ -259,6 +260,7 @@ def test_a_changed_file_changes_the_fingerprint_of_its_shard_only(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_transcoded_video_is_read_from_its_copy(tmp_path, video, run_script):
     root, copies = tmp_path / "root", tmp_path / "copies"
     parts = [make(tmp_path / f"{size}.ts", seconds=1, size=size) for size in ("160x120", "96x80")]

@@ -14,6 +14,8 @@ import zipfile
 import pytest
 from projects import ROOT, copy_code, snakemake
 
+pytestmark = pytest.mark.slow
+
 CONDA = r"""#!/bin/sh
 home={home}
 [ -e "$home/no-network" ] && case "$*" in *.yaml*|*--explicit*) exit 9;; esac

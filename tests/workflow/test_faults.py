@@ -89,6 +89,7 @@ STAGES = {
 """For each script, too few bytes of free disk space, and its options."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_full_disk_is_reported_and_with_free_space_the_same_command_succeeds(
     disk, clips, run_script, stage
@@ -121,6 +122,7 @@ def test_a_full_disk_is_reported_and_with_free_space_the_same_command_succeeds(
     assert not list(disk.rglob(".*.tmp")) and not list(disk.rglob(".*.partial"))
 
 
+@pytest.mark.slow
 def test_a_full_disk_does_not_exclude_a_video(disk, tmp_path, run_script):
     """The reader refuses the video, and there is no space for a transcoded copy."""
     parts = [make(tmp_path / f"{size}.ts", X264, 1, size) for size in ("160x120", "96x80")]
@@ -171,6 +173,7 @@ def limited(script, *options):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "options", "lower"),
     [

@@ -101,10 +101,7 @@ def paper_table_files(number):
             for dataset, split, stream in list_runs()
             if stream == settings.streams[0]
             for variant in CLASSIFIERS[1:]
-            for labels in (
-                settings.datasets[dataset].small_set_labels_or_default,
-                "all",
-            )
+            for labels in (settings.datasets[dataset].num_small_set_labels, "all")
         ]
     fused = [
         f"results/fuse/{dataset}/split{split}/{'+'.join(streams)}/{variant}/all.h5"

@@ -138,9 +138,8 @@ def test_a_variant_is_added_as_documented(patched):
     )
     assert done.returncode == 0, done.stderr
     assert (folder / "model.h5").exists()
-    check = (
-        "import sys; sys.path.insert(0, 'workflow_scripts'); from video_lstm.plots import COLOURS"
-    )
+    check = "import sys; sys.path.insert(0, 'workflow_scripts')"
+    check += "; from video_lstm.plots.style import COLOURS"
     check += "; assert 'composite_conditional' in COLOURS"
     assert subprocess.run([sys.executable, "-c", check], cwd=folder).returncode == 0
 

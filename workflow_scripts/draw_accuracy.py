@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from command_line import CommandLine, run
-from video_lstm import plots
+from video_lstm.plots.curves import plot_accuracy
+from video_lstm.plots.style import save_figure
 
 
 class Arguments(CommandLine):
@@ -23,7 +24,7 @@ class Arguments(CommandLine):
 def main(arguments: Arguments) -> None:
     """Read and draw."""
     # Labels are "1" and "all": strings.
-    plots.save(plots.accuracy(pd.read_csv(arguments.accuracy, dtype={"labels": str})),
+    save_figure(plot_accuracy(pd.read_csv(arguments.accuracy, dtype={"labels": str})),
                arguments.output)  # fmt: skip
 
 

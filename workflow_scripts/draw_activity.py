@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from command_line import CommandLine, run
-from video_lstm import plots
 from video_lstm.evaluation.unit_activity import run_ahead
 from video_lstm.models.encoder_decoder import EncoderDecoder
+from video_lstm.plots.style import save_figure
+from video_lstm.plots.units import plot_activity
 from video_lstm.sequences.fixed_test_sets import open_test_set
 from video_lstm.training.pretrained import load_pretrained
 
@@ -49,7 +50,7 @@ def main(arguments: Arguments) -> None:
             frames, traces = run_ahead(which, seen, _STEPS)
             pictures = test.to_uint8(frames[_STEPS // _FRAMES - 1 :: _STEPS // _FRAMES])[0]
             runs[name] = pictures, {key: t[:, 0].numpy()[:, chosen] for key, t in traces.items()}
-    plots.save(plots.activity(runs, model.future_frames), arguments.output)
+    save_figure(plot_activity(runs, model.future_frames), arguments.output)
 
 
 if __name__ == "__main__":

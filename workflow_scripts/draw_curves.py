@@ -6,8 +6,9 @@ Three panels, a line a variant: training, validation of the reconstruction, and 
 from pathlib import Path
 
 from command_line import CommandLine, run
-from video_lstm import plots
 from video_lstm.evaluation.measures import FRAME_MEASURES
+from video_lstm.plots.curves import plot_training_curves
+from video_lstm.plots.style import save_figure
 from video_lstm.training.training_summary import read_curves
 
 
@@ -28,7 +29,7 @@ def main(arguments: Arguments) -> None:
         curves_by_variant[model["variant"]] = curves
         measure = "cross_entropy" if model["output"] == "logits" else "squared_error"
         unit = FRAME_MEASURES[measure].axis_label
-    plots.save(plots.curves(curves_by_variant, unit), arguments.output)
+    save_figure(plot_training_curves(curves_by_variant, unit), arguments.output)
 
 
 if __name__ == "__main__":

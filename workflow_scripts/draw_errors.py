@@ -6,8 +6,9 @@ Reads the predictions of every model on one test set.
 from pathlib import Path
 
 from command_line import CommandLine, run
-from video_lstm import plots
 from video_lstm.evaluation.frame_error_tables import read_predictions
+from video_lstm.plots.predictions import plot_errors
+from video_lstm.plots.style import save_figure
 
 
 class Arguments(CommandLine):
@@ -26,7 +27,7 @@ def main(arguments: Arguments) -> None:
         name.endswith("cross_entropy") for errors in errors_by_variant.values() for name in errors
     )
     measures = ["cross_entropy" if binary else "squared_error", "ssim"]
-    plots.save(plots.errors(errors_by_variant, measures), arguments.output)
+    save_figure(plot_errors(errors_by_variant, measures), arguments.output)
 
 
 if __name__ == "__main__":

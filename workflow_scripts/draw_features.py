@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from command_line import CommandLine, run
-from video_lstm import plots
 from video_lstm.models.encoder_decoder import EncoderDecoder
+from video_lstm.plots.style import save_figure
+from video_lstm.plots.units import plot_features
 from video_lstm.training.pretrained import load_pretrained
 
 _SHOWN = 96
@@ -31,7 +32,7 @@ class Arguments(CommandLine):
 def main(arguments: Arguments) -> None:
     """Draw input and output features."""
     model, _ = load_pretrained(arguments.pretrained)
-    plots.save(plots.features(features(model)), arguments.output)
+    save_figure(plot_features(features(model)), arguments.output)
 
 
 def features(model: EncoderDecoder) -> dict[str, np.ndarray]:

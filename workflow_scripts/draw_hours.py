@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from command_line import CommandLine, run
-from video_lstm import plots
+from video_lstm.plots.curves import plot_unlabelled_hours
+from video_lstm.plots.style import save_figure
 
 
 class Arguments(CommandLine):
@@ -24,7 +25,7 @@ class Arguments(CommandLine):
 def main(arguments: Arguments) -> None:
     """Read and draw."""
     table = pd.read_csv(arguments.hours, dtype={"labels": str})
-    plots.save(plots.unlabelled_hours(table), arguments.output)
+    save_figure(plot_unlabelled_hours(table), arguments.output)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ different classes and drawn at random, however well they are recognised.
 from pathlib import Path
 
 from command_line import CommandLine, run
-from video_lstm import plots
 from video_lstm.evaluation.galleries import read_gallery
+from video_lstm.plots.filmstrips import plot_retrieval
+from video_lstm.plots.style import save_figure
 from video_lstm.settings.base import Positive
 from video_lstm.video.filmstrips import read_filmstrips
 
@@ -44,7 +45,7 @@ def main(arguments: Arguments) -> None:
         distinct_classes=True,
     )  # fmt: skip
     strips = read_filmstrips(gallery.clips, _FRAMES, _SIZE, arguments.threads)
-    plots.save(plots.retrieval(strips, gallery.names, gallery.neighbours), arguments.output)
+    save_figure(plot_retrieval(strips, gallery.names, gallery.neighbours), arguments.output)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ frames, a row per model, and as a short animation.
 from pathlib import Path
 
 from command_line import CommandLine, run
-from video_lstm import plots
 from video_lstm.evaluation.frame_error_tables import read_predictions
+from video_lstm.plots.predictions import animate_samples, plot_samples
+from video_lstm.plots.style import save_figure
 
 
 class Arguments(CommandLine):
@@ -25,8 +26,8 @@ class Arguments(CommandLine):
 def main(arguments: Arguments) -> None:
     """Draw the strips and the animation."""
     samples = read_predictions(arguments.predictions, "samples")
-    plots.save(plots.samples(samples), arguments.output)
-    plots.preview(samples, arguments.preview)
+    save_figure(plot_samples(samples), arguments.output)
+    animate_samples(samples, arguments.preview)
 
 
 if __name__ == "__main__":

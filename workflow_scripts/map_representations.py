@@ -11,7 +11,7 @@ from command_line import CommandLine, run
 from video_lstm.artifacts import atomic_write
 from video_lstm.evaluation.galleries import read_gallery
 from video_lstm.evaluation.representation_maps import map_page
-from video_lstm.plots import strip
+from video_lstm.plots.style import join_frames
 from video_lstm.settings.base import Positive
 from video_lstm.training.tensorboard import write_projector
 from video_lstm.video.filmstrips import read_filmstrips
@@ -66,7 +66,7 @@ def main(arguments: Arguments) -> None:
             )
     with atomic_write(arguments.output) as temporary:
         temporary.write_text(
-            map_page([(gallery, [strip(s) for s in strips]) for gallery, strips in galleries],
+            map_page([(gallery, [join_frames(s) for s in strips]) for gallery, strips in galleries],
                      arguments.seed)
         )  # fmt: skip
 

@@ -21,7 +21,7 @@ from command_line import DeviceCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import EncoderDecoder, activate
-from video_lstm.plots import side_by_side
+from video_lstm.plots.predictions import join_animations
 from video_lstm.sequences.fixed_test_sets import normalise, to_uint8
 from video_lstm.sequences.pixel_format import PixelFormat
 from video_lstm.sequences.tiles import cut_tiles, join_tiles, read_tiled
@@ -80,7 +80,7 @@ def main(arguments: Arguments) -> None:
         ]
     )
     is_input = np.arange(len(frames)) % window < model.input_frames
-    animation = side_by_side(frames, outputs, is_input)
+    animation = join_animations(frames, outputs, is_input)
     save_animation(arguments.output, animation, rate)
     summary = ""
     if not is_input.all():

@@ -12,7 +12,7 @@ from video_lstm.evaluation.classifier_scores import best_validated
 from video_lstm.evaluation.fusion import choose_weights, read_streams
 from video_lstm.evaluation.published_results import compare_with_published, wide
 from video_lstm.evaluation.tables import collect_scores
-from video_lstm.plots import accuracy, unlabelled_hours
+from video_lstm.plots.curves import plot_accuracy, plot_unlabelled_hours
 
 VALIDATED = "validation_accuracy"
 
@@ -84,7 +84,7 @@ def test_hours_of_video_stand_beside_the_baseline_on_the_same_draws(scores):
     assert table.hours.tolist()[1:] == [0.5, 2.0] and np.isnan(table.hours[0])
     assert table.variant.tolist() == ["lstm_baseline", "composite", "composite"]
     assert table.gain.tolist()[1:] == pytest.approx([15, 20])
-    axes = unlabelled_hours(table).axes
+    axes = plot_unlabelled_hours(table).axes
     assert [axis.get_title() for axis in axes] == ["ucf101, rgb, labels per class: all"]
 
 
@@ -225,7 +225,7 @@ def test_what_does_not_belong_together_is_not_fused(tmp_path):
 
 
 def test_the_figure_shows_every_model_and_the_gains_below(scores):
-    axes = accuracy(summarise(scores)).axes
+    axes = plot_accuracy(summarise(scores)).axes
     assert [axis.get_title() for axis in axes] == ["ucf101, rgb", ""]
     upper, lower = (axis.get_legend_handles_labels()[1] for axis in axes)
     assert (upper, lower) == (["lstm baseline", "composite"], ["composite"])

@@ -8,9 +8,12 @@ import torch
 from PIL import Image
 
 import draw_features
-from video_lstm import plots
 from video_lstm.evaluation.unit_activity import TRACES, run_ahead
 from video_lstm.models.encoder_decoder import EncoderDecoder, activate
+from video_lstm.plots.curves import plot_training_curves
+from video_lstm.plots.predictions import animate_samples, plot_errors, plot_samples
+from video_lstm.plots.style import save_figure
+from video_lstm.plots.units import plot_activity, plot_features, tile_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -66,7 +69,7 @@ def test_features_are_ordered_by_norm_and_the_same_units_in_each_gate() -> None:
 def test_a_mosaic_scales_each_image_and_keeps_zero_grey() -> None:
     images = np.zeros((3, 2, 2))
     images[0, 0, 0], images[1, 1, 1] = 5.0, -0.1
-    picture = plots.mosaic(images, 2)
+    picture = tile_weights(images, 2)
     assert picture.shape == (6, 6, 3) and picture.dtype == np.uint8
     assert (picture[0, 0] == 255).all() and (picture[1, 5] == 0).all()
     assert (picture[0, 1] == 128).all(), "zero"
@@ -84,7 +87,7 @@ def sample_frames() -> dict[str, dict[str, np.ndarray]]:
 
 
 def test_a_preview_shows_what_moves_beside_the_models(sample_frames, tmp_path) -> None:
-    plots.preview(sample_frames, tmp_path / "a.gif", sequences=2)
+    animate_samples(sample_frames, tmp_path / "a.gif", sequences=2)
     truth = sample_frames["composite"]["truth"]
     with Image.open(tmp_path / "a.gif") as film:
         assert film.n_frames == 7
@@ -114,16 +117,16 @@ def test_figures_are_pictures_and_the_same_each_time(sample_frames, tmp_path) ->
     digests = []
     for turn in ("first", "second"):
         figures = {
-            "samples": plots.samples(sample_frames),
-            "errors": plots.errors({"composite": steps}, ["cross_entropy", "ssim"]),
-            "curves": plots.curves({"future_predictor": course}, "nats"),
-            "features": plots.features({"gate": np.ones((5, 4, 4))}),
-            "activity": plots.activity({"trained": (frames, traces)}, 3),
+            "samples": plot_samples(sample_frames),
+            "errors": plot_errors({"composite": steps}, ["cross_entropy", "ssim"]),
+            "curves": plot_training_curves({"future_predictor": course}, "nats"),
+            "features": plot_features({"gate": np.ones((5, 4, 4))}),
+            "activity": plot_activity({"trained": (frames, traces)}, 3),
         }
         paths = []
         for name, figure in figures.items():
             pair = [tmp_path / turn / f"{name}.{suffix}" for suffix in ("png", "svg")]
-            plots.save(figure, pair)
+            save_figure(figure, pair)
             paths += pair
         with Image.open(paths[0]) as picture:
             assert picture.format == "PNG" and min(picture.size) > 100

@@ -163,7 +163,12 @@ MODULES = {
     "run_control": NOTHING,  # of the Snakefile
     "parallel": {"render_demo", "extract_flow", "extract_percepts", "extract_flow_percepts",
                  "encode_videos"},
-    "plots": {"map_representations", *FIGURES},
+    "plots": NOTHING,
+    "plots.style": {"map_representations", *FIGURES},
+    "plots.predictions": {"draw_samples", "draw_errors"},
+    "plots.curves": {"draw_curves", "draw_accuracy", "draw_hours"},
+    "plots.units": {"draw_activity", "draw_features"},
+    "plots.filmstrips": {"draw_retrieval"},
     "demo": {"render_demo"},
     "video": {"probe_videos"},
     "video.layouts": {"index_videos"},

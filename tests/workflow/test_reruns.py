@@ -136,7 +136,7 @@ SAMPLING = {"sample_clips", "sample_unlabelled_clips"}
 CLIPS = {"extract_flow", "extract_percepts", "cut_patches"}
 FIGURES = {f"draw_{what}" for what in ("accuracy", "activity", "curves", "errors", "features",
                                        "hours", "samples", "retrieval")}  # fmt: skip
-FILMS = {"render_demo", "map_representations", *FIGURES}
+FILMS = {"render_demo", "map_representations", "draw_samples", "draw_errors", "draw_retrieval"}
 FRAMES = {"measure_predictions", "predict_compared"}
 FLOW_PERCEPTS = {"extract_percepts", "extract_flow_percepts"}
 COMPARISONS = {"compare_choices", "compare_hours"}
@@ -238,7 +238,8 @@ MODULES = {
     "evaluation.trivial_baselines": {"make_paper_table", "encode_videos", *COMPARISONS, *FRAMES,
                               *REPRESENTATIONS},
     "evaluation.fusion": {"fuse_streams"},
-    "evaluation.measures": TABLES | REPRESENTATIONS | FIGURES | {"encode_videos"},
+    "evaluation.measures": TABLES | REPRESENTATIONS | {"encode_videos"}
+    | FIGURES - {"draw_activity", "draw_features"},
     "evaluation.tables": TABLES | REPRESENTATIONS | {"encode_videos"},
     "evaluation.html_tables": NOTHING,  # for the report, which is not a target here
 }  # fmt: skip

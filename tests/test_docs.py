@@ -14,7 +14,7 @@ from projects import ROOT
 
 from command_line import parse
 from document_settings import reference
-from draw_workflow import draw, rule_graph
+from draw_workflow import draw_graph, read_rule_graph
 from video_lstm.configuration import load_settings
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -186,6 +186,6 @@ def test_licence_and_citation():
 
 def test_the_graph_of_the_rules_is_up_to_date():
     graph = (ROOT / "report/workflow.svg").read_text()
-    assert graph == draw(rule_graph("config.yaml", "results/table2.csv")), (
+    assert graph == draw_graph(read_rule_graph("config.yaml", "results/table2.csv")), (
         "run python workflow_scripts/draw_workflow.py"
     )

@@ -6,11 +6,15 @@ import pytest
 
 from video_lstm.artifacts import Provenance, create, identity, open_artifact, write_arrays
 from video_lstm.errors import UserError
-from video_lstm.evaluation.accuracy import hours_table, interval, summarise
-from video_lstm.evaluation.choices import choices_table
-from video_lstm.evaluation.classifier_scores import best_validated
+from video_lstm.evaluation.accuracy import (
+    compute_confidence_interval,
+    summarise_accuracy,
+    tabulate_hours,
+)
+from video_lstm.evaluation.choices import tabulate_choices
+from video_lstm.evaluation.classifier_scores import select_best_classifier
 from video_lstm.evaluation.fusion import choose_weights, read_streams
-from video_lstm.evaluation.published_results import compare_with_published, wide
+from video_lstm.evaluation.published_results import compare_with_published, pivot_by_model
 from video_lstm.evaluation.tables import collect_scores
 from video_lstm.plots.curves import plot_accuracy, plot_unlabelled_hours
 
@@ -54,12 +58,14 @@ def scores(tmp_path):
 
 def test_the_interval_is_students():
     # n = 4, mean 2.5, deviation 1.29099; the 0.975 quantile of t with 3 degrees is 3.18245.
-    assert interval(np.array([1.0, 2, 3, 4])) == pytest.approx((0.44574, 4.55426), abs=1e-4)
-    assert np.isnan(interval(np.array([1.0]))).all()
+    assert compute_confidence_interval(np.array([1.0, 2, 3, 4])) == pytest.approx(
+        (0.44574, 4.55426), abs=1e-4
+    )
+    assert np.isnan(compute_confidence_interval(np.array([1.0]))).all()
 
 
 def test_gains_are_paired_draw_by_draw(scores):
-    table = summarise(scores).set_index(["labels", "variant"])
+    table = summarise_accuracy(scores).set_index(["labels", "variant"])
     assert list(table.index) == [
         ("10", "composite"),
         ("all", "lstm_baseline"),
@@ -80,7 +86,7 @@ def test_hours_of_video_stand_beside_the_baseline_on_the_same_draws(scores):
     baseline = scores[scores.variant == "lstm_baseline"]
     whole = scores[(scores.variant == "composite") & (scores.labels == "all")]
     half = whole.assign(value=whole.value - 5)
-    table = hours_table({2.0: whole, 0.5: half}, baseline)
+    table = tabulate_hours({2.0: whole, 0.5: half}, baseline)
     assert table.hours.tolist()[1:] == [0.5, 2.0] and np.isnan(table.hours[0])
     assert table.variant.tolist() == ["lstm_baseline", "composite", "composite"]
     assert table.gain.tolist()[1:] == pytest.approx([15, 20])
@@ -118,7 +124,7 @@ def test_published_figures_stand_beside_what_they_are_about(scores):
     assert published["ucf101", "rgb", "10", "composite"] == 67.0  # the small set
     assert set(table.corpus) == {"ucf101"}  # nothing of data sets that were not run
     assert set(table.verified) == {"no"}
-    printed = wide(table).set_index("variant")
+    printed = pivot_by_model(table).set_index("variant")
     assert printed.loc["composite", "ucf101_rgb_all_mean"] == pytest.approx(60)
     assert printed.loc["autoencoder", "ucf101_rgb_all_published"] == 75.1
     assert np.isnan(printed.loc["autoencoder", "ucf101_rgb_all_mean"])
@@ -192,7 +198,7 @@ def test_nothing_is_chosen_by_test_videos(tmp_path):
     with pytest.raises(UserError, match=r"test\.h5: expected scores of validation videos"):
         choose_weights(["rgb"], [tested])
     with pytest.raises(UserError, match=r"test\.h5: expected scores of validation videos"):
-        choices_table([tested])
+        tabulate_choices([tested])
     with pytest.raises(UserError, match=r"--validated: expected scores .* found none of motion"):
         choose_weights(["rgb", "motion"], [tested])
 
@@ -213,7 +219,7 @@ def test_choices_stand_side_by_side_and_the_best_of_each_classifier_is_marked(tm
     assert table["std"].tolist() == pytest.approx([10 * 2**0.5] * 6, abs=1e-3)
     assert table["chosen"].tolist() == [False, True, False, True, False, False]
     assert table["settings"].iloc[4] == '{"dropout": 0.1}'
-    best = [best_validated(validated[:3]), best_validated(validated[3:])]
+    best = [select_best_classifier(validated[:3]), select_best_classifier(validated[3:])]
     assert [validated[row] for row in np.flatnonzero(table["chosen"])] == best
 
 
@@ -225,7 +231,7 @@ def test_what_does_not_belong_together_is_not_fused(tmp_path):
 
 
 def test_the_figure_shows_every_model_and_the_gains_below(scores):
-    axes = plot_accuracy(summarise(scores)).axes
+    axes = plot_accuracy(summarise_accuracy(scores)).axes
     assert [axis.get_title() for axis in axes] == ["ucf101, rgb", ""]
     upper, lower = (axis.get_legend_handles_labels()[1] for axis in axes)
     assert (upper, lower) == (["lstm baseline", "composite"], ["composite"])

@@ -5,7 +5,11 @@ import pandas as pd
 import pytest
 
 from video_lstm.artifacts import Provenance, create, write_arrays
-from video_lstm.evaluation.frame_error_tables import capacity_table, frame_errors, models_table
+from video_lstm.evaluation.frame_error_tables import (
+    tabulate_capacity,
+    tabulate_frame_errors,
+    tabulate_models,
+)
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.training.model_matching import (
     count_parameters,
@@ -75,12 +79,14 @@ def test_table_has_models_and_trivial_baselines(tmp_path):
         predictions(tmp_path / f"p{n}.h5", reconstruction_mse=[n, n + 1.0], **baseline_errors)
         for n in (1, 3)
     ]
-    table = models_table(models, predicted).set_index("model")
+    table = tabulate_models(models, predicted).set_index("model")
     assert list(table.index) == ["500", "7", "copy_last_frame", "mean_frame"]
     assert table["reconstruction_mse"].tolist() == [1.5, 3.5, 5.0, 6.0]
     assert table["seconds"].tolist()[:2] == [10.0, 40.0] and table["seconds"].isna()[2:].all()
     assert table.loc["7", "parameters"] == count_parameters(ARGUMENTS | {"hidden_size": 7})
-    published = capacity_table(models, predicted).set_index("model")["published_reconstruction_mse"]
+    published = tabulate_capacity(models, predicted).set_index("model")[
+        "published_reconstruction_mse"
+    ]
     assert published["500"] == 0.027440 and published.isna().sum() == 3
 
 
@@ -97,7 +103,7 @@ def test_integers_are_written_without_decimals(tmp_path, run_script):
 
 def test_frame_errors_by_step(tmp_path):
     common = {"mean_frame_future_mse": [7.0, 9.0], "copy_last_frame_future_mse": [1.0, 2.0]}
-    table = frame_errors(
+    table = tabulate_frame_errors(
         [
             predictions(tmp_path / "a.h5", future_mse=[1.0, 3.0], future_ssim=[0.5, 0.7], **common),
             predictions(

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import draw_features
-from video_lstm.evaluation.unit_activity import TRACES, run_ahead
+from video_lstm.evaluation.unit_activity import TRACES, trace_units
 from video_lstm.models.encoder_decoder import EncoderDecoder, activate
 from video_lstm.plots.curves import plot_training_curves
 from video_lstm.plots.predictions import animate_samples, plot_errors, plot_samples
@@ -32,7 +32,7 @@ def model_of(variant: str, layers: int = 2) -> EncoderDecoder:
 def test_activity_is_that_of_the_steps_that_made_the_frames(variant: str, layers: int) -> None:
     model = model_of(variant, layers)
     inputs = torch.rand(4, 2, 16, generator=torch.Generator().manual_seed(1))
-    frames, traces = run_ahead(model, inputs, 12)
+    frames, traces = trace_units(model, inputs, 12)
     with torch.no_grad():
         future = model.eval()(inputs, future_frames=12).future
         assert torch.equal(frames, activate(future, "logits"))
@@ -49,12 +49,12 @@ def test_activity_is_that_of_the_steps_that_made_the_frames(variant: str, layers
 
 def test_a_model_that_predicts_nothing_has_no_activity() -> None:
     with pytest.raises(ValueError, match="future predictor"):
-        run_ahead(model_of("autoencoder"), torch.rand(4, 1, 16), 5)
+        trace_units(model_of("autoencoder"), torch.rand(4, 1, 16), 5)
 
 
 def test_features_are_ordered_by_norm_and_the_same_units_in_each_gate() -> None:
     model = model_of("composite")
-    groups = draw_features.features(model)
+    groups = draw_features.extract_weight_images(model)
     weights = model.encoder.layers[0].weight_x.detach().numpy().reshape(4, 6, 4, 4)
     norms = np.square(weights).sum((0, 2, 3))
     order = np.argsort(-norms)
@@ -63,7 +63,7 @@ def test_features_are_ordered_by_norm_and_the_same_units_in_each_gate() -> None:
     outputs = model.predictor.readout.weight.detach().numpy().T.reshape(6, 4, 4)
     largest = np.argsort(-np.square(outputs).sum((1, 2)))
     np.testing.assert_array_equal(groups["output, future"], outputs[largest])
-    assert draw_features.images(torch.zeros(2, 48)).shape == (2, 4, 4, 3), "colours"
+    assert draw_features.reshape_to_images(torch.zeros(2, 48)).shape == (2, 4, 4, 3), "colours"
 
 
 def test_a_mosaic_scales_each_image_and_keeps_zero_grey() -> None:

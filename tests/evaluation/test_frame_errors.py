@@ -12,9 +12,9 @@ from skimage.metrics import structural_similarity
 from video_lstm import artifacts
 from video_lstm.evaluation.frame_errors import (
     COPY_PROBABILITY,
+    average_over_steps,
     cross_entropy,
-    evaluate,
-    means,
+    measure_frame_errors,
     mse,
     squared_error,
     ssim,
@@ -79,7 +79,7 @@ def test_a_model_is_measured_against_its_targets_step_by_step(variant, output):
     model = model_of(variant, output).train()
     frames = torch.rand(9, 10, 64, generator=torch.Generator().manual_seed(2))
     mean = frames.mean((0, 1))
-    errors = evaluate(model, [frames[:, :7], frames[:, 7:]], mean, pictures)
+    errors = measure_frame_errors(model, [frames[:, :7], frames[:, 7:]], mean, pictures)
     expected = {}
     measures = ["squared_error", "mse", "ssim"] + ["cross_entropy"] * (output == "logits")
     with torch.no_grad():
@@ -108,17 +108,24 @@ def test_a_model_is_measured_against_its_targets_step_by_step(variant, output):
     for name, values in expected.items():
         assert errors[name].dtype == np.float64
         np.testing.assert_allclose(errors[name], values, rtol=1e-5, atol=1e-9, err_msg=name)
-    assert means(errors) == {name: pytest.approx(v.mean()) for name, v in errors.items()}
+    assert average_over_steps(errors) == {
+        name: pytest.approx(v.mean()) for name, v in errors.items()
+    }
 
 
 def test_the_mean_frame_is_the_best_constant_image():
     model = model_of("future_predictor", "logits")
     frames = torch.rand(7, 20, 64, generator=torch.Generator().manual_seed(3)).round()
     mean = frames[4:].mean((0, 1))
-    best = means(evaluate(model, [frames], mean, pictures))
+    best = average_over_steps(measure_frame_errors(model, [frames], mean, pictures))
     for name in ("mean_frame_future_cross_entropy", "mean_frame_future_squared_error"):
         for nudge in (-0.02, 0.02):
-            assert best[name] < means(evaluate(model, [frames], mean + nudge, pictures))[name]
+            assert (
+                best[name]
+                < average_over_steps(measure_frame_errors(model, [frames], mean + nudge, pictures))[
+                    name
+                ]
+            )
 
 
 @pytest.fixture
@@ -161,7 +168,7 @@ def test_the_script_writes_errors_means_and_samples(files, run_script):
     with h5py.File(folder / "test.h5") as file:
         pixels = file["test"][()]
     frames = torch.from_numpy(pixels.reshape(30, 8, 64) / 255).float().swapaxes(0, 1)
-    expected = evaluate(model, [frames], torch.full((64,), 0.5), pictures)
+    expected = measure_frame_errors(model, [frames], torch.full((64,), 0.5), pictures)
     with artifacts.open_artifact(folder / "out.h5", "predictions") as file:
         errors, samples = (
             artifacts.read_arrays(file, "errors"),

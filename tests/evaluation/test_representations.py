@@ -22,11 +22,11 @@ from video_lstm.artifacts import Provenance, create, write_arrays, write_strings
 from video_lstm.errors import UserError
 from video_lstm.evaluation.representation_scores import (
     RETRIEVAL,
-    Representations,
-    predict_neighbours,
-    retrieve,
-    score,
-    summarise,
+    VideoRepresentations,
+    predict_by_neighbours,
+    score_representation,
+    score_retrieval,
+    summarise_representation_scores,
 )
 from video_lstm.sequences.labelled_subsets import draw_labelled_subset
 from video_lstm.video.clips import Clip, ClipName, write_clips, write_names
@@ -49,7 +49,7 @@ def data_set(groups=GROUPS, tested=TESTED):
 
 def represented(labelled, parts, variant="composite", split=1):
     names = [ClipName(name, 0) for name in labelled.names]
-    return Representations("set", split, "rgb", variant, names, parts)
+    return VideoRepresentations("set", split, "rgb", variant, names, parts)
 
 
 def features(labelled, signal, size=40, seed=0):
@@ -61,7 +61,7 @@ def features(labelled, signal, size=40, seed=0):
 
 def scored(labelled, parts, labels=(1, 2, "all"), **about):
     draws = dict.fromkeys(labels, 3)
-    return score(represented(labelled, parts, **about), labelled, draws, 0.3, seed=1)
+    return score_representation(represented(labelled, parts, **about), labelled, draws, 0.3, seed=1)
 
 
 def test_features_that_tell_classes_apart_are_chosen_and_find_all():
@@ -125,14 +125,14 @@ def test_a_vote_and_its_tie():
     training = np.stack([np.cos(angles), np.sin(angles)], 1)
     labels, query = np.array([2, 0, 0, 2, 1]), np.array([[1.0, 0]])
     # Nearest: 2; two against one: 0; two each: 2, which is nearer.
-    assert predict_neighbours(training, labels, query, [1, 3, 4]).ravel().tolist() == [2, 0, 2]
+    assert predict_by_neighbours(training, labels, query, [1, 3, 4]).ravel().tolist() == [2, 0, 2]
 
 
 def test_retrieval_against_scikit_learn():
     random = np.random.default_rng(0)
     training, queries = random.normal(size=(50, 6)), random.normal(size=(7, 6))
     labels, wanted = random.integers(0, 4, 50), np.array([0, 1, 2, 3, 0, 1, 9])
-    measured = retrieve(training, labels, queries, wanted)
+    measured = score_retrieval(training, labels, queries, wanted)
     for row, (query, label) in enumerate(zip(queries, wanted, strict=True)):
         similar = training @ query / np.linalg.norm(training, axis=1)
         order = labels[np.argsort(-similar)]
@@ -154,7 +154,7 @@ def test_summaries_weigh_groups_by_their_videos_and_pair_gains():
         for v, values in (("percepts", (50, 0, 20)), ("composite", (60, 20, 50)))
         for (s, u, n), x in zip([(1, "a", 2), (2, "a", 2), (2, "b", 1)], values, strict=True)
     ]  # fmt: skip
-    table = summarise(pd.DataFrame(rows)).set_index("variant")
+    table = summarise_representation_scores(pd.DataFrame(rows)).set_index("variant")
     assert list(table.index) == ["percepts", "composite"]
     best = table.loc["composite"]
     assert (best["n"], best["mean"], best["validation"]) == (2, pytest.approx(42), 15)

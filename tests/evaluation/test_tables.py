@@ -6,8 +6,8 @@ import pytest
 
 from video_lstm.artifacts import Provenance, create, write_arrays
 from video_lstm.errors import UserError
-from video_lstm.evaluation.html_tables import best, table_html
-from video_lstm.evaluation.tables import collect_scores, read_scores, table2, write_csv
+from video_lstm.evaluation.html_tables import find_best_rows, render_table_html
+from video_lstm.evaluation.tables import collect_scores, make_table2, read_scores, write_csv
 
 
 def finetuned(path, accuracy, measure="accuracy", **attributes):
@@ -55,7 +55,7 @@ def artifacts(tmp_path):
 
 
 def test_table2_known_answer(artifacts):
-    table = table2(collect_scores(**artifacts)).set_index("variant")
+    table = make_table2(collect_scores(**artifacts)).set_index("variant")
     assert list(table.index) == [
         *("lstm_baseline", "future_predictor", "composite", "copy_last_frame", "mean_frame")
     ]
@@ -111,7 +111,7 @@ def test_the_same_number_twice_is_refused(artifacts, tmp_path):
 
 def test_a_page_keeps_names_of_files_and_spells_out_names_of_models():
     table = pd.DataFrame({"variant": ["lstm_baseline"], "such as": ["a_walk <1>.avi"]})
-    text = table_html(table)
+    text = render_table_html(table)
     assert ">lstm baseline<" in text and ">a_walk &lt;1&gt;.avi<" in text
 
 
@@ -120,8 +120,12 @@ def test_the_best_of_a_page_is_among_what_may_be_compared():
             ("a", "flow1", "1", 20.0, 1.0), ("a", "flow1", "1", 20.0, 3.0),
             ("a", "rgb", "all", 90.0, np.nan)]  # fmt: skip
     gains = pd.DataFrame(rows, columns=["corpus", "stream", "labels", "mean", "gain"])
-    assert best(gains, "mean") == {1} and best(gains, "gain") == {1, 3}
-    assert best(gains.drop(columns="gain"), "mean") == {4}  # streams beside each other, table 4
+    assert find_best_rows(gains, "mean") == {1} and find_best_rows(gains, "gain") == {1, 3}
+    assert find_best_rows(gains.drop(columns="gain"), "mean") == {
+        4
+    }  # streams beside each other, table 4
     table2 = pd.DataFrame({"mnist_cross_entropy": [3.0, np.nan, 2.0], "tiny_rgb_1_mean": [1, 2, 2]})
-    assert best(table2, "mnist_cross_entropy") == {2} and best(table2, "tiny_rgb_1_mean") == {1, 2}
-    assert best(table2, "variant") == set()
+    assert find_best_rows(table2, "mnist_cross_entropy") == {2} and find_best_rows(
+        table2, "tiny_rgb_1_mean"
+    ) == {1, 2}
+    assert find_best_rows(table2, "variant") == set()

@@ -8,8 +8,8 @@ import pandas as pd
 from video_lstm.evaluation.classifier_scores import read_validation_accuracy
 
 
-def choices_table(paths: Sequence[Path]) -> pd.DataFrame:
-    """Return the validation accuracy of each classifier and choice of settings.
+def tabulate_choices(paths: Sequence[Path]) -> pd.DataFrame:
+    """Tabulate the validation accuracy of each classifier and choice of settings.
 
     Args:
         paths: Artifacts of schema `finetuned` scored on validation videos; those of one classifier

@@ -15,7 +15,7 @@ from video_lstm.errors import UserError
 
 @dataclass(frozen=True)
 class ClassifierAccuracy:
-    """The accuracy of one classifier, or of fused ones, over draws of the labelled subset.
+    """Accuracy of one classifier, or of fused ones, over draws of the labelled subset.
 
     Attributes:
         dataset: Name of the labelled set.
@@ -27,7 +27,7 @@ class ClassifierAccuracy:
         softmax_init: Initial values of the softmax layer.
         finetuning: Settings of the training, as JSON; None for fused streams.
         inputs: Identities of the input artifacts, by role.
-        accuracy: (draws,) float64, share of the videos classified correctly.
+        accuracy: (draws,) float64, fraction of videos that are classified correctly.
     """
 
     dataset: str
@@ -44,7 +44,7 @@ class ClassifierAccuracy:
 
 @dataclass(frozen=True)
 class ClassifierScores(ClassifierAccuracy):
-    """Class probabilities of the videos, in addition to the accuracy.
+    """Accuracy and class probabilities of a classifier.
 
     Attributes:
         scores: (draws, videos, classes) class probabilities.
@@ -78,7 +78,7 @@ def read_validation_accuracy(path: Path) -> ClassifierAccuracy:
     """Read an artifact of schema `finetuned` that was scored on validation videos.
 
     Raises:
-        UserError: The scores are of test videos, by which nothing may be selected.
+        UserError: The scores are of test videos, which must not be used for selection.
     """
     classifier = read_classifier_accuracy(path)
     if classifier.measure != "validation_accuracy":
@@ -89,8 +89,8 @@ def read_validation_accuracy(path: Path) -> ClassifierAccuracy:
     return classifier
 
 
-def best_validated(paths: Sequence[Path]) -> Path:
-    """Return the artifact with the highest mean accuracy on validation videos, the first of equals.
+def select_best_classifier(paths: Sequence[Path]) -> Path:
+    """Return the artifact with the highest mean validation accuracy; the first if several have it.
 
     Raises:
         UserError: One of them was scored on test videos.

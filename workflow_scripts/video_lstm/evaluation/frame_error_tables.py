@@ -1,4 +1,4 @@
-"""Tables of how well frames are predicted, each with its baselines."""
+"""Tables of the errors of predicted frames, with trivial baselines."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,19 +15,19 @@ from video_lstm.training.training_summary import TrainingSummary, read_training_
 BRANCHES = ["reconstruction", "future"]
 
 LAB_REPORT_MSE = {500: 0.027440, 1500: 0.025928, 2500: 0.019883}
-"""Published reconstruction errors by units (lab report, table 1)."""
+"""Published reconstruction errors by number of units (lab report, table 1)."""
 
 
-def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
-    """Errors of every model by predicted step.
+def tabulate_frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
+    """Tabulate the errors of every model by predicted step.
 
     Args:
-        predictions: artifacts of measure_predictions.
+        predictions: Artifacts of measure_predictions.
 
     Returns:
-        Columns test (the test set), model (a variant, then the trivial baselines), branch, step
-        ("1", "2", ... and "mean"; step k of a reconstruction is the k-th last frame), and
-        FRAME_MEASURES; NaN for a measure that does not apply.
+        Columns test (the test set), model (variants, then the trivial baselines), branch, step
+        ("1", "2", ... and "mean"; step k of a reconstruction is the k-th last frame), and one per
+        measure of FRAME_MEASURES, NaN if it does not apply.
     """
     lines = []
     for path in predictions:
@@ -48,60 +48,63 @@ def frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
                 ]
                 lines.append(row | {"step": "mean"} | steps.mean().to_dict())
     table = pd.DataFrame(lines, columns=["test", "model", "branch", "step", *FRAME_MEASURES])
-    # Every model's artifact has the trivial baselines of its branches: the same numbers.
+    # Every artifact repeats the trivial baselines of its branches.
     table = table.drop_duplicates(["test", "model", "branch", "step"], ignore_index=True)
-    last = table["model"].isin(TRIVIAL_BASELINES)
-    return pd.concat([table[~last], table[last]], ignore_index=True)
+    is_baseline = table["model"].isin(TRIVIAL_BASELINES)
+    return pd.concat([table[~is_baseline], table[is_baseline]], ignore_index=True)
 
 
-def models_table(pretrained: Sequence[Path], predictions: Sequence[Path]) -> pd.DataFrame:
-    """Models side by side, one row each, and the baselines.
+def tabulate_models(pretrained: Sequence[Path], predictions: Sequence[Path]) -> pd.DataFrame:
+    """Tabulate size, training time and errors of models, one row each, and of the baselines.
 
     Args:
-        pretrained: the models; a file's name is that of its row.
-        predictions: their errors on one test set, in the same order.
+        pretrained: Artifacts of schema `pretrained`; the file's name is the name of the model.
+        predictions: Artifacts of measure_predictions on one test set, in the same order.
 
     Returns:
         Columns model, units (or channels), parameters, steps, seconds (of training), and
-        `{branch}_{measure}`, means over the steps, for what the models make.
+        `{branch}_{measure}`, the mean over predicted steps, for the models' branches.
     """
     rows: list[dict[str, object]] = []
     baselines: dict[str, dict[str, object]] = {name: {"model": name} for name in TRIVIAL_BASELINES}
-    for path, predicted in zip(pretrained, predictions, strict=True):
-        history: TrainingSummary = read_training_summary(path)
-        with open_artifact(predicted, "predictions") as file:
+    for path, prediction_path in zip(pretrained, predictions, strict=True):
+        training: TrainingSummary = read_training_summary(path)
+        with open_artifact(prediction_path, "predictions") as file:
             errors = {name: float(v.mean()) for name, v in read_arrays(file, "errors").items()}
-        summary = {
-            name: getattr(history, name) for name in ("units", "parameters", "steps", "seconds")
+        training_columns = {
+            name: getattr(training, name) for name in ("units", "parameters", "steps", "seconds")
         }
-        rows.append({"model": Path(path).stem} | summary | dict(_columns(errors, "")))
+        row = {"model": Path(path).stem} | training_columns
+        rows.append(row | dict(_error_columns(errors, "")))
         for name in TRIVIAL_BASELINES:
-            baselines[name] |= dict(_columns(errors, f"{name}_"))
+            baselines[name] |= dict(_error_columns(errors, f"{name}_"))
     table = pd.DataFrame([*rows, *baselines.values()])
-    # Whole numbers stay whole beside the baselines' empty cells.
+    # Nullable integers, since the baselines have empty cells.
     return table.astype(dict.fromkeys(("units", "parameters", "steps"), "Int64"))
 
 
-def capacity_table(pretrained: Sequence[Path], predictions: Sequence[Path]) -> pd.DataFrame:
-    """`models_table` with the published error of a model of as many units beside the measured."""
-    table = models_table(pretrained, predictions)
+def tabulate_capacity(pretrained: Sequence[Path], predictions: Sequence[Path]) -> pd.DataFrame:
+    """Add the published error of a model with as many units to `tabulate_models`."""
+    table = tabulate_models(pretrained, predictions)
     return table.assign(published_reconstruction_mse=table["units"].map(LAB_REPORT_MSE))
 
 
-def _columns(errors: dict[str, float], prefix: str) -> Iterator[tuple[str, float]]:
+def _error_columns(errors: dict[str, float], prefix: str) -> Iterator[tuple[str, float]]:
+    """Yield name and value of the error columns of a model, or of the baseline `prefix`."""
     for branch in BRANCHES:
         for measure, value in _branch_errors(errors, f"{prefix}{branch}_").items():
             yield f"{branch}_{measure}", value
 
 
 def _branch_errors(errors: dict, prefix: str) -> dict:
+    """Return the errors whose names begin with `prefix`, by measure."""
     return {m: errors[prefix + m] for m in FRAME_MEASURES if prefix + m in errors}
 
 
 def read_predictions(
     predictions: Sequence[Path], group: Literal["errors", "samples"]
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Errors or samples of every model, by variant in the order of the files."""
+    """Read the errors or samples of every model, by variant, in the order of the files."""
     arrays = {}
     for path in predictions:
         with open_artifact(path, "predictions") as file:

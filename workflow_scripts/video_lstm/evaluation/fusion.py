@@ -9,15 +9,15 @@ import numpy as np
 from video_lstm.errors import UserError
 from video_lstm.evaluation.classifier_scores import (
     ClassifierScores,
-    best_validated,
     read_classifier_accuracy,
     read_classifier_scores,
+    select_best_classifier,
 )
 
 _STEPS = 20
 """Weights are multiples of 1 / _STEPS."""
-_LEAST_SCORE = 1e-9
-"""Lower bound of a score in the cross-entropy: a score of 0 would make it infinite."""
+_MIN_SCORE = 1e-9
+"""Lower bound of a score in the cross-entropy, which a score of 0 would make infinite."""
 
 
 def read_streams(paths: Sequence[Path]) -> list[ClassifierScores]:
@@ -27,30 +27,36 @@ def read_streams(paths: Sequence[Path]) -> list[ClassifierScores]:
         UserError: The data set, split, variant, labels, number of draws or videos differ.
     """
     streams = [read_classifier_scores(path) for path in paths]
-    first, *others = (
+    first_key, *keys = (
         (_classifier_key(stream), stream.scores.shape, stream.videos.tolist()) for stream in streams
     )
-    for path, other in zip(paths[1:], others, strict=True):
-        if other != first:
+    for path, key in zip(paths[1:], keys, strict=True):
+        if key != first_key:
             raise UserError(
-                f"{path}: expected scores of {first[0]}, {first[1]} (draws, videos, classes) as in "
-                f"{paths[0]}, found {other[0]}, {other[1]}; fuse classifiers of the same videos"
+                f"{path}: expected scores of {first_key[0]}, {first_key[1]} (draws, videos, "
+                f"classes) as in {paths[0]}, found {key[0]}, {key[1]}; fuse classifiers of the "
+                "same videos"
             )
     return streams
 
 
 def _classifier_key(classifier: ClassifierScores) -> tuple[str, str, str, str]:
-    """Return what fused classifiers have in common."""
+    """Return dataset, split, variant and labels, which fused classifiers must share."""
     return classifier.dataset, str(classifier.split), classifier.variant, classifier.labels
 
 
-def fuse(streams: Sequence[ClassifierScores], weights: np.ndarray) -> np.ndarray:
+def fuse_scores(streams: Sequence[ClassifierScores], weights: np.ndarray) -> np.ndarray:
     """Return the weighted mean of the streams' scores, (draws, videos, classes) float64."""
     return sum(weight * stream.scores for weight, stream in zip(weights, streams, strict=True))
 
 
-def accuracies(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the share of correctly classified videos, (draws,) float64."""
+def compute_accuracies(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the fraction of videos that are classified correctly, (draws,) float64.
+
+    Args:
+        scores: (draws, videos, classes) float.
+        labels: (videos,) int, true classes.
+    """
     return (scores.argmax(2) == labels).mean(1)
 
 
@@ -81,12 +87,12 @@ def choose_weights(streams: Sequence[str], validated: Sequence[Path]) -> np.ndar
             f"--validated: expected scores of validation videos of {', '.join(streams)}, found "
             f"none of {', '.join(sorted(missing))}; add them"
         )
-    classifiers = read_streams([best_validated(by_stream[stream]) for stream in streams])
+    classifiers = read_streams([select_best_classifier(by_stream[stream]) for stream in streams])
     grid = itertools.product(range(_STEPS + 1), repeat=len(streams))
     weights = np.array([steps for steps in grid if sum(steps) == _STEPS]) / _STEPS
     labels = classifiers[0].video_labels
-    fused = [fuse(classifiers, candidate) for candidate in weights]
-    errors = [1 - accuracies(scores, labels).mean() for scores in fused]
+    fused = [fuse_scores(classifiers, candidate) for candidate in weights]
+    errors = [1 - compute_accuracies(scores, labels).mean() for scores in fused]
     entropies = [_cross_entropy(scores, labels) for scores in fused]
     unequal = np.square(weights - 1 / len(streams)).sum(1)
     return weights[np.lexsort(np.round((unequal, entropies, errors), 9))[0]]
@@ -95,4 +101,4 @@ def choose_weights(streams: Sequence[str], validated: Sequence[Path]) -> np.ndar
 def _cross_entropy(scores: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean cross-entropy of scores (draws, videos, classes), in nats."""
     true_class_scores = scores[:, np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(true_class_scores, _LEAST_SCORE)).mean())
+    return float(-np.log(np.maximum(true_class_scores, _MIN_SCORE)).mean())

@@ -1,4 +1,4 @@
-"""Tables as HTML pages that need nothing but themselves: for the report."""
+"""HTML tables and self-contained HTML pages, for the report."""
 
 import html
 import re
@@ -18,17 +18,20 @@ _PAGE_STYLE = """
 body { font: 14px/1.5 "DejaVu Sans", Arial, sans-serif; margin: 2em; color: #222; }
 pre { background: #f5f5f5; padding: 1em; }
 """
-# What is better: more of these, less of those; of other columns nothing is.
-_MORE = re.compile(r"(^|_)(mean|published|gain|ssim|gain_over_(percepts|movement|random))$")
-_LESS = re.compile(r"(cross_entropy|squared_error|(^|_)mse)$")
-# Parts that one cell shows together, or that the CSV alone has.
-_BESIDE = re.compile(r"(^|_)(std|verified)$")
-# Whose entries are words, not names of files or of a user's.
-_NAMES = ("variant", "rule", "measure")
+_HIGHER_IS_BETTER = re.compile(
+    r"(^|_)(mean|published|gain|ssim|gain_over_(percepts|movement|random))$"
+)
+"""Columns whose largest number is the best."""
+_LOWER_IS_BETTER = re.compile(r"(cross_entropy|squared_error|(^|_)mse)$")
+"""Columns whose smallest number is the best."""
+_WITHOUT_OWN_COLUMN = re.compile(r"(^|_)(std|verified)$")
+"""Columns that share the cell of the mean, or are left out."""
+_IDENTIFIER_COLUMNS = ("variant", "rule", "measure")
+"""Columns of the pipeline's identifiers, whose underscores become spaces; paths keep theirs."""
 
 
-def page(title: str, *parts: str) -> str:
-    """A whole HTML page; the parts are HTML."""
+def render_page(title: str, *parts: str) -> str:
+    """Return an HTML page with a title and parts that are HTML already."""
     body = "\n".join(parts)
     style = f"<style>{_PAGE_STYLE}{TABLE_STYLE}</style>"
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title>{style}'
@@ -38,56 +41,62 @@ def page(title: str, *parts: str) -> str:
     )
 
 
-def best(table: pd.DataFrame, column: str) -> set:
-    """Rows with the best number of a column, equals all of them; none where nothing is better.
+def find_best_rows(table: pd.DataFrame, column: str) -> set:
+    """Return the rows with the best number of a column, all of them in case of ties.
 
-    Where rows are of several data sets, or tell a gain over others, only those that may be compared
-    are, those with the same data set, videos and labels.
+    Only comparable rows are compared: those of the same data set and, in a table with gains, of
+    the same stream, labels and measure. Columns that are no measure have no best row.
     """
-    if not (_LESS.search(column) or _MORE.search(column)):
+    if not (_LOWER_IS_BETTER.search(column) or _HIGHER_IS_BETTER.search(column)):
         return set()
-    gains = table.columns.str.startswith("gain").any()
-    alike = ["corpus", "stream", "labels", "measure"] if gains else ["corpus"]
-    keys = [table[name] for name in alike if name in table] or [pd.Series(0, table.index)]
+    has_gains = table.columns.str.startswith("gain").any()
+    key_names = ["corpus", "stream", "labels", "measure"] if has_gains else ["corpus"]
+    keys = [table[name] for name in key_names if name in table] or [pd.Series(0, table.index)]
     groups = table[column].groupby(keys)
-    goal = groups.transform("min" if _LESS.search(column) else "max")
-    return set(table.index[(table[column] == goal) & (groups.transform("nunique") > 1)])
+    optimum = groups.transform("min" if _LOWER_IS_BETTER.search(column) else "max")
+    return set(table.index[(table[column] == optimum) & (groups.transform("nunique") > 1)])
 
 
-def table_html(table: pd.DataFrame, decimals: int = 1) -> str:
-    """A table, a mean and its deviation in one cell, the best of each column marked.
+def render_table_html(table: pd.DataFrame, decimals: int = 1) -> str:
+    """Return a table as HTML, with mean ± deviation in one cell and the best numbers marked.
 
     Args:
-        table: names of columns as the pipeline's CSV files have them. Columns with nothing in them
-            are left out.
+        table: Table with the column names of the pipeline's CSV files; empty columns are left out.
         decimals: Decimals of numbers that are not integers.
     """
-    columns = [name for name in table.columns[table.notna().any()] if not _BESIDE.search(name)]
-    kinds = {name: "" if pd.api.types.is_numeric_dtype(table[name]) else "text" for name in columns}
-    winners = {name: set() if kinds[name] else best(table, name) for name in columns}
-    head = "".join(f'<th class="{kinds[name]}">{_heading(name)}</th>' for name in columns)
+    used = table.columns[table.notna().any()]
+    columns = [name for name in used if not _WITHOUT_OWN_COLUMN.search(name)]
+    css_classes = {
+        name: "" if pd.api.types.is_numeric_dtype(table[name]) else "text" for name in columns
+    }
+    best_rows = {
+        name: set() if css_classes[name] else find_best_rows(table, name) for name in columns
+    }
+    head = "".join(f'<th class="{css_classes[name]}">{_heading(name)}</th>' for name in columns)
     rows = []
     for index, row in table.iterrows():
         cells = []
         for name in columns:
             text = _cell_text(row[name], decimals)
-            if name in _NAMES:
+            if name in _IDENTIFIER_COLUMNS:
                 text = text.replace("_", " ")
             deviation = row.get(re.sub(r"mean$", "std", name)) if name.endswith("mean") else None
             if text and deviation is not None and not pd.isna(deviation):
                 text += f" ± {_cell_text(deviation, decimals)}"
-            kind = "best" if index in winners[name] else kinds[name]
-            cells.append(f'<td class="{kind}">{html.escape(text)}</td>')
+            css_class = "best" if index in best_rows[name] else css_classes[name]
+            cells.append(f'<td class="{css_class}">{html.escape(text)}</td>')
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{chr(10).join(rows)}\n</tbody></table>"
 
 
 def _heading(name: str) -> str:
+    """Return a column name as HTML, with line breaks."""
     words = html.escape(name.replace("_", " "))
     return re.sub(r" (published)$", r"<br>\1", re.sub(r" mean$", "<br>measured", words))
 
 
 def _cell_text(value: object, decimals: int) -> str:
+    """Format the value of a cell; empty if it is missing."""
     if isinstance(value, str):
         return value
     if pd.isna(value):

@@ -1,14 +1,14 @@
-"""The measures of a run: their names and units."""
+"""Names and units of measures."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Measure:
-    """How tables and figures name the unit of a measure.
+    """Unit of a measure in tables and figures.
 
     Attributes:
-        unit: Unit in tables.
+        unit: Unit, in tables.
         axis_label: Name and unit on the axis of a figure.
     """
 

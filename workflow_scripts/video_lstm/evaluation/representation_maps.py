@@ -1,7 +1,7 @@
-"""Maps of test videos by percepts and by a representation: one HTML page that needs nothing else.
+"""A self-contained HTML page with maps of test videos, by percepts and by an encoder.
 
-Bokeh draws the maps and is embedded whole; a click on a video shows its filmstrip and those of its
-nearest training videos, below the maps.
+Bokeh, which is embedded in the page, draws the maps. A click on a video shows its filmstrip and
+those of its nearest training videos, below the maps.
 """
 
 import base64
@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from video_lstm.evaluation.galleries import Gallery
 
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#444444")
-"""Those of Okabe and Ito, which people who are colour-blind can tell apart too, without yellow."""
+"""Okabe and Ito's colours without yellow, which colour-blind people can distinguish."""
 _MARKERS = {"circle": "●", "square": "■", "triangle": "▲", "diamond": "◆", "star": "★",
             "inverted_triangle": "▼", "plus": "✚", "hex": "⬢"}  # fmt: skip
 _PERPLEXITY, _JPEG_QUALITY = 20, 70
@@ -80,30 +80,30 @@ else showVideo(dataset, first);
 """
 
 
-def flat_map(features: np.ndarray, seed: int) -> np.ndarray:
-    """Places of videos in a plane, alike ones near each other: t-SNE of their directions.
+def embed_in_plane(features: np.ndarray, seed: int) -> np.ndarray:
+    """Embed videos in a plane by t-SNE of their normalised features.
 
     Args:
         features: (n, size) float, standardised.
         seed: Random seed of the run.
 
     Returns:
-        (n, 2) float32; fewer than four videos stand in a row.
+        (n, 2) float32; fewer than four videos are placed in a row.
     """
     count = len(features)
     if count < 4:
         return np.stack([np.arange(count), np.zeros(count)], 1).astype(np.float32)
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     perplexity = min(_PERPLEXITY, (count - 1) / 3)
-    with threadpool_limits(1):  # sums in one order, however many threads there are
+    with threadpool_limits(1):  # the order of sums depends on the number of threads
         return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(unit)
 
 
-def map_page(galleries: Sequence[tuple[Gallery, np.ndarray]], seed: int) -> str:
-    """The page as HTML, the same for the same videos.
+def render_map_page(galleries: Sequence[tuple[Gallery, np.ndarray]], seed: int) -> str:
+    """Render the page as HTML; the same videos give the same bytes.
 
     Args:
-        galleries: The gallery of each data set, and the filmstrips of its videos, (videos, height,
+        galleries: Gallery of each data set, with the filmstrips of its videos, (videos, height,
             width, 3) uint8.
         seed: Random seed of the maps.
     """
@@ -113,18 +113,18 @@ def map_page(galleries: Sequence[tuple[Gallery, np.ndarray]], seed: int) -> str:
     for gallery, strips in galleries:
         name = gallery.dataset
         data[name] = {
-            "classes": gallery.names,
+            "classes": gallery.class_names,
             "names": [clip.video for clip in gallery.clips],
             "neighbours": {_readable(k): rows.tolist() for k, rows in gallery.neighbours.items()},
-            "strips": [_jpeg(strip) for strip in strips],
+            "strips": [_encode_jpeg(strip) for strip in strips],
         }
-        maps |= {(name, side): plot for side, plot in _maps(gallery, seed).items()}
+        maps |= {(name, side): plot for side, plot in _plot_maps(gallery, seed).items()}
     keys = [f"{dataset} {side}" for dataset, side in maps]
-    script, places = components(dict(zip(keys, maps.values(), strict=True)))
+    script, map_divs = components(dict(zip(keys, maps.values(), strict=True)))
     for gallery, _ in galleries:
-        divs = [places[f"{gallery.dataset} {side}"] for side in gallery.features]
-        sections.append(_section(gallery, divs))
-    # "<" as JSON may have it too: a file's name ends no script.
+        divs = [map_divs[f"{gallery.dataset} {side}"] for side in gallery.features]
+        sections.append(_render_section(gallery, divs))
+    # Escape "<", so that a file name cannot end the script.
     text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
     title = "Maps of the test videos"
     library = Resources(mode="inline", components=["bokeh"]).render()  # no widgets, no tables
@@ -132,48 +132,49 @@ def map_page(galleries: Sequence[tuple[Gallery, np.ndarray]], seed: int) -> str:
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<style>{_STYLE}</style>\n{library}</head>\n<body><h1>{title}</h1>\n"
-        f"<p>{_ABOUT}</p>\n{''.join(sections)}\n"
+        f"<p>{_EXPLANATION}</p>\n{''.join(sections)}\n"
         f"<script>const GALLERIES = {text};\n{_SCRIPT}</script>\n{script}\n</body></html>\n"
     )
-    return _with_plain_ids(page)
+    return _number_ids(page)
 
 
-_ABOUT = """Each marker is a test video, which no model was trained on; its colour and shape are
+_EXPLANATION = """\
+Each marker is a test video, which no model was trained on; its colour and shape are
 its class. Videos with similar representations lie near each other: on one map by the mean of their
-percepts, without any model of time, on the other by the representation of an LSTM that has learned
-from unlabelled video. Where the videos of a class lie together, a few labelled ones are enough to
+percepts, without any model of time, on the other by the representation of an LSTM trained on
+unlabelled video. Where the videos of a class lie together, a few labelled ones are enough to
 recognise it. Directions, and distances between far groups, mean nothing. <b>Click a video</b> on
 either map: it is marked on both, and below are its frames and the training videos that are nearest
 to it, ✓ where they show the same class, ✗ where they do not."""
 
 
-def _maps(gallery: Gallery, seed: int) -> dict[str, figure]:
-    """The maps of one data set, which share what is selected."""
-    looks = [_colour_and_marker(gallery.classes.index(name)) for name in gallery.metadata["class"]]
+def _plot_maps(gallery: Gallery, seed: int) -> dict[str, figure]:
+    """Draw the maps of one data set, which share their selection."""
+    styles = [_colour_and_marker(gallery.classes.index(name)) for name in gallery.metadata["class"]]
     columns = gallery.metadata | dict(
-        zip(("colour", "marker"), zip(*looks, strict=True), strict=True)
+        zip(("colour", "marker"), zip(*styles, strict=True), strict=True)
     )
-    places = {side: flat_map(x, seed) for side, x in gallery.features.items()}
-    for side, place in places.items():
-        columns |= {f"x_{side}": place[:, 0], f"y_{side}": place[:, 1]}
+    positions = {side: embed_in_plane(x, seed) for side, x in gallery.features.items()}
+    for side, xy in positions.items():
+        columns |= {f"x_{side}": xy[:, 0], f"y_{side}": xy[:, 1]}
     source = ColumnDataSource(columns, name=f"videos_{gallery.dataset}")
     source.selected.indices = [0]
     clicked = CustomJS(args={"source": source, "dataset": gallery.dataset}, code=_CLICKED)
     source.selected.js_on_change("indices", clicked)
     plots = {}
-    for side in places:
+    for side in positions:
         plot = figure(
             title=f"by {_readable(side)}", height=430, sizing_mode="stretch_width",
             tools=["pan", "wheel_zoom", "box_zoom", "reset", TapTool(),
                    HoverTool(tooltips=[("class", "@class"), ("video", "@video")])],
             name=f"map_{gallery.dataset}_{side}",
         )  # fmt: skip
-        signs = plot.scatter(
+        glyphs = plot.scatter(
             f"x_{side}", f"y_{side}", source=source, size=11, marker="marker",
             fill_color="colour", line_color="white", line_width=0.5,
             nonselection_fill_alpha=0.75, nonselection_line_alpha=0.75,
         )  # fmt: skip
-        signs.selection_glyph = signs.glyph.clone(size=18, line_color="black", line_width=2.5)
+        glyphs.selection_glyph = glyphs.glyph.clone(size=18, line_color="black", line_width=2.5)
         plot.axis.visible = plot.grid.visible = False
         plot.toolbar.logo = None
         plot.outline_line_color = "#999999"
@@ -181,44 +182,52 @@ def _maps(gallery: Gallery, seed: int) -> dict[str, figure]:
     return plots
 
 
-def _section(gallery: Gallery, divs: Sequence[str]) -> str:
-    """A data set's legend, maps and, for the script to fill, the place of its filmstrips."""
+def _render_section(gallery: Gallery, divs: Sequence[str]) -> str:
+    """Render a data set's legend, its maps, and an empty panel for filmstrips."""
     amount = (
-        "All" if gallery.queries == gallery.total else f"{gallery.queries}, drawn at random, of"
+        "All"
+        if gallery.num_queries == gallery.num_test_videos
+        else f"{gallery.num_queries}, drawn at random, of"
     )
     legend = ""
     for number, name in enumerate(gallery.classes):
         colour, marker = _colour_and_marker(number)
-        sign = f'<b style="color: {colour}">{_MARKERS[marker]}</b>'
-        legend += f"<span>{sign} {html.escape(_readable(name))}</span> "
-    about = f"{amount} {gallery.total} test videos; split {gallery.split}, stream {gallery.stream}."
+        symbol = f'<b style="color: {colour}">{_MARKERS[marker]}</b>'
+        legend += f"<span>{symbol} {html.escape(_readable(name))}</span> "
+    description = (
+        f"{amount} {gallery.num_test_videos} test videos; split {gallery.split}, "
+        f"stream {gallery.stream}."
+    )
     if len(gallery.classes) > len(_COLOURS) * len(_MARKERS):
-        about += " Some classes share a sign: rest the pointer on one to read its class."
+        description += " Some classes share a sign: rest the pointer on one to read its class."
     return (
-        f'<h2>{html.escape(gallery.dataset)}</h2>\n<p>{about}</p>\n<p class="legend">{legend}</p>\n'
+        f"<h2>{html.escape(gallery.dataset)}</h2>\n<p>{description}</p>\n"
+        f'<p class="legend">{legend}</p>\n'
         f'<div class="maps">{"".join(f"<div>{div}</div>" for div in divs)}</div>\n'
         f'<div id="panel_{gallery.dataset}" aria-live="polite"></div>\n'
     )
 
 
 def _colour_and_marker(number: int) -> tuple[str, str]:
-    """Colour and marker of a class: 56 that differ, then they come again."""
+    """Return colour and marker of a class; the combinations repeat after 56 classes."""
     markers = list(_MARKERS)
     return _COLOURS[number % len(_COLOURS)], markers[number // len(_COLOURS) % len(markers)]
 
 
 def _readable(name: str) -> str:
+    """Replace underscores by spaces."""
     return name.replace("_", " ")
 
 
-def _jpeg(strip: np.ndarray) -> str:
+def _encode_jpeg(strip: np.ndarray) -> str:
+    """Encode an RGB image as JPEG, in base64."""
     bgr = np.ascontiguousarray(strip[..., ::-1])
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return base64.b64encode(data.tobytes()).decode()
 
 
-def _with_plain_ids(page: str) -> str:
-    """Bokeh's random identifiers replaced by numbers, in their order."""
+def _number_ids(page: str) -> str:
+    """Replace Bokeh's random identifiers by numbers in order of appearance."""
     numbers: dict[str, str] = {}
     return re.sub(
         r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",

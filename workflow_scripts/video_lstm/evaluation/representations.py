@@ -1,4 +1,4 @@
-"""Representations of videos by a frozen encoder, and how they are kept."""
+"""Representations of videos by a frozen encoder: computation and storage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from video_lstm.video.clips import write_names
 
 @dataclass(frozen=True)
 class Representations:
-    """Representations of clips and of their blocks, by the names of the parts of `BlockEncoder`.
+    """Representations of clips and of their blocks.
 
     Attributes:
-        offsets: (clips + 1,) int64, where the blocks of each clip begin and end.
-        blocks: part to (blocks, size) float32.
-        videos: part to (clips, size) float32, the means over a clip's blocks.
+        offsets: (clips + 1,) int64; the blocks of clip i are rows offsets[i] to offsets[i + 1].
+        blocks: (blocks, size) float32 for each output of `BlockEncoder`.
+        videos: (clips, size) float32, the means over the blocks of a clip.
     """
 
     offsets: np.ndarray
@@ -34,7 +34,7 @@ class Representations:
     videos: Mapping[str, np.ndarray]
 
 
-def untrained_encoder(
+def build_untrained_encoder(
     kind: BaselineRepresentation,
     stream: Stream,
     store: PerceptStore,
@@ -43,19 +43,19 @@ def untrained_encoder(
     random_size: tuple[int, int],
     seed: int,
 ) -> BlockEncoder:
-    """What pretrained encoders are held against.
+    """Build an encoder that was not trained, the baseline of pretrained encoders.
 
     Args:
-        kind: which one.
-        stream: which percepts, and how they are read.
-        store: where they are.
-        clips: rows of the training videos' clips, by which percepts are standardised.
+        kind: Kind of baseline.
+        stream: Stream of the percepts.
+        store: Percepts of the data set.
+        clips: Rows of the training videos' clips, on which the standardisation is fitted.
         frames: Frames per block.
-        random_size: units of a layer and layers of a random encoder.
+        random_size: Units per layer and number of layers of a random encoder.
         seed: Random seed for the weights of a random encoder.
     """
-    moves = kind == "movement" or (kind == "random" and stream == "motion")
-    motion_window = (frames, frames) if moves else None
+    reads_motion = kind == "movement" or (kind == "random" and stream == "motion")
+    motion_window = (frames, frames) if reads_motion else None
     standardize = Standardize.fit((store.clip(clip) for clip in clips), motion_window=motion_window)
     if kind != "random":
         return BlockEncoder(standardize, None)
@@ -63,38 +63,38 @@ def untrained_encoder(
     return BlockEncoder(standardize, LSTMStack(store.dim, *random_size, generator=generator))
 
 
-def pretrained_encoder(path: Path) -> BlockEncoder:
-    """The encoder of an artifact of schema `pretrained`, of percepts."""
+def load_pretrained_encoder(path: Path) -> BlockEncoder:
+    """Load the encoder of an encoder-decoder that was pretrained on percepts."""
     model, info = load_pretrained(path)
     return BlockEncoder(info.standardize, model.encoder)
 
 
-def encode(
+def encode_clips(
     encoder: BlockEncoder,
     store: PerceptStore,
     frames: int,
     stride: int,
     device: torch.device | str = "cpu",
 ) -> Representations:
-    """Represent every clip of a store, in its order.
+    """Encode every clip of a store, in the order of the store.
 
     Args:
-        encoder: on any device.
-        store: the percepts.
+        encoder: Frozen encoder; moved to `device`.
+        store: Percepts of the clips.
         frames: Frames per block.
-        stride: between the first frames of blocks.
-        device: where to encode.
+        stride: Frames from the start of a block to the start of the next.
+        device: Device of the encoder.
     """
     encoder = encoder.to(device).eval()
-    owners: list[np.ndarray] = []
-    pieces: dict[str, list[np.ndarray]] = {}
+    block_clips: list[np.ndarray] = []
+    batches: dict[str, list[np.ndarray]] = {}
     for clips, percepts, mask in store.block_batches(range(len(store.names)), frames, stride):
-        owners.append(clips)
+        block_clips.append(clips)
         for part, values in encoder(percepts.to(device).float(), mask.to(device)).items():
-            pieces.setdefault(part, []).append(values.float().cpu().numpy())
-    counts = np.bincount(np.concatenate(owners), minlength=len(store.names))
+            batches.setdefault(part, []).append(values.float().cpu().numpy())
+    counts = np.bincount(np.concatenate(block_clips), minlength=len(store.names))
     offsets = np.cumsum([0, *counts], dtype=np.int64)
-    blocks = {part: np.concatenate(values) for part, values in pieces.items()}
+    blocks = {part: np.concatenate(values) for part, values in batches.items()}
     videos = {
         part: (np.add.reduceat(values.astype(np.float64), offsets[:-1]) / counts[:, None])
         for part, values in blocks.items()
@@ -105,7 +105,7 @@ def encode(
 def write_representations(
     file: h5py.File, store: PerceptStore, representations: Representations
 ) -> None:
-    """Write the data sets of schema `representations`."""
+    """Write the HDF5 datasets of schema `representations`."""
     write_names(file, store.names)
     file["block_offsets"] = representations.offsets
     write_arrays(file, "blocks", representations.blocks)

@@ -1,4 +1,4 @@
-"""The numbers of a run as tables: `scores.csv`, one line a number, and what is made of it."""
+"""Tables of a run's numbers: `scores.csv`, with one row per number, and Table 2."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,68 +15,70 @@ from video_lstm.evaluation.trivial_baselines import TRIVIAL_BASELINES
 from video_lstm.settings.base import Stream
 from video_lstm.settings.training import BaselineRepresentation, VariantName
 
-IDENTIFIED_BY = ["measure", "corpus", "split", "stream", "variant", "labels", "draw"]
-"""Columns that identify a number in `scores.csv`; empty where they do not apply."""
-ROWS = ["single_frame", "lstm_baseline", *get_args(VariantName)]
+KEY_COLUMNS = ["measure", "corpus", "split", "stream", "variant", "labels", "draw"]
+"""Columns that identify a number in `scores.csv`; empty if they do not apply."""
+MODEL_ORDER = ["single_frame", "lstm_baseline", *get_args(VariantName)]
 """Models in the order of the tables."""
 BASELINE_REPRESENTATIONS = get_args(BaselineRepresentation)
-"""Representations without training, such as the mean percept and a random encoder."""
+"""Representations without pretraining, such as the mean percept and a random encoder."""
 
 
 def collect_scores(finetuned: Sequence[Path], predictions: Sequence[Path]) -> pd.DataFrame:
-    """Every number of the artifacts, one line each, with all that identifies it.
+    """Collect the numbers of the artifacts in a table, with the columns that identify them.
 
     Args:
-        finetuned: artifacts with classifiers' scores; one line per draw: `accuracy`, in percent.
-        predictions: artifacts with frame errors; one line per measure: the mean over frames.
+        finetuned: Artifacts of schema `finetuned`; one row per draw: accuracy in percent.
+        predictions: Artifacts of schema `predictions`; one row per error: its mean over steps.
 
     Returns:
         Columns measure, value, unit, corpus, split, stream, variant, labels, draw, softmax_init
-        (what a classifier's softmax started from); all but `value` are strings. Sorted, whatever
-        the order of the files.
+        (initial values of a classifier's softmax layer); all but `value` are strings. Sorted,
+        independently of the order of the files.
 
     Raises:
-        UserError: two files tell the same number.
+        UserError: Two files contain the same number.
     """
-    lines = [line for path in finetuned for line in _accuracies(path)]
-    lines += [line for path in predictions for line in _errors(path)]
-    scores = pd.DataFrame(lines, columns=["value", "unit", "path", *IDENTIFIED_BY, "softmax_init"])
-    twice = scores[scores.duplicated(IDENTIFIED_BY, keep=False)]
-    if len(twice):
-        first, second = sorted(twice["path"].unique())[:2]
+    lines = [line for path in finetuned for line in _read_accuracies(path)]
+    lines += [line for path in predictions for line in _read_errors(path)]
+    scores = pd.DataFrame(lines, columns=["value", "unit", "path", *KEY_COLUMNS, "softmax_init"])
+    duplicates = scores[scores.duplicated(KEY_COLUMNS, keep=False)]
+    if len(duplicates):
+        first, second = sorted(duplicates["path"].unique())[:2]
         raise UserError(
-            f"{second}: expected numbers of its own, found those that {first} tells too; "
-            "name one of the two"
+            f"{second}: expected numbers of another model, split or data set than {first}, found "
+            "the same; name one of the two files"
         )
-    scores = scores.sort_values(IDENTIFIED_BY, key=rank, ignore_index=True)
-    return scores[["measure", "value", "unit", *IDENTIFIED_BY[1:], "softmax_init"]]
+    scores = scores.sort_values(KEY_COLUMNS, key=map_to_sort_keys, ignore_index=True)
+    return scores[["measure", "value", "unit", *KEY_COLUMNS[1:], "softmax_init"]]
 
 
-def table2(scores: pd.DataFrame) -> pd.DataFrame:
-    """The model variants side by side (paper, tables 2 and 3).
+def make_table2(scores: pd.DataFrame) -> pd.DataFrame:
+    """Make the table of all model variants (paper, tables 2 and 3).
 
     Args:
-        scores: as `collect_scores` returns.
+        scores: Table returned by `collect_scores`.
 
     Returns:
-        One row per model that was measured, in the order of `ROWS`, and one per trivial baseline of
-        predicted frames. Columns: `variant`;
-        `mnist_cross_entropy` and `patches_squared_error`, errors of the predicted future; then for
-        each data set, stream and labelled subset `{dataset}_{stream}_{labels}_mean` and
-        `..._std`, accuracy in percent over draws and splits (standard deviation of the sample,
-        hence none for one number). NaN
-        where a model has no such number.
+        One row per measured model, in the order of `MODEL_ORDER`, then one per trivial baseline.
+        Columns: `variant`; `mnist_cross_entropy` and `patches_squared_error`, errors of the
+        predicted future; then for each data set, stream and number of labels
+        `{dataset}_{stream}_{labels}_mean` and `..._std`, accuracy in percent over draws and splits
+        (sample deviation, NaN for a single number). NaN if a model was not measured.
     """
     columns = {}
     for corpus, error in (("mnist", "cross_entropy"), ("patches", "squared_error")):
-        here = scores[scores["corpus"] == corpus]
-        errors = here[here["measure"] == f"future_{error}"].groupby("variant")["value"].mean()
-        for name in TRIVIAL_BASELINES:  # every model's artifact tells the same number
-            errors[name] = here[here["measure"] == f"{name}_future_{error}"]["value"].mean()
+        corpus_scores = scores[scores["corpus"] == corpus]
+        is_error = corpus_scores["measure"] == f"future_{error}"
+        errors = corpus_scores[is_error].groupby("variant")["value"].mean()
+        for name in TRIVIAL_BASELINES:  # every model's artifact has the same number
+            is_error = corpus_scores["measure"] == f"{name}_future_{error}"
+            errors[name] = corpus_scores[is_error]["value"].mean()
         columns[f"{corpus}_{error}"] = errors
     accuracies = scores[scores["measure"] == "accuracy"]
     cells = accuracies[["corpus", "stream", "labels"]].drop_duplicates()
-    for cell in cells.sort_values(["corpus", "stream", "labels"], key=rank).itertuples():
+    for cell in cells.sort_values(
+        ["corpus", "stream", "labels"], key=map_to_sort_keys
+    ).itertuples():
         rows = accuracies[
             (accuracies["corpus"] == cell.corpus)
             & (accuracies["stream"] == cell.stream)
@@ -84,36 +86,39 @@ def table2(scores: pd.DataFrame) -> pd.DataFrame:
         ].groupby("variant")["value"]
         name = f"{cell.corpus}_{cell.stream}_{cell.labels}"
         columns[f"{name}_mean"], columns[f"{name}_std"] = rows.mean(), rows.std()
-    measured = [variant for variant in ROWS if variant in set(scores["variant"])]
+    measured = [variant for variant in MODEL_ORDER if variant in set(scores["variant"])]
     rows = pd.Index([*measured, *TRIVIAL_BASELINES], name="variant")
     return pd.DataFrame(columns).reindex(rows).reset_index()
 
 
 def write_csv(table: pd.DataFrame, path: Path, decimals: int) -> None:
-    """Write a table, the same bytes for the same numbers; whole or not at all."""
+    """Write a table atomically; the same numbers give the same bytes."""
     with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False, float_format=f"%.{decimals}f", lineterminator="\n")
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """Read `scores.csv` back.
+    """Read `scores.csv`.
 
     Raises:
-        UserError: it is not there, or lacks a column.
+        UserError: The file or one of its columns is missing.
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: expected the scores of a run, found no file; run collect_scores")
     # Labels are "1" and "all": strings, as are splits and draws.
     scores = pd.read_csv(
-        path, dtype=dict.fromkeys([*IDENTIFIED_BY, "softmax_init"], str), keep_default_na=False
+        path, dtype=dict.fromkeys([*KEY_COLUMNS, "softmax_init"], str), keep_default_na=False
     )
-    missing = [name for name in ("value", *IDENTIFIED_BY, "softmax_init") if name not in scores]
+    missing = [name for name in ("value", *KEY_COLUMNS, "softmax_init") if name not in scores]
     if missing:
-        raise UserError(f"{path}: expected columns {missing}, which it lacks; run collect_scores")
+        raise UserError(
+            f"{path}: expected columns {missing}, found {list(scores)}; run collect_scores"
+        )
     return scores
 
 
-def _accuracies(path: Path) -> list[dict[str, object]]:
+def _read_accuracies(path: Path) -> list[dict[str, object]]:
+    """Read the rows of an artifact of schema `finetuned`."""
     classifier = read_classifier_accuracy(path)
     row = {
         "measure": classifier.measure,
@@ -132,7 +137,8 @@ def _accuracies(path: Path) -> list[dict[str, object]]:
     ]
 
 
-def _errors(path: Path) -> list[dict[str, object]]:
+def _read_errors(path: Path) -> list[dict[str, object]]:
+    """Read the rows of an artifact of schema `predictions`."""
     with open_artifact(path, "predictions") as file:
         attributes = {name: str(file.attrs[name]) for name in ("variant", "corpus")}
         attributes |= dict.fromkeys(("split", "stream", "labels", "draw", "softmax_init"), "") | {
@@ -150,10 +156,10 @@ def _errors(path: Path) -> list[dict[str, object]]:
         ]
 
 
-def rank(column: pd.Series) -> pd.Series:
-    """Sort key: models and streams in their order, numbers before "all", the rest by name."""
+def map_to_sort_keys(column: pd.Series) -> pd.Series:
+    """Return sort keys: models and streams in their order, numbers before "all", else by name."""
     order = {
-        name: f"{place:04d}"
-        for place, name in enumerate([*BASELINE_REPRESENTATIONS, *ROWS, *get_args(Stream)])
+        name: f"{index:04d}"
+        for index, name in enumerate([*BASELINE_REPRESENTATIONS, *MODEL_ORDER, *get_args(Stream)])
     }
     return column.map(lambda name: order.get(name, name.zfill(8) if name.isdigit() else name))

@@ -1,4 +1,4 @@
-"""Trivial baselines of frame prediction, which every model is compared with."""
+"""Trivial baselines of frame prediction."""
 
 TRIVIAL_BASELINES = ("copy_last_frame", "mean_frame")
-"""The last input frame, and the best constant image; prefixes of the names of their errors."""
+"""Predict the last input frame, or the mean frame; also prefixes of the names of their errors."""

@@ -61,7 +61,7 @@ def plot_accuracy(summary: pd.DataFrame) -> Figure:
     One column for each data set and stream; bars are 95% intervals (paper, figure 6).
 
     Args:
-        summary: Table returned by `evaluation.accuracy.summarise`.
+        summary: Table returned by `evaluation.accuracy.summarise_accuracy`.
     """
     groups = list(summary.groupby(["corpus", "stream"], sort=False))
     with matplotlib.rc_context(STYLE):
@@ -99,7 +99,7 @@ def plot_unlabelled_hours(table: pd.DataFrame) -> Figure:
     """Plot accuracy against hours of unlabelled video, with the baseline without pretraining.
 
     Args:
-        table: Table returned by `evaluation.accuracy.hours_table`.
+        table: Table returned by `evaluation.accuracy.tabulate_hours`.
     """
     groups = list(table.groupby(["corpus", "stream", "labels"], sort=False))
     with matplotlib.rc_context(STYLE):

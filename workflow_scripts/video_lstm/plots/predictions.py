@@ -94,7 +94,7 @@ def plot_errors(
     """Plot the error of each frame for all variants and trivial baselines, one panel per measure.
 
     Args:
-        errors_by_model: For each variant the errors per step, see `frame_errors.evaluate`.
+        errors_by_model: For each variant the errors per step, see `measure_frame_errors`.
         measures: Measures to show.
     """
     with matplotlib.rc_context(STYLE):

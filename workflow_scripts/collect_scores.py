@@ -1,7 +1,7 @@
-"""Collect every number of a run into one tidy table.
+"""Collect every number of a run in one tidy table.
 
 Reads the classifiers' accuracies and the frame errors from their artifacts and writes a CSV file
-with one line per number: measure, value, unit, and all that identifies it.
+with one row per number: measure, value, unit, and the columns that identify it.
 """
 
 from pathlib import Path
@@ -13,18 +13,18 @@ from video_lstm.evaluation.tables import collect_scores, write_csv
 
 
 class Arguments(CommandLine):
-    """What is collected, and where to."""
+    """Artifacts and output."""
 
     finetuned: list[Path] = Field(default_factory=list)
-    """Artifacts of finetune."""
+    """Artifacts of finetune_classifier."""
     predictions: list[Path] = Field(default_factory=list)
     """Artifacts of measure_predictions."""
     output: Path
-    """The CSV file to write."""
+    """CSV file to write."""
 
 
 def main(arguments: Arguments) -> None:
-    """Collect and write."""
+    """Collect the numbers and write the table."""
     scores = collect_scores(arguments.finetuned, arguments.predictions)
     write_csv(scores, arguments.output, decimals=6)
 

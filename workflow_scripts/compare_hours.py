@@ -1,34 +1,35 @@
 """Tabulate accuracy against the hours of unlabelled video that a model was pretrained on.
 
-Reads classifiers on encoders that were pretrained on different amounts of unlabelled video, these
-encoders, and `lstm_baseline` on the same labelled videos, which each is compared with draw by draw.
-Writes a CSV file with a row per data set, stream, number of labels and amount of video.
+Reads encoder-decoders that were pretrained on different amounts of unlabelled video, classifiers
+that start from them, and `lstm_baseline` on the same labelled videos. Gains over this baseline are
+paired, draw by draw. Writes a CSV file with one row per data set, stream, number of labels and
+amount of video.
 """
 
 from pathlib import Path
 
 from command_line import CommandLine, run
 from video_lstm.artifacts import identity, open_artifact
-from video_lstm.evaluation.accuracy import hours_table
+from video_lstm.evaluation.accuracy import tabulate_hours
 from video_lstm.evaluation.classifier_scores import read_classifier_accuracy
 from video_lstm.evaluation.tables import collect_scores, write_csv
 
 
 class Arguments(CommandLine):
-    """What to compare."""
+    """Models and output."""
 
     finetuned: list[Path]
-    """Classifiers on top of pretrained encoders (finetune_classifier)."""
+    """Artifacts of finetune_classifier that start from pretrained encoders."""
     pretrained: list[Path]
-    """The encoder-decoders that they start from (pretrain)."""
+    """Artifacts of pretrain that these classifiers start from."""
     baseline: list[Path]
-    """The same without pretraining: `lstm_baseline`."""
+    """Artifacts of finetune_classifier without pretraining: `lstm_baseline`."""
     output: Path
-    """The CSV file to write."""
+    """CSV file to write."""
 
 
 def main(arguments: Arguments) -> None:
-    """Read and write."""
+    """Tabulate accuracy against hours of video and write the table."""
     hours = {}
     for path in arguments.pretrained:
         with open_artifact(path, "pretrained") as file:
@@ -38,12 +39,12 @@ def main(arguments: Arguments) -> None:
         classifier = read_classifier_accuracy(path)
         key = (classifier.dataset, classifier.split, classifier.stream, classifier.variant,
                classifier.labels)  # fmt: skip
-        # Amounts beyond the available video are pretrained on the same clips: one amount.
+        # Amounts that exceed the available video give the same clips, and count as one amount.
         classifiers.setdefault(hours[classifier.inputs["pretrained"]], {})[key] = path
     scores = {
         amount: collect_scores(list(paths.values()), []) for amount, paths in classifiers.items()
     }
-    table = hours_table(scores, collect_scores(arguments.baseline, []))
+    table = tabulate_hours(scores, collect_scores(arguments.baseline, []))
     write_csv(table, arguments.output, decimals=4)
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from command_line import CommandLine, run
 from video_lstm.artifacts import atomic_write
-from video_lstm.evaluation.html_tables import page, table_html
+from video_lstm.evaluation.html_tables import render_page, render_table_html
 from video_lstm.progress import format_duration
 from video_lstm.settings.pipeline import Settings
 from video_lstm.settings.videos import UNLABELLED
@@ -46,15 +46,15 @@ def main(arguments: Arguments) -> None:
         )
         for path in arguments.videos
     ]
-    text = page(
+    text = render_page(
         "The run",
         "<h2>Videos</h2>",
-        table_html(pd.DataFrame(sets)),
+        render_table_html(pd.DataFrame(sets)),
         list_left_out_files(arguments.videos),
         list_notes(arguments.videos),
         describe_left_out_test_videos(arguments.clips),
         "<h2>Time</h2>",
-        table_html(tabulate_times(arguments.benchmarks)),
+        render_table_html(tabulate_times(arguments.benchmarks)),
         "<h2>Settings</h2>",
         f"<pre>{html.escape(format_settings(arguments.settings))}</pre>",
     )
@@ -92,7 +92,7 @@ def list_left_out_files(videos: list[Path]) -> str:
         {"data set": name, "reason": reason, "files": len(paths), "such as": paths[0]}
         for (name, reason), paths in reasons.items()
     ]
-    return table_html(pd.DataFrame(lines))
+    return render_table_html(pd.DataFrame(lines))
 
 
 def list_notes(videos: list[Path]) -> str:

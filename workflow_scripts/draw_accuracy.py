@@ -1,6 +1,7 @@
-"""Draw accuracy against labelled videos per class, and what pretraining gains, with 95% intervals.
+"""Draw accuracy against labelled videos per class, and the gain of pretraining.
 
-Reads the summary that summarise_accuracy wrote; a column of plots for each data set and stream.
+Reads the table of summarise_accuracy. A column of plots for each data set and stream, with 95%
+intervals.
 """
 
 from pathlib import Path
@@ -13,19 +14,18 @@ from video_lstm.plots.style import save_figure
 
 
 class Arguments(CommandLine):
-    """What to draw."""
+    """Accuracies and figures."""
 
     accuracy: Path
-    """The summary of accuracies."""
+    """Table of summarise_accuracy, CSV."""
     output: list[Path]
     """Figures to write, each in the format of its suffix."""
 
 
 def main(arguments: Arguments) -> None:
-    """Read and draw."""
-    # Labels are "1" and "all": strings.
-    save_figure(plot_accuracy(pd.read_csv(arguments.accuracy, dtype={"labels": str})),
-               arguments.output)  # fmt: skip
+    """Read the table and draw it."""
+    table = pd.read_csv(arguments.accuracy, dtype={"labels": str})
+    save_figure(plot_accuracy(table), arguments.output)
 
 
 if __name__ == "__main__":

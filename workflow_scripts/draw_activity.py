@@ -1,8 +1,8 @@
-"""Draw what units do while a model predicts far ahead, beside an untrained model (paper, 3.2).
+"""Draw the activity of units over a hundred predicted steps (paper, section 3.2).
 
-Reads a pretrained model that predicts, and the test set; runs both models a hundred steps ahead of
-the first test sequence, and draws some of the frames and the gates, cells and outputs of 200 units
-of the top layer, drawn by the seed.
+Reads a pretrained model with a future decoder, and a test set. This model and an untrained one
+predict a hundred frames after the first test sequence. Draws some of these frames, and the gates,
+cells and outputs of 200 random units of the top layer.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from command_line import CommandLine, run
-from video_lstm.evaluation.unit_activity import run_ahead
+from video_lstm.evaluation.unit_activity import trace_units
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.plots.style import save_figure
 from video_lstm.plots.units import plot_activity
@@ -22,12 +22,12 @@ _STEPS, _UNITS, _FRAMES = 100, 200, 10
 
 
 class Arguments(CommandLine):
-    """What to draw."""
+    """Model, test set and figures."""
 
     pretrained: Path
-    """The model."""
+    """Artifact of pretrain, a model with a future decoder."""
     test: Path
-    """The test set that its first sequence is taken from."""
+    """Test set of the model; its first sequence is used."""
     seed: int = 0
     """Random seed for the untrained model's weights and the choice of units."""
     output: list[Path]
@@ -35,7 +35,7 @@ class Arguments(CommandLine):
 
 
 def main(arguments: Arguments) -> None:
-    """Run both models and draw."""
+    """Run both models and draw their activity."""
     torch.set_num_threads(arguments.threads)
     model, info = load_pretrained(arguments.pretrained)
     generator = torch.Generator().manual_seed(arguments.seed)
@@ -45,9 +45,9 @@ def main(arguments: Arguments) -> None:
     chosen = np.sort(rng.choice(units, min(_UNITS, units), replace=False))
     runs = {}
     with open_test_set(arguments.test) as test:
-        seen = next(test.batches(1, "cpu"))[: model.input_frames]
-        for name, which in (("trained", model), ("untrained", untrained)):
-            frames, traces = run_ahead(which, seen, _STEPS)
+        inputs = next(test.batches(1, "cpu"))[: model.input_frames]
+        for name, network in (("trained", model), ("untrained", untrained)):
+            frames, traces = trace_units(network, inputs, _STEPS)
             pictures = test.to_uint8(frames[_STEPS // _FRAMES - 1 :: _STEPS // _FRAMES])[0]
             runs[name] = pictures, {key: t[:, 0].numpy()[:, chosen] for key, t in traces.items()}
     save_figure(plot_activity(runs, model.future_frames), arguments.output)

@@ -1,6 +1,7 @@
 """Draw the training curves of encoder-decoders trained on the same sequences.
 
-Three panels, a line a variant: training, validation of the reconstruction, and of the future.
+Three panels with a line per variant: training loss, and validation errors of the reconstruction and
+of the future.
 """
 
 from pathlib import Path
@@ -13,16 +14,16 @@ from video_lstm.training.training_summary import read_curves
 
 
 class Arguments(CommandLine):
-    """What to draw."""
+    """Models and figures."""
 
     pretrained: list[Path]
-    """The models."""
+    """Artifacts of pretrain, one per variant."""
     output: list[Path]
     """Figures to write, each in the format of its suffix."""
 
 
 def main(arguments: Arguments) -> None:
-    """Draw the losses of training and validation."""
+    """Read the curves and draw them."""
     curves_by_variant, unit = {}, ""
     for path in arguments.pretrained:
         model, curves = read_curves(path)

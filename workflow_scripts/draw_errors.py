@@ -1,6 +1,7 @@
-"""Draw the error of predicted frames against the frame, with all models and trivial baselines.
+"""Draw the errors of predicted frames, for all models and the trivial baselines.
 
-Reads the predictions of every model on one test set.
+Reads the errors of every model on one test set: cross-entropy or, if there is none, squared error;
+and structural similarity.
 """
 
 from pathlib import Path
@@ -12,21 +13,21 @@ from video_lstm.plots.style import save_figure
 
 
 class Arguments(CommandLine):
-    """What to draw."""
+    """Errors and figures."""
 
     predictions: list[Path]
-    """What measure_predictions wrote of every model, on one test set."""
+    """Artifacts of measure_predictions on one test set, one per model."""
     output: list[Path]
     """Figures to write, each in the format of its suffix."""
 
 
 def main(arguments: Arguments) -> None:
-    """Draw cross-entropy where there is one, squared error else; and structural similarity."""
+    """Read the errors and draw them."""
     errors_by_variant = read_predictions(arguments.predictions, "errors")
-    binary = any(
+    has_cross_entropy = any(
         name.endswith("cross_entropy") for errors in errors_by_variant.values() for name in errors
     )
-    measures = ["cross_entropy" if binary else "squared_error", "ssim"]
+    measures = ["cross_entropy" if has_cross_entropy else "squared_error", "ssim"]
     save_figure(plot_errors(errors_by_variant, measures), arguments.output)
 
 

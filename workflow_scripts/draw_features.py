@@ -1,8 +1,8 @@
 """Draw the weights between frames and units as images (paper, section 3.2).
 
-Reads a pretrained encoder-decoder of pixels and writes two figures: the input features of the
-encoder's lowest layer, for the input, each gate; and the output features of its decoders. Shown are
-those of the largest norm. The same place among the input features is the same unit.
+Reads an encoder-decoder of pixels. Draws the input weights of the encoder's lowest layer, a panel
+for the cell input and for each gate, and the output weights of its decoders. Only the units with
+the largest norm are shown. The input panels show the same units in the same order.
 """
 
 import math
@@ -17,41 +17,43 @@ from video_lstm.plots.style import save_figure
 from video_lstm.plots.units import plot_features
 from video_lstm.training.pretrained import load_pretrained
 
-_SHOWN = 96
+_MAX_IMAGES = 96
 
 
 class Arguments(CommandLine):
-    """What to draw."""
+    """Model and figures."""
 
     pretrained: Path
-    """The model."""
+    """Artifact of pretrain, a model of pixels."""
     output: list[Path]
     """Figures to write, each in the format of its suffix."""
 
 
 def main(arguments: Arguments) -> None:
-    """Draw input and output features."""
+    """Draw the input and output weights."""
     model, _ = load_pretrained(arguments.pretrained)
-    save_figure(plot_features(features(model)), arguments.output)
+    save_figure(plot_features(extract_weight_images(model)), arguments.output)
 
 
-def features(model: EncoderDecoder) -> dict[str, np.ndarray]:
-    """Images of weights by what they lead to, those of the largest norm first."""
+def extract_weight_images(model: EncoderDecoder) -> dict[str, np.ndarray]:
+    """Return the weights of each panel as images, by name, the largest norm first."""
     weight = model.encoder.layers[0].weight_x.detach()
     gates = weight.unflatten(0, (4, -1))
-    order = gates.square().sum((0, 2)).argsort(descending=True)[:_SHOWN]
+    order = gates.square().sum((0, 2)).argsort(descending=True)[:_MAX_IMAGES]
     names = ("input gate", "forget gate", "cell input", "output gate")
-    groups = {f"encoder, {n}": images(g[order]) for n, g in zip(names, gates, strict=True)}
+    groups = {
+        f"encoder, {n}": reshape_to_images(g[order]) for n, g in zip(names, gates, strict=True)
+    }
     for name, decoder in (("reconstruction", model.reconstructor), ("future", model.predictor)):
         if decoder is not None:
             outputs = decoder.readout.weight.detach().t()
-            largest = outputs.square().sum(1).argsort(descending=True)[:_SHOWN]
-            groups[f"output, {name}"] = images(outputs[largest])
+            largest = outputs.square().sum(1).argsort(descending=True)[:_MAX_IMAGES]
+            groups[f"output, {name}"] = reshape_to_images(outputs[largest])
     return groups
 
 
-def images(weights: torch.Tensor) -> np.ndarray:
-    """(n, D) to (n, side, side[, 3])."""
+def reshape_to_images(weights: torch.Tensor) -> np.ndarray:
+    """Reshape weights (n, D) to images (n, side, side[, 3]) float32."""
     values = weights.shape[1]
     colours = (3,) if math.isqrt(values) ** 2 != values else ()
     side = math.isqrt(values // 3 if colours else values)

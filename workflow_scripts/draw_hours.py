@@ -1,7 +1,7 @@
 """Draw accuracy against the hours of unlabelled video that a model was pretrained on.
 
-Reads the table that compare_hours wrote; a plot for each data set and number of labels, with 95%
-intervals, and `lstm_baseline`, which is not pretrained, as a line.
+Reads the table of compare_hours. One plot for each data set and number of labels, with 95%
+intervals; `lstm_baseline`, which is not pretrained, is a line.
 """
 
 from pathlib import Path
@@ -14,16 +14,16 @@ from video_lstm.plots.style import save_figure
 
 
 class Arguments(CommandLine):
-    """What to draw."""
+    """Accuracies and figures."""
 
     hours: Path
-    """The table of accuracies by hours."""
+    """Table of compare_hours, CSV."""
     output: list[Path]
     """Figures to write, each in the format of its suffix."""
 
 
 def main(arguments: Arguments) -> None:
-    """Read and draw."""
+    """Read the table and draw it."""
     table = pd.read_csv(arguments.hours, dtype={"labels": str})
     save_figure(plot_unlabelled_hours(table), arguments.output)
 

@@ -1,7 +1,7 @@
-"""Draw some test videos with their nearest training videos, by percepts and by a representation.
+"""Draw test videos with their nearest training videos, by percepts and by an encoder.
 
-Reads what encode_videos wrote of both, and frames of the videos themselves. The test videos are of
-different classes and drawn at random, however well they are recognised.
+Reads the representations by both, and frames of the videos. The test videos have different classes
+and are drawn at random, independently of how well they are recognised.
 """
 
 from pathlib import Path
@@ -17,35 +17,35 @@ _FRAMES, _SIZE = 3, (90, 120)
 
 
 class Arguments(CommandLine):
-    """What to draw."""
+    """Representations, videos and figures."""
 
     representations: list[Path]
-    """Artifacts of encode_videos: by percepts, and by an encoder."""
+    """Artifacts of encode_videos: of the percepts, and of an encoder."""
     videos: Path
     """Index of the labelled set."""
     clips: list[Path]
-    """Its clips, all shards."""
+    """Clips of the labelled set, all shards."""
     scores: Path
-    """What score_representations wrote of them."""
+    """Scores of these representations (score_representations), CSV."""
     output: list[Path]
     """Figures to write, each in the format of its suffix."""
     queries: Positive = 6
-    """Test videos, each of another class."""
+    """Maximal number of test videos, of different classes."""
     neighbours: Positive = 4
-    """Training videos beside each."""
+    """Number of training videos for each test video."""
     seed: int = 0
     """Random seed for the choice of test videos."""
 
 
 def main(arguments: Arguments) -> None:
-    """Find, read and draw."""
+    """Read the gallery and draw it."""
     gallery = read_gallery(
         arguments.representations, arguments.videos, arguments.clips, arguments.scores,
-        queries=arguments.queries, neighbours=arguments.neighbours, seed=arguments.seed,
+        num_queries=arguments.queries, num_neighbours=arguments.neighbours, seed=arguments.seed,
         distinct_classes=True,
     )  # fmt: skip
     strips = read_filmstrips(gallery.clips, _FRAMES, _SIZE, arguments.threads)
-    save_figure(plot_retrieval(strips, gallery.names, gallery.neighbours), arguments.output)
+    save_figure(plot_retrieval(strips, gallery.class_names, gallery.neighbours), arguments.output)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Draw what models make of the same sequences: truth, reconstruction and predicted future.
+"""Draw the reconstruction and the predicted future of some test sequences, for all models.
 
-Reads the predictions of every model on one test set, and writes the first sequences as strips of
-frames, a row per model, and as a short animation.
+Reads the samples of every model on one test set. Draws the first sequences as strips of frames, a
+row per model below the truth, and as a short animation.
 """
 
 from pathlib import Path
@@ -13,18 +13,18 @@ from video_lstm.plots.style import save_figure
 
 
 class Arguments(CommandLine):
-    """What to draw."""
+    """Predictions and figures."""
 
     predictions: list[Path]
-    """What measure_predictions wrote of every model, on one test set."""
+    """Artifacts of measure_predictions on one test set, one per model."""
     output: list[Path]
     """Figures to write, each in the format of its suffix."""
     preview: Path
-    """Animation to write, a GIF."""
+    """Animation to write, GIF."""
 
 
 def main(arguments: Arguments) -> None:
-    """Draw the strips and the animation."""
+    """Read the samples and draw both figures."""
     samples = read_predictions(arguments.predictions, "samples")
     save_figure(plot_samples(samples), arguments.output)
     animate_samples(samples, arguments.preview)

@@ -1,6 +1,6 @@
-"""Draw the rules that lead to table 2 as a graph, report/workflow.svg, from Snakemake's rule graph.
+"""Draw the graph of the rules that lead to table 2, report/workflow.svg.
 
-A test keeps the file in step: run this after a change of the rules.
+Run this after a change of the rules; a test compares the file with Snakemake's rule graph.
 """
 
 import html
@@ -19,20 +19,20 @@ _GAP_X, _GAP_Y = 24, 28
 
 
 class Arguments(CommandLine):
-    """Where to draw."""
+    """Output."""
 
     output: Path = Path("report/workflow.svg")
-    """The file to write."""
+    """SVG file to write."""
 
 
 def main(arguments: Arguments) -> None:
     """Draw the graph of the demo's rules."""
     with atomic_write(arguments.output) as temporary:
-        temporary.write_text(draw(rule_graph("config.yaml", "results/table2.csv")))
+        temporary.write_text(draw_graph(read_rule_graph("config.yaml", "results/table2.csv")))
 
 
-def rule_graph(configfile: str, target: str) -> dict[str, set[str]]:
-    """Return the rules that a target needs, each with the rules whose outputs it reads."""
+def read_rule_graph(configfile: str, target: str) -> dict[str, set[str]]:
+    """Read the rules of a target from Snakemake, each with the rules whose outputs it reads."""
     command = ["-m", "snakemake", "--rulegraph", "dot", "--cores", "1", "--configfile", configfile]
     plan = subprocess.run(
         [sys.executable, *command, "--", target], capture_output=True, text=True, check=True
@@ -44,7 +44,7 @@ def rule_graph(configfile: str, target: str) -> dict[str, set[str]]:
     return graph
 
 
-def draw(graph: dict[str, set[str]]) -> str:
+def draw_graph(graph: dict[str, set[str]]) -> str:
     """Draw a graph as SVG, inputs above, without the edges that a longer path implies."""
     ranks = {rule: _rank(rule, graph) for rule in graph}
     rows = [
@@ -64,7 +64,7 @@ def draw(graph: dict[str, set[str]]) -> str:
         f'width="{width}" height="{height}" font-family="sans-serif" font-size="13">'
     ]
     for rule, inputs in graph.items():
-        implied = {name for other in inputs for name in _ancestors(other, graph)}
+        implied = {name for direct in inputs for name in _ancestors(direct, graph)}
         for name in sorted(inputs - implied):
             (x1, y1), (x2, y2) = centres[name], centres[rule]
             start, end = y1 + _HEIGHT / 2, y2 - _HEIGHT / 2

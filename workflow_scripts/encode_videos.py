@@ -27,9 +27,9 @@ from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.evaluation.representations import (
     Representations,
-    encode,
-    pretrained_encoder,
-    untrained_encoder,
+    build_untrained_encoder,
+    encode_clips,
+    load_pretrained_encoder,
     write_representations,
 )
 from video_lstm.evaluation.tables import write_csv
@@ -94,7 +94,9 @@ def main(arguments: Arguments) -> None:
         shards = arguments.percepts or extract_file_percepts(arguments, device, Path(folder))
         store = PerceptStore(shards)
         encoder = load_encoder(arguments, store)
-        encoded = encode(encoder, store, arguments.block_frames, arguments.block_stride, device)
+        encoded = encode_clips(
+            encoder, store, arguments.block_frames, arguments.block_stride, device
+        )
         inputs = {f"percepts_{n}": path for n, path in enumerate(arguments.percepts)}
         roles = ("pretrained", "videos")
         inputs |= {role: path for role in roles if (path := getattr(arguments, role))}
@@ -139,12 +141,12 @@ def load_encoder(arguments: Arguments, store: PerceptStore) -> BlockEncoder:
                 f"{path}: expected {expected} of {store.dim} values, found {trained_on} of "
                 f"{info.arguments['frame_size']}; name the model of these percepts"
             )
-        return pretrained_encoder(path)
+        return load_pretrained_encoder(path)
     if arguments.videos is None:
         raise UserError(f"--videos: expected an index for {arguments.variant}, found none")
     labelled = read_labelled_videos(arguments.videos, arguments.split)
     _, clips = labelled.match_clips(TRAIN, store.names)
-    return untrained_encoder(
+    return build_untrained_encoder(
         arguments.variant, arguments.stream, store, clips, arguments.block_frames,
         (arguments.hidden_size, arguments.num_layers), arguments.seed,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from command_line import TrainingCommandLine, run
 from video_lstm import artifacts
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
-from video_lstm.evaluation.classifier_scores import best_validated
+from video_lstm.evaluation.classifier_scores import select_best_classifier
 from video_lstm.sequences.labelled_clips import (
     LabelledClips,
     read_split,
@@ -88,7 +88,7 @@ def main(arguments: Arguments) -> None:
     identity = provenance.attributes("finetuned")["identity"]
     settings, store = arguments.finetuning, PerceptStore(arguments.percepts)
     if arguments.validated:
-        best_path = best_validated(arguments.validated)
+        best_path = select_best_classifier(arguments.validated)
         with artifacts.open_artifact(best_path, "finetuned") as file:
             settings = ClassifierSettings.model_validate_json(file.attrs["finetuning"])
         logger.info("settings with the best validation accuracy: %s", best_path)

@@ -1,34 +1,37 @@
-"""Make Table 1, 3 or 4: accuracies of recognition beside the published ones.
+"""Make Table 1, 3 or 4: measured accuracies of action recognition next to published ones.
 
-Table 1 sums action recognition up, Table 3 compares ways of pretraining, Table 4 compares with the
-literature; see the paper's tables of the same numbers. Reads the classifiers' artifacts and writes
-a CSV file. Published figures come from video_lstm/evaluation/published.csv, which says of each
-where it is from and whether it was verified.
+Table 1 is the summary, Table 3 compares pretraining variants, and Table 4 compares with the
+literature, as in the paper. Reads the classifiers' artifacts and writes a CSV file. The published
+numbers, their sources and whether they were verified are in video_lstm/evaluation/published.csv.
 """
 
 from pathlib import Path
 
 from command_line import CommandLine, run
-from video_lstm.evaluation.published_results import PaperTable, compare_with_published, wide
+from video_lstm.evaluation.published_results import (
+    PaperTable,
+    compare_with_published,
+    pivot_by_model,
+)
 from video_lstm.evaluation.tables import collect_scores, write_csv
 
 
 class Arguments(CommandLine):
-    """Which table, of what."""
+    """Table, artifacts and output."""
 
     table: PaperTable
-    """Which of the paper's tables."""
+    """Table of the paper."""
     finetuned: list[Path]
     """Artifacts of finetune_classifier, and of fuse_streams for table 4."""
     output: Path
-    """The CSV file to write."""
+    """CSV file to write."""
 
 
 def main(arguments: Arguments) -> None:
-    """Collect, compare and write."""
+    """Compare the accuracies with the published ones and write the table."""
     table = compare_with_published(collect_scores(arguments.finetuned, []), arguments.table)
     if arguments.table != "table4":
-        table = wide(table)
+        table = pivot_by_model(table)
     write_csv(table, arguments.output, decimals=4)
 
 

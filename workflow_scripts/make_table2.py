@@ -1,27 +1,27 @@
-"""Make Table 2: the model variants side by side.
+"""Make Table 2: errors and accuracies of all model variants.
 
-Reads the collected scores and writes a CSV file with one row per model: the errors of predicted
+Reads the scores of a run and writes a CSV file with one row per model: the errors of predicted
 frames, and the accuracy for each data set, stream and number of labelled videos per class.
 """
 
 from pathlib import Path
 
 from command_line import CommandLine, run
-from video_lstm.evaluation.tables import read_scores, table2, write_csv
+from video_lstm.evaluation.tables import make_table2, read_scores, write_csv
 
 
 class Arguments(CommandLine):
-    """Where the scores are, and where the table goes."""
+    """Scores and output."""
 
     scores: Path
-    """The scores that collect_scores wrote."""
+    """Scores of the run (collect_scores), CSV."""
     output: Path
-    """The CSV file to write."""
+    """CSV file to write."""
 
 
 def main(arguments: Arguments) -> None:
-    """Read, cut and write."""
-    write_csv(table2(read_scores(arguments.scores)), arguments.output, decimals=4)
+    """Make the table from the scores and write it."""
+    write_csv(make_table2(read_scores(arguments.scores)), arguments.output, decimals=4)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Render the front page of the report: table 2, accuracy, predicted frames and the workflow.
 
-Writes a fragment of HTML with its pictures inside, which report/workflow.rst includes.
+Writes an HTML fragment with embedded images, which report/workflow.rst includes.
 """
 
 import base64
@@ -10,7 +10,7 @@ import pandas as pd
 
 from command_line import CommandLine, run
 from video_lstm.artifacts import atomic_write
-from video_lstm.evaluation.html_tables import TABLE_STYLE, table_html
+from video_lstm.evaluation.html_tables import TABLE_STYLE, render_table_html
 
 _STYLE = """
 #rulegraph { display: none; }
@@ -18,21 +18,20 @@ _STYLE = """
 .grow.h-screen { align-items: flex-start !important; }
 .summary img, .summary svg { max-width: 100%; height: auto; }
 """
-"""Uses the whole page from its top, and hides Snakemake's graph, which has a box for a rule at
-every depth."""
+"""Uses the whole page, and hides Snakemake's graph, which shows rules more than once."""
 
 
 class Arguments(CommandLine):
-    """What the front page shows."""
+    """Contents of the front page, and output."""
 
     table: Path
     """Table 2, CSV."""
     accuracy: Path
-    """The figure of accuracy against labelled videos per class, PNG."""
+    """Figure of accuracy against labelled videos per class, PNG."""
     samples: Path
-    """The figure of predicted frames, PNG."""
+    """Figure of predicted frames, PNG."""
     workflow: Path
-    """The graph of the rules, SVG."""
+    """Graph of the rules, SVG."""
     output: Path
     """HTML fragment to write."""
 
@@ -40,13 +39,13 @@ class Arguments(CommandLine):
 def main(arguments: Arguments) -> None:
     """Render the fragment and write it."""
     sections = {
-        "Table 2: prediction errors and accuracy of every model": table_html(
+        "Table 2: prediction errors and accuracy of every model": render_table_html(
             pd.read_csv(arguments.table)
         ),
-        "Accuracy against labelled videos per class, and the gain of pretraining": picture(
+        "Accuracy against labelled videos per class, and the gain of pretraining": embed_png(
             arguments.accuracy
         ),
-        "Predicted frames of Moving MNIST": picture(arguments.samples),
+        "Predicted frames of Moving MNIST": embed_png(arguments.samples),
         "The workflow": arguments.workflow.read_text(),
     }
     parts = [f"<h2>{title}</h2>\n{content}" for title, content in sections.items()]
@@ -58,8 +57,8 @@ def main(arguments: Arguments) -> None:
         )
 
 
-def picture(path: Path) -> str:
-    """Return an HTML image with the bytes of a PNG file inside."""
+def embed_png(path: Path) -> str:
+    """Return an HTML image that embeds a PNG file."""
     data = base64.b64encode(path.read_bytes()).decode()
     return f'<img src="data:image/png;base64,{data}">'
 

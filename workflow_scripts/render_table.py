@@ -1,7 +1,7 @@
-"""Turn a table (CSV) into a page (HTML) for the report, the best of each column marked.
+"""Render a table (CSV) as an HTML page for the report, with the best numbers marked.
 
-Accuracies and structural similarity are best when large, errors and cross-entropies when small. A
-mean and its standard deviation share a cell; published figures stand in columns of their own.
+The best accuracy and structural similarity is the highest, the best error the lowest. A mean and
+its standard deviation share a cell; published numbers have their own columns.
 """
 
 from pathlib import Path
@@ -10,14 +10,14 @@ import pandas as pd
 
 from command_line import CommandLine, run
 from video_lstm.artifacts import atomic_write
-from video_lstm.evaluation.html_tables import page, table_html
+from video_lstm.evaluation.html_tables import render_page, render_table_html
 
 
 class Arguments(CommandLine):
-    """What is shown."""
+    """Table and output."""
 
     table: Path
-    """The CSV file, such as results/table2.csv."""
+    """Table, such as results/table2.csv."""
     title: str
     """Heading of the page."""
     output: Path
@@ -25,8 +25,8 @@ class Arguments(CommandLine):
 
 
 def main(arguments: Arguments) -> None:
-    """Read, render and write."""
-    text = page(arguments.title, table_html(pd.read_csv(arguments.table)))
+    """Render the page and write it."""
+    text = render_page(arguments.title, render_table_html(pd.read_csv(arguments.table)))
     with atomic_write(arguments.output) as temporary:
         temporary.write_text(text)
 

@@ -1,8 +1,8 @@
-"""Sum up the scores of representations: means, 95% intervals, gains over untrained baselines.
+"""Summarise the scores of representations: means, 95% intervals, gains over untrained baselines.
 
-Reads what score_representations wrote, of any number of data sets, splits and streams, and writes a
-CSV file with one row per data set, stream, number of labelled videos per class, measure and
-representation. Gains are paired: over the same labelled and test videos.
+Reads the scores of any number of data sets, splits and streams and writes a CSV file with one row
+per data set, stream, number of labelled videos per class, measure and representation. Gains are
+paired, over the same labelled and test videos.
 """
 
 from pathlib import Path
@@ -10,23 +10,26 @@ from pathlib import Path
 import pandas as pd
 
 from command_line import CommandLine, run
-from video_lstm.evaluation.representation_scores import read_scores, summarise
+from video_lstm.evaluation.representation_scores import (
+    read_representation_scores,
+    summarise_representation_scores,
+)
 from video_lstm.evaluation.tables import write_csv
 
 
 class Arguments(CommandLine):
-    """Where the scores are, and where the summary goes."""
+    """Scores and output."""
 
     scores: list[Path]
-    """What score_representations wrote."""
+    """Tables of score_representations, CSV."""
     output: Path
-    """The CSV file to write."""
+    """CSV file to write."""
 
 
 def main(arguments: Arguments) -> None:
-    """Read, sum up and write."""
-    scores = pd.concat(map(read_scores, arguments.scores), ignore_index=True)
-    write_csv(summarise(scores), arguments.output, decimals=4)
+    """Summarise the scores and write the table."""
+    scores = pd.concat(map(read_representation_scores, arguments.scores), ignore_index=True)
+    write_csv(summarise_representation_scores(scores), arguments.output, decimals=4)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,29 @@
-"""Tabulate how well frames are predicted, step by step.
+"""Tabulate the errors of predicted frames by step.
 
-Reads the predictions of every model and writes a CSV file: test set, model, branch, step (and the
-mean over steps), and the error in every measure. The trivial baselines, the copied last frame and
-the mean frame, are the last rows.
+Reads the errors of every model and writes a CSV file: test set, model, branch, step (and the mean
+over steps), and every measure. The trivial baselines `copy_last_frame` and `mean_frame` are the
+last rows.
 """
 
 from pathlib import Path
 
 from command_line import CommandLine, run
-from video_lstm.evaluation.frame_error_tables import frame_errors
+from video_lstm.evaluation.frame_error_tables import tabulate_frame_errors
 from video_lstm.evaluation.tables import write_csv
 
 
 class Arguments(CommandLine):
-    """What to tabulate."""
+    """Predictions and output."""
 
     predictions: list[Path]
-    """What measure_predictions wrote."""
+    """Artifacts of measure_predictions."""
     output: Path
-    """The CSV file to write."""
+    """CSV file to write."""
 
 
 def main(arguments: Arguments) -> None:
-    """Read and write."""
-    write_csv(frame_errors(arguments.predictions), arguments.output, decimals=6)
+    """Tabulate the errors and write the table."""
+    write_csv(tabulate_frame_errors(arguments.predictions), arguments.output, decimals=6)
 
 
 if __name__ == "__main__":

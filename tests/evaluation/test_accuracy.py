@@ -1,4 +1,4 @@
-"""Accuracies: intervals, paired gains, published figures beside them, and late fusion."""
+"""Tests of accuracies: intervals, paired gains, published results, choices and late fusion."""
 
 import numpy as np
 import pandas as pd
@@ -21,42 +21,44 @@ from video_lstm.plots.curves import plot_accuracy, plot_unlabelled_hours
 VALIDATED = "validation_accuracy"
 
 
-def classified(path, scores, truth, measure="accuracy", inputs=None, **attributes):
-    """An artifact as finetune_classifier writes it."""
-    scores, truth = np.asarray(scores, np.float32), np.asarray(truth, np.int32)
-    about = {"dataset": "ucf101", "split": 1, "stream": "rgb", "variant": "composite"}
+def write_classifier(path, scores, targets, measure="accuracy", inputs=None, **attributes):
+    """Write an artifact as finetune_classifier does."""
+    scores, targets = np.asarray(scores, np.float32), np.asarray(targets, np.int32)
+    defaults = {"dataset": "ucf101", "split": 1, "stream": "rgb", "variant": "composite"}
     identities = {role: identity(file) for role, file in (inputs or {}).items()}
     with create(path, "finetuned", Provenance("test", {}, "0", identities)) as file:
-        about |= {"labels": "all", "measure": measure, "softmax_init": "random"}
-        file.attrs.update(about | attributes)
+        defaults |= {"labels": "all", "measure": measure, "softmax_init": "random"}
+        file.attrs.update(defaults | attributes)
         write_arrays(file, "curves", {})
-        file["scores"], file["label"] = scores, truth
-        file["video"] = np.arange(len(truth), dtype=np.int32)
-        file["accuracy"] = (scores.argmax(2) == truth).mean(1)
+        file["scores"], file["label"] = scores, targets
+        file["video"] = np.arange(len(targets), dtype=np.int32)
+        file["accuracy"] = (scores.argmax(2) == targets).mean(1)
     return path
 
 
-def right(*shares, videos=20):
-    """Scores of two classes, all videos of the first: right for a share of them in every draw."""
-    good = np.arange(videos)[None] < np.round(np.array(shares)[:, None] * videos)
-    return np.stack([good, ~good], -1).astype(float)
+def make_scores(*accuracies, videos=20):
+    """Return scores of videos of the first of two classes, with one accuracy per draw."""
+    is_correct = np.arange(videos)[None] < np.round(np.array(accuracies)[:, None] * videos)
+    return np.stack([is_correct, ~is_correct], -1).astype(float)
 
 
 @pytest.fixture
 def scores(tmp_path):
-    """Three draws of a baseline and of a composite that gains 10, 20 and 30 points."""
+    """Scores of three draws of a baseline and of a composite that gains 10, 20 and 30 points."""
     zeros = np.zeros(20)
     return collect_scores(
         [
-            classified(tmp_path / "a.h5", right(0.2, 0.4, 0.6), zeros, variant="lstm_baseline"),
-            classified(tmp_path / "b.h5", right(0.3, 0.6, 0.9), zeros),
-            classified(tmp_path / "c.h5", right(0.5), zeros, labels="10"),
+            write_classifier(
+                tmp_path / "a.h5", make_scores(0.2, 0.4, 0.6), zeros, variant="lstm_baseline"
+            ),
+            write_classifier(tmp_path / "b.h5", make_scores(0.3, 0.6, 0.9), zeros),
+            write_classifier(tmp_path / "c.h5", make_scores(0.5), zeros, labels="10"),
         ],
         [],
     )
 
 
-def test_the_interval_is_students():
+def test_confidence_interval_is_students_t():
     # n = 4, mean 2.5, deviation 1.29099; the 0.975 quantile of t with 3 degrees is 3.18245.
     assert compute_confidence_interval(np.array([1.0, 2, 3, 4])) == pytest.approx(
         (0.44574, 4.55426), abs=1e-4
@@ -64,29 +66,33 @@ def test_the_interval_is_students():
     assert np.isnan(compute_confidence_interval(np.array([1.0]))).all()
 
 
-def test_gains_are_paired_draw_by_draw(scores):
+def test_gains_are_paired_by_draw(scores):
     table = summarise_accuracy(scores).set_index(["labels", "variant"])
     assert list(table.index) == [
         ("10", "composite"),
         ("all", "lstm_baseline"),
         ("all", "composite"),
     ]
-    gained = table.loc[("all", "composite")]
-    assert (gained.n, gained["mean"], gained.gain) == (3, pytest.approx(60), pytest.approx(20))
-    # Of 10, 20, 30: deviation 10, and the t of 2 degrees of freedom is 4.30265.
-    half = 4.30265 * 10 / np.sqrt(3)
-    assert gained[["gain_low", "gain_high"]].tolist() == pytest.approx(
-        [20 - half, 20 + half], abs=1e-3
+    composite = table.loc[("all", "composite")]
+    assert (composite.n, composite["mean"], composite.gain) == (
+        3,
+        pytest.approx(60),
+        pytest.approx(20),
     )
-    # No baseline on the same subset, no gain; and none of the baseline over itself.
+    # Gains 10, 20, 30: deviation 10, and the t of 2 degrees of freedom is 4.30265.
+    half_width = 4.30265 * 10 / np.sqrt(3)
+    assert composite[["gain_low", "gain_high"]].tolist() == pytest.approx(
+        [20 - half_width, 20 + half_width], abs=1e-3
+    )
+    # The baseline has no gain, nor has a subset without baseline.
     assert table.gain.isna().tolist() == [True, True, False]
 
 
-def test_hours_of_video_stand_beside_the_baseline_on_the_same_draws(scores):
+def test_hours_are_compared_with_the_baseline_on_the_same_draws(scores):
     baseline = scores[scores.variant == "lstm_baseline"]
-    whole = scores[(scores.variant == "composite") & (scores.labels == "all")]
-    half = whole.assign(value=whole.value - 5)
-    table = tabulate_hours({2.0: whole, 0.5: half}, baseline)
+    two_hours = scores[(scores.variant == "composite") & (scores.labels == "all")]
+    half_hour = two_hours.assign(value=two_hours.value - 5)
+    table = tabulate_hours({2.0: two_hours, 0.5: half_hour}, baseline)
     assert table.hours.tolist()[1:] == [0.5, 2.0] and np.isnan(table.hours[0])
     assert table.variant.tolist() == ["lstm_baseline", "composite", "composite"]
     assert table.gain.tolist()[1:] == pytest.approx([15, 20])
@@ -94,20 +100,28 @@ def test_hours_of_video_stand_beside_the_baseline_on_the_same_draws(scores):
     assert [axis.get_title() for axis in axes] == ["ucf101, rgb, labels per class: all"]
 
 
-def test_amounts_of_video_that_are_the_same_are_one(tmp_path, run_script):
-    """Classifiers on 2 and on 3 hours, where there are no more than 2, and on half an hour."""
+def test_amounts_beyond_the_available_video_are_merged(tmp_path, run_script):
+    """Pretrain on 0.5, 2 and 3 hours, of which only 2 are available."""
     paths = {"pretrained": [], "finetuned": []}
-    for asked, hours, share in ((0.5, 0.5, 0.6), (2, 2, 0.7), (3, 2, 0.7)):
-        encoder, classifier = tmp_path / f"encoder{asked}.h5", tmp_path / f"classifier{asked}.h5"
-        with create(encoder, "pretrained", Provenance("test", {"hours": asked}, "0")) as file:
+    for setting, hours, accuracy in ((0.5, 0.5, 0.6), (2, 2, 0.7), (3, 2, 0.7)):
+        encoder, classifier = (
+            tmp_path / f"encoder{setting}.h5",
+            tmp_path / f"classifier{setting}.h5",
+        )
+        with create(encoder, "pretrained", Provenance("test", {"hours": setting}, "0")) as file:
             file.attrs.update(model="{}", unlabelled_hours=hours)
             write_arrays(file, "weights", {})
             write_arrays(file, "curves", {})
-        classified(classifier, right(share, share), np.zeros(20), inputs={"pretrained": encoder})
+        write_classifier(
+            classifier,
+            make_scores(accuracy, accuracy),
+            np.zeros(20),
+            inputs={"pretrained": encoder},
+        )
         paths["pretrained"].append(encoder)
         paths["finetuned"].append(classifier)
     baseline = tmp_path / "baseline.h5"
-    classified(baseline, right(0.5, 0.5), np.zeros(20), variant="lstm_baseline")
+    write_classifier(baseline, make_scores(0.5, 0.5), np.zeros(20), variant="lstm_baseline")
     options = [word for role, files in paths.items() for word in (f"--{role}", *files)]
     output = tmp_path / "hours.csv"
     run_script("compare_hours", *options, "--baseline", baseline, "--output", output)
@@ -117,20 +131,20 @@ def test_amounts_of_video_that_are_the_same_are_one(tmp_path, run_script):
     assert table["gain"].tolist()[1:] == pytest.approx([10, 20])
 
 
-def test_published_figures_stand_beside_what_they_are_about(scores):
+def test_published_numbers_are_joined_to_measured_ones(scores):
     table = compare_with_published(scores, "table3")
     published = table.set_index(["corpus", "stream", "labels", "variant"]).published
     assert published["ucf101", "rgb", "all", "composite"] == 75.8
-    assert published["ucf101", "rgb", "10", "composite"] == 67.0  # the small set
-    assert set(table.corpus) == {"ucf101"}  # nothing of data sets that were not run
+    assert published["ucf101", "rgb", "10", "composite"] == 67.0  # the small data set
+    assert set(table.corpus) == {"ucf101"}  # only measured data sets
     assert set(table.verified) == {"no"}
-    printed = pivot_by_model(table).set_index("variant")
-    assert printed.loc["composite", "ucf101_rgb_all_mean"] == pytest.approx(60)
-    assert printed.loc["autoencoder", "ucf101_rgb_all_published"] == 75.1
-    assert np.isnan(printed.loc["autoencoder", "ucf101_rgb_all_mean"])
+    by_model = pivot_by_model(table).set_index("variant")
+    assert by_model.loc["composite", "ucf101_rgb_all_mean"] == pytest.approx(60)
+    assert by_model.loc["autoencoder", "ucf101_rgb_all_published"] == 75.1
+    assert np.isnan(by_model.loc["autoencoder", "ucf101_rgb_all_mean"])
 
 
-def test_published_figures_are_told_once_and_in_full():
+def test_published_numbers_are_unique_and_complete():
     from video_lstm.evaluation.published_results import _PUBLISHED
 
     table = pd.read_csv(_PUBLISHED, dtype=str, keep_default_na=False)
@@ -139,18 +153,18 @@ def test_published_figures_are_told_once_and_in_full():
     assert (table.drop(columns="labels") != "").all().all()
 
 
-def test_fusion_weighs_by_validation_and_keeps_the_labels_of_both(tmp_path, run_script):
-    """Flow is right on the even videos, RGB on the odd ones and, barely, wrong on the even."""
-    truth = np.arange(10) % 2
-    sure, unsure = np.array([0.9, 0.1]), np.array([0.45, 0.55])
-    flow = np.stack([sure if label == 0 else unsure[::-1] for label in truth])[None]
-    rgb = np.stack([unsure if label == 0 else sure[::-1] for label in truth])[None]
+def test_fusion_weights_are_chosen_on_validation_videos(tmp_path, run_script):
+    """Flow is correct on even videos, RGB on odd ones; both are narrowly wrong on the others."""
+    labels = np.arange(10) % 2
+    confident, wrong = np.array([0.9, 0.1]), np.array([0.45, 0.55])
+    flow = np.stack([confident if label == 0 else wrong[::-1] for label in labels])[None]
+    rgb = np.stack([wrong if label == 0 else confident[::-1] for label in labels])[None]
     options = []
     for role, measure in (("finetuned", "accuracy"), ("validated", "validation_accuracy")):
         options.append(f"--{role}")
-        for stream, scored in (("rgb", rgb), ("flow1", flow)):
+        for stream, stream_scores in (("rgb", rgb), ("flow1", flow)):
             path = tmp_path / f"{stream}_{role}.h5"
-            options.append(classified(path, scored, truth, measure, stream=stream))
+            options.append(write_classifier(path, stream_scores, labels, measure, stream=stream))
     run_script("fuse_streams", *options, "--output", tmp_path / "fused.h5")
     with open_artifact(tmp_path / "fused.h5", "finetuned") as file:
         assert file.attrs["weights"].tolist() == [0.5, 0.5]
@@ -161,17 +175,17 @@ def test_fusion_weighs_by_validation_and_keeps_the_labels_of_both(tmp_path, run_
     assert fused.stream.tolist() == ["rgb+flow1"]
 
 
-def test_a_stream_that_is_worth_nothing_gets_no_weight(tmp_path):
-    truth = np.arange(10) % 2
-    good = np.stack([1 - truth, truth], -1)[None] * 0.2 + 0.4
-    noise = np.stack([truth, 1 - truth], -1)[None] * 1.0
-    # A third stream that is right where the first is not sure, on one video.
+def test_useless_stream_gets_no_weight(tmp_path):
+    labels = np.arange(10) % 2
+    good = np.stack([1 - labels, labels], -1)[None] * 0.2 + 0.4
+    wrong = np.stack([labels, 1 - labels], -1)[None] * 1.0
+    # A third stream is correct on the one video where the first is wrong.
     rare = np.full_like(good, 0.5)
     rare[0, 0] = [1, 0]
     good[0, 0] = [0.4, 0.6]
     paths = [
-        classified(tmp_path / f"{name}.h5", scored, truth, "validation_accuracy", stream=name)
-        for name, scored in (("rgb", good), ("flow1", noise), ("motion", rare))
+        write_classifier(tmp_path / f"{name}.h5", scores, labels, VALIDATED, stream=name)
+        for name, scores in (("rgb", good), ("flow1", wrong), ("motion", rare))
     ]
     rgb, flow = choose_weights(["rgb", "flow1"], paths)
     assert rgb > 0.8 and rgb + flow == 1
@@ -179,22 +193,21 @@ def test_a_stream_that_is_worth_nothing_gets_no_weight(tmp_path):
     assert weights.sum() == pytest.approx(1) and weights[2] > 0.1 >= weights[1]
 
 
-def test_of_equally_accurate_weights_the_lowest_cross_entropy_counts(tmp_path):
-    truth = np.arange(10) % 2
-    sides = np.stack([1 - truth, truth], -1)[None] - 0.5
+def test_ties_of_weights_are_broken_by_cross_entropy(tmp_path):
+    labels = np.arange(10) % 2
+    signs = np.stack([1 - labels, labels], -1)[None] - 0.5
     paths = [
-        classified(
-            tmp_path / f"{name}.h5", 0.5 + sure * sides, truth, "validation_accuracy", stream=name
+        write_classifier(
+            tmp_path / f"{name}.h5", 0.5 + confidence * signs, labels, VALIDATED, stream=name
         )
-        for name, sure in (("rgb", 0.9), ("flow1", 0.1), ("motion", 0.9))
+        for name, confidence in (("rgb", 0.9), ("flow1", 0.1), ("motion", 0.9))
     ]
     assert choose_weights(["rgb", "flow1"], paths).tolist() == [1, 0]
     assert choose_weights(["rgb", "motion"], paths).tolist() == [0.5, 0.5]
 
 
-def test_nothing_is_chosen_by_test_videos(tmp_path):
-    scored = right(0.5)
-    tested = classified(tmp_path / "test.h5", scored, np.zeros(20))
+def test_choices_refuse_scores_of_test_videos(tmp_path):
+    tested = write_classifier(tmp_path / "test.h5", make_scores(0.5), np.zeros(20))
     with pytest.raises(UserError, match=r"test\.h5: expected scores of validation videos"):
         choose_weights(["rgb"], [tested])
     with pytest.raises(UserError, match=r"test\.h5: expected scores of validation videos"):
@@ -203,14 +216,14 @@ def test_nothing_is_chosen_by_test_videos(tmp_path):
         choose_weights(["rgb", "motion"], [tested])
 
 
-def test_choices_stand_side_by_side_and_the_best_of_each_classifier_is_marked(tmp_path, run_script):
+def test_best_choice_of_each_classifier_is_marked(tmp_path, run_script):
     validated = []
-    for variant, shares in (("lstm_baseline", (0.5, 0.7, 0.7)), ("composite", (0.8, 0.6, 0.4))):
-        for choice, share in enumerate(shares):
+    for variant, accuracies in (("lstm_baseline", (0.5, 0.7, 0.7)), ("composite", (0.8, 0.6, 0.4))):
+        for choice, accuracy in enumerate(accuracies):
             path, settings = tmp_path / f"{variant}{choice}.h5", f'{{"dropout": 0.{choice}}}'
-            scores = right(share - 0.1, share + 0.1)
-            about = {"variant": variant, "finetuning": settings}
-            validated.append(classified(path, scores, np.zeros(20), VALIDATED, **about))
+            scores = make_scores(accuracy - 0.1, accuracy + 0.1)
+            attributes = {"variant": variant, "finetuning": settings}
+            validated.append(write_classifier(path, scores, np.zeros(20), VALIDATED, **attributes))
     run_script("compare_choices", "--validated", *validated, "--output", tmp_path / "choices.csv")
     table = pd.read_csv(tmp_path / "choices.csv", dtype={"labels": str})
     assert table["variant"].tolist() == ["lstm_baseline"] * 3 + ["composite"] * 3
@@ -223,14 +236,14 @@ def test_choices_stand_side_by_side_and_the_best_of_each_classifier_is_marked(tm
     assert [validated[row] for row in np.flatnonzero(table["chosen"])] == best
 
 
-def test_what_does_not_belong_together_is_not_fused(tmp_path):
-    one = classified(tmp_path / "a.h5", right(0.5), np.zeros(20), "validation_accuracy")
-    two = classified(tmp_path / "b.h5", right(0.5), np.zeros(20), "validation_accuracy", split=2)
+def test_streams_of_different_splits_are_not_fused(tmp_path):
+    one = write_classifier(tmp_path / "a.h5", make_scores(0.5), np.zeros(20), VALIDATED)
+    two = write_classifier(tmp_path / "b.h5", make_scores(0.5), np.zeros(20), VALIDATED, split=2)
     with pytest.raises(UserError, match=r"b\.h5: expected scores of \('ucf101', '1'"):
         read_streams([one, two])
 
 
-def test_the_figure_shows_every_model_and_the_gains_below(scores):
+def test_accuracy_figure_shows_all_models_and_gains(scores):
     axes = plot_accuracy(summarise_accuracy(scores)).axes
     assert [axis.get_title() for axis in axes] == ["ucf101, rgb", ""]
     upper, lower = (axis.get_legend_handles_labels()[1] for axis in axes)

@@ -1,4 +1,4 @@
-"""Figures and their numbers: what they show is what was measured, and files come out the same."""
+"""Tests of figures: their data, and that files are reproducible."""
 
 import hashlib
 
@@ -18,7 +18,7 @@ from video_lstm.plots.units import plot_activity, plot_features, tile_weights
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def model_of(variant: str, layers: int = 2) -> EncoderDecoder:
+def make_model(variant: str, layers: int = 2) -> EncoderDecoder:
     generator = torch.Generator().manual_seed(0)
     model = EncoderDecoder(variant, 16, 6, layers, 4, 3, output="logits", generator=generator)
     with torch.no_grad():
@@ -29,31 +29,31 @@ def model_of(variant: str, layers: int = 2) -> EncoderDecoder:
 
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("variant", ["composite", "conditional_future_predictor"])
-def test_activity_is_that_of_the_steps_that_made_the_frames(variant: str, layers: int) -> None:
-    model = model_of(variant, layers)
+def test_traces_belong_to_the_predicted_frames(variant: str, layers: int) -> None:
+    model = make_model(variant, layers)
     inputs = torch.rand(4, 2, 16, generator=torch.Generator().manual_seed(1))
     frames, traces = trace_units(model, inputs, 12)
     with torch.no_grad():
         future = model.eval()(inputs, future_frames=12).future
         assert torch.equal(frames, activate(future, "logits"))
-        read = model.predictor.readout(traces["output"])
-    torch.testing.assert_close(read, future)
+        decoded = model.predictor.readout(traces["output"])
+    torch.testing.assert_close(decoded, future)
     i, f, o, c, h = (traces[name] for name in TRACES)
     torch.testing.assert_close(h, o * torch.tanh(c))
-    # c = f c' + i z with |z| < 1: no other gates would leave so little room.
+    # c = f c' + i z with |z| < 1, which other gates would hardly satisfy.
     z = (c[1:] - f[1:] * c[:-1]) / i[1:]
     assert z.abs().max() <= 1 + 1e-4
     assert all(((gate > 0) & (gate < 1)).all() for gate in (i, f, o))
     assert len(model.predictor.stack.layers[-1]._forward_hooks) == 0
 
 
-def test_a_model_that_predicts_nothing_has_no_activity() -> None:
+def test_tracing_needs_a_future_decoder() -> None:
     with pytest.raises(ValueError, match="future predictor"):
-        trace_units(model_of("autoencoder"), torch.rand(4, 1, 16), 5)
+        trace_units(make_model("autoencoder"), torch.rand(4, 1, 16), 5)
 
 
-def test_features_are_ordered_by_norm_and_the_same_units_in_each_gate() -> None:
-    model = model_of("composite")
+def test_weight_images_are_ordered_by_norm_with_the_same_units_in_each_gate() -> None:
+    model = make_model("composite")
     groups = draw_features.extract_weight_images(model)
     weights = model.encoder.layers[0].weight_x.detach().numpy().reshape(4, 6, 4, 4)
     norms = np.square(weights).sum((0, 2, 3))
@@ -66,7 +66,7 @@ def test_features_are_ordered_by_norm_and_the_same_units_in_each_gate() -> None:
     assert draw_features.reshape_to_images(torch.zeros(2, 48)).shape == (2, 4, 4, 3), "colours"
 
 
-def test_a_mosaic_scales_each_image_and_keeps_zero_grey() -> None:
+def test_tiles_are_scaled_per_image_and_zero_is_grey() -> None:
     images = np.zeros((3, 2, 2))
     images[0, 0, 0], images[1, 1, 1] = 5.0, -0.1
     picture = tile_weights(images, 2)
@@ -74,7 +74,7 @@ def test_a_mosaic_scales_each_image_and_keeps_zero_grey() -> None:
     assert (picture[0, 0] == 255).all() and (picture[1, 5] == 0).all()
     assert (picture[0, 1] == 128).all(), "zero"
     assert (picture[2:4] == 255).all() and (picture[4:, 2:] == 255).all(), "gaps"
-    assert (picture[4:, :2] == 128).all(), "an image of nothing"
+    assert (picture[4:, :2] == 128).all(), "an image of zeros"
 
 
 @pytest.fixture
@@ -82,50 +82,51 @@ def sample_frames() -> dict[str, dict[str, np.ndarray]]:
     """Samples of two models, one of which only predicts."""
     rng = np.random.default_rng(0)
     truth = rng.integers(256, size=(3, 7, 5, 5), dtype=np.uint8)
-    both = {"truth": truth, "reconstruction": truth[:, :4], "future": truth[:, 4:]}
-    return {"composite": both, "future_predictor": {"truth": truth, "future": 255 - truth[:, 4:]}}
+    composite = {"truth": truth, "reconstruction": truth[:, :4], "future": truth[:, 4:]}
+    predictor = {"truth": truth, "future": 255 - truth[:, 4:]}
+    return {"composite": composite, "future_predictor": predictor}
 
 
-def test_a_preview_shows_what_moves_beside_the_models(sample_frames, tmp_path) -> None:
+def test_animation_shows_truth_and_models(sample_frames, tmp_path) -> None:
     animate_samples(sample_frames, tmp_path / "a.gif", sequences=2)
     truth = sample_frames["composite"]["truth"]
-    with Image.open(tmp_path / "a.gif") as film:
-        assert film.n_frames == 7
+    with Image.open(tmp_path / "a.gif") as animation:
+        assert animation.n_frames == 7
         for frame in (0, 5):
-            film.seek(frame)
-            picture = np.asarray(film.convert("L"))[::2, ::2].astype(int)
+            animation.seek(frame)
+            picture = np.asarray(animation.convert("L"))[::2, ::2].astype(int)
             assert picture.shape == (12, 19)
-            second = picture[7:], truth[1, frame].astype(int)
-            assert abs(second[0][:, :5] - second[1]).max() <= 8, "colours of a GIF are few"
-            assert abs(second[0][:, 7:12] - second[1]).max() <= 8
-            expected = 255 - second[1] if frame == 5 else 0 * second[1]
-            assert abs(second[0][:, 14:] - expected).max() <= 8
+            row, target = picture[7:], truth[1, frame].astype(int)
+            assert abs(row[:, :5] - target).max() <= 8, "a GIF has few colours"
+            assert abs(row[:, 7:12] - target).max() <= 8
+            expected = 255 - target if frame == 5 else 0 * target
+            assert abs(row[:, 14:] - expected).max() <= 8
 
 
 @pytest.mark.slow
-def test_figures_are_pictures_and_the_same_each_time(sample_frames, tmp_path) -> None:
+def test_figures_are_valid_and_reproducible(sample_frames, tmp_path) -> None:
     steps = {
-        f"{who}{branch}_{measure}": np.linspace(1, 2, 3)
-        for who in ("", "copy_last_frame_", "mean_frame_")
+        f"{prefix}{branch}_{measure}": np.linspace(1, 2, 3)
+        for prefix in ("", "copy_last_frame_", "mean_frame_")
         for branch in ("reconstruction", "future")
         for measure in ("cross_entropy", "ssim")
     }
-    course = {"step": np.arange(1.0, 91), "loss": np.linspace(9, 1, 90)}
-    course |= {"validation_step": np.array([45.0, 90]), "future": np.array([3.0, 2.0])}
+    curves = {"step": np.arange(1.0, 91), "loss": np.linspace(9, 1, 90)}
+    curves |= {"validation_step": np.array([45.0, 90]), "future": np.array([3.0, 2.0])}
     traces = {name: np.full((9, 4), 0.5) for name in TRACES}
     frames = sample_frames["composite"]["truth"][0]
     digests = []
-    for turn in ("first", "second"):
+    for folder in ("first", "second"):
         figures = {
             "samples": plot_samples(sample_frames),
             "errors": plot_errors({"composite": steps}, ["cross_entropy", "ssim"]),
-            "curves": plot_training_curves({"future_predictor": course}, "nats"),
+            "curves": plot_training_curves({"future_predictor": curves}, "nats"),
             "features": plot_features({"gate": np.ones((5, 4, 4))}),
             "activity": plot_activity({"trained": (frames, traces)}, 3),
         }
         paths = []
         for name, figure in figures.items():
-            pair = [tmp_path / turn / f"{name}.{suffix}" for suffix in ("png", "svg")]
+            pair = [tmp_path / folder / f"{name}.{suffix}" for suffix in ("png", "svg")]
             save_figure(figure, pair)
             paths += pair
         with Image.open(paths[0]) as picture:

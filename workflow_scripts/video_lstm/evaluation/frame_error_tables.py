@@ -84,7 +84,7 @@ def tabulate_models(pretrained: Sequence[Path], predictions: Sequence[Path]) -> 
 
 
 def tabulate_capacity(pretrained: Sequence[Path], predictions: Sequence[Path]) -> pd.DataFrame:
-    """Add the published error of a model with as many units to `tabulate_models`."""
+    """Tabulate models next to the published error for the same number of units."""
     table = tabulate_models(pretrained, predictions)
     return table.assign(published_reconstruction_mse=table["units"].map(LAB_REPORT_MSE))
 

@@ -72,7 +72,7 @@ function showVideo(dataset, index) {
 }
 for (const dataset in GALLERIES) showVideo(dataset, 0);
 """
-_CLICKED = """
+_ON_SELECT = """
 const [first, ...others] = source.selected.indices;
 if (first === undefined) return;
 if (others.length) source.selected.indices = [first];
@@ -115,14 +115,21 @@ def render_map_page(galleries: Sequence[tuple[Gallery, np.ndarray]], seed: int) 
         data[name] = {
             "classes": gallery.class_names,
             "names": [clip.video for clip in gallery.clips],
-            "neighbours": {_readable(k): rows.tolist() for k, rows in gallery.neighbours.items()},
+            "neighbours": {
+                _format_name(k): rows.tolist() for k, rows in gallery.neighbours.items()
+            },
             "strips": [_encode_jpeg(strip) for strip in strips],
         }
-        maps |= {(name, side): plot for side, plot in _plot_maps(gallery, seed).items()}
-    keys = [f"{dataset} {side}" for dataset, side in maps]
+        maps |= {
+            (name, representation): plot
+            for representation, plot in _plot_maps(gallery, seed).items()
+        }
+    keys = [f"{dataset} {representation}" for dataset, representation in maps]
     script, map_divs = components(dict(zip(keys, maps.values(), strict=True)))
     for gallery, _ in galleries:
-        divs = [map_divs[f"{gallery.dataset} {side}"] for side in gallery.features]
+        divs = [
+            map_divs[f"{gallery.dataset} {representation}"] for representation in gallery.features
+        ]
         sections.append(_render_section(gallery, divs))
     # Escape "<", so that a file name cannot end the script.
     text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
@@ -150,27 +157,29 @@ to it, ✓ where they show the same class, ✗ where they do not."""
 
 def _plot_maps(gallery: Gallery, seed: int) -> dict[str, figure]:
     """Draw the maps of one data set, which share their selection."""
-    styles = [_colour_and_marker(gallery.classes.index(name)) for name in gallery.metadata["class"]]
+    styles = [_select_style(gallery.classes.index(name)) for name in gallery.metadata["class"]]
     columns = gallery.metadata | dict(
         zip(("colour", "marker"), zip(*styles, strict=True), strict=True)
     )
-    positions = {side: embed_in_plane(x, seed) for side, x in gallery.features.items()}
-    for side, xy in positions.items():
-        columns |= {f"x_{side}": xy[:, 0], f"y_{side}": xy[:, 1]}
+    positions = {
+        representation: embed_in_plane(x, seed) for representation, x in gallery.features.items()
+    }
+    for representation, xy in positions.items():
+        columns |= {f"x_{representation}": xy[:, 0], f"y_{representation}": xy[:, 1]}
     source = ColumnDataSource(columns, name=f"videos_{gallery.dataset}")
     source.selected.indices = [0]
-    clicked = CustomJS(args={"source": source, "dataset": gallery.dataset}, code=_CLICKED)
-    source.selected.js_on_change("indices", clicked)
+    on_select = CustomJS(args={"source": source, "dataset": gallery.dataset}, code=_ON_SELECT)
+    source.selected.js_on_change("indices", on_select)
     plots = {}
-    for side in positions:
+    for representation in positions:
         plot = figure(
-            title=f"by {_readable(side)}", height=430, sizing_mode="stretch_width",
+            title=f"by {_format_name(representation)}", height=430, sizing_mode="stretch_width",
             tools=["pan", "wheel_zoom", "box_zoom", "reset", TapTool(),
                    HoverTool(tooltips=[("class", "@class"), ("video", "@video")])],
-            name=f"map_{gallery.dataset}_{side}",
+            name=f"map_{gallery.dataset}_{representation}",
         )  # fmt: skip
         glyphs = plot.scatter(
-            f"x_{side}", f"y_{side}", source=source, size=11, marker="marker",
+            f"x_{representation}", f"y_{representation}", source=source, size=11, marker="marker",
             fill_color="colour", line_color="white", line_width=0.5,
             nonselection_fill_alpha=0.75, nonselection_line_alpha=0.75,
         )  # fmt: skip
@@ -178,7 +187,7 @@ def _plot_maps(gallery: Gallery, seed: int) -> dict[str, figure]:
         plot.axis.visible = plot.grid.visible = False
         plot.toolbar.logo = None
         plot.outline_line_color = "#999999"
-        plots[side] = plot
+        plots[representation] = plot
     return plots
 
 
@@ -191,9 +200,9 @@ def _render_section(gallery: Gallery, divs: Sequence[str]) -> str:
     )
     legend = ""
     for number, name in enumerate(gallery.classes):
-        colour, marker = _colour_and_marker(number)
+        colour, marker = _select_style(number)
         symbol = f'<b style="color: {colour}">{_MARKERS[marker]}</b>'
-        legend += f"<span>{symbol} {html.escape(_readable(name))}</span> "
+        legend += f"<span>{symbol} {html.escape(_format_name(name))}</span> "
     description = (
         f"{amount} {gallery.num_test_videos} test videos; split {gallery.split}, "
         f"stream {gallery.stream}."
@@ -208,13 +217,13 @@ def _render_section(gallery: Gallery, divs: Sequence[str]) -> str:
     )
 
 
-def _colour_and_marker(number: int) -> tuple[str, str]:
-    """Return colour and marker of a class; the combinations repeat after 56 classes."""
+def _select_style(number: int) -> tuple[str, str]:
+    """Return the colour and the marker of a class; they repeat after 56 classes."""
     markers = list(_MARKERS)
     return _COLOURS[number % len(_COLOURS)], markers[number // len(_COLOURS) % len(markers)]
 
 
-def _readable(name: str) -> str:
+def _format_name(name: str) -> str:
     """Replace underscores by spaces."""
     return name.replace("_", " ")
 

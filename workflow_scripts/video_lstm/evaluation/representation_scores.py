@@ -35,7 +35,7 @@ _REGULARISATION = (0.001, 0.01, 0.1, 1.0, 10.0)
 _NUM_VALIDATION_SETS = 5
 """Number of random validation sets that a choice is averaged over."""
 _MAX_REPEATED_VIDEOS = 2000
-"""Number of training videos above which a single validation set is used."""
+"""Number of labelled videos above which a single validation set is used."""
 _MAX_ITERATIONS = 200
 _KEY_COLUMNS = ["corpus", "stream", "labels", "measure", "variant"]
 
@@ -87,8 +87,8 @@ def standardise_features(features: np.ndarray, training_rows: np.ndarray) -> np.
         (n, size) float32; features that are constant over the training videos become 0.
     """
     mean, deviation = features[training_rows].mean(0), features[training_rows].std(0)
-    constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
-    scale = np.where(constant, 0, 1 / np.where(constant, 1, deviation))
+    is_constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
+    scale = np.where(is_constant, 0, 1 / np.where(is_constant, 1, deviation))
     return ((features - mean) * scale).astype(np.float32)
 
 
@@ -108,15 +108,15 @@ def rank_by_similarity(
     Returns:
         (n, count) int64 rows of `training`, the most similar first; ties in ascending order.
     """
-    unit = [x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    unit_vectors = [x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
             for x in (queries, training)]  # fmt: skip
-    return np.argsort(-(unit[0] @ unit[1].T), axis=1, kind="stable")[:, :count]
+    return np.argsort(-(unit_vectors[0] @ unit_vectors[1].T), axis=1, kind="stable")[:, :count]
 
 
 def predict_by_neighbours(
     training: np.ndarray, labels: np.ndarray, queries: np.ndarray, counts: Sequence[float]
 ) -> np.ndarray:
-    """Predictor classes by a vote of the k nearest training videos, for several k.
+    """Predict classes by a vote of the k nearest training videos, for several k.
 
     The weight of a vote decreases slightly with the rank, so that the nearer class wins a tie.
 
@@ -141,7 +141,7 @@ def predict_by_neighbours(
 def predict_by_probe(
     training: np.ndarray, labels: np.ndarray, queries: np.ndarray, strengths: Sequence[float]
 ) -> np.ndarray:
-    """Predictor classes by multinomial logistic regression, for several C.
+    """Predict classes by multinomial logistic regression, for several C.
 
     If there are fewer videos than features, features are projected onto the space that the
     training videos span, which contains the solution: the same predictions in less time. lbfgs
@@ -271,7 +271,7 @@ class TrainingVideos:
         best = int(accuracies[part].argmax())
         return Choice(part, values[best], float(accuracies[part][best]))
 
-    def choose_retrieval(self) -> tuple[str, dict[str, float]]:
+    def choose_retrieval_part(self) -> tuple[str, dict[str, float]]:
         """Choose the part with the best mean average precision on validation videos.
 
         Returns:
@@ -358,7 +358,7 @@ def score_representation(
                 measure=measure, labels=str(per_class), validation=choice.validation,
                 part=choice.part, choice=f"{name}={choice.value:g}",
             ))  # fmt: skip
-    part, validation = training.choose_retrieval()
+    part, validation = training.choose_retrieval_part()
     retrieval = score_retrieval(
         training.parts[part], training.labels, parts[part][test_rows], test_labels
     )
@@ -412,17 +412,7 @@ def read_representation_scores(path: Path) -> pd.DataFrame:
         raise UserError(
             f"{path}: expected scores of representations, found no file; run score_representations"
         )
-    text_columns = (
-        "corpus",
-        "stream",
-        "labels",
-        "measure",
-        "variant",
-        "over",
-        "unit",
-        "part",
-        "choice",
-    )
+    text_columns = [*_KEY_COLUMNS, "over", "unit", "part", "choice"]
     return pd.read_csv(path, dtype=dict.fromkeys(text_columns, str), keep_default_na=False)
 
 

@@ -47,7 +47,7 @@ def write_predictions(path, test="mnist", variant="composite", **errors):
     return path
 
 
-def test_parameters_are_counted_without_initialising_the_model():
+def test_parameters_are_counted_without_allocating_memory():
     for arguments in (ARGUMENTS, CONV):
         expected = sum(p.numel() for p in EncoderDecoder(**arguments).parameters())
         assert count_parameters(arguments) == expected

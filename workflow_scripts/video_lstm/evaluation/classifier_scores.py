@@ -100,6 +100,7 @@ def select_best_classifier(paths: Sequence[Path]) -> Path:
 
 
 def _read_accuracy(file: h5py.File) -> dict[str, Any]:
+    """Read the fields of `ClassifierAccuracy`."""
     names = ("dataset", "stream", "variant", "labels", "measure", "softmax_init")
     finetuning = file.attrs.get("finetuning")
     return {name: str(file.attrs[name]) for name in names} | {

@@ -29,7 +29,7 @@ def tabulate_frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
         ("1", "2", ... and "mean"; step k of a reconstruction is the k-th last frame), and one per
         measure of FRAME_MEASURES, NaN if it does not apply.
     """
-    lines = []
+    rows = []
     for path in predictions:
         with open_artifact(path, "predictions") as file:
             errors = read_arrays(file, "errors")
@@ -40,14 +40,14 @@ def tabulate_frame_errors(predictions: Sequence[Path]) -> pd.DataFrame:
                 branch_errors = _branch_errors(errors, f"{prefix}{branch}_")
                 if not branch_errors:
                     continue
-                row = {"test": test, "model": model, "branch": branch}
+                keys = {"test": test, "model": model, "branch": branch}
                 steps = pd.DataFrame(branch_errors)
-                lines += [
-                    row | {"step": str(step)} | values
+                rows += [
+                    keys | {"step": str(step)} | values
                     for step, values in enumerate(steps.to_dict("records"), 1)
                 ]
-                lines.append(row | {"step": "mean"} | steps.mean().to_dict())
-    table = pd.DataFrame(lines, columns=["test", "model", "branch", "step", *FRAME_MEASURES])
+                rows.append(keys | {"step": "mean"} | steps.mean().to_dict())
+    table = pd.DataFrame(rows, columns=["test", "model", "branch", "step", *FRAME_MEASURES])
     # Every artifact repeats the trivial baselines of its branches.
     table = table.drop_duplicates(["test", "model", "branch", "step"], ignore_index=True)
     is_baseline = table["model"].isin(TRIVIAL_BASELINES)

@@ -38,9 +38,9 @@ def collect_scores(finetuned: Sequence[Path], predictions: Sequence[Path]) -> pd
     Raises:
         UserError: Two files contain the same number.
     """
-    lines = [line for path in finetuned for line in _read_accuracies(path)]
-    lines += [line for path in predictions for line in _read_errors(path)]
-    scores = pd.DataFrame(lines, columns=["value", "unit", "path", *KEY_COLUMNS, "softmax_init"])
+    rows = [row for path in finetuned for row in _read_accuracies(path)]
+    rows += [row for path in predictions for row in _read_errors(path)]
+    scores = pd.DataFrame(rows, columns=["value", "unit", "path", *KEY_COLUMNS, "softmax_init"])
     duplicates = scores[scores.duplicated(KEY_COLUMNS, keep=False)]
     if len(duplicates):
         first, second = sorted(duplicates["path"].unique())[:2]

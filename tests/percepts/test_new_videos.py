@@ -134,7 +134,7 @@ def test_a_film_needs_a_model_of_pixels_enough_frames_and_a_known_suffix(
     digits = results / "pretrain/mnist/pixels/composite.h5"
     for film, model, name, message in (
         (video, results / "pretrain/tiny_split1/rgb/composite.h5", "a.gif", "a model of pixels"),
-        (long, digits, "a.txt", "expected a film's name to end in .gif, .mp4"),
+        (long, digits, "a.txt", "expected a file name that ends in .gif, .mp4"),
         (tmp_path / "none.mp4", digits, "a.gif", "expected a video, found: cannot be opened"),
     ):
         done = run_script(

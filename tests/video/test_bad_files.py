@@ -99,7 +99,7 @@ def test_cut_files_are_recognised(tmp_path, videos):
 
 @pytest.mark.parametrize("codec", ["wmv2", "mjpeg"])
 def test_cut_asf_files_are_recognised(tmp_path, codec):
-    path = make(tmp_path / "film.wmv", f"-c:v {codec}")
+    path = make(tmp_path / "video.wmv", f"-c:v {codec}")
     content = path.read_bytes()
     assert probe(path).status == "ok"
     path.write_bytes(content + bytes(len(content) // 5))

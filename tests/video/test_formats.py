@@ -44,9 +44,9 @@ def add_exif(picture, orientation):
 @pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
 def test_rotation_is_read_despite_unnamed_side_data(tmp_path, orientation):
     stream = b"".join(add_exif(picture, orientation) for picture in make_jpegs(tmp_path))
-    (tmp_path / "film.mjpeg").write_bytes(stream)
+    (tmp_path / "video.mjpeg").write_bytes(stream)
     path = tmp_path / "exif.avi"
-    ffmpeg("-f", "mjpeg", "-i", tmp_path / "film.mjpeg", "-c", "copy", path)
+    ffmpeg("-f", "mjpeg", "-i", tmp_path / "video.mjpeg", "-c", "copy", path)
     info = probe(path)
     assert (info.status, info.frames) == ("ok", 12)
     assert (info.width, info.height) == ((64, 48) if orientation < 5 else (48, 64))
@@ -130,8 +130,8 @@ def test_format_changes_do_not_affect_frames(tmp_path, changes):
 
 def test_rotation_that_changes_the_display_size_is_a_change_of_size(tmp_path):
     upright, rotated = (add_exif(make_jpegs(tmp_path, 1)[0], orientation) for orientation in (1, 6))
-    (tmp_path / "film.mjpeg").write_bytes(upright * 3 + rotated * 3)
-    ffmpeg("-f", "mjpeg", "-i", tmp_path / "film.mjpeg", "-c", "copy", tmp_path / "rotating.avi")
+    (tmp_path / "video.mjpeg").write_bytes(upright * 3 + rotated * 3)
+    ffmpeg("-f", "mjpeg", "-i", tmp_path / "video.mjpeg", "-c", "copy", tmp_path / "rotating.avi")
     assert probe(tmp_path / "rotating.avi").status.startswith(
         "frame size on display changes: 64x48"
     )
@@ -145,9 +145,9 @@ def test_orientation_may_change_within_a_video(tmp_path, orientations):
     parts = [
         [add_exif(picture, orientation) for picture in pictures] for orientation in orientations
     ]
-    (tmp_path / "film.mjpeg").write_bytes(b"".join(map(b"".join, parts)))
+    (tmp_path / "video.mjpeg").write_bytes(b"".join(map(b"".join, parts)))
     path = tmp_path / "mirrored.avi"
-    ffmpeg("-f", "mjpeg", "-i", tmp_path / "film.mjpeg", "-c", "copy", path)
+    ffmpeg("-f", "mjpeg", "-i", tmp_path / "video.mjpeg", "-c", "copy", path)
     info = probe(path)
     expected = program_frames(path, info.height, info.width)
     for options in ({}, {"size": (24, 24)}):
@@ -159,7 +159,7 @@ def test_orientation_may_change_within_a_video(tmp_path, orientations):
     assert np.abs(read_frames(path).astype(int) - expected).max() <= 2
 
 
-@pytest.mark.parametrize("name", ["film.ts", "film.mpg", "film.m2v"])
+@pytest.mark.parametrize("name", ["video.ts", "film.mpg", "film.m2v"])
 def test_change_of_pixel_aspect_is_a_change_of_size(tmp_path, name):
     codec = "-c:v libx264 -pix_fmt yuv420p" if name.endswith("ts") else "-c:v mpeg2video"
     path = tmp_path / name
@@ -299,10 +299,12 @@ def test_photograph_is_not_a_video(tmp_path):
     (tmp_path / "phone.heic").write_bytes(content.replace(b"avif", b"heic"))
     assert probe(tmp_path / "phone.heic", transcoded=tmp_path).status == "a photograph, no video"
     # An AVIF animation has a still picture, too.
-    pictures[0].save(tmp_path / "film.avif", save_all=True, append_images=pictures[1:], duration=40)
-    info = probe(tmp_path / "film.avif")
+    pictures[0].save(
+        tmp_path / "video.avif", save_all=True, append_images=pictures[1:], duration=40
+    )
+    info = probe(tmp_path / "video.avif")
     assert (info.status, info.frames, info.width) == ("ok", 5, 64)
-    means = read_frames(tmp_path / "film.avif").mean((1, 2, 3))
+    means = read_frames(tmp_path / "video.avif").mean((1, 2, 3))
     assert np.abs(means - np.arange(0, 250, 50)).max() < 3
 
 
@@ -373,7 +375,7 @@ def test_streams_without_time_stamps_have_the_declared_duration(tmp_path, name, 
 def test_animated_webp_is_transcoded(tmp_path, monkeypatch):
     pictures = [Image.fromarray(np.full((48, 64, 3), grey, np.uint8)) for grey in range(0, 250, 10)]
     options = {"save_all": True, "append_images": pictures[1:], "lossless": True}
-    path = tmp_path / "film.webp"
+    path = tmp_path / "video.webp"
     pictures[0].save(path, duration=[40] * 20 + [200] * 5, **options)
     info = probe(path, transcoded=tmp_path / "copies")
     assert (info.status, info.frames) == ("ok", 25)

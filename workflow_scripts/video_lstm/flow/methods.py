@@ -100,5 +100,6 @@ def compute_flow(
 
 
 def _grey(frame: np.ndarray) -> np.ndarray:
+    """Convert a grey or RGB frame to contiguous grey values, (H, W) uint8."""
     frame = np.ascontiguousarray(frame)
     return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if frame.ndim == 3 else frame

@@ -141,7 +141,7 @@ def find_seek_point(path: Path, first: int, rate: float | None, frames: int) -> 
     if not candidates or candidates[-1][0] <= stamps[0]:
         return None
     key, decoding_index, key_packet = candidates[-1]
-    # Few frames are decoded after the key frame and shown before it, unless order is wrong.
+    # Few frames are decoded after the key frame and shown before it, unless the order is wrong.
     if bisect.bisect_left(stamps, key) - decoding_index > _MAX_REORDERED:
         return None
     return SeekPoint(key, key_packet, target, stamps)

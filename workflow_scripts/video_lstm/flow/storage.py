@@ -177,6 +177,7 @@ class PartialFlow:
             self.path.unlink(missing_ok=True)
 
     def _write(self, data: bytes) -> None:
+        """Write bytes at the current position; raise a UserError if they cannot be written."""
         with artifacts.translate_write_errors(self.path):
             artifacts.write_fully(self._file.write, data)
 
@@ -223,6 +224,7 @@ def _open_or_create(path: str, flags: int) -> int:
 
 
 def _write_block(encoded: h5py.Dataset, start: int, block: bytearray) -> int:
+    """Write a block at `start` and clear it; return the end of the block."""
     encoded[start : start + len(block)] = np.frombuffer(block, np.uint8)
     end = start + len(block)
     block.clear()
@@ -263,7 +265,7 @@ class FlowStore:
             if geometry not in (None, shard_geometry):
                 raise UserError(
                     f"{path}: expected flow of height, width, bound {geometry} as in {paths[0]}, "
-                    f"found {shard_geometry}; make both with the same settings"
+                    f"found {shard_geometry}; extract both with the same settings"
                 )
             geometry = shard_geometry
             self._encoded.append(artifacts.map_dataset(path, "encoded"))

@@ -98,9 +98,9 @@ def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
     try:
         with open_video(path) as (container, stream):
             digest = _sha256(path)
-            stated = declared_seconds(container, stream)
+            seconds = declared_seconds(container, stream)
             # If time stamps may jump, FFmpeg's duration (the last minus the first one) is wrong.
-            declared = 0.0 if may_jump(container) or stated > MAX_STAMP_JUMP else stated
+            declared = 0.0 if may_jump(container) or seconds > MAX_STAMP_JUMP else seconds
             clock, decode_errors, times = new_clock(stream), DecodeErrors(), []
             convert = Converter(Display.from_container(container, stream), None, None, "rgb")
             frames = decode_frames(container, stream, decode_errors, time_limit)
@@ -212,6 +212,7 @@ class _Worker:
         self._spawn()
 
     def _spawn(self) -> None:
+        """Start the process and the pipe to it."""
         # Spawned, not forked: the caller may run threads.
         context = multiprocessing.get_context("spawn")
         self.pipe, worker_pipe = context.Pipe()

@@ -62,13 +62,13 @@ def measure(clips: list[np.ndarray], codec: str, folder: Path) -> dict[str, floa
     partial.close(remove=True)
     store, count = FlowStore([path]), sum(map(len, clips))
     bounded = [np.clip(clip, -settings.bound, settings.bound) for clip in clips]
-    errors = [abs(store.flow(n, 0, len(clip)) - clip) for n, clip in enumerate(bounded)]
+    errors = [abs(store.read_flow(n, 0, len(clip)) - clip) for n, clip in enumerate(bounded)]
     generator = np.random.default_rng(0)
     rows = generator.integers(0, len(clips), STACKS)
     firsts = [generator.integers(0, len(clips[row]) - STACK + 1) for row in rows]
     start = time.perf_counter()
     for row, first in zip(rows, firsts, strict=True):
-        store.quantised(row, first, STACK)
+        store.read_quantised(row, first, STACK)
     stacks = STACKS / (time.perf_counter() - start)
     return {
         "codec": f"jpeg {settings.jpeg_quality}" if codec == "jpeg" else codec,

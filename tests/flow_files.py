@@ -10,7 +10,7 @@ PROVENANCE = artifacts.Provenance("extract_flow", {}, "code")
 
 
 def write_flow(path, clips, settings=None, first_row=0):
-    """An artifact of clips, each (pairs, 2, H, W)."""
+    """Write an artifact of clips, each (pairs, 2, H, W) float32 in pixels."""
     settings = settings or FlowSettings()
     partial = PartialFlow(path.with_suffix(".partial"), "identity")
     for flow in clips:

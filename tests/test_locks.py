@@ -102,7 +102,7 @@ def test_two_extractions_without_locks_write_no_wrong_flow(tmp_path, monkeypatch
     first.end_clip()
     with (
         h5py.File(tmp_path / "flow.h5", "w") as file,
-        pytest.raises(UserError, match="another process works on it"),
+        pytest.raises(UserError, match="another process writes to the file"),
     ):
         first.finish(file, [ClipName("a.avi", 0)])
     first.close(remove=True)

@@ -1,8 +1,8 @@
 """Compute optical flow between the consecutive frames of clips.
 
-Reads a shard of clips; writes their flow, quantised to 8 bits. An interrupted run resumes from the
-complete clips (in a hidden file in the output's folder). The method brox runs on the device, the
-others on the CPU.
+Reads a shard of clips and writes their flow, quantised to 8 bits. An interrupted run resumes from
+the complete clips, which are in a hidden file in the output's folder. The method brox runs on the
+device, the others on the CPU.
 """
 
 from pathlib import Path
@@ -23,15 +23,15 @@ class Arguments(DeviceCommandLine):
     """Command line."""
 
     clips: Path
-    """Clips (sample_clips)."""
+    """Clips of a shard (sample_clips)."""
     flow: FlowSettings = FlowSettings()
-    """Method, size of the frames, and how flow is stored."""
+    """Flow method, frame size, and storage format."""
     output: Path
-    """Artifact to write: encoded flows, with the clips' names and offsets."""
+    """Artifact to write: encoded flow with the clips' names and offsets."""
 
 
 def main(arguments: Arguments) -> None:
-    """Extract and write the artifact."""
+    """Compute the flow and write the artifact."""
     cv2.setNumThreads(1)  # see compute_flow
     torch.set_num_threads(1)
     settings, output = arguments.flow, arguments.output

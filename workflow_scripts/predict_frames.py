@@ -28,7 +28,7 @@ from video_lstm.sequences.tiles import cut_tiles, join_tiles, read_tiled
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.decode import UnreadableClipError
 from video_lstm.video.sampling import probe_full_clip
-from video_lstm.video.source import UnreadableVideoError, stated_rate
+from video_lstm.video.source import UnreadableVideoError, declared_rate
 from video_lstm.video.write_video import save_animation
 
 logger = logging.getLogger("video_lstm")
@@ -66,7 +66,7 @@ def main(arguments: Arguments) -> None:
                     f"{arguments.pretrained} reads and predicts, found {video.frames}; give a "
                     "longer video"
                 )
-            rate = video.rate or stated_rate(video.path)
+            rate = video.rate or declared_rate(video.path)
             frames = read_tiled(video, info.pixels)
     except (UnreadableVideoError, UnreadableClipError) as error:
         reason = getattr(error, "reason", error)

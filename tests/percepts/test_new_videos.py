@@ -16,7 +16,7 @@ from video_lstm.sequences.tiles import read_tiled
 from video_lstm.training.pretrained import load_pretrained
 from video_lstm.video.decode import read_frames
 from video_lstm.video.sampling import probe_full_clip
-from video_lstm.video.source import stated_rate
+from video_lstm.video.source import declared_rate
 
 CLASSIFIER = "finetune/tiny/split1/{}/composite/all.h5"
 
@@ -109,7 +109,7 @@ def test_the_frames_of_a_new_video_are_predicted(finished, run_script, tmp_path)
     assert len(film) == len(truth) // 8 * 8
     # Every frame of the file, as fast as there.
     assert info.pixels.rate is None
-    assert stated_rate(tmp_path / "film.mp4") == pytest.approx(stated_rate(video))
+    assert declared_rate(tmp_path / "film.mp4") == pytest.approx(declared_rate(video))
     left = film[:, : scale * height : scale, : scale * width : scale].astype(float).mean(3)
     assert abs(left - truth[: len(film)]).mean() < 4
     # The line below: grey for 4 frames that are seen, orange for 4 that are predicted.
@@ -134,7 +134,7 @@ def test_a_film_needs_a_model_of_pixels_enough_frames_and_a_known_suffix(
     digits = results / "pretrain/mnist/pixels/composite.h5"
     for film, model, name, message in (
         (video, results / "pretrain/tiny_split1/rgb/composite.h5", "a.gif", "a model of pixels"),
-        (long, digits, "a.txt", "expected a film's name to end in .gif, .mp4"),
+        (long, digits, "a.txt", "expected a file name that ends in .gif, .mp4"),
         (tmp_path / "none.mp4", digits, "a.gif", "expected a video, found: cannot be opened"),
     ):
         done = run_script(

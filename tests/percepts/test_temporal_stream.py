@@ -51,7 +51,7 @@ def test_default_settings_are_cnn_m_2048():
 def test_mirrored_flow_is_the_flow_of_mirrored_frames():
     random = np.random.default_rng(0)
     flow = torch.from_numpy(random.normal(size=(2, 3, 2, 5, 7)).astype(np.float32))
-    flipped = temporal_stream.mirror(flow, torch.tensor([True, False]))
+    flipped = temporal_stream.mirror_flow(flow, torch.tensor([True, False]))
     np.testing.assert_array_equal(flipped[0, :, 0], -flow[0, :, 0].flip(-1))
     np.testing.assert_array_equal(flipped[0, :, 1], flow[0, :, 1].flip(-1))
     np.testing.assert_array_equal(flipped[1], flow[1])
@@ -60,7 +60,7 @@ def test_mirrored_flow_is_the_flow_of_mirrored_frames():
 def test_mean_displacement_of_the_whole_field_is_subtracted():
     fields = np.random.default_rng(0).integers(1, 256, (4, 2, 30, 40)).astype(np.uint8)
     crops, means = temporal_stream.crop_flow(fields, 3, 5, 20)
-    actual = temporal_stream.displacements(torch.from_numpy(crops), torch.from_numpy(means), 0.25)
+    actual = temporal_stream.subtract_means(torch.from_numpy(crops), torch.from_numpy(means), 0.25)
     pixels = (fields - 128.0) * 0.25
     expected = pixels - pixels.mean(axis=(-2, -1), keepdims=True)
     np.testing.assert_allclose(actual, expected[..., 3:23, 5:25], atol=1e-4)
@@ -220,7 +220,7 @@ def test_percepts_are_fc6_of_each_flow_in_order(moving, trained, run_script, tmp
     assert np.diff(offsets).tolist() == [len(clip) for clip in clips[10:]]
     store = FlowStore([folder / "1.h5"])
     for row, (first, end) in enumerate(pairwise(offsets)):
-        pixels = torch.from_numpy(store.flow(row, 0, int(end - first)))
+        pixels = torch.from_numpy(store.read_flow(row, 0, int(end - first)))
         stacks = (pixels - pixels.mean(dim=(-2, -1), keepdim=True))[:, :, 4:28, 4:28]
         with torch.inference_mode():
             expected = net.percepts(stacks).numpy()

@@ -1,4 +1,4 @@
-"""Broken or refused files are reported, never fatal; intact ones are read from a copy."""
+"""Tests of bad files: broken ones are reported, and refused but intact ones transcoded."""
 
 import os
 import random
@@ -17,7 +17,7 @@ from video_lstm.errors import UserError
 from video_lstm.flow import extract as flow_extraction
 from video_lstm.flow.extract import extract_flow
 from video_lstm.flow.storage import PartialFlow
-from video_lstm.percepts import extract as extraction
+from video_lstm.percepts import extract as frame_extraction
 from video_lstm.percepts import new_videos
 from video_lstm.percepts.extract import Backend
 from video_lstm.percepts.new_videos import find_readable_videos
@@ -37,7 +37,7 @@ def videos(tmp_path_factory):
     return tmp_path_factory.mktemp("videos")
 
 
-def test_files_that_are_no_videos_say_why(tmp_path, videos):
+def test_status_says_why_a_file_is_not_a_video(tmp_path, videos):
     good = make_kind(videos, "plain.mp4")
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.avi").write_text("not a video\n" * 100)
@@ -64,11 +64,11 @@ def test_files_that_are_no_videos_say_why(tmp_path, videos):
         "slanted.mp4": "turned by an angle",
         "absent.mp4": "cannot be opened",
     }
-    for name, words in expected.items():
+    for name, status in expected.items():
         info = probe(tmp_path / name)
-        assert info.status.startswith(words), (name, info.status)
+        assert info.status.startswith(status), (name, info.status)
         assert info.frames == 0 and info.status != "ok"
-        if name != "streams.mkv":  # It gives a frame before it fails.
+        if name != "streams.mkv":  # it has a frame before it fails
             with pytest.raises(UserError):
                 read_frames(tmp_path / name)
 
@@ -80,7 +80,7 @@ def test_files_that_are_no_videos_say_why(tmp_path, videos):
         *("concat:a|b.mp4", "http:x.mp4", "no ending"),
     ],
 )
-def test_any_name_is_only_a_name(tmp_path, videos, monkeypatch, name):
+def test_special_characters_in_names_have_no_effect(tmp_path, videos, monkeypatch, name):
     path = tmp_path / name
     path.write_bytes(make_kind(videos, "plain.mp4").read_bytes())
     assert probe(path).status == "ok"
@@ -88,7 +88,7 @@ def test_any_name_is_only_a_name(tmp_path, videos, monkeypatch, name):
     assert len(read_frames(Path(name), 3, 2)) == 2
 
 
-def test_cut_files_are_told_from_whole_ones(tmp_path, videos):
+def test_cut_files_are_recognised(tmp_path, videos):
     for name in ("plain.mp4", "b_frames.avi", "xvid.avi", "odd_size.mkv"):
         content = make_kind(videos, name).read_bytes()
         for share in (0.02, 0.3, 0.7):
@@ -98,8 +98,8 @@ def test_cut_files_are_told_from_whole_ones(tmp_path, videos):
 
 
 @pytest.mark.parametrize("codec", ["wmv2", "mjpeg"])
-def test_a_cut_asf_file_is_told_from_a_whole_one(tmp_path, codec):
-    path = make(tmp_path / "film.wmv", f"-c:v {codec}")
+def test_cut_asf_files_are_recognised(tmp_path, codec):
+    path = make(tmp_path / "video.wmv", f"-c:v {codec}")
     content = path.read_bytes()
     assert probe(path).status == "ok"
     path.write_bytes(content + bytes(len(content) // 5))
@@ -112,14 +112,14 @@ def test_a_cut_asf_file_is_told_from_a_whole_one(tmp_path, codec):
 
 @pytest.fixture
 def changing(tmp_path):
-    """A video whose frame size changes after a second."""
+    """Write a video whose frame size changes after one second."""
     parts = [make(tmp_path / f"{size}.ts", X264, 1, size) for size in ("160x120", "96x80")]
     path = tmp_path / "changing it's.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path
 
 
-def test_a_sound_video_that_the_reader_refuses_is_transcoded_once(tmp_path, changing, videos):
+def test_intact_video_that_the_reader_refuses_is_transcoded_once(tmp_path, changing, videos):
     refused = probe(changing)
     assert refused.status == "frame size changes at frame 25: 160x120 to 96x80"
     copies = tmp_path / "copies"
@@ -132,13 +132,11 @@ def test_a_sound_video_that_the_reader_refuses_is_transcoded_once(tmp_path, chan
     copy_status = info.transcoded.stat()
     assert probe(changing, transcoded=copies) == info
     assert info.transcoded.stat() == copy_status
-    # Other bytes are another video, and what needs no copy gets none.
+    # Other bytes get another copy; readable videos get none.
     changing.write_bytes(changing.read_bytes() * 2)
     repeated = probe(changing, transcoded=copies)
-    assert (repeated.status, repeated.frames) == (
-        "ok",
-        100,
-    ) and repeated.transcoded != info.transcoded
+    assert (repeated.status, repeated.frames) == ("ok", 100)
+    assert repeated.transcoded != info.transcoded
     assert probe(make_kind(videos, "plain.mp4"), transcoded=copies).transcoded is None
     slanted = tmp_path / "slanted.mp4"
     plain = make_kind(videos, "plain.mp4")
@@ -146,13 +144,13 @@ def test_a_sound_video_that_the_reader_refuses_is_transcoded_once(tmp_path, chan
     assert (probe(slanted, transcoded=copies).frames, len(list(copies.iterdir()))) == (50, 3)
 
 
-def test_what_is_broken_is_not_transcoded(tmp_path, changing, videos):
+def test_broken_files_are_not_transcoded(tmp_path, changing, videos):
     slanted, plain = tmp_path / "slanted.mp4", make_kind(videos, "plain.mp4")
     copy = ("-c", "copy", "-movflags", "faststart")
     ffmpeg("-display_rotation", 30, "-i", plain, *copy, slanted)
     content = slanted.read_bytes()
     files = {
-        # Refused at its first frame, for another reason than what it lacks at the end.
+        # Refused at the first frame, before the missing end is noticed.
         "slanted_and_cut.mp4": content[: int(0.6 * len(content))],
         "cut.mp4": plain.read_bytes()[:9000],
         "list.ts": f"ffconcat version 1.0\nfile '{changing}'\n".encode(),
@@ -175,13 +173,12 @@ def test_declared_sizes_beyond_the_limit_are_not_decoded(tmp_path, videos):
     huge = (60000).to_bytes(4, "little") + (60000).to_bytes(4, "little")
     assert content.count(size)
     (tmp_path / "huge.avi").write_bytes(content.replace(size, huge))
-    # The pictures inside are small: either the header is refused or their own size wins, but for
-    # the proportions.
+    # Its pictures are small: either the header is refused, or the size is that of the pictures.
     info = probe(tmp_path / "huge.avi")
     assert "beyond the limit" in info.status or info.height == 120
 
 
-def test_hundreds_of_damaged_files_neither_crash_nor_hang(tmp_path, videos):
+def test_damaged_files_neither_crash_nor_hang(tmp_path, videos):
     rng = random.Random(4)
     paths = []
     for number in range(240):
@@ -195,37 +192,35 @@ def test_hundreds_of_damaged_files_neither_crash_nor_hang(tmp_path, videos):
         if number % 3 == 0:
             content = content[: rng.randrange(1, len(content))]
         for _ in range(rng.choice([1, 10, 100]) if number % 3 else 0):
-            where = rng.randrange(len(content) if number % 3 == 1 else 2000)
-            content[where] = rng.randrange(256)
+            offset = rng.randrange(len(content) if number % 3 == 1 else 2000)
+            content[offset] = rng.randrange(256)
         paths.append(tmp_path / f"{number}_{name}")
         paths[-1].write_bytes(content)
-    begin = time.monotonic()
+    start = time.monotonic()
     for path, info in zip(paths, probe_all(paths, 2), strict=True):
         assert "crash" not in info.status and "hang" not in info.status, path
         if info.status == "ok":
             # What the probe counted can be read.
             assert len(read_frames(path, 0, info.frames, size=(16, 16), gray=True)) == info.frames
-    assert time.monotonic() - begin < 300
+    assert time.monotonic() - start < 300
 
 
 def run_faulty_worker(pipe):
-    """A worker that a file can kill or hold for ever."""
+    """Run a probe worker that some files crash or hang."""
     pipe.send(None)
     while True:
         path, *_ = pipe.recv()
-        if "killer" in path.name:
+        if "crashes" in path.name:
             os.kill(os.getpid(), signal.SIGSEGV)
-        if "holder" in path.name:
+        if "hangs" in path.name:
             time.sleep(1000)
         pipe.send(probe(path))
 
 
 @pytest.mark.slow
-def test_a_file_that_kills_or_holds_its_worker_is_told_and_the_rest_goes_on(
-    tmp_path, videos, monkeypatch
-):
+def test_files_that_crash_or_hang_a_worker_are_reported(tmp_path, videos, monkeypatch):
     good = make_kind(videos, "plain.mp4")
-    names = ["a.mp4", "killer.mp4", "b.mp4", "holder.mp4", "killer2.mp4", "c.mp4"]
+    names = ["a.mp4", "crashes.mp4", "b.mp4", "hangs.mp4", "crashes2.mp4", "c.mp4"]
     for name in names:
         (tmp_path / name).write_bytes(good.read_bytes())
     monkeypatch.setattr(probing, "_run_worker", run_faulty_worker)
@@ -245,19 +240,19 @@ def test_a_file_that_kills_or_holds_its_worker_is_told_and_the_rest_goes_on(
 
 
 @pytest.mark.slow
-def test_new_videos_are_probed_where_they_can_do_no_harm(tmp_path, videos, monkeypatch):
+def test_new_videos_are_probed_in_worker_processes(tmp_path, videos, monkeypatch):
     good = make_kind(videos, "plain.mp4")
-    killer = shutil.copy(good, tmp_path / "killer.mp4")
+    crashing = shutil.copy(good, tmp_path / "crashes.mp4")
     monkeypatch.setattr(probing, "_run_worker", run_faulty_worker)
-    clips, reasons = find_readable_videos([good, killer, good], None, tmp_path)
+    clips, reasons = find_readable_videos([good, crashing, good], None, tmp_path)
     assert [clip.frames for clip in clips] == [50, 50]
     assert reasons == ["", "decoding it crashes (exit -11)", ""]
     with pytest.raises(
-        UserError, match=r"killer.mp4: .* none that can be read.*: decoding it crashes"
+        UserError, match=r"crashes.mp4: .* none that can be read.*: decoding it crashes"
     ):
-        find_readable_videos([killer], None, tmp_path)
+        find_readable_videos([crashing], None, tmp_path)
     with pytest.raises(UnreadableVideoError, match="decoding it crashes"):
-        probe_full_clip(killer, None, tmp_path)
+        probe_full_clip(crashing, None, tmp_path)
 
 
 ALTERED = UnreadableVideoError("expected frames 0 to 49, found 3 of them")
@@ -266,10 +261,10 @@ ALTERED = UnreadableVideoError("expected frames 0 to 49, found 3 of them")
 @pytest.mark.usefixtures("probe_in_process")
 @pytest.mark.parametrize("error", [ALTERED, ValueError("31 is no type"), OSError(5, "I/O error")])
 @pytest.mark.parametrize("stream", ["rgb", "flow"])
-def test_a_new_video_that_fails_late_leaves_the_others(
+def test_new_video_that_fails_after_probing_leaves_the_others(
     tmp_path, videos, monkeypatch, error, stream
 ):
-    """It probes well, and its frames cannot be read when their percepts are extracted."""
+    """Its frames cannot be read when their percepts are extracted."""
     good = make_kind(videos, "plain.mp4")
     bad = Path(shutil.copy(good, tmp_path / "bad.mp4"))
 
@@ -281,35 +276,37 @@ def test_a_new_video_that_fails_late_leaves_the_others(
     def read(path, *args, **options):
         return np.stack(list(iterate(path, *args, **options)))
 
-    monkeypatch.setattr(extraction, "read_frames", read)
+    monkeypatch.setattr(frame_extraction, "read_frames", read)
     monkeypatch.setattr(flow_extraction, "iter_frames", iterate)
     mean = Backend(3, lambda frames: frames.mean((1, 2)).astype(np.float16))
     monkeypatch.setattr(new_videos, "open_backend", lambda *_: mean)
     monkeypatch.setattr(new_videos, "weights_path", lambda _: None)
     if stream == "flow":  # the flow of each frame pair stands for a percept
 
-        def flow_percepts(clips, how, folder):
+        def flow_percepts(clips, extraction, folder):
             partial = PartialFlow(folder / "partial", "flow")
-            extract_flow(clips, FlowSettings(height=24, width=32), how.device, partial, 2)
+            extract_flow(clips, FlowSettings(height=24, width=32), extraction.device, partial, 2)
             lengths = [len(images) for images in partial.lengths]
             rows = PartialRows(folder, "rows", [sum(lengths)], 3)
             rows.append(np.zeros((sum(lengths), 3), np.float16))
             return [clip.name for clip in clips], lengths, rows, 3
 
         monkeypatch.setattr(new_videos, "_flow_percepts", flow_percepts)
-    how = new_videos.PerceptExtraction(
+    percept_extraction = new_videos.PerceptExtraction(
         {"percepts": {}} | ({"convnet": ""} if stream == "flow" else {}), Path("model"), None, None,
         torch.device("cpu"), 2, tmp_path, artifacts.Provenance("test", {}, ""),
     )  # fmt: skip
-    path, reasons = new_videos.extract_new_percepts([bad, good, tmp_path / "none"], how, tmp_path)
+    path, reasons = new_videos.extract_new_percepts(
+        [bad, good, tmp_path / "none"], percept_extraction, tmp_path
+    )
     assert str(error).split(", ")[-1].split("] ")[-1] in reasons[0] and reasons[1] == ""
     assert reasons[2].startswith("cannot be opened")
     store = PerceptStore([path])
     assert [name.video for name in store.names] == [str(good)]
     assert store.length(0) == (50 if stream == "rgb" else 49)
     with pytest.raises(UserError, match="none that can be read"):
-        new_videos.extract_new_percepts([bad], how, tmp_path / "alone")
+        new_videos.extract_new_percepts([bad], percept_extraction, tmp_path / "alone")
 
 
-def test_decoding_minds_its_time_limit(videos):
+def test_decoding_respects_its_time_limit(videos):
     assert probe(make_kind(videos, "plain.mp4"), time_limit=-1).status.startswith("decoding takes")

@@ -1,7 +1,7 @@
-"""Small files on which the pipeline was once wrong, through the commands of a user.
+"""Tests of small files that the pipeline once misread, through the user's commands.
 
-They lie beside the repository, with their right values in ../shared/bugcases/README.md. What each
-stands for is made anew in test_time_stamps.py, test_formats.py and test_bugcases_lists.py.
+The files are next to the repository, with the correct values in ../shared/bugcases/README.md.
+test_time_stamps.py, test_formats.py and test_bugcases_lists.py generate similar files.
 """
 
 import os
@@ -24,11 +24,11 @@ PHOTOGRAPH = "a photograph, no video"
 
 
 class Expected(NamedTuple):
-    """What the index says of a file."""
+    """Expected properties of a file in the index."""
 
     native_frames: int
     frames: range | None = None
-    """How many at 30 a second; None: not compared."""
+    """Number of frames at 30 Hz; None: not compared."""
     width: int = 64
     height: int = 48
     note: str = ""
@@ -59,7 +59,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def bugcases(tmp_path_factory):
-    """A folder with a copy of every file; the test skips where they are not there."""
+    """Copy the files to a folder; skip the test if they do not exist."""
     if not FOLDER.is_dir():
         pytest.skip(f"the files are not at {FOLDER} (set VIDEO_LSTM_BUGCASES)")
     root = tmp_path_factory.mktemp("bugcases")
@@ -69,7 +69,7 @@ def bugcases(tmp_path_factory):
 
 
 @pytest.mark.parametrize("rate", [30, None])
-def test_index_and_clips_are_right(bugcases, run_script, tmp_path, rate):
+def test_index_and_clips_are_correct(bugcases, run_script, tmp_path, rate):
     probed, clips = tmp_path / "probed.h5", tmp_path / "clips.h5"
     options = ("--video.frame_rate", rate or "null", "--video.min_frames", 1)
     options += ("--transcoded", tmp_path / "copies", "--output", probed)
@@ -89,16 +89,16 @@ def test_index_and_clips_are_right(bugcases, run_script, tmp_path, rate):
         assert (clip.first, clip.frames) == (0, files[clip.video].frames)
         options = {"rate": clip.rate, "frames": clip.native_frames}
         whole = read_frames(clip.path, 0, clip.frames, **options)
-        # Any part of the clip, wherever it starts, is that of the whole.
+        # Any range of the clip equals that of the whole.
         for first in range(0, clip.frames - 5, max(1, clip.frames // 6)):
             part = read_frames(clip.path, first, 5, **options)
             assert np.array_equal(part, whole[first : first + 5]), (clip.video, first)
         if rate is None:
-            assert_read_as_shown(clip, whole)
+            check_read_options(clip, whole)
 
 
-def assert_read_as_shown(clip, whole):
-    """The frames of a clip are the ffmpeg program's, by every way of reading."""
+def check_read_options(clip, whole):
+    """Check that the frames of a clip are the ffmpeg program's, for all options of reading."""
     height, width = whole.shape[1:3]
     program = program_frames(clip.path, height, width)
     if len(program) == len(whole):  # else the program repeats or drops by time stamps
@@ -111,7 +111,7 @@ def assert_read_as_shown(clip, whole):
         assert np.abs(picture @ [0.299, 0.587, 0.114] - gray_picture).mean() < 8
 
 
-def test_each_is_classified_or_named(bugcases, finished, run_script, tmp_path):
+def test_each_file_is_classified_or_reported(bugcases, finished, run_script, tmp_path):
     paths = [bugcases / name for name in EXPECTED]
     run_script(
         "classify_videos", "--videos", *paths, "--output", tmp_path / "classes.csv",
@@ -128,10 +128,10 @@ def test_each_is_classified_or_named(bugcases, finished, run_script, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "error"), [("exif_mjpeg.avi", ""), ("still.avif", PHOTOGRAPH)])
-def test_each_is_predicted_or_named(bugcases, finished, run_script, tmp_path, name, error):
-    done = run_script(
+def test_each_file_is_predicted_or_reported(bugcases, finished, run_script, tmp_path, name, error):
+    result = run_script(
         "predict_frames", "--video", bugcases / name, "--output", tmp_path / "film.gif",
         "--pretrained", finished / "results/pretrain/patches/pixels/composite.h5", check=False,
     )  # fmt: skip
-    assert done.returncode == (1 if error else 0), done.stderr
-    assert error in done.stderr
+    assert result.returncode == (1 if error else 0), result.stderr
+    assert error in result.stderr

@@ -1,4 +1,4 @@
-"""Frames are those of the ffmpeg program, whatever the file."""
+"""Tests of decoding: frames equal those of the ffmpeg program for many formats."""
 
 import gc
 
@@ -43,16 +43,16 @@ def test_frames_equal_those_of_the_ffmpeg_program(videos, name):
     assert info.frames == len(expected)
     assert difference(read_frames(path), expected).max() <= 2
     if "bt709" not in name:
-        # There the program makes the brightness of BT.601, for which it needs chroma; ours is luma.
+        # For BT.709 the program converts to luma of BT.601; the reader returns the stored luma.
         grey = program_frames(path, info.height, info.width, "gray")
         assert difference(read_frames(path, gray=True), grey).max() <= 2
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_crop_is_cut_from_the_middle_of_the_whole(videos, name):
+def test_crop_is_the_centre_of_the_whole_frame(videos, name):
     path = make_kind(videos, name)
     whole = read_frames(path)
-    # An odd size, so that the edges fall between samples of chroma.
+    # An odd size, so that the edges fall within chroma samples.
     top, left = (whole.shape[1] - 45) // 2, (whole.shape[2] - 61) // 2
     expected = whole[:, top : top + 45, left : left + 61]
     assert np.array_equal(read_frames(path, crop=(45, 61)), expected)
@@ -60,10 +60,10 @@ def test_a_crop_is_cut_from_the_middle_of_the_whole(videos, name):
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("size", [(48, 64), (48, 96), (240, 320)])
-def test_resized_frames_are_the_resized_whole(videos, name, size):
+def test_resized_frames_equal_resized_whole_frames(videos, name, size):
     path = make_kind(videos, name)
     whole = read_frames(path, 0, 1)[0]
-    # By hand: cut the central part of the target's proportions, then resize that.
+    # Crop the centre to the target's proportions, then resize.
     height, width = whole.shape[:2]
     scale = max(size[0] / height, size[1] / width)
     part_height, part_width = round(size[0] / scale), round(size[1] / scale)
@@ -72,8 +72,8 @@ def test_resized_frames_are_the_resized_whole(videos, name, size):
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     expected = cv2.resize(part, size[::-1], interpolation=method)
     actual = read_frames(path, 0, 1, size=size)[0]
-    # The test picture is all edges in saturated colours, where chroma is interpolated otherwise,
-    # and a pixel that the region was moved by shows most; wrong colours are off by far more.
+    # The test picture has sharp edges in saturated colours, where interpolated chroma differs and a
+    # shift by one pixel is visible; errors of colour conversion would be far larger.
     smooth = [cv2.blur(image, (9, 9)) for image in (actual, expected)]
     assert difference(*smooth).mean() < (4 if "odd" in name else 2)
     smaller = (size[0] - 8, size[1] - 8)
@@ -81,17 +81,17 @@ def test_resized_frames_are_the_resized_whole(videos, name, size):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_late_conversion_gives_the_same_colours(videos, name):
+def test_yuv_converts_to_the_same_colours(videos, name):
     path = make_kind(videos, name)
     yuv, matrix = read_yuv(path, 0, 1, size=(96, 96))
-    late = yuv[0] @ matrix[:, :3].T + matrix[:, 3]
+    rgb = yuv[0] @ matrix[:, :3].T + matrix[:, 3]
     expected = read_frames(path, 0, 1, size=(96, 96))[0]
-    actual = np.clip(np.rint(late), 0, 255)
-    # Of 10 bits, RGB is made from all of them and YUV is left with 8.
+    actual = np.clip(np.rint(rgb), 0, 255)
+    # For 10 bits, RGB is computed from all bits, and YUV has 8 bits.
     assert difference(actual, expected).mean() < (4 if "ten_bits" in name else 1)
 
 
-def test_grey_is_the_brightness_that_rgb_has(videos):
+def test_grey_is_the_luma_of_rgb(videos):
     for name in ("plain.mp4", "full_range.mp4"):
         path = make_kind(videos, name)
         rgb = read_frames(path, 0, 1)[0]
@@ -100,20 +100,20 @@ def test_grey_is_the_brightness_that_rgb_has(videos):
         assert difference(read_frames(path, 0, 1, gray=True)[0], luma)[flat].mean() < 3
 
 
-def test_known_colours_survive(tmp_path):
+def test_known_colours_are_preserved(tmp_path):
     for matrix, tag in (("bt601", "smpte170m"), ("bt709", "bt709")):
-        for swing in ("tv", "pc"):
-            path = tmp_path / f"{matrix}_{swing}.mkv"
+        for colour_range in ("tv", "pc"):
+            path = tmp_path / f"{matrix}_{colour_range}.mkv"
             source = "color=c=0xC86432:size=32x32:duration=0.1:rate=10"
-            scale = f"scale=out_color_matrix={matrix}:out_range={swing}"
-            tags = f"-colorspace {tag} -color_range {swing} -pix_fmt yuv420p -c:v ffv1"
+            scale = f"scale=out_color_matrix={matrix}:out_range={colour_range}"
+            tags = f"-colorspace {tag} -color_range {colour_range} -pix_fmt yuv420p -c:v ffv1"
             ffmpeg("-f", "lavfi", "-i", source, "-vf", scale, *tags.split(), path)
             for options in ({}, {"size": (16, 16)}, {"crop": (9, 9)}):
                 actual = read_frames(path, 0, 1, **options)
                 assert difference(actual, np.full_like(actual, [200, 100, 50])).max() <= 4
 
 
-def test_the_matrix_is_that_of_the_standards():
+def test_colour_matrix_follows_the_standards():
     # ITU-R BT.601-7, 2.5: white is (235, 128, 128), red is (81, 90, 240), in 8 bits.
     matrix = yuv_to_rgb(0.299, 0.114, False)
     assert matrix @ [235, 128, 128, 1] == pytest.approx([255, 255, 255], abs=0.01)
@@ -124,7 +124,7 @@ def test_the_matrix_is_that_of_the_standards():
     )
 
 
-def test_real_files_equal_the_ffmpeg_program(real_data):
+def test_frames_of_real_files_equal_those_of_the_ffmpeg_program(real_data):
     for path in sorted(real_data("unlabelled").iterdir()):
         info = probe(path)
         if info.width * info.height > 340 * 256:
@@ -133,8 +133,8 @@ def test_real_files_equal_the_ffmpeg_program(real_data):
         assert (info.status, info.frames) == ("ok", len(expected))
         actual = read_frames(path, 0, 60)
         assert difference(actual, expected[:60]).max() <= 2
-        for number, frame in enumerate(iter_frames(path, 5, 3)):
-            assert np.array_equal(frame, actual[5 + number])
+        for index, frame in enumerate(iter_frames(path, 5, 3), start=5):
+            assert np.array_equal(frame, actual[index])
 
 
 # Ranges and seeking -----------------------------------------------------------------------------
@@ -152,7 +152,7 @@ LONG = {
 
 @pytest.mark.parametrize("name", LONG)
 @pytest.mark.parametrize("rate", [None, 12.5, 30.0])
-def test_a_range_reached_by_seeking_is_the_range_of_the_whole(videos, name, rate):
+def test_seeking_reads_the_same_frames_as_decoding_from_the_start(videos, name, rate):
     path = videos / f"long_{name}"
     if not path.exists():
         make(path, LONG[name], seconds=7)
@@ -177,7 +177,7 @@ FALSE_KEYS = {
 
 
 @pytest.mark.parametrize("name", FALSE_KEYS)
-def test_what_is_only_called_a_key_frame_is_not_sought(tmp_path, name):
+def test_false_key_frames_are_not_used_for_seeking(tmp_path, name):
     plain, path = make(tmp_path / f"plain_{name}", FALSE_KEYS[name], seconds=6), tmp_path / name
     with av.open(str(plain)) as source, av.open(str(path), "w") as out:
         stream = source.streams.video[0]
@@ -193,43 +193,48 @@ def test_what_is_only_called_a_key_frame_is_not_sought(tmp_path, name):
         assert np.array_equal(frames_by_seeking, whole[first : first + 5]), first
 
 
-def jumping(path, codec, *jumps):
-    """A video whose packets are moved by so many seconds, from one on, in order of decoding."""
+def write_jumps(path, codec, *jumps):
+    """Write a video with jumps in its time stamps: (packet in decoding order, seconds)."""
     plain = make(path.with_name(f"plain_{path.name}"), codec, seconds=7)
-    move = "+".join(f"if(gte(N,{number}),{seconds},0)/TB" for number, seconds in jumps)
-    ffmpeg("-i", plain, "-c", "copy", "-bsf:v", f"setts=pts='PTS+{move}':dts='DTS+{move}'", path)
+    offset = "+".join(f"if(gte(N,{number}),{seconds},0)/TB" for number, seconds in jumps)
+    ffmpeg(
+        "-i", plain, "-c", "copy", "-bsf:v", f"setts=pts='PTS+{offset}':dts='DTS+{offset}'", path
+    )
 
 
-def without_durations(path, codec):
+def write_without_durations(path, codec):
+    """Write a video without packet durations."""
     plain = make(path.with_name(f"plain_{path.name}.mp4"), codec, seconds=7)
     ffmpeg("-i", plain, "-c", "copy", "-bsf:v", "setts=duration=0", path)
 
 
-def without_index(path, codec):
+def write_without_index(path, codec):
+    """Write an MXF file without its footer, which has the index."""
     content = make(path, codec, seconds=7).read_bytes()
     footer = bytes.fromhex("060e2b34020501010d010201010404")
     path.write_bytes(content[: content.rindex(footer)])
 
 
-def with_junk(path, codec):
+def write_after_junk(path, codec):
+    """Write a video after 100 bytes that do not belong to it."""
     path.write_bytes(bytes(range(1, 101)) + make(path, codec, seconds=7).read_bytes())
 
 
-# Stamps are made up by where reading begins, or are not in the order in which frames are shown.
-OUT_OF_ORDER = {
-    "no_durations.mkv": (without_durations, "-c:v mpeg4 -bf 2 -g 40"),
-    "no_index.mxf": (without_index, "-c:v mpeg2video -bf 2 -g 15"),
-    "no_header.avi": (with_junk, "-c:v mpeg4 -bf 2 -g 40"),
-    "back.mp4": (jumping, "-c:v mpeg4 -bf 2 -g 40", (60, 20), (90, -30)),
-    "forward.mp4": (jumping, "-c:v mpeg4 -bf 2 -g 40", (60, 20), (100, 15)),
-    "forward.flv": (jumping, f"{X264} -g 40", (60, 20), (100, 15)),
+# Time stamps depend on where reading starts, or are not in display order.
+UNRELIABLE_STAMPS = {
+    "no_durations.mkv": (write_without_durations, "-c:v mpeg4 -bf 2 -g 40"),
+    "no_index.mxf": (write_without_index, "-c:v mpeg2video -bf 2 -g 15"),
+    "no_header.avi": (write_after_junk, "-c:v mpeg4 -bf 2 -g 40"),
+    "back.mp4": (write_jumps, "-c:v mpeg4 -bf 2 -g 40", (60, 20), (90, -30)),
+    "forward.mp4": (write_jumps, "-c:v mpeg4 -bf 2 -g 40", (60, 20), (100, 15)),
+    "forward.flv": (write_jumps, f"{X264} -g 40", (60, 20), (100, 15)),
 }
 
 
-@pytest.mark.parametrize("name", OUT_OF_ORDER)
-def test_a_frame_is_not_sought_by_a_stamp_that_is_not_its_own(tmp_path, name):
-    create, *how = OUT_OF_ORDER[name]
-    create(tmp_path / name, *how)
+@pytest.mark.parametrize("name", UNRELIABLE_STAMPS)
+def test_seeking_does_not_rely_on_unreliable_time_stamps(tmp_path, name):
+    write, *options = UNRELIABLE_STAMPS[name]
+    write(tmp_path / name, *options)
     frames = probe(tmp_path / name).frames
     for rate in (None, 30.0):
         whole = read_frames(tmp_path / name, rate=rate, crop=(48, 48))
@@ -240,27 +245,27 @@ def test_a_frame_is_not_sought_by_a_stamp_that_is_not_its_own(tmp_path, name):
                 assert np.array_equal(part, whole[first : first + count]), (rate, first)
 
 
-def test_seeking_saves_decoding(videos, monkeypatch):
+def test_seeking_decodes_few_frames(videos, monkeypatch):
     path = make(videos / "groups.mp4", f"{X264} -g 25", seconds=10)
     decoded = []
-    real = seek.decode_frames
+    original = seek.decode_frames
     monkeypatch.setattr(
-        seek, "decode_frames", lambda *a: (decoded.append(1) or f for f in real(*a))
+        seek, "decode_frames", lambda *a: (decoded.append(1) or f for f in original(*a))
     )
     monkeypatch.setattr(
-        decode, "decode_frames", lambda *a: (decoded.append(1) or f for f in real(*a))
+        decode, "decode_frames", lambda *a: (decoded.append(1) or f for f in original(*a))
     )
     read_frames(path, 230, 5, frames=250)
     assert len(decoded) < 20
 
 
-def test_a_count_that_is_wrong_only_costs_time(videos):
+def test_wrong_frame_count_does_not_change_frames(videos):
     path = make_kind(videos, "plain.mp4")
     whole = read_frames(path)
     assert np.array_equal(read_frames(path, 40, 5, frames=999), whole[40:45])
 
 
-def test_frames_that_are_not_there_are_an_error(videos):
+def test_missing_frames_are_an_error(videos):
     path = make_kind(videos, "plain.mp4")
     with pytest.raises(UnreadableVideoError, match=r"plain.mp4: expected frames 48 to 52, found 2"):
         read_frames(path, 48, 5)
@@ -275,9 +280,9 @@ def test_frames_that_are_not_there_are_an_error(videos):
 
 @pytest.mark.parametrize("name", ["variable.mp4", "variable.mkv"])
 @pytest.mark.parametrize("rate", [5.0, 10.0, 24.0, 30.0])
-def test_a_target_rate_picks_frames_by_time_stamp(videos, name, rate):
+def test_target_rate_selects_frames_by_time_stamp(videos, name, rate):
     path = make_kind(videos, name)
-    # Frames n with n mod 7 < 3 of 25 a second, that is: known times.
+    # The video has the frames n with n mod 7 < 3 at 25 Hz.
     times = np.array([n for n in range(50) if n % 7 < 3]) / 25
     duration = times[-1] * len(times) / (len(times) - 1)
     expected = [np.flatnonzero(times <= k / rate + 0.001)[-1] for k in range(int(duration * rate))]
@@ -288,8 +293,8 @@ def test_a_target_rate_picks_frames_by_time_stamp(videos, name, rate):
         assert np.array_equal(actual[k], whole[source]), k
 
 
-def test_the_own_rate_changes_nothing(videos):
-    # In AVI with B frames, time stamps are made up; in Matroska they are rounded to milliseconds.
+def test_native_rate_yields_every_frame_once(videos):
+    # In AVI with B frames, FFmpeg computes the time stamps; Matroska rounds them to milliseconds.
     for name, rate in {
         "plain.mp4": 25,
         "b_frames.avi": 25,
@@ -300,7 +305,7 @@ def test_the_own_rate_changes_nothing(videos):
         assert np.array_equal(read_frames(path, rate=float(rate)), read_frames(path)), name
 
 
-def test_odd_real_stamps(real_data):
+def test_real_file_with_irregular_time_stamps(real_data):
     path = real_data("unlabelled") / "S001C001P001R001A001_rgb.avi"
     actual, whole = (list(iter_frames(path, crop=(32, 32), rate=rate)) for rate in (30.0, None))
     assert len(actual) == len(whole) == 103
@@ -325,7 +330,7 @@ def test_resampling_follows_its_definition(gaps, rate):
 
 
 @given(st.integers(1, 3000), st.floats(1.0, 240.0), st.booleans())
-def test_the_own_rate_keeps_the_count_whatever_the_rounding(frames, rate, milliseconds):
+def test_native_rate_preserves_the_frame_count_despite_rounding(frames, rate, milliseconds):
     clock = Clock(nominal=1 / rate)
     for n in range(frames):
         clock.tick(round(n / rate, 3) if milliseconds else n / rate)
@@ -333,15 +338,15 @@ def test_the_own_rate_keeps_the_count_whatever_the_rounding(frames, rate, millis
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(-1e9, 1e9)), max_size=50))
-def test_times_only_increase_whatever_the_stamps(stamps):
+def test_display_times_increase_for_any_time_stamps(stamps):
     clock = Clock(nominal=0.04)
     times = [time for stamp in stamps if (time := clock.tick(stamp)) is not None]
     assert times[:1] in ([], [0.0])
     assert times == sorted(set(times))
 
 
-def test_frames_are_freed_as_soon_as_they_are_read(video, tmp_path):
-    """A frame that refers to itself waits for the garbage collector, and its buffer with it."""
+def test_frames_are_freed_without_garbage_collection(video, tmp_path):
+    """A frame in a reference cycle, and its buffer, would wait for the garbage collector."""
     path = tmp_path / "video.avi"
     path.write_bytes(video)
     gc.collect()

@@ -64,8 +64,8 @@ def test_no_program_that_can_is_told_in_a_line(installed, monkeypatch):
     with pytest.raises(UserError) as error:
         ffmpeg_program.ffmpeg_program()
     line = str(error.value)
-    assert line.startswith("ffmpeg: expected a program that knows fps_mode") and "\n" not in line
-    assert f"{path} fails at what is needed of it (Unrecognized option fps_mode)" in line
+    assert line.startswith("ffmpeg: expected a program with fps_mode") and "\n" not in line
+    assert f"{path} lacks a required feature (Unrecognized option fps_mode)" in line
 
 
 @pytest.mark.slow
@@ -73,4 +73,4 @@ def test_the_doctor_names_the_program(installed, tmp_path, run_script):
     installed(REFUSALS["without libx264"])
     done = run_script("check_machine", "--config", "tests/tiny.yaml", check=False)
     assert f"({PROGRAM})" in done.stdout
-    assert "fails at what is needed of it (Unknown encoder libx264)" in done.stderr
+    assert "lacks a required feature (Unknown encoder libx264)" in done.stderr

@@ -1,4 +1,4 @@
-"""Odd formats: side data without a name, changes in mid-stream, crops, pixels, Motion JPEG."""
+"""Tests of unusual formats: side data, changes within a stream, crops, Motion JPEG."""
 
 import struct
 
@@ -21,8 +21,8 @@ def videos(tmp_path_factory):
     return tmp_path_factory.mktemp("videos")
 
 
-def jpegs(folder, count=12, size="64x48"):
-    """JPEG pictures of the moving test picture, as bytes."""
+def make_jpegs(folder, count=12, size="64x48"):
+    """Return JPEG pictures of the moving test picture, as bytes."""
     make(folder / "frames_%02d.jpg", f"-q:v 3 -frames:v {count}", size=size)
     paths = sorted(folder.glob("frames_*.jpg"))
     pictures = [path.read_bytes() for path in paths]
@@ -34,19 +34,19 @@ def jpegs(folder, count=12, size="64x48"):
 # Side data --------------------------------------------------------------------------------------
 
 
-def with_exif(picture, orientation):
-    """A JPEG picture with Exif that says how a camera was held (1 upright, 6 a quarter turned)."""
+def add_exif(picture, orientation):
+    """Add an Exif orientation to a JPEG picture (1: upright, 6: rotated by 90 degrees)."""
     tag = struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
     segment = b"Exif\0\0" + tag
     return picture[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + picture[2:]
 
 
 @pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
-def test_side_data_without_a_name_does_not_hide_how_a_frame_is_turned(tmp_path, orientation):
-    stream = b"".join(with_exif(picture, orientation) for picture in jpegs(tmp_path))
-    (tmp_path / "film.mjpeg").write_bytes(stream)
+def test_rotation_is_read_despite_unnamed_side_data(tmp_path, orientation):
+    stream = b"".join(add_exif(picture, orientation) for picture in make_jpegs(tmp_path))
+    (tmp_path / "video.mjpeg").write_bytes(stream)
     path = tmp_path / "exif.avi"
-    ffmpeg("-f", "mjpeg", "-i", tmp_path / "film.mjpeg", "-c", "copy", path)
+    ffmpeg("-f", "mjpeg", "-i", tmp_path / "video.mjpeg", "-c", "copy", path)
     info = probe(path)
     assert (info.status, info.frames) == ("ok", 12)
     assert (info.width, info.height) == ((64, 48) if orientation < 5 else (48, 64))
@@ -55,8 +55,8 @@ def test_side_data_without_a_name_does_not_hide_how_a_frame_is_turned(tmp_path, 
 
 
 @pytest.mark.usefixtures("probe_in_process")
-def test_whatever_reading_a_file_raises_the_others_are_read(tmp_path, videos, monkeypatch, caplog):
-    real, good = probing.open_video, make_kind(videos, "plain.mp4")
+def test_any_error_in_a_file_leaves_the_others(tmp_path, videos, monkeypatch, caplog):
+    original, good = probing.open_video, make_kind(videos, "plain.mp4")
     paths = [good, tmp_path / "odd.mp4", tmp_path / "huge.mp4", good]
     for path in paths[1:3]:
         path.write_bytes(good.read_bytes())
@@ -64,7 +64,7 @@ def test_whatever_reading_a_file_raises_the_others_are_read(tmp_path, videos, mo
     def fail(path):
         if path != good:
             raise {"odd": ValueError("31 is\nno type"), "huge": MemoryError()}[path.stem]
-        return real(path)
+        return original(path)
 
     monkeypatch.setattr(probing, "open_video", fail)
     clips, reasons = find_readable_videos(paths, None, tmp_path)
@@ -74,10 +74,10 @@ def test_whatever_reading_a_file_raises_the_others_are_read(tmp_path, videos, mo
     assert f"{paths[1]}: left out: {odd}" in caplog.text
 
 
-# Formats that change in mid-stream --------------------------------------------------------------
+# Formats that change within a stream -------------------------------------------------------------
 
 H264 = "-c:v libx264 -bf 0 -pix_fmt"
-# Every part says what it is: what it left open, a decoder would take from the part before.
+# Every part has all tags, because a decoder would keep missing ones of the previous part.
 TAGS = "-colorspace smpte170m -color_range tv"
 SCALE = f"{H264} yuv420p -vf scale=out_color_matrix"
 FORMATS = {
@@ -95,7 +95,7 @@ CHANGES = [
     ("full", "yuv420p10", "grey"),
     ("grey", "yuv420p"),
 ]
-WAYS = {
+READ_OPTIONS = {
     "rgb": {},
     "crop_size": {"crop": (31, 41)},
     "size": {"size": (60, 90)},
@@ -106,7 +106,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("changes", CHANGES, ids=" to ".join)
-def test_frames_after_a_change_of_format_are_as_in_a_file_of_their_own(tmp_path, changes):
+def test_format_changes_do_not_affect_frames(tmp_path, changes):
     parts = [
         make(tmp_path / f"{n}.ts", f"{FORMATS[name]} -output_ts_offset {n}", 1, "64x48")
         for n, name in enumerate(changes)
@@ -116,52 +116,56 @@ def test_frames_after_a_change_of_format_are_as_in_a_file_of_their_own(tmp_path,
     info = probe(path)
     assert (info.status, info.frames) == ("ok", 25 * len(parts))
     assert np.abs(read_frames(path).astype(int) - program_frames(path, 48, 64)).max() <= 2
-    for way, options in WAYS.items():
+    for case, options in READ_OPTIONS.items():
         expected = np.concatenate([read_frames(part, **options) for part in parts])
-        assert np.array_equal(read_frames(path, **options), expected), way
-        assert all(map(np.array_equal, iter_frames(path, **options), expected)), way
+        assert np.array_equal(read_frames(path, **options), expected), case
+        assert all(map(np.array_equal, iter_frames(path, **options), expected)), case
         part = read_frames(path, 27, 3, frames=info.frames, **options)
-        assert np.array_equal(part, expected[27:30]), way
+        assert np.array_equal(part, expected[27:30]), case
     yuv, matrix = read_yuv(path, 0, info.frames, size=(24, 24))
-    late = np.clip(np.rint(yuv @ matrix[:, :3].T + matrix[:, 3]), 0, 255)
-    # YUV of 8 bits is left of 10, and what is far outside RGB does not come back.
-    assert np.abs(late - read_frames(path, size=(24, 24))).mean() < 4
+    rgb = np.clip(np.rint(yuv @ matrix[:, :3].T + matrix[:, 3]), 0, 255)
+    # YUV has 8 of 10 bits, and colours far outside RGB are clipped.
+    assert np.abs(rgb - read_frames(path, size=(24, 24))).mean() < 4
 
 
-def test_a_frame_size_that_changes_by_turning_is_as_any_other_that_does(tmp_path):
-    upright, turned = (with_exif(jpegs(tmp_path, 1)[0], number) for number in (1, 6))
-    (tmp_path / "film.mjpeg").write_bytes(upright * 3 + turned * 3)
-    ffmpeg("-f", "mjpeg", "-i", tmp_path / "film.mjpeg", "-c", "copy", tmp_path / "turning.avi")
-    assert probe(tmp_path / "turning.avi").status.startswith("frame size on display changes: 64x48")
-    info = probe(tmp_path / "turning.avi", transcoded=tmp_path / "copies")
+def test_rotation_that_changes_the_display_size_is_a_change_of_size(tmp_path):
+    upright, rotated = (add_exif(make_jpegs(tmp_path, 1)[0], orientation) for orientation in (1, 6))
+    (tmp_path / "video.mjpeg").write_bytes(upright * 3 + rotated * 3)
+    ffmpeg("-f", "mjpeg", "-i", tmp_path / "video.mjpeg", "-c", "copy", tmp_path / "rotating.avi")
+    assert probe(tmp_path / "rotating.avi").status.startswith(
+        "frame size on display changes: 64x48"
+    )
+    info = probe(tmp_path / "rotating.avi", transcoded=tmp_path / "copies")
     assert (info.status, info.frames, info.width, info.height) == ("ok", 6, 64, 48)
 
 
 @pytest.mark.parametrize("orientations", [(1, 4, 1), (2, 3), (3, 2, 3), (5, 8), (6, 7, 6)])
-def test_frames_that_are_mirrored_from_one_on_are_shown_so(tmp_path, orientations):
-    pictures = jpegs(tmp_path, 6)
-    parts = [[with_exif(picture, number) for picture in pictures] for number in orientations]
-    (tmp_path / "film.mjpeg").write_bytes(b"".join(map(b"".join, parts)))
+def test_orientation_may_change_within_a_video(tmp_path, orientations):
+    pictures = make_jpegs(tmp_path, 6)
+    parts = [
+        [add_exif(picture, orientation) for picture in pictures] for orientation in orientations
+    ]
+    (tmp_path / "video.mjpeg").write_bytes(b"".join(map(b"".join, parts)))
     path = tmp_path / "mirrored.avi"
-    ffmpeg("-f", "mjpeg", "-i", tmp_path / "film.mjpeg", "-c", "copy", path)
+    ffmpeg("-f", "mjpeg", "-i", tmp_path / "video.mjpeg", "-c", "copy", path)
     info = probe(path)
     expected = program_frames(path, info.height, info.width)
     for options in ({}, {"size": (24, 24)}):
-        films = []
+        part_frames = []
         for n, part in enumerate(parts):
             (tmp_path / f"{n}.mjpeg").write_bytes(b"".join(part))
-            films.append(read_frames(tmp_path / f"{n}.mjpeg", **options))
-        assert np.array_equal(read_frames(path, **options), np.concatenate(films))
+            part_frames.append(read_frames(tmp_path / f"{n}.mjpeg", **options))
+        assert np.array_equal(read_frames(path, **options), np.concatenate(part_frames))
     assert np.abs(read_frames(path).astype(int) - expected).max() <= 2
 
 
-@pytest.mark.parametrize("name", ["film.ts", "film.mpg", "film.m2v"])
-def test_pixels_that_become_wider_are_as_any_other_change_of_size(tmp_path, name):
+@pytest.mark.parametrize("name", ["video.ts", "film.mpg", "film.m2v"])
+def test_change_of_pixel_aspect_is_a_change_of_size(tmp_path, name):
     codec = "-c:v libx264 -pix_fmt yuv420p" if name.endswith("ts") else "-c:v mpeg2video"
     path = tmp_path / name
     parts = [
-        make(tmp_path / f"{n}{name}", f"{codec} -aspect {shape}", 1).read_bytes()
-        for n, shape in enumerate(("4:3", "16:9"))
+        make(tmp_path / f"{n}{name}", f"{codec} -aspect {aspect}", 1).read_bytes()
+        for n, aspect in enumerate(("4:3", "16:9"))
     ]
     path.write_bytes(b"".join(parts))
     assert probe(path).status.startswith("width of pixels changes near frame 2")
@@ -171,28 +175,29 @@ def test_pixels_that_become_wider_are_as_any_other_change_of_size(tmp_path, name
     assert (probe(path).status, probe(path).width) == ("ok", 213)
 
 
-# What a player shows ----------------------------------------------------------------------------
+# Cropping, rotation and pixel aspect ratio ------------------------------------------------------
 
 
-def with_clap(content, width, height, right, down):
-    """An MP4 file that asks for a crop of this size, so many half pixels off the middle."""
+def add_clap(content, width, height, right, down):
+    """Add a centred crop of this size to an MP4 file, shifted by half pixels right and down."""
     box = struct.pack(">I4s8i", 40, b"clap", width, 1, height, 1, right, 2, down, 2)
-    sizes, at = [], 0
+    size_offsets, offset = [], 0
     for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b""):
-        while name not in (content[at + 4 : at + 8], b""):
-            at += int.from_bytes(content[at : at + 4])
-        sizes.append(at)
-        at += 16 if name == b"stsd" else 8
-    end = sizes[-1] + int.from_bytes(content[sizes[-1] : sizes[-1] + 4])
+        while name not in (content[offset + 4 : offset + 8], b""):
+            offset += int.from_bytes(content[offset : offset + 4])
+        size_offsets.append(offset)
+        offset += 16 if name == b"stsd" else 8
+    end = size_offsets[-1] + int.from_bytes(content[size_offsets[-1] : size_offsets[-1] + 4])
     content = bytearray(content)
-    for at in sizes:
-        grown = int.from_bytes(content[at : at + 4]) + len(box)
-        content[at : at + 4] = grown.to_bytes(4)
+    for offset in size_offsets:
+        new_size = int.from_bytes(content[offset : offset + 4]) + len(box)
+        content[offset : offset + 4] = new_size.to_bytes(4)
     return bytes(content[:end] + box + content[end:])
 
 
 X264 = "-c:v libx264 -pix_fmt"
-SHOWN = {  # options, what the container crops, how it turns, its name, and the size on display
+# name -> encoder options, crop of the container, rotation, and (height, width) on display
+DISPLAYED = {
     "crop.mp4": ("yuv420p", (100, 80, 20, -6), "", (80, 100)),
     "crop.mkv": ("yuv420p", (100, 80, 20, -6), "", (80, 100)),
     "odd_crop.mov": ("yuv420p", (101, 81, 21, -7), "", (80, 100)),
@@ -211,24 +216,24 @@ SHOWN = {  # options, what the container crops, how it turns, its name, and the 
 }
 
 
-@pytest.mark.parametrize("name", SHOWN)
-def test_a_frame_is_what_a_player_shows(tmp_path, name):
-    options, crop, turn, size = SHOWN[name]
+@pytest.mark.parametrize("name", DISPLAYED)
+def test_frames_are_as_a_player_shows_them(tmp_path, name):
+    options, crop, rotation, size = DISPLAYED[name]
     path, plain = tmp_path / name, tmp_path / f"plain{name[-4:]}"
     make(plain, f"{X264} {options}", seconds=1)
     if crop is not None:
         cropped = tmp_path / "cropped.mp4"
         ffmpeg("-i", plain, "-c", "copy", tmp_path / "uncropped.mp4")
-        cropped.write_bytes(with_clap((tmp_path / "uncropped.mp4").read_bytes(), *crop))
+        cropped.write_bytes(add_clap((tmp_path / "uncropped.mp4").read_bytes(), *crop))
         plain = cropped
-    ffmpeg(*turn.split(), "-i", plain, "-c", "copy", path)
+    ffmpeg(*rotation.split(), "-i", plain, "-c", "copy", path)
     info = probe(path)
     assert (info.status, info.frames, info.height, info.width) == ("ok", 25, *size)
     whole = read_frames(path)
     assert np.abs(whole.astype(int) - program_frames(path, *size)).max() <= 2
     grey = program_frames(path, *size, "gray")
     assert np.abs(read_frames(path, gray=True).astype(int) - grey).max() <= 2
-    # Every other way of reading: a part of that, or that resized.
+    # All other ways to read: crop, resize, YUV.
     top, left = (size[0] - 41) // 2, (size[1] - 31) // 2
     middle = whole[:, top : top + 41, left : left + 31]
     assert np.array_equal(read_frames(path, crop=(41, 31)), middle)
@@ -243,24 +248,24 @@ def test_a_frame_is_what_a_player_shows(tmp_path, name):
     frames = read_frames(path, size=(40, 40), crop=(32, 32))
     assert np.array_equal(frames, expected)
     yuv, matrix = read_yuv(path, 0, 25, size=(40, 40), crop=(32, 32))
-    late = np.clip(np.rint(yuv @ matrix[:, :3].T + matrix[:, 3]), 0, 255)
-    assert np.abs(late - frames).mean() < 4
+    rgb = np.clip(np.rint(yuv @ matrix[:, :3].T + matrix[:, 3]), 0, 255)
+    assert np.abs(rgb - frames).mean() < 4
 
 
-def test_what_leaves_nothing_to_show_or_too_much_is_told(tmp_path, videos):
+def test_excessive_display_sizes_and_crops(tmp_path, videos):
     plain = make_kind(videos, "plain.mp4")
-    # Two columns that keep the proportions of the test picture, 4:3.
+    # Two columns with the proportions of the test picture, 4:3.
     make(tmp_path / "wide.mkv", "-c:v ffv1 -pix_fmt yuv444p -vf scale=2:8000 -frames:v 2")
     assert probe(tmp_path / "wide.mkv").status == "frames shown as 10666x8000 are beyond 8K"
-    # A crop that is no part of the frame is none, to FFmpeg.
-    (tmp_path / "huge.mp4").write_bytes(with_clap(plain.read_bytes(), 999, 999, 0, 0))
+    # FFmpeg ignores a crop that is larger than the frame.
+    (tmp_path / "huge.mp4").write_bytes(add_clap(plain.read_bytes(), 999, 999, 0, 0))
     assert probe(tmp_path / "huge.mp4").width == 160
 
 
 # Several streams, and photographs ---------------------------------------------------------------
 
 
-def test_of_several_streams_the_one_that_the_program_chooses_is_read(tmp_path, videos):
+def test_reader_and_ffmpeg_program_select_the_same_stream(tmp_path, videos):
     inputs = [
         make(tmp_path / f"{size}.mp4", f"{X264} yuv420p", 1, size) for size in ("64x48", "128x96")
     ]
@@ -276,36 +281,38 @@ def test_of_several_streams_the_one_that_the_program_chooses_is_read(tmp_path, v
         assert (info.status, info.frames, info.height) == ("ok", 25, height), name
         expected = program_frames(path, info.height, info.width)
         assert np.abs(read_frames(path).astype(int) - expected).max() <= 2
-    # A copy is of that stream, too.
+    # So does transcoding.
     slanted = tmp_path / "slanted.mp4"
-    turn = ("-display_rotation", 30)
-    ffmpeg(*turn, *both[:2], *turn, *both[2:], *maps, "-disposition:v:0", 0, slanted)
+    rotation = ("-display_rotation", 30)
+    ffmpeg(*rotation, *both[:2], *rotation, *both[2:], *maps, "-disposition:v:0", 0, slanted)
     info = probe(slanted, transcoded=tmp_path / "copies")
     assert (info.status, info.frames, info.width) == ("ok", 25, 128)
     with av.open(info.transcoded) as copy:
         assert len(copy.streams) == 1
 
 
-def test_a_photograph_is_no_video(tmp_path):
+def test_photograph_is_not_a_video(tmp_path):
     pictures = [Image.fromarray(np.full((48, 64, 3), grey, np.uint8)) for grey in range(0, 250, 50)]
     pictures[0].save(tmp_path / "still.avif")
     assert probe(tmp_path / "still.avif", transcoded=tmp_path).status == "a photograph, no video"
     content = (tmp_path / "still.avif").read_bytes()
     (tmp_path / "phone.heic").write_bytes(content.replace(b"avif", b"heic"))
     assert probe(tmp_path / "phone.heic", transcoded=tmp_path).status == "a photograph, no video"
-    # An animation in AVIF has a still picture beside it.
-    pictures[0].save(tmp_path / "film.avif", save_all=True, append_images=pictures[1:], duration=40)
-    info = probe(tmp_path / "film.avif")
+    # An AVIF animation has a still picture, too.
+    pictures[0].save(
+        tmp_path / "video.avif", save_all=True, append_images=pictures[1:], duration=40
+    )
+    info = probe(tmp_path / "video.avif")
     assert (info.status, info.frames, info.width) == ("ok", 5, 64)
-    means = read_frames(tmp_path / "film.avif").mean((1, 2, 3))
+    means = read_frames(tmp_path / "video.avif").mean((1, 2, 3))
     assert np.abs(means - np.arange(0, 250, 50)).max() < 3
 
 
-# Odd files --------------------------------------------------------------------------------------
+# Unusual files ----------------------------------------------------------------------------------
 
 
-def multipart(pictures, lengths=True):
-    """What a network camera sends: JPEG pictures as parts of a never ending answer."""
+def make_multipart(pictures, lengths=True):
+    """Return a network camera's endless multipart response with JPEG pictures."""
     length = b"Content-Length: %d\r\n"
     return b"".join(
         b"--edge\r\nContent-Type: image/jpeg\r\n"
@@ -318,15 +325,15 @@ def multipart(pictures, lengths=True):
 
 
 def test_motion_jpeg_without_a_container_is_read(tmp_path):
-    pictures = jpegs(tmp_path, 12)
+    pictures = make_jpegs(tmp_path, 12)
     for name, content in {
         "raw.mjpeg": b"".join(pictures),
         "raw without a suffix": b"".join(pictures),
-        "exif.mjpg": b"".join(with_exif(picture, 1) for picture in pictures),
-        "camera.mpjpeg": multipart(pictures),
-        "camera.mjpeg": multipart(pictures, lengths=False),
-        "ended.mp4": multipart(pictures) + b"--edge--\r\n",
-        "edge_at_the_end.mjpg": multipart(pictures) + b"--edge\r\n",
+        "exif.mjpg": b"".join(add_exif(picture, 1) for picture in pictures),
+        "camera.mpjpeg": make_multipart(pictures),
+        "camera.mjpeg": make_multipart(pictures, lengths=False),
+        "ended.mp4": make_multipart(pictures) + b"--edge--\r\n",
+        "edge_at_the_end.mjpg": make_multipart(pictures) + b"--edge\r\n",
     }.items():
         path = tmp_path / name
         path.write_bytes(content)
@@ -335,12 +342,12 @@ def test_motion_jpeg_without_a_container_is_read(tmp_path):
         assert info.rate == pytest.approx(25)
         expected = program_frames(path, 48, 64)
         assert np.abs(read_frames(path, 4, 5, frames=12).astype(int) - expected[4:9]).max() <= 2
-    # A hole in the middle is no end.
-    content = multipart(pictures[:4]) + b"no header\r\n" * 500 + multipart(pictures[4:])
+    # A gap in the middle is not the end.
+    content = make_multipart(pictures[:4]) + b"no header\r\n" * 500 + make_multipart(pictures[4:])
     (tmp_path / "torn.mpjpeg").write_bytes(content)
     assert probe(tmp_path / "torn.mpjpeg").status != "ok"
-    # Where the size changes, the first one holds, as in other formats.
-    larger = jpegs(tmp_path, 3, "128x96")
+    # If the size changes, the copy has the first size, as for other formats.
+    larger = make_jpegs(tmp_path, 3, "128x96")
     (tmp_path / "changing.mjpeg").write_bytes(b"".join(pictures + larger))
     info = probe(tmp_path / "changing.mjpeg", transcoded=tmp_path / "copies")
     assert (info.status, info.frames, info.width) == ("ok", 15, 64)
@@ -357,7 +364,7 @@ def test_motion_jpeg_without_a_container_is_read(tmp_path):
         ("game.roq", "-c:v roqvideo", 30),
     ],
 )
-def test_streams_without_time_stamps_last_as_long_as_they_say(tmp_path, name, codec, rate):
+def test_streams_without_time_stamps_have_the_declared_duration(tmp_path, name, codec, rate):
     path = make(tmp_path / name, codec, rate=rate, size="64x48")
     info = probe(path)
     assert (info.status, info.frames, round(info.duration, 3)) == ("ok", 2 * rate, 2.0)
@@ -365,10 +372,10 @@ def test_streams_without_time_stamps_last_as_long_as_they_say(tmp_path, name, co
     assert np.abs(read_frames(path).astype(int) - program_frames(path, 48, 64)).max() <= 2
 
 
-def test_an_animated_webp_is_read_by_way_of_a_copy(tmp_path, monkeypatch):
+def test_animated_webp_is_transcoded(tmp_path, monkeypatch):
     pictures = [Image.fromarray(np.full((48, 64, 3), grey, np.uint8)) for grey in range(0, 250, 10)]
     options = {"save_all": True, "append_images": pictures[1:], "lossless": True}
-    path = tmp_path / "film.webp"
+    path = tmp_path / "video.webp"
     pictures[0].save(path, duration=[40] * 20 + [200] * 5, **options)
     info = probe(path, transcoded=tmp_path / "copies")
     assert (info.status, info.frames) == ("ok", 25)
@@ -381,10 +388,15 @@ def test_an_animated_webp_is_read_by_way_of_a_copy(tmp_path, monkeypatch):
     assert probe(path, transcoded=tmp_path / "others").status.startswith(f"{status}; the ffmpeg ")
 
 
-def test_a_file_that_is_no_video_is_told_by_what_it_is(tmp_path):
-    (picture, *_), image = jpegs(tmp_path, 1), Image.fromarray(np.zeros((48, 64, 3), np.uint8))
-    # A photograph of a phone, with a smaller picture behind the first.
-    mpf = picture[:2] + b"\xff\xe2\x00\x0aMPF\0MM\0*" + picture[2:] + jpegs(tmp_path, 1, "32x24")[0]
+def test_status_describes_files_that_are_not_videos(tmp_path):
+    (picture, *_), image = make_jpegs(tmp_path, 1), Image.fromarray(np.zeros((48, 64, 3), np.uint8))
+    # A phone's photograph, with a smaller picture after the first.
+    mpf = (
+        picture[:2]
+        + b"\xff\xe2\x00\x0aMPF\0MM\0*"
+        + picture[2:]
+        + make_jpegs(tmp_path, 1, "32x24")[0]
+    )
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 12345\n"
     page = '<!DOCTYPE html>\n<html lang="en"><head><title>Sign in</title></head></html>\n'
     failed = "a download that failed: download it again"
@@ -407,7 +419,7 @@ def test_a_file_that_is_no_video_is_told_by_what_it_is(tmp_path):
         "picture": (picture, file_signatures.JPEG),
         "phone": (mpf, file_signatures.JPEG),
         "packed.mp4": (b"PK\x03\x04" + bytes(100), "a packed archive, no video (unpack it)"),
-        "words.mp4": (
+        "text.mp4": (
             "no video at all " * 99,
             "not a video that FFmpeg reads (Invalid data found when processing input)",
         ),

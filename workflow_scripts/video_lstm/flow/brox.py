@@ -1,23 +1,23 @@
 """Optical flow of Brox, Bruhn, Papenberg & Weickert (2004), on batches of pairs, CPU or GPU.
 
-With I the frames' grey values and w = (u, v) the flow, the minimum of
+With the grey values I of two frames and the flow w = (u, v), the algorithm minimises
 
     E(w) = integral  psi(|I2(x + w) - I1(x)|^2)
                    + psi(gamma |grad I2(x + w) - grad I1(x)|^2)
                    + alpha psi(|grad u|^2 + |grad v|^2),      psi(s^2) = sqrt(s^2 + epsilon^2),
 
-is sought from coarse to fine. On each level of a pyramid the second frame is warped by the flow so
-far, the constancies are made linear about it, and the equations of the increment are solved by
-fixed-point iterations of psi' (the paper's inner iterations), each followed by red-black SOR. As in
-OpenCV's CUDA version there is one warp per level: the levels are the paper's outer iterations.
+from coarse to fine. On each level of a pyramid, the second frame is warped by the current flow, the
+constancy terms are linearised about it, and the equations of the increment are solved by
+fixed-point iterations over psi' (the paper's inner iterations), each followed by red-black SOR. As
+in OpenCV's CUDA version there is one warp per level: the levels are the paper's outer iterations.
 
-Departures, each of which lowered the endpoint error on pairs of known motion: the two constancies
-have a psi of their own (Bruhn & Weickert 2005); each linear equation is divided by the length of
-its gradient, so that it speaks of pixels and strong edges do not outvote the rest (Zimmer et al.
-2011); derivatives are those of the mean of the first and the warped second frame; epsilon of the
-flow's gradients is larger, so that rotation and zoom do not become steps; and each level ends with
-a median filter (Sun et al. 2010). Alpha and gamma are in OpenCV's units, in which such equations
-are not: `_ALPHA_UNIT` and `_GAMMA_UNIT` say what 1 stands for.
+Departures, each of which lowered the endpoint error on pairs with known motion: the two constancy
+terms have separate psi (Bruhn & Weickert 2005); each linear equation is divided by the length of
+its gradient, so that residuals are in pixels and strong edges do not dominate (Zimmer et al. 2011);
+derivatives are those of the mean of the first and the warped second frame; epsilon of the flow's
+gradients is larger, so that rotation and zoom do not become steps; and each level ends with a
+median filter (Sun et al. 2010). Alpha and gamma are in OpenCV's units; `_ALPHA_UNIT` and
+`_GAMMA_UNIT` convert them to those of the equations.
 """
 
 import math
@@ -33,19 +33,20 @@ from video_lstm.flow import brox_cpu
 from video_lstm.settings.percepts import BroxSettings
 
 PRESMOOTHING = 0.8
-"""Standard deviation, in pixels, of the Gaussian that frames are smoothed with."""
+"""Standard deviation in pixels of the Gaussian filter that smooths the frames."""
 EPSILON = 0.01
-"""Epsilon of the constancy terms' psi, in pixels."""
+"""Epsilon in the constancy terms, in pixels."""
 EPSILON_SMOOTHNESS = 0.003
-"""Epsilon of the smoothness term's psi, in pixels per pixel."""
+"""Epsilon in the smoothness term, in pixels per pixel."""
 ZETA = 0.01
-"""Gradients well below this count less, in grey values of -1 .. 1 per pixel."""
+"""Gradients well below this value have less weight; in grey values of -1 .. 1 per pixel."""
 OMEGA = 1.95
-"""Over-relaxation of SOR."""
+"""Relaxation factor of SOR."""
 MEDIAN = 5
-"""Side of the median filter's square, in pixels."""
+"""Side of the median filter in pixels."""
 _ALPHA_UNIT, _GAMMA_UNIT = 15.0, 1 / 15
-_COARSEST = 16
+_SMALLEST_SIDE = 16
+"""Side in pixels below which no pyramid level is added."""
 
 SolveLevel = Callable[[Tensor, Tensor, Tensor, BroxSettings], Tensor]
 
@@ -53,20 +54,21 @@ SolveLevel = Callable[[Tensor, Tensor, Tensor, BroxSettings], Tensor]
 def brox_flow(
     first: Tensor, second: Tensor, settings: BroxSettings, *, reference: bool = False
 ) -> Tensor:
-    """Flow from first frames to second ones.
+    """Compute the flow from first to second frames.
 
     Args:
-        first: (B, 1, H, W) or, in colour, (B, 3, H, W) RGB; any real type, finite, 0 .. 255.
-        second: the same, on the same device.
-        settings: weights and iterations.
-        reference: take the plain PyTorch path rather than the compiled one.
+        first: First frames, (B, 1, H, W) grey or (B, 3, H, W) RGB; real, finite, 0 .. 255.
+        second: Second frames, same shape and device.
+        settings: Weights of the terms and numbers of iterations.
+        reference: Whether to run the plain PyTorch implementation instead of the compiled one.
 
     Returns:
-        (B, 2, H, W) float32, in pixels: u to the right, v downwards.
+        Flow in pixels, (B, 2, H, W) float32: u to the right, v downwards.
     """
     if first.shape != second.shape or first.ndim != 4 or first.shape[1] not in (1, 3):
         raise ValueError(
-            f"frames are {tuple(first.shape)} and {tuple(second.shape)}, not (B, 1 or 3, H, W)"
+            "expected frames of one shape (B, 1 or 3, H, W), "
+            f"found {tuple(first.shape)} and {tuple(second.shape)}"
         )
     solve = solve_level if reference else _SOLVERS.get(first.device.type, solve_level)
     levels = _pyramid(_grey(torch.cat([first, second])), settings)
@@ -78,7 +80,7 @@ def brox_flow(
 
 
 def _grey(frames: Tensor) -> Tensor:
-    """Luma (ITU-R BT.601) in -1 .. 1, (N, 1, H, W) float32."""
+    """Return the luma (ITU-R BT.601) of frames in -1 .. 1, (N, 1, H, W) float32."""
     frames = frames.float()
     if frames.shape[1] == 3:
         weights = frames.new_tensor([0.299, 0.587, 0.114])
@@ -87,19 +89,20 @@ def _grey(frames: Tensor) -> Tensor:
 
 
 def _pyramid(frames: Tensor, settings: BroxSettings) -> list[Tensor]:
-    """Frames (N, 1, H, W), smoothed, at all scales; the finest first."""
+    """Smooth frames (N, 1, H, W) and return them at all scales, the finest first."""
     height, width = frames.shape[2:]
     levels = [_smooth(frames)]
     while len(levels) < settings.outer_iterations:
         scale = settings.scale_factor ** len(levels)
         size = round(height * scale), round(width * scale)
-        if min(size) < _COARSEST:
+        if min(size) < _SMALLEST_SIDE:
             break
         levels.append(F.interpolate(levels[-1], size, mode="bilinear", antialias=True))
     return levels
 
 
 def _smooth(frames: Tensor) -> Tensor:
+    """Smooth frames (N, 1, H, W) with a Gaussian filter, borders replicated."""
     radius = math.ceil(2.5 * PRESMOOTHING)
     taps = [math.exp(-0.5 * (offset / PRESMOOTHING) ** 2) for offset in range(-radius, radius + 1)]
     for axis, border in ((3, (radius, radius, 0, 0)), (2, (0, 0, radius, radius))):
@@ -111,6 +114,7 @@ def _smooth(frames: Tensor) -> Tensor:
 
 
 def _resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
+    """Resize flow (B, 2, h, w) to a level's size and scale its displacements accordingly."""
     factors = flow.new_tensor([width / flow.shape[3], height / flow.shape[2]])
     return F.interpolate(flow, (height, width), mode="bilinear") * factors[:, None, None]
 
@@ -119,16 +123,16 @@ def _resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
 
 
 def solve_level(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSettings) -> Tensor:
-    """The flow of one level, from that of the level above: one warp.
+    """Refine the flow on one pyramid level, with one warp.
 
     Args:
-        first: (B, 1, H, W) float32, in -1 .. 1.
-        second: the same.
-        flow: (B, 2, H, W), where to start.
-        settings: weights and iterations.
+        first: Smoothed first frames, (B, 1, H, W) float32, in -1 .. 1.
+        second: Smoothed second frames, same shape.
+        flow: Initial flow, (B, 2, H, W), from the coarser level.
+        settings: Weights of the terms and numbers of iterations.
 
     Returns:
-        (B, 2, H, W)
+        (B, 2, H, W) float32.
     """
     return _solve(_linearise, _relax, _median, first, second, flow, settings)
 
@@ -142,6 +146,7 @@ def _solve(
     flow: Tensor,
     settings: BroxSettings,
 ) -> Tensor:
+    """Refine the flow on one level with these implementations of its three parts."""
     alpha, gamma = settings.alpha * _ALPHA_UNIT, settings.gamma * _GAMMA_UNIT
     start, equations = flow, linearise(first, second, flow, gamma)
     for _ in range(settings.inner_iterations):
@@ -150,12 +155,12 @@ def _solve(
 
 
 def _linearise(first: Tensor, second: Tensor, flow: Tensor, gamma: float) -> Tensor:
-    """The constancies, linear in an increment of the flow (paper, equation 10).
+    """Linearise the constancy terms in an increment of the flow (paper, equation 10).
 
     Returns:
-        (B, 3, 3, H, W): coefficients of du, dv and 1 in three expressions, I_z and the two of
-        grad I_z times sqrt(gamma), over the lengths of their gradients; 0 where the flow leaves
-        the frame.
+        Coefficients of du, dv and 1 (dimension 2) in three residuals (dimension 1): I_z and the two
+        components of grad I_z times sqrt(gamma), divided by the lengths of their gradients; 0 where
+        the flow leaves the frame. (B, 3, 3, H, W) float32.
     """
     warped, inside = _warp(second, flow)
     mean, change = (first + warped) / 2, warped - first
@@ -168,7 +173,7 @@ def _linearise(first: Tensor, second: Tensor, flow: Tensor, gamma: float) -> Ten
 
 
 def _warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-    """The image at x + w by cubic convolution; and 1 where that is in the frame, else 0."""
+    """Sample the image at x + w by cubic convolution; also return 1 where x + w is in the frame."""
     height, width = image.shape[2:]
     x = flow[:, 0] + torch.arange(width, device=flow.device)
     y = flow[:, 1] + torch.arange(height, device=flow.device)[:, None]
@@ -180,7 +185,7 @@ def _warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _derivative(image: Tensor, axis: int) -> Tensor:
-    """By the stencil (1, -8, 0, 8, -1) / 12, the border repeated."""
+    """Differentiate with the stencil (1, -8, 0, 8, -1) / 12, borders replicated."""
     size = image.shape[axis]
     padded = F.pad(image, (2, 2, 0, 0) if axis == 3 else (0, 0, 2, 2), mode="replicate")
     shifted = [padded.narrow(axis, shift, size) for shift in range(5)]
@@ -188,7 +193,7 @@ def _derivative(image: Tensor, axis: int) -> Tensor:
 
 
 def _relax(equations: Tensor, start: Tensor, flow: Tensor, alpha: float, iterations: int) -> Tensor:
-    """One fixed-point iteration: psi' of the flow so far, then SOR on the linear equations."""
+    """Run one fixed-point iteration: psi' at the current flow, then SOR on the linear equations."""
     right, down = _diffusivities(flow, alpha)
     left, up = F.pad(right, (1, -1)), F.pad(down, (0, 0, 1, -1))
 
@@ -202,52 +207,52 @@ def _relax(equations: Tensor, start: Tensor, flow: Tensor, alpha: float, iterati
         (psi * first * second).sum(1, keepdim=True)
         for first, second in ((a, a), (a, b), (b, b), (a, c), (b, c))
     )
-    # The unknown is the flow itself, start + increment, since that is what is to be smooth.
+    # The unknown is the whole flow, start + increment, because the whole flow is to be smooth.
     u, v = start.split(1, 1)
     constant = torch.cat([a11 * u + a12 * v - b1, a12 * u + a22 * v - b2], 1)
-    # The inverse of a pixel's 2 x 2 block; the data's determinant is >= 0 but for rounding.
+    # Inverse of a pixel's 2 x 2 block; the data's determinant is >= 0 except for rounding.
     weight = right + left + down + up
     determinant = (a11 * a22 - a12**2).clamp(min=0) + weight * (a11 + a22 + weight)
     to_u = torch.cat([a22 + weight, -a12], 1) / determinant
     to_v = torch.cat([-a12, a11 + weight], 1) / determinant
 
     rows, columns = (torch.arange(size, device=flow.device) for size in flow.shape[2:])
-    red = (rows[:, None] + columns) % 2 == 0
+    is_red = (rows[:, None] + columns) % 2 == 0
     for half_sweep in range(2 * iterations):
-        around = F.pad(flow, (1, 1, 1, 1))
-        pull = (
+        padded = F.pad(flow, (1, 1, 1, 1))
+        right_side = (
             constant
-            + left * around[..., 1:-1, :-2]
-            + right * around[..., 1:-1, 2:]
-            + up * around[..., :-2, 1:-1]
-            + down * around[..., 2:, 1:-1]
+            + left * padded[..., 1:-1, :-2]
+            + right * padded[..., 1:-1, 2:]
+            + up * padded[..., :-2, 1:-1]
+            + down * padded[..., 2:, 1:-1]
         )
         solved = torch.cat(
-            [(to_u * pull).sum(1, keepdim=True), (to_v * pull).sum(1, keepdim=True)], 1
+            [(to_u * right_side).sum(1, keepdim=True), (to_v * right_side).sum(1, keepdim=True)], 1
         )
-        chosen = red if half_sweep % 2 == 0 else ~red
-        flow = torch.where(chosen, flow + OMEGA * (solved - flow), flow)
+        is_updated = is_red if half_sweep % 2 == 0 else ~is_red
+        flow = torch.where(is_updated, flow + OMEGA * (solved - flow), flow)
     return flow
 
 
 def _median(flow: Tensor) -> Tensor:
-    """Median filter of u and of v, the border repeated."""
-    edge, (height, width) = MEDIAN // 2, flow.shape[2:]
-    padded = F.pad(flow, (edge,) * 4, mode="replicate")
-    around = [
+    """Filter u and v with a median, borders replicated."""
+    radius, (height, width) = MEDIAN // 2, flow.shape[2:]
+    padded = F.pad(flow, (radius,) * 4, mode="replicate")
+    windows = [
         padded[:, :, y : y + height, x : x + width] for y in range(MEDIAN) for x in range(MEDIAN)
     ]
-    return torch.stack(around).median(0).values
+    return torch.stack(windows).median(0).values
 
 
 def _diffusivities(flow: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Weights alpha psi' of the links to the right and down; 0 at the frame's end."""
+    """Return the weights alpha psi' of the links to the right and down; 0 at the frame's edge."""
     padded = F.pad(flow, (1, 1, 1, 1), mode="replicate")
-    across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
-    along = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
-    right = (flow[..., 1:] - flow[..., :-1]) ** 2 + ((along[..., 1:] + along[..., :-1]) / 2) ** 2
+    grad_x = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
+    grad_y = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
+    right = (flow[..., 1:] - flow[..., :-1]) ** 2 + ((grad_y[..., 1:] + grad_y[..., :-1]) / 2) ** 2
     down = (flow[..., 1:, :] - flow[..., :-1, :]) ** 2 + (
-        (across[..., 1:, :] + across[..., :-1, :]) / 2
+        (grad_x[..., 1:, :] + grad_x[..., :-1, :]) / 2
     ) ** 2
     right, down = (
         alpha * (part.sum(1, keepdim=True) + EPSILON_SMOOTHNESS**2).rsqrt()
@@ -256,10 +261,11 @@ def _diffusivities(flow: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     return F.pad(right, (0, 1)), F.pad(down, (0, 0, 0, 1))
 
 
-# Fast paths -----------------------------------------------------------------------------------
+# Compiled implementations ---------------------------------------------------------------------
 
 
-def _on_cpu(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSettings) -> Tensor:
+def _solve_on_cpu(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSettings) -> Tensor:
+    """Compute `solve_level` with the functions that Numba compiles."""
     constants = EPSILON**2, EPSILON_SMOOTHNESS**2, ZETA**2, OMEGA
     weights = settings.alpha * _ALPHA_UNIT, settings.gamma * _GAMMA_UNIT
     iterations = settings.inner_iterations, settings.solver_iterations
@@ -274,15 +280,15 @@ def _on_cpu(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSettings)
 
 
 @cache
-def _compiled() -> tuple[Callable, Callable, Callable]:
-    # Not on import: the compiler takes seconds to load. Sizes are unknowns, for one compilation
+def _compile_parts() -> tuple[Callable, Callable, Callable]:
+    # Not on import: the compiler takes seconds to load. Sizes are dynamic, so that one compilation
     # serves all levels.
     return tuple(torch.compile(part, dynamic=True) for part in (_linearise, _relax, _median))
 
 
-def _on_gpu(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSettings) -> Tensor:
-    """Each half sweep is one fused kernel."""
-    return _solve(*_compiled(), first, second, flow, settings)
+def _solve_on_gpu(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSettings) -> Tensor:
+    """Compute `solve_level` with torch.compile; each half sweep is one fused kernel."""
+    return _solve(*_compile_parts(), first, second, flow, settings)
 
 
-_SOLVERS: dict[str, SolveLevel] = {"cpu": _on_cpu, "cuda": _on_gpu}
+_SOLVERS: dict[str, SolveLevel] = {"cpu": _solve_on_cpu, "cuda": _solve_on_gpu}

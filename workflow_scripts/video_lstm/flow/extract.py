@@ -16,7 +16,7 @@ from video_lstm.video.clips import Clip
 from video_lstm.video.decode import iter_frames, reading_frames
 
 SEGMENT = 256
-"""Flows that a thread computes at a time, to bound memory for clips of any length."""
+"""Number of flow fields that a thread computes at a time, to bound memory for long clips."""
 
 
 def extract_flow(
@@ -38,16 +38,18 @@ def extract_flow(
     Raises:
         UserError: A video cannot be read.
     """
-    flows, done = [max(1, clip.frames - 1) for clip in clips], partial.clips
+    num_flows, num_done = [max(1, clip.frames - 1) for clip in clips], partial.num_clips
     segments = [
         replace(clip, first=clip.first + start, frames=min(SEGMENT + 1, clip.frames - start))
-        for clip in clips[done:]
+        for clip in clips[num_done:]
         for start in range(0, max(1, clip.frames - 1), SEGMENT)
     ]
     ends_clip = [
-        start + SEGMENT >= count for count in flows[done:] for start in range(0, count, SEGMENT)
+        start + SEGMENT >= count
+        for count in num_flows[num_done:]
+        for start in range(0, count, SEGMENT)
     ]
-    progress = Progress(sum(flows), "flows", sum(flows[:done]))
+    progress = Progress(sum(num_flows), "flows", sum(num_flows[:num_done]))
     extracted = ordered_map(
         lambda segment: _compute_segment(segment, settings, device), segments, threads
     )
@@ -69,11 +71,11 @@ def _compute_segment(segment: Clip, settings: FlowSettings, device: torch.device
     )  # fmt: skip
     images: list[bytes] = []
     with reading_frames(segment):
-        last = next(frames)
+        previous = next(frames)
     while True:
         with reading_frames(segment):
             chunk = list(islice(frames, settings.batch_size))
         if not chunk:
             return images
-        images += encode(compute_flow(np.stack([last, *chunk]), settings, device), settings)
-        last = chunk[-1]
+        images += encode(compute_flow(np.stack([previous, *chunk]), settings, device), settings)
+        previous = chunk[-1]

@@ -1,7 +1,7 @@
-"""Flow as 8-bit images in HDF5: quantised, compressed, appended, and read back at random.
+"""Store optical flow as compressed 8-bit images in HDF5, with random access.
 
-As Simonyan & Zisserman (2014, section 3.1 "implementation") did, displacements are clipped,
-rescaled linearly to 8 bits and stored as images. With B the bound:
+As in Simonyan & Zisserman (2014, section 3.1 "implementation"), displacements are clipped, rescaled
+linearly to 8 bits and stored as images. With the bound B:
 
     q = round(clip(d, -B, B) * 127 / B) + 128          in 1 .. 255
     d = (q - 128) * B / 127
@@ -32,11 +32,11 @@ from video_lstm.video.clips import ClipName, number_clips, read_names, read_rate
 logger = logging.getLogger("video_lstm")
 
 ZERO = 128
-"""The quantised displacement of 0 pixels."""
+"""Quantised value of a displacement of 0 pixels."""
 _LEVELS = 127
 
-# Run lengths of differences to the row above: for flow, small and fast (240 x 160 images of
-# Weizmann: 2.2 kB, 0.2 ms to encode and 0.1 ms to decode; OpenCV's default: 3.0 kB).
+# Run-length encoded differences to the row above, which are small and fast for flow (240 x 160
+# images of Weizmann: 2.2 kB, 0.2 ms to encode, 0.1 ms to decode; OpenCV's default: 3.0 kB).
 _PNG = [
     cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
     cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP,
@@ -45,28 +45,28 @@ _PNG = [
 
 
 def quantise(flow: np.ndarray, bound: float) -> np.ndarray:
-    """Displacements in pixels to 8 bits: any shape, float32 to uint8 (1 .. 255, 128 is zero)."""
+    """Quantise displacements in pixels, float32 of any shape, to uint8 (1 .. 255, 128 is zero)."""
     scaled = np.clip(flow, -bound, bound) * np.float32(_LEVELS / bound)
     return (np.rint(scaled) + ZERO).astype(np.uint8)
 
 
 def dequantise(quantised: np.ndarray, bound: float) -> np.ndarray:
-    """8 bits to displacements in pixels: any shape, uint8 to float32."""
+    """Convert quantised displacements, uint8 of any shape, to pixels, float32."""
     return (quantised.astype(np.float32) - ZERO) * np.float32(bound / _LEVELS)
 
 
 def encode(flow: np.ndarray, settings: FlowSettings) -> list[bytes]:
-    """Quantise and compress flows.
+    """Quantise and compress flow fields.
 
     Args:
-        flow: (N, 2, H, W) float32 in pixels, finite.
-        settings: bound, codec and quality.
+        flow: Flow in pixels, (N, 2, H, W) float32, finite.
+        settings: Bound, codec and quality.
 
     Returns:
-        N encoded images of u above v, (2 H, W).
+        N encoded images (2 H, W), each with u above v.
     """
     if not np.isfinite(flow).all():
-        raise ValueError(f"{settings.method} gave a flow that is not finite")
+        raise ValueError(f"expected finite flow, found NaN or infinity ({settings.method})")
     images = quantise(flow, settings.bound).reshape(len(flow), -1, flow.shape[-1])
     jpeg = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality]
     parameters = jpeg if settings.codec == "jpeg" else _PNG
@@ -83,11 +83,11 @@ _BLOCK = 1 << 24
 class PartialFlow:
     """Flow of an unfinished extraction, in a file from which an interrupted job resumes.
 
-    The file has the identity of the artifact, then images, each after its length; after the images
-    of a clip come a length of 0, their number and their CRC-32. Anything after the last valid clip
-    is dropped when the file is reopened; a file with another identity is overwritten. A second
-    process for the same artifact (a restarted run whose old job still lives) waits for the first.
-    On file systems without locks it cannot, and `finish` detects the damage.
+    The file starts with the identity of the artifact. Each image follows its length; each clip ends
+    with a length of 0, its number of images and their CRC-32. Anything after the last valid clip is
+    dropped when the file is reopened; a file with another identity is overwritten. A second process
+    for the same artifact (a restarted run whose old job still runs) waits for the first. On file
+    systems without locks it cannot wait, and `finish` detects the damage.
 
     Args:
         path: Path of the file; created if it does not exist.
@@ -97,23 +97,23 @@ class PartialFlow:
     def __init__(self, path: Path, identity: str) -> None:
         self.path = path
         self.lengths: list[list[int]] = []
-        """Size in bytes of each image of each complete clip."""
+        """Sizes in bytes of the images, for each complete clip."""
         self._open_clip: list[int] = []
         self._checksum = 0
-        self._head = identity.encode() + b"\n"
+        self._header = identity.encode() + b"\n"
         with artifacts.translate_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _open_exclusively(path)
-        if self._file.read(len(self._head)) != self._head:
+        if self._file.read(len(self._header)) != self._header:
             self._file.seek(0)
             self._file.truncate()
-            self._write(self._head)
+            self._write(self._header)
         end = self._find_end()
         self._file.seek(end)
         self._file.truncate()
 
     @property
-    def clips(self) -> int:
+    def num_clips(self) -> int:
         """Number of complete clips."""
         return len(self.lengths)
 
@@ -131,27 +131,27 @@ class PartialFlow:
         self._open_clip, self._checksum = [], 0
 
     def finish(self, file: h5py.File, names: Sequence[ClipName]) -> None:
-        """Copy all into an artifact: `encoded`, `offsets`, `clip_offsets`, and the clips' names.
+        """Copy all flow into an artifact: `encoded`, `offsets`, `clip_offsets` and clip names.
 
         Args:
             file: Artifact to write to.
             names: Names of the complete clips.
 
         Raises:
-            UserError: another process wrote to the file meanwhile.
+            UserError: Another process has changed the file in the meantime.
         """
-        if len(names) != self.clips:
-            raise ValueError(f"{self.clips} clips were written, not {len(names)}")
+        if len(names) != self.num_clips:
+            raise ValueError(f"expected the names of {self.num_clips} clips, found {len(names)}")
         sizes = np.array([size for clip in self.lengths for size in clip], np.int64)
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        pairs = np.array([len(clip) for clip in self.lengths], np.int64)
+        clip_lengths = np.array([len(clip) for clip in self.lengths], np.int64)
         file["offsets"] = offsets
         write_names(file, names)
-        file["clip_offsets"] = np.concatenate([[0], np.cumsum(pairs)]).astype(np.int64)
-        # Contiguous, so that readers can map it.
+        file["clip_offsets"] = np.concatenate([[0], np.cumsum(clip_lengths)]).astype(np.int64)
+        # Contiguous, so that it can be memory-mapped.
         encoded = file.create_dataset("encoded", (int(offsets[-1]),), np.uint8)
-        self._file.seek(len(self._head))
-        written, block = 0, bytearray()
+        self._file.seek(len(self._header))
+        position, block = 0, bytearray()
         for clip in self.lengths:
             checksum = 0
             for size in clip:
@@ -160,38 +160,42 @@ class PartialFlow:
                 checksum = zlib.crc32(image, checksum)
                 block += image
                 if len(block) >= _BLOCK:
-                    written = _write_block(encoded, written, block)
+                    position = _write_block(encoded, position, block)
                     file.flush()
             if self._file.read(_CLIP_END.size) != _CLIP_END.pack(0, len(clip), checksum):
                 raise UserError(
-                    f"{self.path}: its clips have changed since they were written: another process "
-                    "works on it; end that and run the same command again"
+                    f"{self.path}: expected the clips that this process wrote, found changed "
+                    "ones: another process writes to the file; stop it and run the same command "
+                    "again"
                 )
-        _write_block(encoded, written, block)
+        _write_block(encoded, position, block)
 
     def close(self, remove: bool = False) -> None:
         """Close the file; remove it once the artifact is in place."""
         self._file.close()
-        if remove:  # without locks another process may have been first
+        if remove:  # without locks, another process may have removed it already
             self.path.unlink(missing_ok=True)
 
     def _write(self, data: bytes) -> None:
+        """Write bytes at the current position; raise a UserError if they cannot be written."""
         with artifacts.translate_write_errors(self.path):
             artifacts.write_fully(self._file.write, data)
 
     def _find_end(self) -> int:
-        """Read the lengths of the valid clips, and return their end."""
-        end = self._file.seek(len(self._head))
+        """Read the lengths of the valid clips; return the end of the last one in bytes."""
+        end = self._file.seek(len(self._header))
         clip: list[int] = []
         checksum = 0
-        while len(word := self._file.read(_LENGTH.size)) == _LENGTH.size:
-            (length,) = _LENGTH.unpack(word)
+        while len(length_bytes := self._file.read(_LENGTH.size)) == _LENGTH.size:
+            (length,) = _LENGTH.unpack(length_bytes)
             if length:
                 image = self._file.read(length)
                 checksum = zlib.crc32(image, checksum)
                 clip.append(length)
                 continue
-            if not clip or word + self._file.read(8) != _CLIP_END.pack(0, len(clip), checksum):
+            if not clip or length_bytes + self._file.read(8) != _CLIP_END.pack(
+                0, len(clip), checksum
+            ):
                 break
             self.lengths.append(clip)
             clip, checksum, end = [], 0, self._file.tell()
@@ -199,13 +203,15 @@ class PartialFlow:
 
 
 def _open_exclusively(path: Path) -> BinaryIO:
-    """Open for reading and writing when no other process does; create the file if necessary."""
+    """Open a file for reading and writing once no other process has it; create it if missing."""
     while True:
         file = open(path, "r+b", buffering=0, opener=_open_or_create)  # noqa: SIM115
         try:
             lock_file(file)
         except BlockingIOError:
-            logger.info("%s: another process is writing it; waiting for that process to end", path)
+            logger.info(
+                "%s: another process is writing to it; waiting for that process to end", path
+            )
             lock_file(file, wait=True)
         # The other process removes the file when it has finished.
         if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
@@ -218,6 +224,7 @@ def _open_or_create(path: str, flags: int) -> int:
 
 
 def _write_block(encoded: h5py.Dataset, start: int, block: bytearray) -> int:
+    """Write a block at `start` and clear it; return the end of the block."""
     encoded[start : start + len(block)] = np.frombuffer(block, np.uint8)
     end = start + len(block)
     block.clear()
@@ -228,16 +235,16 @@ def _write_block(encoded: h5py.Dataset, start: int, block: bytearray) -> int:
 
 
 class FlowStore:
-    """Random access to the flow of clips, over all shards of a data set.
+    """Random access to the stored flow of all shards of a data set.
 
-    The encoded images are memory-mapped: opening reads the tables only, and reading touches what
-    it is asked for. Safe to use from several threads at once.
+    The encoded images are memory-mapped, so that only the requested ones are read. Several threads
+    can use a store at the same time.
 
     Args:
-        paths: artifacts of schema `flow`, made with the same settings, each once.
+        paths: Artifacts of schema `flow`, written with the same settings.
 
     Raises:
-        UserError: they are of different sizes or bounds, or one is given twice.
+        UserError: The artifacts differ in size or bound, one is listed twice, or there is none.
     """
 
     def __init__(self, paths: list[Path]) -> None:
@@ -252,41 +259,52 @@ class FlowStore:
                 )
                 settings = json.loads(file.attrs["settings"]).get("flow", {})
                 self.rate = read_rate(file)
-                """Frames per second of the clips; None for each file's own."""
+                """Frame rate of the clips in Hz; None for native rates."""
                 shards.append((read_names(file), file["clip_offsets"][()]))
                 self._offsets.append(file["offsets"][()])
             if geometry not in (None, shard_geometry):
                 raise UserError(
                     f"{path}: expected flow of height, width, bound {geometry} as in {paths[0]}, "
-                    f"found {shard_geometry}; make both with the same settings"
+                    f"found {shard_geometry}; extract both with the same settings"
                 )
             geometry = shard_geometry
             self._encoded.append(artifacts.map_dataset(path, "encoded"))
         if geometry is None:
             raise UserError("flow: expected at least one artifact, found none")
         self.settings = json.dumps(settings)
-        """Settings that the flow was made with, JSON."""
+        """Settings of the flow as JSON."""
         self.height, self.width, self.bound = geometry
         self.step = self.bound / _LEVELS
-        """Pixels of one level of quantisation."""
+        """Quantisation step in pixels."""
         self.names, self._positions = number_clips(paths, shards)
-        """The clips, by video and first frame; everywhere else a clip goes by its row here."""
+        """Names of the clips, sorted by video and first frame; methods take an index into it."""
 
-    def pairs(self, row: int) -> int:
-        """Flows of a clip: its frames less one, at least 1."""
+    def num_flows(self, row: int) -> int:
+        """Return the number of flow fields of a clip: its frames less one, at least 1."""
         _, first, end = self._positions[row]
         return int(end - first)
 
-    def quantised(self, row: int, first: int, count: int) -> np.ndarray:
-        """Flows first .. first + count - 1 of a clip, (count, 2, H, W) uint8 (see `quantise`).
+    def read_quantised(self, row: int, first: int, count: int) -> np.ndarray:
+        """Read consecutive flow fields of a clip as they are stored (see `quantise`).
+
+        Args:
+            row: Index of the clip in `names`.
+            first: Index of the first flow field.
+            count: Number of flow fields.
+
+        Returns:
+            (count, 2, H, W) uint8.
 
         Raises:
-            IndexError: the clip has fewer.
-            UserError: an image does not decode.
+            IndexError: The clip has fewer flow fields.
+            UserError: An image does not decode.
         """
         shard, start, end = self._positions[row]
         if first < 0 or count < 0 or start + first + count > end:
-            raise IndexError(f"clip {row} has {end - start} flows, not {first} to {first + count}")
+            raise IndexError(
+                f"expected a range of the {end - start} flow fields of clip {row}, "
+                f"found {first} to {first + count}"
+            )
         images = np.empty((count, 2 * self.height, self.width), np.uint8)
         offsets, encoded = self._offsets[shard], self._encoded[shard]
         for index in range(count):
@@ -300,6 +318,6 @@ class FlowStore:
             images[index] = image
         return images.reshape(count, 2, self.height, self.width)
 
-    def flow(self, row: int, first: int, count: int) -> np.ndarray:
-        """The same in pixels, (count, 2, H, W) float32."""
-        return dequantise(self.quantised(row, first, count), self.bound)
+    def read_flow(self, row: int, first: int, count: int) -> np.ndarray:
+        """Read consecutive flow fields of a clip in pixels, (count, 2, H, W) float32."""
+        return dequantise(self.read_quantised(row, first, count), self.bound)

@@ -14,9 +14,9 @@ from video_lstm.percepts.partial_rows import PartialRows
 from video_lstm.percepts.temporal_stream import (
     TemporalStream,
     crop_flow,
-    displacements,
     read_network,
     stack_indices,
+    subtract_means,
 )
 from video_lstm.progress import Progress
 
@@ -59,7 +59,7 @@ class FlowPercepts:
         self.store, self.network = store, network
         self.dim = network.fc6.out_features
         rows = range(len(store.names))
-        stacks = [stack_indices(store.pairs(row), network.stack) for row in rows]
+        stacks = [stack_indices(store.num_flows(row), network.stack) for row in rows]
         self.lengths = [len(indices) for indices in stacks]
         """Number of percepts of each clip."""
         self.sizes = [size for length in self.lengths for size in cut_batches(length, BATCH)]
@@ -77,7 +77,7 @@ class FlowPercepts:
         progress = Progress(sum(self.lengths), "percepts", rows.done)
         decoded = ordered_map(self._decode, self._batches[rows.blocks :], threads)
         for crops, means, indices in decoded:
-            flow = displacements(
+            flow = subtract_means(
                 *(torch.from_numpy(array).to(device) for array in (crops, means)), self.store.step
             )
             stacks = flow[torch.from_numpy(indices).to(device)].flatten(1, 2)
@@ -88,6 +88,6 @@ class FlowPercepts:
         """Return the centre crops of a batch's flows, the mean flows, and the indices of stacks."""
         row, indices = batch
         first, side = int(indices[0, 0]), self.network.settings.crop_size
-        fields = self.store.quantised(row, first, int(indices[-1, -1]) - first + 1)
+        fields = self.store.read_quantised(row, first, int(indices[-1, -1]) - first + 1)
         corner = (self.store.height - side) // 2, (self.store.width - side) // 2
         return *crop_flow(fields, *corner, side), indices - first

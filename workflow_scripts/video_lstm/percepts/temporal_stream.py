@@ -1,15 +1,16 @@
 """The temporal-stream convnet of Simonyan & Zisserman (2014), whose fc6 is the flow percept.
 
-Their net is CNN-M-2048 of Chatfield et al. (2014): five convolutions, two hidden layers. Its input
-is a stack of L consecutive flows, 2 L channels in the order u, v, u, v, ..., each flow less its
-mean displacement (their way to take out the camera's motion).
+The network is CNN-M-2048 of Chatfield et al. (2014): five convolutions, two hidden layers. Its
+input is a stack of L consecutive flow fields, 2 L channels in the order u, v, u, v, ...; the mean
+displacement of each field is subtracted, which compensates camera motion.
 
-At the paper's crop of 224 the strides are CNN-M's and reduce it by 32, to 7 x 7. A smaller crop
-keeps about that map size: for each halving of the crop one of the five reductions is dropped, in
-the order of `_DROPPED_REDUCTIONS`, so that a crop of 112 is reduced by 16, one of 56 by 8, 28 by 4.
-Other departures: convolutions are padded to keep whole strides, weights start as He et al. (2015)
-proposed, so that the net trains from scratch at any size, and the input is divided by the spread
-of the training flow, where the original scaled to +-128.
+For the paper's crop of 224 the strides are those of CNN-M and reduce it by 32, to 7 x 7. For
+smaller crops the last map keeps about that size: each halving of the crop drops one of the five
+reductions, in the order of `_DROPPED_REDUCTIONS`, so that a crop of 112 is reduced by 16, one of 56
+by 8, one of 28 by 4. Other departures: convolutions are padded, so that strides divide the size;
+weights are initialised as by He et al. (2015), so that the network trains from scratch at any size;
+and the input is divided by the standard deviation of the training flow, where the original scaled
+it to +-128.
 """
 
 import json
@@ -26,24 +27,24 @@ from video_lstm import artifacts
 from video_lstm.settings.percepts import FlowConvnetSettings
 
 STACKS = {"flow1": 1, "flow10": 10}
-"""Flows in the input of the convnet, by stream."""
+"""Number of flow fields in the input of the convnet, by stream."""
 
 _KERNELS = (7, 5, 3, 3, 3)
 _REDUCTIONS = ("conv1", "pool1", "conv2", "pool2", "pool5")
 _DROPPED_REDUCTIONS = ("conv2", "conv1", "pool2", "pool1")
 
 
-def strides_for(crop: int) -> dict[str, int]:
-    """Stride (1 or 2) of each of conv1, pool1, conv2, pool2 and pool5 for a crop of that side."""
+def layer_strides(crop: int) -> dict[str, int]:
+    """Return the strides (1 or 2) of conv1, pool1, conv2, pool2 and pool5 for a crop size."""
     halvings = min(max(round(math.log2(224 / crop)), 0), len(_DROPPED_REDUCTIONS))
     return {name: 1 if name in _DROPPED_REDUCTIONS[:halvings] else 2 for name in _REDUCTIONS}
 
 
 class TemporalStream(nn.Module):
-    """Maps flow stacks to logits, or to percepts.
+    """Convnet that maps flow stacks to logits, or to percepts.
 
     Args:
-        stack: Number of flows in the input, L.
+        stack: Number of flow fields in the input, L.
         classes: Number of classes.
         settings: Sizes, normalisation and dropout.
         generator: Random number generator on the CPU for weight initialisation.
@@ -57,11 +58,11 @@ class TemporalStream(nn.Module):
     ) -> None:
         super().__init__()
         self.stack, self.classes, self.settings = stack, classes, settings
-        self.strides = strides_for(settings.crop_size)
+        self.strides = layer_strides(settings.crop_size)
         self.local_response = settings.normalization == "local_response"
         batch_norm = settings.normalization == "batch"
         widths = [2 * stack, *settings.channels]
-        # Batch norm has a shift of its own.
+        # Batch norm has a bias already.
         self.convolutions = nn.ModuleList(
             nn.Conv2d(
                 widths[layer],
@@ -96,7 +97,7 @@ class TemporalStream(nn.Module):
         """Return the fc6 activations after the ReLU.
 
         Args:
-            stacks: (B, 2 L, crop, crop) float32, in pixels, mean displacements subtracted.
+            stacks: Flow in pixels, mean displacements subtracted, (B, 2 L, crop, crop) float32.
 
         Returns:
             (B, fc6) float32, >= 0.
@@ -116,8 +117,8 @@ class TemporalStream(nn.Module):
         """Return the logits of flow stacks.
 
         Args:
-            stacks: as `percepts` takes them.
-            generator: draws the dropout of fc6 and fc7; None leaves dropout out.
+            stacks: Flow in pixels, mean displacements subtracted, (B, 2 L, crop, crop) float32.
+            generator: Random number generator for the dropout of fc6 and fc7; None: no dropout.
 
         Returns:
             (B, classes) float32.
@@ -126,7 +127,7 @@ class TemporalStream(nn.Module):
         return self.classifier(self._drop(F.relu(self.fc7(x)), generator))
 
     def _drop(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        # Drawn from a generator that belongs to the step, so that a resumed run draws the same.
+        # The generator is seeded by the step, so that a resumed run draws the same masks.
         rate = self.settings.dropout
         if generator is None or rate == 0:
             return x
@@ -166,34 +167,34 @@ def crop_flow(fields: np.ndarray, top: int, left: int, side: int) -> tuple[np.nd
         side: Side of the square in pixels.
 
     Returns:
-        (..., 2, side, side) uint8, and (..., 2) float32.
+        Crops (..., 2, side, side) uint8, and means (..., 2) float32, quantised.
     """
     flat = fields.reshape(-1, *fields.shape[-2:])
-    # 5 times numpy's mean for 8 bits, and it lets other threads run.
+    # 5 times as fast as numpy's mean for uint8, and it releases the GIL.
     means = np.array([cv2.mean(field)[0] for field in flat], np.float32)
     crop = fields[..., top : top + side, left : left + side]
     return np.ascontiguousarray(crop), means.reshape(fields.shape[:-2])
 
 
-def displacements(crops: Tensor, means: Tensor, step: float) -> Tensor:
+def subtract_means(crops: Tensor, means: Tensor, step: float) -> Tensor:
     """Convert quantised flow to pixels and subtract each field's mean displacement.
 
     Args:
-        crops: (..., 2, side, side) uint8, quantised.
-        means: (..., 2) float32, of the whole fields, quantised.
-        step: pixels of one level of quantisation.
+        crops: Quantised flow, (..., 2, side, side) uint8.
+        means: Mean quantised displacements of the whole fields, (..., 2) float32.
+        step: Quantisation step in pixels.
 
     Returns:
-        (..., 2, side, side) float32.
+        Flow in pixels, (..., 2, side, side) float32.
     """
     return (crops.float() - means[..., None, None]) * step
 
 
-def mirror(flow: Tensor, flips: Tensor) -> Tensor:
-    """Mirror some of the stacks left to right; what moved right then moves left.
+def mirror_flow(flow: Tensor, flips: Tensor) -> Tensor:
+    """Mirror some of the stacks left to right, and negate their horizontal displacements.
 
     Args:
-        flow: (B, L, 2, H, W).
+        flow: Flow stacks, (B, L, 2, H, W).
         flips: Stacks to mirror, (B,) bool.
 
     Returns:
@@ -203,18 +204,18 @@ def mirror(flow: Tensor, flips: Tensor) -> Tensor:
     return torch.where(flips[:, None, None, None, None], flow.flip(-1) * signs, flow)
 
 
-def stack_indices(pairs: int, stack: int) -> np.ndarray:
-    """Return the indices of the flows of each percept of a clip.
+def stack_indices(num_flows: int, stack: int) -> np.ndarray:
+    """Return the indices of the flow fields of each percept of a clip.
 
-    Percept t uses flows t to t + L - 1. A clip with fewer than L flows has one percept, and its
-    last flow is repeated.
+    Percept t uses fields t to t + L - 1. A clip with fewer than L fields has one percept, for which
+    its last field is repeated.
 
     Args:
-        pairs: Number of flows of the clip, at least 1.
-        stack: Number of flows of a percept, L.
+        num_flows: Number of flow fields of the clip, at least 1.
+        stack: Number of flow fields per percept, L.
 
     Returns:
-        (max(1, pairs - L + 1), L) int64
+        (max(1, num_flows - L + 1), L) int64.
     """
-    first = np.arange(max(1, pairs - stack + 1))
-    return np.minimum(first[:, None] + np.arange(stack), pairs - 1)
+    first = np.arange(max(1, num_flows - stack + 1))
+    return np.minimum(first[:, None] + np.arange(stack), num_flows - 1)

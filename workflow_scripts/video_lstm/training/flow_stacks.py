@@ -12,7 +12,12 @@ from torch import Tensor
 
 from video_lstm.errors import UserError
 from video_lstm.flow.storage import FlowStore
-from video_lstm.percepts.temporal_stream import crop_flow, displacements, mirror, stack_indices
+from video_lstm.percepts.temporal_stream import (
+    crop_flow,
+    mirror_flow,
+    stack_indices,
+    subtract_means,
+)
 
 _SCALE_SAMPLES = 256
 """Number of flow fields whose displacements `rms_displacement` averages."""
@@ -79,7 +84,7 @@ class FlowStacks:
             torch.from_numpy(np.stack(arrays)).to(self._device)
             for arrays in zip(*samples, strict=True)
         )
-        flow = mirror(displacements(crops, means, self._store.step), flips)
+        flow = mirror_flow(subtract_means(crops, means, self._store.step), flips)
         return flow.flatten(1, 2), labels
 
     def rms_displacement(self) -> float:
@@ -91,7 +96,7 @@ class FlowStacks:
         squares = []
         for clip in rng.integers(len(self._rows), size=_SCALE_SAMPLES):
             row = int(self._rows[clip])
-            (flow,) = self._store.flow(row, int(rng.integers(self._store.pairs(row))), 1)
+            (flow,) = self._store.read_flow(row, int(rng.integers(self._store.num_flows(row))), 1)
             squares.append(flow.var(axis=(-2, -1)).mean())
         return max(float(np.sqrt(np.mean(squares))), self._store.step)
 
@@ -124,11 +129,11 @@ class FlowStacks:
             Quantised crop (L, 2, crop, crop) uint8, means (L, 2), flip, class.
         """
         row, store = int(self._rows[clip]), self._store
-        stacks = stack_indices(store.pairs(row), self._stack)
+        stacks = stack_indices(store.num_flows(row), self._stack)
         counts = (len(stacks), store.height - self._crop + 1, store.width - self._crop + 1)
         start, top, left = (int(u * count) for u, count in zip(position, counts, strict=True))
         indices = stacks[start]
-        flow = store.quantised(row, int(indices[0]), int(indices[-1] - indices[0]) + 1)
+        flow = store.read_quantised(row, int(indices[0]), int(indices[-1] - indices[0]) + 1)
         crops, means = crop_flow(flow, top, left, self._crop)
         order = indices - indices[0]
         return crops[order], means[order], flip, np.int64(self._labels[clip])

@@ -1,4 +1,4 @@
-"""Read frames of a video file in-process: exact counts, any range, any target rate, any size."""
+"""Read any range of a video's frames in-process, at any target rate and size."""
 
 import contextlib
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from video_lstm.video.source import (
 )
 from video_lstm.video.timing import resample
 
-# Below this many seconds, decoding from the start costs no more than looking for a key frame.
+# Seconds into a video up to which decoding from the start is as fast as seeking to a key frame.
 _SEEK_AFTER = 3.0
 
 
@@ -38,30 +38,31 @@ def read_frames(
     gray: bool = False,
     frames: int | None = None,
 ) -> np.ndarray:
-    """Frames ``first`` to ``first + count - 1`` of a video, turned upright.
+    """Read frames ``first`` to ``first + count - 1`` of a video, in display orientation.
 
     Args:
-        path: a local video file.
-        first: number of the first frame, counted at the target rate.
-        count: how many frames; None reads to the end.
-        rate: target rate in frames a second: frame k is the last source frame shown by ``k / rate``
-            seconds (see :mod:`video_lstm.video.timing`); None takes every source frame once.
-        size: resize to cover this (height, width), keeping proportions, and cut evenly.
-        crop: then keep the central (height, width).
-        gray: luma, stretched to 0..255, in place of RGB.
-        frames: the number of source frames that :func:`video_lstm.video.probe.probe` counted. With
-            it, a range far into the video is reached by seeking; without, by decoding from the
-            start. The frames are the same.
+        path: Local video file.
+        first: Index of the first frame, at the target rate.
+        count: Number of frames; None: all until the end.
+        rate: Target frame rate in Hz: frame k is the last source frame shown by ``k / rate``
+            seconds (see :mod:`video_lstm.video.timing`); None: every source frame once.
+        size: Height and width that frames are resized to cover, keeping their proportions, and
+            cropped to around the centre; None: no resizing.
+        crop: Height and width of the centre crop after resizing; None: no crop.
+        gray: Whether to return luma, stretched to 0..255, instead of RGB.
+        frames: Number of source frames that :func:`video_lstm.video.probe.probe` counted. With it,
+            ranges far into the video are reached by seeking; without, by decoding from the start.
+            The frames are the same.
 
     Returns:
-        uint8 (N, H, W, 3), or (N, H, W) with ``gray``.
+        (N, H, W, 3) uint8, or (N, H, W) with ``gray``.
 
     Raises:
-        UnreadableVideoError: the file cannot be read, or has fewer frames than asked for.
-        UserError: the crop is larger than the frame.
+        UnreadableVideoError: The file cannot be read, or has too few frames.
+        UserError: The crop is larger than the frame.
     """
     reader = _Reader(path, first, count, rate, size, crop, "gray" if gray else "rgb", frames)
-    return reader.array()
+    return reader.read_array()
 
 
 def read_yuv(
@@ -74,14 +75,16 @@ def read_yuv(
     crop: Size | None = None,
     frames: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As :func:`read_frames`, with the conversion to RGB left to the caller's device.
+    """Read frames as YUV, for conversion to RGB on a GPU.
+
+    Args and errors are those of :func:`read_frames`.
 
     Returns:
-        uint8 (N, H, W, 3) of Y, U, V, and the (3, 4) float32 matrix that takes (Y, U, V, 1) to
-        (R, G, B), to be rounded and clipped to 0..255.
+        Y, U, V, (N, H, W, 3) uint8, and the matrix that converts (Y, U, V, 1) to (R, G, B) before
+        rounding and clipping to 0..255, (3, 4) float32.
     """
     reader = _Reader(path, first, count, rate, size, crop, "yuv", frames)
-    return reader.array(), reader.convert.matrix
+    return reader.read_array(), reader.convert.matrix
 
 
 def iter_frames(
@@ -95,21 +98,23 @@ def iter_frames(
     gray: bool = False,
     frames: int | None = None,
 ) -> Iterator[np.ndarray]:
-    """As :func:`read_frames`, one frame at a time: faster, and no more memory than a frame.
+    """Read frames one at a time, which is faster and needs the memory of one frame only.
+
+    Args and errors are those of :func:`read_frames`.
 
     Yields:
-        uint8 (H, W, 3) or (H, W), each in memory of its own; rows may be padded.
+        (H, W, 3) or (H, W) uint8, each in new memory; rows may be padded.
     """
     reader = _Reader(path, first, count, rate, size, crop, "gray" if gray else "rgb", frames)
     yield from reader
 
 
 class UnreadableClipError(UserError):
-    """The frames of a clip cannot be read, though the probe of the video counted them.
+    """The frames of a clip cannot be read, although the probe of the video counted them.
 
     Attributes:
-        path: the file.
-        reason: why not, without the file's name.
+        path: File that was read.
+        reason: Why it cannot be read, without the file's name.
     """
 
     def __init__(self, clip: Clip, reason: str) -> None:
@@ -122,10 +127,10 @@ class UnreadableClipError(UserError):
 
 @contextlib.contextmanager
 def reading_frames(clip: Clip) -> Iterator[None]:
-    """Turn whatever reading a clip's frames raises in the block into an error that names the file.
+    """Convert errors of the block, which reads a clip's frames, to one that names the file.
 
     Raises:
-        UnreadableClipError: the file cannot be read.
+        UnreadableClipError: The file cannot be read.
     """
     try:
         yield
@@ -141,7 +146,7 @@ def reading_frames(clip: Clip) -> Iterator[None]:
 
 
 class _Reader:
-    """One pass over a range of a video's frames."""
+    """Reads a range of a video's frames; see `read_frames` for the arguments."""
 
     def __init__(
         self,
@@ -158,30 +163,30 @@ class _Reader:
         self.size, self.crop, self.kind = size, crop, kind
         self.convert: Converter | None = None
 
-    def array(self) -> np.ndarray:
-        """The whole range."""
+    def read_array(self) -> np.ndarray:
+        """Read the whole range, (N, H, W, 3) or (N, H, W) uint8."""
         if self.count is None:
             return np.stack(list(self))
         out: np.ndarray | None = None
-        for index, frame in enumerate(self._range()):
+        for index, frame in enumerate(self._iter_range()):
             image = self.convert(frame)
             if out is None:
                 out = np.empty((self.count, *image.shape), np.uint8)
             out[index] = image
         if out is None:
-            raise UnreadableVideoError("expected at least one frame to be asked for, found 0")
+            raise UnreadableVideoError("count: expected at least 1 frame, found 0")
         return out
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for frame in self._range():
+        for frame in self._iter_range():
             yield self.convert(frame)
 
-    def _range(self) -> Iterator[av.VideoFrame]:
-        """The frames of the range, each checked to be there."""
+    def _iter_range(self) -> Iterator[av.VideoFrame]:
+        """Decode the frames of the range; raise if some are missing."""
         done = 0
         for may_seek in (True, False):
             try:
-                for frame in self._picked(self.first + done, may_seek):
+                for frame in self._iter_from(self.first + done, may_seek):
                     if done == self.count:
                         return
                     done += 1
@@ -189,21 +194,21 @@ class _Reader:
                 if self.count is None or done == self.count:
                     break
             except SeekError:
-                # The file's key frames are not what they claim: go on from here the slow way.
+                # The file's key frames are wrong: decode from the start.
                 continue
         if done == 0 or (self.count is not None and done < self.count):
-            wanted = "the end" if self.count is None else str(self.first + self.count - 1)
+            end = "the end" if self.count is None else str(self.first + self.count - 1)
             raise UnreadableVideoError(
-                f"{self.path}: expected frames {self.first} to {wanted}, found {done} of them; "
+                f"{self.path}: expected frames {self.first} to {end}, found {done} of them; "
                 "the file is not the one that was indexed, index the data set again"
             )
 
-    def _picked(self, first: int, may_seek: bool) -> Iterator[av.VideoFrame]:
-        """Frames at the target rate, from ``first`` on."""
+    def _iter_from(self, first: int, may_seek: bool) -> Iterator[av.VideoFrame]:
+        """Decode frames at the target rate, from ``first`` on."""
         seek_point = None
         with open_video(self.path) as (container, stream):
             if self.convert is None:
-                display = Display.of(container, stream)
+                display = Display.from_container(container, stream)
                 self.convert = Converter(display, self.size, self.crop, self.kind)
             clock = new_clock(stream)
             seconds = first / self.rate if self.rate else first * clock.nominal

@@ -1,4 +1,4 @@
-"""Find and run the ffmpeg program: to encode, and to transcode what the reader refuses."""
+"""Find the ffmpeg program, and run it to transcode videos that the reader refuses."""
 
 import errno
 import functools
@@ -25,7 +25,7 @@ from video_lstm.video.source import (
 logger = logging.getLogger("video_lstm")
 
 MAX_ERROR_RATE = 0.1
-"""Share of packets that may fail to decode before the program gives up."""
+"""Maximal share of packets that fail to decode; above it, the program gives up."""
 
 TRANSCODING_OPTIONS = {
     "format": "mp4",
@@ -33,7 +33,7 @@ TRANSCODING_OPTIONS = {
     "crf": 16,
     "preset": "veryfast",
     "pix_fmt": "yuv420p",
-    # Sizes in 4:2:0 are even; an odd frame gains a row or column.
+    # 4:2:0 needs even sides; odd frames are padded.
     "vf": "pad=ceil(iw/2)*2:ceil(ih/2)*2",
     "fps_mode": "passthrough",
     "an": None,
@@ -41,14 +41,14 @@ TRANSCODING_OPTIONS = {
     "dn": None,
     "threads": 1,
 }
-"""How a video is encoded again: nearly without loss, every frame kept with its time."""
+"""Options of transcoding: nearly lossless, with all frames and their time stamps."""
 
 CODECS: dict[str, tuple[str, dict[str, object]]] = {
     ".mp4": ("mp4", {"vcodec": "libx264", "preset": "veryfast", "crf": 21, "g": 50}),
     ".avi": ("avi", {"vcodec": "mpeg4", "qscale:v": 4, "g": 50}),
     ".mkv": ("matroska", {"vcodec": "libx264", "preset": "veryfast", "crf": 21, "g": 50}),
 }
-"""By suffix: the container's name and the encoder's options."""
+"""Container name and encoder options by suffix."""
 
 _TRIAL_SECONDS = 30.0
 
@@ -56,11 +56,11 @@ _TRIAL_SECONDS = 30.0
 def ffmpeg_program() -> str:
     """Return the path of an ffmpeg program that has all required features.
 
-    The one on PATH if it can, or else the one that imageio-ffmpeg brings. Programs before 5.1 do
-    not know `fps_mode`; some distributions build theirs without libx264.
+    It is the one on PATH if suitable, or else the one of imageio-ffmpeg. Versions before 5.1 have
+    no `fps_mode`; some distributions build ffmpeg without libx264.
 
     Raises:
-        UserError: neither can; the message has their last error lines.
+        UserError: Neither is suitable; the message has their last error lines.
     """
     return _choose_program(shutil.which("ffmpeg"))
 
@@ -76,9 +76,9 @@ def _choose_program(installed: str | None) -> str:
             if reasons:
                 logger.info("%s; using %s instead", reasons[0], program)
             return program
-        reasons.append(f"{program} fails at what is needed of it ({reason})")
+        reasons.append(f"{program} lacks a required feature ({reason})")
     raise UserError(
-        "ffmpeg: expected a program that knows fps_mode (5.1 or later) and encodes with libx264, "
+        "ffmpeg: expected a program with fps_mode (5.1 or later) and libx264, "
         f"found none: {'; '.join(reasons) or 'none on PATH'}; install one"
     )
 
@@ -86,73 +86,74 @@ def _choose_program(installed: str | None) -> str:
 def _bundled_program() -> str | None:
     try:
         return imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError:  # none for this kind of machine
+    except RuntimeError:  # none for this platform
         return None
 
 
 def find_missing_feature(program: str) -> str | None:
     """Return why an ffmpeg program is unsuitable; None if it has all required features.
 
-    It encodes a black frame of 16 x 16 pixels in every way of `CODECS`, and transcodes that.
+    The program encodes a black frame of 16 x 16 pixels with all of `CODECS`, and transcodes it.
     """
     with tempfile.TemporaryDirectory() as folder, translate_write_errors(Path(folder)):
         raw = Path(folder, "raw")
         raw.write_bytes(bytes(16 * 16 * 3 // 2))
         layout = {"format": "rawvideo", "pix_fmt": "yuv420p", "s": "16x16", "framerate": 25}
         frames = ffmpeg.input(f"file:{raw}", **layout)
-        trials = {suffix: Path(folder, f"film{suffix}") for suffix in CODECS}
+        trials = {suffix: Path(folder, f"video{suffix}") for suffix in CODECS}
         commands = {
             trials[suffix]: frames.output(f"file:{trials[suffix]}", format=container, **options)
             .compile([program, "-nostdin", "-v", "error"])
             for suffix, (container, options) in CODECS.items()
         }  # fmt: skip
         copy = Path(folder, "copy")
-        commands[copy] = _transcoding(program, trials[".avi"], copy, _TRIAL_SECONDS)
+        commands[copy] = _transcode_command(program, trials[".avi"], copy, _TRIAL_SECONDS)
         for video, command in commands.items():
             try:
-                done = subprocess.run(
+                result = subprocess.run(
                     command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TRIAL_SECONDS
                 )
             except subprocess.TimeoutExpired:
                 return f"takes more than {_TRIAL_SECONDS:.0f} s for one frame"
-            except OSError as error:  # no program of this machine
+            except OSError as error:  # not a program for this platform
                 return error.strerror
-            message = done.stderr.decode("utf-8", "replace")
+            message = result.stderr.decode("utf-8", "replace")
             raise_if_full(message)
-            if done.returncode:
+            if result.returncode:
                 return _last_error_line(message)
             if not video.exists() or video.stat().st_size == 0:
-                return f"ends well and writes nothing to {video.name}"
+                return f"succeeds without writing {video.name}"
     return None
 
 
 def raise_if_full(message: str) -> None:
-    """Raise an OSError if the program's message is about the disk, not the video."""
+    """Raise an OSError if the program's message is about a full or read-only disk."""
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         if os.strerror(number) in message:
             raise OSError(number, os.strerror(number))
 
 
 def transcode(path: Path, out: Path, time_limit: float) -> None:
-    """Encode a video again as H.264 in MP4, for the reader to read.
+    """Transcode a video that the reader refuses to H.264 in MP4.
 
-    For files whose frame size changes in mid-stream (the first size wins), that are turned by an
-    odd angle, or whose codec only the program knows. The limits of the reader hold here too.
+    Such files change their frame size (the copy has the first one), are rotated by an angle that is
+    not a multiple of 90 degrees, or have a codec that only the program supports. The reader's
+    limits apply here too.
 
     Args:
-        path: a local video file.
-        out: written at once under its final name, or not at all.
-        time_limit: seconds that it may take.
+        path: Local video file.
+        out: Output file, written atomically.
+        time_limit: Maximal time in seconds.
 
     Raises:
-        UnreadableVideoError: the program does not read it either, with its last error line.
-        UserError: the folder cannot be written or the disk is full, or see `ffmpeg_program`.
+        UnreadableVideoError: The program cannot read the file; the message has its last error line.
+        UserError: The folder is not writable or the disk is full, or see `ffmpeg_program`.
     """
     program = ffmpeg_program()
-    with atomic_write(out) as part:
+    with atomic_write(out) as temporary:
         try:
             subprocess.run(
-                _transcoding(program, path, part, time_limit),
+                _transcode_command(program, path, temporary, time_limit),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -170,11 +171,12 @@ def transcode(path: Path, out: Path, time_limit: float) -> None:
 
 
 def _last_error_line(message: str) -> str:
-    return (message.strip().splitlines() or ["no word why"])[-1][:200]
+    """Return the last line of the program's error output, at most 200 characters."""
+    return (message.strip().splitlines() or ["no error message"])[-1][:200]
 
 
-def _transcoding(program: str, path: Path, out: Path, time_limit: float) -> list[str]:
-    """The command that `transcode` runs."""
+def _transcode_command(program: str, path: Path, out: Path, time_limit: float) -> list[str]:
+    """Return the command of `transcode`."""
     source = ffmpeg.input(
         f"file:{path.absolute()}",
         protocol_whitelist="file",
@@ -183,10 +185,10 @@ def _transcoding(program: str, path: Path, out: Path, time_limit: float) -> list
         max_pixels=MAX_PIXELS,
         threads=1,
     )
-    # The program's own limits (of time: seconds of CPU) hold when nobody is left to stop it.
+    # The program's own limits (CPU seconds) apply if this process is killed.
     limits = ["-timelimit", str(int(time_limit) + 1), "-max_error_rate", str(MAX_ERROR_RATE)]
     command = [program, "-nostdin", "-v", "error", *limits]
-    # No stream is named: the program chooses one, as the reader does.
+    # Without a named stream, the program selects one like the reader.
     target = source.output(
         f"file:{out.absolute()}", **TRANSCODING_OPTIONS, **{"frames:v": MAX_FRAMES}
     )

@@ -14,33 +14,33 @@ from video_lstm.video.source import UnreadableVideoError
 
 
 def read_filmstrips(clips: Sequence[Clip], frames: int, size: Size, threads: int) -> np.ndarray:
-    """Read evenly spaced frames of many clips, each from the middle of an equal part.
+    """Read evenly spaced frames of clips: the middle frames of parts of equal length.
 
     Args:
-        clips: Clips of any length; a short one repeats frames.
-        frames: Number of frames of a strip.
-        size: Height and width of a frame in pixels; frames of other proportions are cropped.
-        threads: Number of reading threads.
+        clips: Clips of any length; frames of short ones are repeated.
+        frames: Number of frames per strip.
+        size: Height and width of a frame in pixels; frames are resized and cropped.
+        threads: Number of decoding threads.
 
     Returns:
         (clips, frames, height, width, 3) uint8.
 
     Raises:
-        UserError: a file is missing or has changed since it was indexed.
+        UserError: A file is missing or has changed since it was indexed.
     """
     progress = Progress(len(clips), "filmstrips")
 
     def read(clip: Clip) -> np.ndarray:
-        numbers = clip.first + (2 * np.arange(frames) + 1) * clip.frames // (2 * frames)
+        indices = clip.first + (2 * np.arange(frames) + 1) * clip.frames // (2 * frames)
         options = {"rate": clip.rate, "size": size, "frames": clip.native_frames}
         try:
-            pictures = [read_frames(clip.path, int(number), 1, **options) for number in numbers]
+            images = [read_frames(clip.path, int(index), 1, **options) for index in indices]
         except UnreadableVideoError as error:
             raise UserError(
                 f"{clip.path}: expected the video '{clip.video}' as it was indexed, but "
-                f"{error}; bring the file back, or run again from its index"
+                f"{error}; restore the file, or index the videos again"
             ) from error
-        return np.concatenate(pictures)
+        return np.concatenate(images)
 
     strips = np.empty((len(clips), frames, *size, 3), np.uint8)
     with ThreadPoolExecutor(threads) as pool:

@@ -1,4 +1,4 @@
-"""Geometry of decoded frames for display: cropping, rotation, stretching, resizing."""
+"""Geometry of decoded frames on display: cropping, rotation, pixel aspect ratio, resizing."""
 
 import functools
 import re
@@ -20,49 +20,54 @@ from video_lstm.video.source import MAX_PIXELS, UnreadableVideoError, Unsupporte
 Size = tuple[int, int]
 Region = tuple[int, int, int, int]
 
-# Kinds of side data that FFmpeg's libraries may attach to a frame and PyAV has no name for.
+# Types of frame side data of FFmpeg's libraries for which PyAV has no name.
 _UNNAMED = range(28, 64)
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """How stored pixels are turned for display: transposed first, then mirrored."""
+    """Rotation and mirroring of stored pixels for display: a transposition, then flips."""
 
     transpose: bool = False
     flip_rows: bool = False
     flip_columns: bool = False
 
     @classmethod
-    def of(cls, frame: av.VideoFrame) -> "Orientation":
-        """The orientation in the display matrix that the container attached to a frame."""
+    def from_frame(cls, frame: av.VideoFrame) -> "Orientation":
+        """Read the orientation from the display matrix of a frame.
+
+        Raises:
+            UnsupportedVideoError: The rotation is not a multiple of 90 degrees.
+        """
         data = display_matrix(frame)
         if not data:
             return cls()
         a, b, _, c, d = np.frombuffer(data, np.int32)[:5].astype(np.float64)
         largest = max(abs(a), abs(b), abs(c), abs(d))
-        # Less than one degree off a quarter turn, as in the ffmpeg program.
+        # Accept angles within one degree of a quarter turn, as the ffmpeg program does.
         if largest > 0 and max(abs(b), abs(c)) < largest * np.sin(np.pi / 180):
             return cls(False, d < 0, a < 0)
         if largest > 0 and max(abs(a), abs(d)) < largest * np.sin(np.pi / 180):
             return cls(True, b < 0, c < 0)
         raise UnsupportedVideoError("turned by an angle that is not a multiple of 90 degrees")
 
-    def size(self, stored: Size) -> Size:
-        """(height, width) on display of a stored (height, width), or the reverse."""
+    def display_size(self, stored: Size) -> Size:
+        """Convert a stored (height, width) to display, or the reverse."""
         return (stored[1], stored[0]) if self.transpose else stored
 
     def stored_region(self, region: Region, display: Size) -> Region:
-        """The stored (top, left, height, width) of a region of the displayed frame."""
-        top, left, height, width = self._flipped(region, display)
+        """Convert a region (top, left, height, width) of the displayed frame to the stored one."""
+        top, left, height, width = self._flip_region(region, display)
         return (left, top, width, height) if self.transpose else (top, left, height, width)
 
-    def shown_region(self, stored: Region, display: Size) -> Region:
-        """The displayed (top, left, height, width) of a region of the stored frame."""
+    def display_region(self, stored: Region, display: Size) -> Region:
+        """Convert a region (top, left, height, width) of the stored frame to the displayed one."""
         top, left, height, width = stored
-        turned = (left, top, width, height) if self.transpose else stored
-        return self._flipped(turned, display)
+        transposed = (left, top, width, height) if self.transpose else stored
+        return self._flip_region(transposed, display)
 
-    def _flipped(self, region: Region, display: Size) -> Region:
+    def _flip_region(self, region: Region, display: Size) -> Region:
+        """Apply the flips to a region of a frame with the displayed size."""
         top, left, height, width = region
         if self.flip_rows:
             top = display[0] - top - height
@@ -72,13 +77,13 @@ class Orientation:
 
     @property
     def filters(self) -> list[tuple[str, str]]:
-        """FFmpeg's filters that do it, with their options."""
+        """Equivalent FFmpeg filters: their names and options."""
         steps = [("transpose", "cclock_flip")] if self.transpose else []
         steps += [("vflip", "")] if self.flip_rows else []
         return steps + ([("hflip", "")] if self.flip_columns else [])
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """A view of stored (H, W, ...) pixels as they are displayed."""
+        """Return a view of stored pixels (H, W, ...) in display orientation."""
         if self.transpose:
             image = image.swapaxes(0, 1)
         return image[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
@@ -86,48 +91,54 @@ class Orientation:
 
 @dataclass(frozen=True)
 class Display:
-    """How the container asks a player to show its frames, besides turning them.
+    """Cropping and pixel aspect ratio that the container sets for display.
 
-    A player crops, then turns, then stretches; and so does the ffmpeg program, with
+    A player crops, then rotates, then stretches, as does the ffmpeg program with
     ``scale=iw*sar:ih``.
     """
 
     margins: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """Stored pixels to crop off: on the left, on the right, above, below."""
+    """Stored pixels to crop: left, right, top, bottom."""
     pixel_aspect: Fraction = Fraction(1)
-    """Width of a stored pixel over its height."""
+    """Width of a stored pixel divided by its height."""
 
     @classmethod
-    def of(cls, container: InputContainer, stream: VideoStream) -> "Display":
-        """What the container says."""
+    def from_container(cls, container: InputContainer, stream: VideoStream) -> "Display":
+        """Read the display settings of a stream from its container."""
         aspect = stream.sample_aspect_ratio or Fraction(1)
-        return cls(_margins(container, stream), aspect)
+        return cls(_read_margins(container, stream), aspect)
 
-    def visible(self, frame: av.VideoFrame) -> Region:
-        """The stored (top, left, height, width) that is shown, as FFmpeg's `crop` rounds it.
+    def visible_region(self, frame: av.VideoFrame) -> Region:
+        """Return the stored region (top, left, height, width) to show, rounded as by FFmpeg's crop.
 
         Raises:
-            UnreadableVideoError: nothing is left of the frame.
+            UnreadableVideoError: The margins cover the whole frame.
         """
-        # Whole samples of chroma: pixels that one of them stands for.
-        across = 64 // (frame.format.chroma_width(64) or 64)
-        down = 64 // (frame.format.chroma_height(64) or 64)
+        # Pixels per chroma sample; margins are whole samples.
+        pixels_x = 64 // (frame.format.chroma_width(64) or 64)
+        pixels_y = 64 // (frame.format.chroma_height(64) or 64)
         left, right, above, below = self.margins
-        height = (frame.height - above - below) // down * down if above + below else frame.height
-        width = (frame.width - left - right) // across * across if left + right else frame.width
+        height = (
+            (frame.height - above - below) // pixels_y * pixels_y if above + below else frame.height
+        )
+        width = (frame.width - left - right) // pixels_x * pixels_x if left + right else frame.width
         if min(height, width) < 1:
             raise UnreadableVideoError("its container crops the whole frame away")
-        return above // down * down, left // across * across, height, width
+        return above // pixels_y * pixels_y, left // pixels_x * pixels_x, height, width
 
-    def stretched(self, upright: Size, transposed: bool) -> Size:
-        """(height, width) on display of a visible part that is turned upright.
+    def display_size(self, upright: Size, transposed: bool) -> Size:
+        """Return the displayed (height, width) of the visible region after rotation.
+
+        Args:
+            upright: Height and width of the visible region after rotation, in stored pixels.
+            transposed: Whether the rotation swaps height and width.
 
         Raises:
-            UnreadableVideoError: beyond the limit of pixels.
+            UnreadableVideoError: The frame has more than `MAX_PIXELS` pixels on display.
         """
         height, width = upright
         aspect = 1 / self.pixel_aspect if transposed else self.pixel_aspect
-        # As FFmpeg evaluates `scale=iw*sar:ih`; 0 keeps the width.
+        # As FFmpeg evaluates `scale=iw*sar:ih`, where 0 means the original width.
         width = int(width * float(aspect)) or width
         if height * width > MAX_PIXELS:
             raise UnreadableVideoError(f"frames shown as {width}x{height} are beyond 8K")
@@ -135,19 +146,19 @@ class Display:
 
 
 def plan_region(frame_size: Size, size: Size | None, crop: Size | None) -> tuple[Size, Size]:
-    """Plan which centred part of a frame becomes the output, and the output's size.
+    """Return the size of the centred region of a frame that becomes the output, and of the output.
 
     Args:
-        frame_size: (height, width) of the frame on display.
-        size: the frame is enlarged or shrunk, keeping its proportions, until it just covers this
-            (height, width), and what sticks out is cut off evenly on both sides; None keeps it.
-        crop: the central (height, width) of that; None keeps all.
+        frame_size: Height and width of the frame on display.
+        size: Height and width that the frame is resized to cover, keeping its proportions, and
+            cropped to around the centre; None: no resizing.
+        crop: Height and width of the centre crop after resizing; None: no crop.
 
     Returns:
-        (height, width) of the central region of the frame, in its own pixels, and of the output.
+        Height and width of the region in pixels of the frame, and of the output.
 
     Raises:
-        UserError: the crop is larger than what it is cut from.
+        UserError: The crop is larger than the resized frame.
     """
     whole = size or frame_size
     output = crop or whole
@@ -166,44 +177,46 @@ def plan_region(frame_size: Size, size: Size | None, crop: Size | None) -> tuple
 
 
 def display_matrix(frame: av.VideoFrame) -> bytes:
-    """What the file says of turning and mirroring a frame; empty where it says nothing."""
+    """Return the bytes of a frame's display matrix; empty if it has none."""
     data = _side_data(frame, "DISPLAYMATRIX")
     return b"" if data is None else bytes(data)
 
 
 def _side_data(frame: av.VideoFrame, name: str) -> Any:
-    """Side data of a frame by PyAV's name for it, whatever else is attached to the frame."""
+    """Return side data of a frame by PyAV's name; None if there is none."""
     try:
         return frame.side_data.get(name)
     except ValueError:
-        # PyAV gives none at all where it has no name for one of them, such as Exif.
-        form = frame.width, frame.height, frame.format.name
-        graph = _unnamed_data_remover(threading.get_ident(), *form)
+        # PyAV fails for all side data if it has no name for one of them, such as Exif.
+        layout = frame.width, frame.height, frame.format.name
+        graph = _unnamed_data_remover(threading.get_ident(), *layout)
         graph.vpush(frame)
         return graph.vpull().side_data.get(name)
 
 
 @functools.lru_cache(maxsize=8)
-def _unnamed_data_remover(thread: int, width: int, height: int, layout: str) -> av.filter.Graph:
-    """Filters that take away the side data of frames that PyAV has no name for, for one thread."""
+def _unnamed_data_remover(
+    thread: int, width: int, height: int, pixel_format: str
+) -> av.filter.Graph:
+    """Return a filter graph, for one thread, that removes side data without a name in PyAV."""
     graph = av.filter.Graph()
     source = graph.add_buffer(
-        width=width, height=height, format=av.VideoFormat(layout), time_base=Fraction(1, 1000)
+        width=width, height=height, format=av.VideoFormat(pixel_format), time_base=Fraction(1, 1000)
     )
     steps = [graph.add("sidedata", f"mode=delete:type={kind}") for kind in _UNNAMED]
     graph.link_nodes(source, *steps, graph.add("buffersink")).configure()
     return graph
 
 
-# A level of FFmpeg's log holds for the whole process.
+# The level of FFmpeg's log is global to the process.
 _log_lock = threading.Lock()
 
 
-def _margins(container: InputContainer, stream: VideoStream) -> tuple[int, int, int, int]:
-    """Stored pixels that the container crops off: left, right, above, below."""
+def _read_margins(container: InputContainer, stream: VideoStream) -> tuple[int, int, int, int]:
+    """Read the stored pixels that the container crops: left, right, top, bottom."""
     if not container.format.name.startswith(("mov", "matroska")):
         return 0, 0, 0, 0
-    # PyAV hands out no side data of streams; FFmpeg's description of the file tells it.
+    # PyAV does not expose side data of streams, but FFmpeg's description of the file has it.
     with _log_lock, av.logging.Capture(local=False):
         level = av.logging.get_level()
         av.logging.set_skip_repeated(False)
@@ -212,8 +225,8 @@ def _margins(container: InputContainer, stream: VideoStream) -> tuple[int, int, 
             description = container.dumps_format()  # type: ignore[attr-defined]
         finally:
             av.logging.set_level(level)
-    parts = re.split(r"^  Stream #0:(\d+)", description, flags=re.MULTILINE)
-    described = dict(zip(parts[1::2], parts[2::2], strict=True))
+    sections = re.split(r"^  Stream #0:(\d+)", description, flags=re.MULTILINE)
+    description_by_stream = dict(zip(sections[1::2], sections[2::2], strict=True))
     cropping = r"^      Frame [Cc]ropping: (\d+)/(\d+)/(\d+)/(\d+)$"
-    match = re.search(cropping, described.get(str(stream.index), ""), re.MULTILINE)
+    match = re.search(cropping, description_by_stream.get(str(stream.index), ""), re.MULTILINE)
     return tuple(map(int, match.groups())) if match else (0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Probe a video file: decode all of it once to count its frames."""
+"""Probe video files: decode each once to count its frames and check that it is readable."""
 
 import hashlib
 import multiprocessing
@@ -35,76 +35,77 @@ from video_lstm.video.source import (
 from video_lstm.video.timing import DURATION_TOLERANCE, MAX_STAMP_JUMP
 
 TIME_LIMIT = 3600.0
-"""Seconds that decoding one video may take."""
+"""Maximal decoding time of a video in seconds."""
 
-# Seconds after its time limit at which a worker is taken for hung.
+# Seconds after the time limit at which a worker is considered hung.
 _HANG_MARGIN_SECONDS = 60.0
 
-# A video is noted when at most this share of its frames fills more than half of its duration.
+# A video gets a note if at most this share of its frames is shown for more than half of it.
 _FROZEN_FRAME_SHARE = 0.05
 
-# Share of a video that must decode: a few lost packets or seconds are noise, more is a broken file.
+# Share of a video that must decode; below it the file counts as damaged.
 _MIN_DECODED_SHARE = 0.9
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a file holds; the numbers are 0 where ``status`` is not ``ok``."""
+    """Properties of a file. The numbers are 0 unless ``status`` is ``ok``."""
 
     frames: int
-    """Frames that :func:`video_lstm.video.decode.read_frames` yields, exactly."""
+    """Number of frames, equal to that of :func:`video_lstm.video.decode.read_frames`."""
     width: int
-    """Pixels, as displayed (after rotation)."""
     height: int
+    """Width and height in pixels, as displayed."""
     rate: float
-    """Average frames a second: frames / duration."""
+    """Average frame rate in Hz: frames / duration."""
     duration: float
-    """Seconds, by the rule of :mod:`video_lstm.video.timing`."""
+    """Duration in seconds, see :mod:`video_lstm.video.timing`."""
     sha256: str
     """SHA-256 of the file's bytes; empty if it cannot be read."""
     status: str
-    """``ok``, or in plain words why the file is of no use."""
+    """``ok``, or the reason why the file cannot be used."""
     transcoded: Path | None = None
-    """Copy to read in place of the file, and that the numbers describe; None: the file itself."""
+    """Copy to read instead of the file, which the numbers describe; None: the file itself."""
     note: str = ""
-    """Warning on a usable video; empty: none."""
+    """Warning about a usable video; empty: none."""
 
 
 def probe(path: Path, time_limit: float = TIME_LIMIT, transcoded: Path | None = None) -> VideoInfo:
-    """Decode a whole video and count. Never raises for what a file holds.
+    """Decode a whole video, and return its properties or the reason why it cannot be used.
 
     Args:
-        path: a local file.
-        time_limit: seconds that decoding may take.
-        transcoded: folder where a sound file that the reader refuses is encoded again, once for
-            its bytes; None: refused it stays.
+        path: Local file.
+        time_limit: Maximal decoding time in seconds.
+        transcoded: Folder for copies of intact files that the reader refuses, one for the same
+            bytes; None: such files cannot be used.
 
     Raises:
-        UserError: a copy cannot be written.
+        UserError: A copy cannot be written.
     """
     try:
         return _probe(path, time_limit, transcoded)
     except UserError:  # not the file's fault: a copy cannot be written
         raise
     except Exception as error:
-        # Whatever a library comes up with: one file does not end the work on the others.
+        # Any error of a library: one file must not stop the others.
         status = f"reading it fails ({type(error).__name__}: {summarise_error(error)})"
         return VideoInfo(0, 0, 0, 0.0, 0.0, _sha256(path), status)
 
 
 def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
-    end, digest, declared = time.monotonic() + time_limit, "", 0.0
+    """Do the work of `probe`; raise unexpected errors of libraries."""
+    deadline, digest, declared = time.monotonic() + time_limit, "", 0.0
     try:
         with open_video(path) as (container, stream):
             digest = _sha256(path)
-            stated = declared_seconds(container, stream)
-            # Where stamps may jump, FFmpeg takes the duration from the first and the last of them.
-            declared = 0.0 if may_jump(container) or stated > MAX_STAMP_JUMP else stated
+            seconds = declared_seconds(container, stream)
+            # If time stamps may jump, FFmpeg's duration (the last minus the first one) is wrong.
+            declared = 0.0 if may_jump(container) or seconds > MAX_STAMP_JUMP else seconds
             clock, decode_errors, times = new_clock(stream), DecodeErrors(), []
-            convert = Converter(Display.of(container, stream), None, None, "rgb")
+            convert = Converter(Display.from_container(container, stream), None, None, "rgb")
             frames = decode_frames(container, stream, decode_errors, time_limit)
             for time_shown, frame in time_frames(container, stream, frames, clock):
-                # Conversion is part of what makes a video readable.
+                # A video is readable only if its frames can be converted.
                 convert.check(frame)
                 if time_shown is not None:
                     times.append(time_shown)
@@ -112,33 +113,42 @@ def _probe(path: Path, time_limit: float, transcoded: Path | None) -> VideoInfo:
                     raise UnreadableVideoError("its time stamps make no sense")
             if container.format.name in RAW_JPEG and clock.frames == 1:
                 raise UnreadableVideoError(JPEG)
-            # What does not decode at the start is no sign that the end is missing.
-            start = float((stream.start_time or 0) * stream.time_base)
-            started = max(0.0, (clock.origin or 0.0) - start)
-        _check_start(clock.frames, clock.duration, started, decode_errors)
-        _check_complete(clock.frames, clock.duration, declared - started, decode_errors)
+            # A start that does not decode must not count as a missing end.
+            declared_start = float((stream.start_time or 0) * stream.time_base)
+            missing = max(0.0, (clock.origin or 0.0) - declared_start)
+        _check_start(clock.frames, clock.duration, missing, decode_errors)
+        _check_complete(clock.frames, clock.duration, declared - missing, decode_errors)
     except UnreadableVideoError as error:
         digest = digest or _sha256(path)
         if isinstance(error, UnsupportedVideoError) and transcoded is not None:
-            return _transcoded(path, str(error), digest, declared, transcoded, end)
+            return _probe_copy(path, str(error), digest, declared, transcoded, deadline)
         return VideoInfo(0, 0, 0, 0.0, 0.0, digest, str(error))
     rate, (height, width) = clock.frames / clock.duration, convert.shape[:2]
-    note = _note(times, clock.duration, started)
+    note = _describe_defects(times, clock.duration, missing)
     return VideoInfo(clock.frames, width, height, rate, clock.duration, digest, "ok", note=note)
 
 
-def _transcoded(
-    path: Path, refusal: str, digest: str, declared: float, folder: Path, end: float
+def _probe_copy(
+    path: Path, refusal: str, digest: str, declared: float, folder: Path, deadline: float
 ) -> VideoInfo:
-    """Probe of the copy of a video in the folder, which is made where it is not there yet."""
-    recipe = hashlib.sha256(f"{digest} {TRANSCODING_OPTIONS}".encode()).hexdigest()
-    copy = folder / f"{recipe[:32]}.mp4"
+    """Probe the transcoded copy of a video, after writing it if it does not exist.
+
+    Args:
+        path: Original video.
+        refusal: Why the reader refuses the original.
+        digest: SHA-256 of the original.
+        declared: Duration of the original in seconds, as declared.
+        folder: Folder of the copies.
+        deadline: Time on the monotonic clock at which to give up.
+    """
+    copy_digest = hashlib.sha256(f"{digest} {TRANSCODING_OPTIONS}".encode()).hexdigest()
+    copy = folder / f"{copy_digest[:32]}.mp4"
     try:
         if not copy.exists():
-            transcode(path, copy, end - time.monotonic())
-        info = probe(copy, end - time.monotonic())
+            transcode(path, copy, deadline - time.monotonic())
+        info = probe(copy, deadline - time.monotonic())
         if info.status == "ok":
-            # Of the original: what the program could not read is not in the copy.
+            # Compare with the original: what the ffmpeg program could not read is not in the copy.
             _check_complete(info.frames, info.duration, declared, DecodeErrors())
     except (UnreadableVideoError, OSError) as error:
         info = VideoInfo(0, 0, 0, 0.0, 0.0, "", f"{refusal}; {error}")
@@ -152,23 +162,23 @@ def probe_all(
     time_limit: float = TIME_LIMIT,
     transcoded: Path | None = None,
 ) -> list[VideoInfo]:
-    """Probe many files, each in a worker process, so that no file can take the caller down.
+    """Probe many files in worker processes, so that no file can crash the caller.
 
-    A file that kills its worker, or holds it for much longer than ``time_limit``, is reported as
-    such and the others go on.
+    A file that crashes its worker, or takes much longer than ``time_limit``, gets a status that
+    says so.
 
     Args:
-        paths: local files.
-        workers: processes at work at a time.
-        progress: called with the number of files done, after each.
-        time_limit: seconds that decoding one video may take.
-        transcoded: as for :func:`probe`.
+        paths: Local files.
+        workers: Number of worker processes.
+        progress: Function called after each file with the number of finished files.
+        time_limit: Maximal decoding time of a video in seconds.
+        transcoded: Folder for copies of intact files that the reader refuses; see :func:`probe`.
 
     Returns:
-        One :class:`VideoInfo` a path, in the order of ``paths``.
+        Properties of the files, in the order of ``paths``.
 
     Raises:
-        UserError: a copy cannot be written.
+        UserError: A copy cannot be written.
     """
     results: dict[int, VideoInfo] = {}
     pending = deque(range(len(paths)))
@@ -194,7 +204,7 @@ def probe_all(
 
 
 class _Worker:
-    """A process that probes one file after another; replaced when a file kills it."""
+    """A process that probes one file at a time; it is replaced if a file crashes it."""
 
     def __init__(self) -> None:
         self.job: int | None = None
@@ -202,30 +212,32 @@ class _Worker:
         self._spawn()
 
     def _spawn(self) -> None:
+        """Start the process and the pipe to it."""
         # Spawned, not forked: the caller may run threads.
         context = multiprocessing.get_context("spawn")
         self.pipe, worker_pipe = context.Pipe()
         self._process = context.Process(target=_run_worker, args=(worker_pipe,), daemon=True)
-        # It needs nothing of the calling script, whose imports may take seconds.
-        caller, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        # Without the calling script's module, whose imports may take seconds.
+        main_module, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
         try:
             self._process.start()
         finally:
-            sys.modules["__main__"] = caller
+            sys.modules["__main__"] = main_module
         worker_pipe.close()
         self._ready = False
 
     def start(
         self, job: int, paths: Sequence[Path], time_limit: float, transcoded: Path | None
     ) -> None:
+        """Start to probe `paths[job]`."""
         self.job = job
-        # The worker minds the limit itself between packets; this is for a call that never returns.
+        # The worker checks the limit between packets; this one is for a call that never returns.
         self._limit = time_limit + _HANG_MARGIN_SECONDS
         self._end = time.monotonic() + self._limit
         self.pipe.send((paths[job], time_limit, transcoded))
 
     def finish(self, has_message: bool, paths: Sequence[Path]) -> VideoInfo | None:
-        """The result of the job where there is one by now."""
+        """Return the result of the job; None if it is still running."""
         if has_message:
             try:
                 result = self.pipe.recv()
@@ -237,7 +249,7 @@ class _Worker:
                         f"a worker process ends before it begins (exit {self._process.exitcode})"
                     ) from None
             if result is None:
-                # Its own start, slow on a busy machine, is not held against its first file.
+                # The worker is ready; its start, slow on a busy machine, does not count.
                 self._ready, self._end = True, time.monotonic() + self._limit
                 return None
         elif self._ready and time.monotonic() > self._end:
@@ -254,13 +266,14 @@ class _Worker:
         return result
 
     def stop(self) -> None:
+        """Kill the process."""
         self._process.kill()
         self._process.join()
         self.pipe.close()
 
 
 def _run_worker(pipe: Connection) -> None:
-    """Run a probe worker: report readiness, then answer each path with its probe."""
+    """Report readiness, then probe each file that arrives and send its properties."""
     pipe.send(None)
     while True:
         try:
@@ -275,13 +288,16 @@ def _run_worker(pipe: Connection) -> None:
 
 
 def _check_start(frames: int, duration: float, missing: float, decode_errors: DecodeErrors) -> None:
-    """Refuse a video of which less than half decodes, since its start does not.
+    """Refuse a video of which less than half decodes because its start is missing.
 
     Args:
-        frames: number of frames that decode.
-        duration: seconds that they last.
-        missing: seconds at the start that do not decode.
-        decode_errors: Errors counted while the file was decoded.
+        frames: Number of frames that decode.
+        duration: Duration of these frames in seconds.
+        missing: Seconds at the start that do not decode.
+        decode_errors: Numbers of errors while the file was decoded.
+
+    Raises:
+        UnreadableVideoError: Less than half decodes.
     """
     total = frames + decode_errors.errors_at_start + decode_errors.errors
     if 0 < frames < total / 2:
@@ -296,6 +312,17 @@ def _check_start(frames: int, duration: float, missing: float, decode_errors: De
 def _check_complete(
     frames: int, duration: float, declared: float, decode_errors: DecodeErrors
 ) -> None:
+    """Refuse a video without frames, with too many errors, or with a missing end.
+
+    Args:
+        frames: Number of frames that decode.
+        duration: Duration of these frames in seconds.
+        declared: Duration in seconds that the container declares; 0: unknown.
+        decode_errors: Numbers of errors while the file was decoded.
+
+    Raises:
+        UnreadableVideoError: One of these holds.
+    """
     if frames == 0:
         raise UnreadableVideoError("no frame decodes")
     if decode_errors.errors > (1 - _MIN_DECODED_SHARE) * (frames + decode_errors.errors):
@@ -313,31 +340,31 @@ def _check_complete(
         )
 
 
-def _note(times: Sequence[float], duration: float, missing: float) -> str:
-    """What a person should know of a video that can be used.
+def _describe_defects(times: Sequence[float], duration: float, missing: float) -> str:
+    """Return a note about a usable video with a missing start or frozen frames; else empty.
 
     Args:
-        times: when each frame is shown, in seconds.
-        duration: seconds that all last together.
-        missing: seconds at the start that do not decode.
+        times: Display times of the frames in seconds.
+        duration: Duration of all frames in seconds.
+        missing: Seconds at the start that do not decode.
     """
     notes = [f"its first {missing:.1f} s do not decode"] if missing > DURATION_TOLERANCE else []
-    holds = np.diff(times, append=duration)
-    order = np.argsort(-holds, kind="stable")
-    few = max(1, int(_FROZEN_FRAME_SHARE * len(holds)))
-    cumulative = holds[order[:few]].cumsum()
-    most = np.flatnonzero(cumulative > duration / 2 + DURATION_TOLERANCE)
-    if len(holds) > 1 and len(most):
-        count = int(most[0]) + 1
-        which = f"frame {order[0]} is" if count == 1 else f"{count} of {len(times)} frames are"
-        notes.append(f"{which} held for {cumulative[count - 1]:.1f} of its {duration:.1f} s")
+    frame_seconds = np.diff(times, append=duration)
+    order = np.argsort(-frame_seconds, kind="stable")
+    max_frozen = max(1, int(_FROZEN_FRAME_SHARE * len(frame_seconds)))
+    cumulative = frame_seconds[order[:max_frozen]].cumsum()
+    enough = np.flatnonzero(cumulative > duration / 2 + DURATION_TOLERANCE)
+    if len(frame_seconds) > 1 and len(enough):
+        count = int(enough[0]) + 1
+        frozen = f"frame {order[0]} is" if count == 1 else f"{count} of {len(times)} frames are"
+        notes.append(f"{frozen} held for {cumulative[count - 1]:.1f} of its {duration:.1f} s")
     return "; ".join(notes)
 
 
 def _sha256(path: Path) -> str:
-    """Hash of a regular file's bytes; empty where there is none to be read."""
+    """Return the SHA-256 of a regular file; empty if it cannot be read."""
     try:
-        # A pipe would be waited for.
+        # Reading a pipe would block.
         if not path.is_file():
             return ""
         with path.open("rb") as file:

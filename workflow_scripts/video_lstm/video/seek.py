@@ -1,9 +1,9 @@
-"""Reach a frame far into a video without decoding all that comes before it.
+"""Seek to a frame far into a video without decoding everything before it.
 
-Containers lie about their key frames, some packets give no frame, and some formats make up time
-stamps by where reading began, so a jump is only made where every packet's time stamp can stand for
-one frame, the packet that it leads to is checked to be the same bytes of the file, and each frame
-that comes out is checked to be the one expected.
+Containers may mark wrong key frames, packets may contain no frame, and time stamps may depend on
+where reading starts. Seeking is therefore used only if packets and frames match one to one by their
+time stamps; the packet after a seek must be at the expected bytes of the file, and each decoded
+frame must have the expected time stamp.
 """
 
 import bisect
@@ -22,14 +22,14 @@ from video_lstm.video.source import (
     DecodeErrors,
     decode_frames,
     is_without_time_stamps,
-    jump_remover,
     new_clock,
+    new_jump_remover,
     open_video,
 )
 from video_lstm.video.timing import MAX_LATENESS, TOLERANCE, Clock
 
-# Codecs whose decoders take from the picture itself whether it is a key frame. Others may go by the
-# container, or call every frame one.
+# Codecs whose decoders find key frames in the bitstream. Others may rely on the container, or
+# report every frame as a key frame.
 _KEY_FRAMES_IN_BITSTREAM = frozenset({
     "av1", "cinepak", "dirac", "ffv1", "flv1", "h261", "h263", "h263i", "h263p", "h264", "hevc",
     "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "png", "rv10",
@@ -37,20 +37,20 @@ _KEY_FRAMES_IN_BITSTREAM = frozenset({
     "vp6a", "vp6f", "vp8", "vp9", "vvc", "wmv1", "wmv2", "wmv3", "zmbv",
 })  # fmt: skip
 
-# Codecs without references but for pictures that stay the same, or that are parts of an animation.
-_REPEATING = frozenset({"fraps", "lagarith", "webp"})
+# Intra-only codecs that still refer to earlier frames for repeated pictures or animations.
+_REPEATING_CODECS = frozenset({"fraps", "lagarith", "webp"})
 
-# Frames that a decoder holds back at most, to put them into order.
-_MOST_REORDERED = 16
+# Maximal number of frames that a decoder delays to reorder them.
+_MAX_REORDERED = 16
 
 
 class SeekError(Exception):
-    """A frame after a jump is not the one that the packets promised."""
+    """A frame after a seek is not the expected one."""
 
 
 @dataclass(frozen=True)
 class SeekPoint:
-    """Where to jump to."""
+    """Position in a file to seek to."""
 
     key: int
     """Time stamp of the key frame, in ticks of the stream."""
@@ -63,54 +63,54 @@ class SeekPoint:
 
 
 def find_seek_point(path: Path, first: int, rate: float | None, frames: int) -> SeekPoint | None:
-    """The last key frame from which frame ``first`` at ``rate`` can be decoded.
+    """Find the last key frame from which frame ``first`` at ``rate`` can be decoded.
 
-    Reads every packet and decodes none.
+    All packets are read, and none is decoded.
 
     Args:
-        path: a local video file.
-        first: frame wanted, counted at ``rate``.
-        rate: target rate in frames a second, or None for source frames.
-        frames: number of source frames that decode.
+        path: Local video file.
+        first: Index of the requested frame, at ``rate``.
+        rate: Target frame rate in Hz; None: source frames.
+        frames: Number of source frames that decode.
 
     Returns:
-        None where the decoder does not tell key frames from others, where packets and frames do not
-        match one to one or in order, or there is nothing to jump over.
+        None if the codec does not identify key frames, if packets and frames do not match one to
+        one or are out of order, or if there is nothing to skip.
     """
     stamps: list[int] = []
-    # Of key frames that come after all that was decoded before them: the time stamp, the number in
-    # order of decoding, the place in the file.
+    # Key frames that are shown after everything decoded before them: time stamp, index in decoding
+    # order, byte offset and size in the file.
     keys: list[tuple[int, int, tuple[int | None, int]]] = []
     decoding_times: list[int | None] = []
-    ahead, latest, newest, reordered = 0, None, None, False
+    max_delay, latest_dts, latest_pts, is_reordered = 0, None, None, False
     with open_video(path) as (container, stream):
         codec = stream.codec_context.codec
-        alone = codec.intra_only and codec.canonical_name not in _REPEATING
-        if not (alone or codec.canonical_name in _KEY_FRAMES_IN_BITSTREAM):
+        is_intra_only = codec.intra_only and codec.canonical_name not in _REPEATING_CODECS
+        if not (is_intra_only or codec.canonical_name in _KEY_FRAMES_IN_BITSTREAM):
             return None
-        # Streams without a container begin with what the decoder has to know.
-        if is_without_time_stamps(container) and not alone:
+        # Raw streams start with headers that the decoder needs.
+        if is_without_time_stamps(container) and not is_intra_only:
             return None
         time_base, clock = stream.time_base, new_clock(stream)
         avi = container.format.name == "avi"
         container.flags |= Flags.gen_pts.value
-        jumps = jump_remover(container, stream)
+        jumps = new_jump_remover(container, stream)
         try:
             for packet in container.demux(stream):
                 if packet.size == 0 and packet.dts is None:
                     continue
-                # AVI's presentation times are made up; without B frames they are decoding times.
+                # AVI has no presentation times; without B frames, they equal decoding times.
                 if packet.pts is None or packet.is_discard or (avi and packet.pts != packet.dts):
                     return None
                 if jumps is not None and jumps.correct(packet.dts, packet.duration):
                     return None
                 if packet.dts is not None:
-                    latest = packet.dts if latest is None else max(latest, packet.dts)
-                    ahead = max(ahead, packet.pts - packet.dts, latest - packet.dts)
-                if newest is not None and packet.pts < newest:
-                    reordered = True
+                    latest_dts = packet.dts if latest_dts is None else max(latest_dts, packet.dts)
+                    max_delay = max(max_delay, packet.pts - packet.dts, latest_dts - packet.dts)
+                if latest_pts is not None and packet.pts < latest_pts:
+                    is_reordered = True
                 else:
-                    newest = packet.pts
+                    latest_pts = packet.pts
                     if packet.is_keyframe:
                         keys.append((packet.pts, len(stamps), (packet.pos, packet.size)))
                 stamps.append(packet.pts)
@@ -120,29 +120,29 @@ def find_seek_point(path: Path, first: int, rate: float | None, frames: int) -> 
     if frames < 2 or len(stamps) != frames or len(set(stamps)) != frames:
         return None
     stamps.sort()
-    # A stamp that is far from its place does not tell the order of display.
-    usual = statistics.median(map(operator.sub, stamps[1:], stamps))
-    if ahead > max(_MOST_REORDERED * usual, MAX_LATENESS / time_base):
+    # Time stamps that are far off do not define the display order.
+    median_step = statistics.median(map(operator.sub, stamps[1:], stamps))
+    if max_delay > max(_MAX_REORDERED * median_step, MAX_LATENESS / time_base):
         return None
     target = first
     if rate is not None:
-        # Where both times jump at one packet, frames on both sides of it are shown out of order.
-        long = MAX_LATENESS / time_base
-        jumps_at = [n for n in range(1, frames) if stamps[n] - stamps[n - 1] > long]
-        times = [(decoding_times[n - 1], decoding_times[n]) for n in jumps_at if reordered]
-        if any(None not in pair and pair[1] - pair[0] > long for pair in times):
+        # If both time stamps jump at a packet, frames on both sides are shown out of order.
+        max_step = MAX_LATENESS / time_base
+        jump_indices = [n for n in range(1, frames) if stamps[n] - stamps[n - 1] > max_step]
+        times = [(decoding_times[n - 1], decoding_times[n]) for n in jump_indices if is_reordered]
+        if any(None not in pair and pair[1] - pair[0] > max_step for pair in times):
             return None
         limit = first / rate + TOLERANCE
         times = (clock.tick(float(stamp * time_base)) for stamp in stamps)
         target = sum(time <= limit for time in times) - 1
     if not 0 < target < frames:
         return None
-    before = [key for key in keys if key[0] <= stamps[target]]
-    if not before or before[-1][0] <= stamps[0]:
+    candidates = [key for key in keys if key[0] <= stamps[target]]
+    if not candidates or candidates[-1][0] <= stamps[0]:
         return None
-    key, number, key_packet = before[-1]
-    # What is decoded after the key frame and shown before it is not much, or else out of order.
-    if bisect.bisect_left(stamps, key) - number > _MOST_REORDERED:
+    key, decoding_index, key_packet = candidates[-1]
+    # Few frames are decoded after the key frame and shown before it, unless the order is wrong.
+    if bisect.bisect_left(stamps, key) - decoding_index > _MAX_REORDERED:
         return None
     return SeekPoint(key, key_packet, target, stamps)
 
@@ -150,16 +150,22 @@ def find_seek_point(path: Path, first: int, rate: float | None, frames: int) -> 
 def seek_to(
     container: InputContainer, stream: VideoStream, seek_point: SeekPoint, clock: Clock
 ) -> tuple[int, Iterator[av.VideoFrame]]:
-    """Jump, and let the clock pass over the frames before.
+    """Seek, and advance the clock over the skipped frames.
+
+    Args:
+        container: Open container.
+        stream: Video stream to decode.
+        seek_point: Position to seek to, from `find_seek_point`.
+        clock: Clock that has seen no frame yet.
 
     Returns:
-        The number of the first frame that comes, at most ``seek_point.target``, and the frames.
+        Index of the first decoded frame, at most ``seek_point.target``, and the frames.
 
     Raises:
-        SeekError: the jump leads elsewhere; also raised while the frames are read.
+        SeekError: A frame is not the expected one; also raised while the frames are read.
     """
     container.flags |= Flags.gen_pts.value
-    # Only the first frame names the encoder (x264, XviD), whose faults the decoder makes good.
+    # The first frame names the encoder (x264, XviD), whose errors the decoder compensates.
     next(decode_frames(container, stream, DecodeErrors()), None)
     try:
         container.seek(seek_point.key, stream=stream, backward=True)
@@ -172,29 +178,30 @@ def seek_to(
     except av.error.FFmpegError as error:
         raise SeekError from error
     source = decode_frames(container, stream, DecodeErrors())
-    # Frames before the key frame may lack what they refer to. Whether it is one, the decoder says.
-    complete = False
+    # Frames before the key frame may lack their references. The decoder identifies key frames.
+    has_key_frame = False
     for frame in source:
-        complete = complete or frame.key_frame
+        has_key_frame = has_key_frame or frame.key_frame
         if frame.pts is not None and frame.pts >= seek_point.key:
             break
     else:
         raise SeekError
-    if not complete or frame.pts > seek_point.stamps[seek_point.target]:
+    if not has_key_frame or frame.pts > seek_point.stamps[seek_point.target]:
         raise SeekError
     start = bisect.bisect_left(seek_point.stamps, frame.pts)
     for stamp in seek_point.stamps[:start]:
         clock.tick(float(stamp * stream.time_base))
-    return start, _checked(frame, source, seek_point.stamps, start)
+    return start, _check_stamps(frame, source, seek_point.stamps, start)
 
 
-def _checked(
+def _check_stamps(
     frame: av.VideoFrame, source: Iterator[av.VideoFrame], stamps: list[int], start: int
 ) -> Iterator[av.VideoFrame]:
+    """Yield `frame` and the frames of `source` while their time stamps are the expected ones."""
     for index in range(start, len(stamps)):
         if frame is None or frame.pts != stamps[index]:
             raise SeekError
-        # Decoders leave out frames whose references they lack: the next one tells.
+        # Decoders skip frames whose references are missing, which the next frame reveals.
         following = next(source, None)
         if following is not None and following.pts not in stamps[index + 1 : index + 2]:
             raise SeekError

@@ -1,8 +1,8 @@
 """Open a local video file safely and decode its frames.
 
-A video file is input from strangers: it may be cut short, lie about its size, or be a play list
-that points at other files or at the network. FFmpeg's libraries are therefore held to local files,
-to formats that carry video in the file itself, and to bounded sizes.
+A video file is untrusted input: it may be truncated, declare wrong sizes, or be a playlist that
+refers to other files or to the network. FFmpeg's libraries are therefore limited to local files, to
+formats that contain the video itself, and to bounded sizes.
 """
 
 import contextlib
@@ -34,16 +34,16 @@ from video_lstm.video.file_signatures import (
 from video_lstm.video.timing import Clock, JumpRemover, StampChooser
 
 MAX_PIXELS = 8192 * 4608
-"""Pixels in a frame: a little over 8K. A file that declares more is not decoded."""
+"""Maximal number of pixels in a frame, a little over 8K."""
 MAX_FRAMES = 4_000_000
-"""Frames in a video: more than a day at 30 frames a second."""
+"""Maximal number of frames in a video: more than a day at 30 Hz."""
 MAX_SECONDS = 48 * 3600.0
-"""Seconds of video by its time stamps; more means that the stamps are nonsense."""
+"""Maximal duration of a video in seconds; time stamps beyond it are invalid."""
 MAX_STREAMS = 64
-"""Streams of all kinds in a file."""
+"""Maximal number of streams of all types in a file."""
 
-# Formats that hold moving pictures in the file itself. Left out on purpose: play lists and scripts
-# (concat, hls, dash, image2, avisynth, sdp, ...), which name other files, and text shown as video.
+# Formats that contain the video itself. Excluded are playlists and scripts (concat, hls, dash,
+# image2, avisynth, sdp, ...), which refer to other files, and text rendered as video.
 FORMATS = (
     "3dostr,4xm,amv,anm,apng,asf,asf_o,av1,avi,avs,bethsoftvid,bink,cavsvideo,cdxl,cine,dhav,dirac,"
     "dnxhd,dv,dxa,ea,ea_cdata,flic,flv,live_flv,gif,gxf,h261,h263,h264,hevc,hnm,idcin,ipu,iv8,ivf,"
@@ -54,41 +54,41 @@ FORMATS = (
 )
 
 RAW_JPEG = ("jpeg_pipe", "mjpeg")
-"""Formats of JPEG pictures back to back; a single picture is one of them, too."""
-# Bytes that may stand between two pictures of multipart Motion JPEG.
-_PART_HEADER = 1024
+"""Formats of concatenated JPEG pictures; also those of a single picture."""
+# Maximal number of bytes between two pictures of multipart Motion JPEG.
+_MAX_PART_HEADER = 1024
 
-# Formats whose header says how large the file is: the bytes before that, and what follows them. Of
-# ASF's file properties (its section 3.2): size, play duration, preroll and flags.
-_SIZES = {
+# Formats whose header has the file's size: the bytes before it, and the layout of the fields. Those
+# of ASF (file properties, its section 3.2) are size, play duration, preroll and flags.
+_SIZE_FIELDS = {
     "asf": (bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"), "<24xQ16xQ8xQI"),
     "flv": (b"\0\x08filesize\0", ">d"),
 }
-_BROADCAST = 1
+_BROADCAST_FLAG = 1
 
-# Brands of HEIF: AVIF, HEIC and what else holds pictures as items.
-_PHOTOGRAPHS = re.compile("mif[12]|avif|hei[cxms]")
+# Brands of HEIF (AVIF, HEIC, ...), which stores pictures as items.
+_PHOTOGRAPH_BRANDS = re.compile("mif[12]|avif|hei[cxms]")
 
 
 class UnreadableVideoError(UserError):
-    """A video file cannot be decoded; the message says why, without the file's name."""
+    """A video file cannot be decoded; the message gives the reason, without the file's name."""
 
 
 class UnsupportedVideoError(UnreadableVideoError):
-    """A video that is sound, as far as is known, but not one for this reader."""
+    """A video that seems intact but that this reader does not support."""
 
 
 @dataclass
 class DecodeErrors:
-    """Errors counted while a file was decoded."""
+    """Numbers of errors while a file was decoded."""
 
     errors: int = 0
-    """Packets that did not decode (skipped, as the ffmpeg program does)."""
+    """Number of packets after the first frame that did not decode, and were skipped."""
     errors_at_start: int = 0
-    """Packets that did not decode before the first frame, which is as it should be where a video
-    was cut without encoding it again. Not among the others."""
+    """Number of packets before the first frame that did not decode, which is normal if a video was
+    cut without encoding it again."""
     cut_short: bool = False
-    """Whether reading stopped at an error of the container, not at its end."""
+    """Whether reading ended with an error of the container instead of its end."""
 
 
 @contextlib.contextmanager
@@ -96,8 +96,8 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a local file and its best video stream, decoding with one thread.
 
     Raises:
-        UnsupportedVideoError: no decoder for its codec.
-        UnreadableVideoError: not a regular file, empty, not a video, or beyond the limits.
+        UnsupportedVideoError: There is no decoder for the codec.
+        UnreadableVideoError: The file is not a regular file, empty, not a video, or too large.
     """
     try:
         status = Path(path).stat()
@@ -110,7 +110,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     codec_limits = {"max_pixels": str(MAX_PIXELS), "threads": "1"}
     try:
         container = av.open(
-            # With its protocol spelled out, no part of a name can pass for a URL or an option.
+            # With an explicit protocol, no part of a name is parsed as a URL or an option.
             f"file:{os.path.abspath(path)}",  # noqa: PTH100 (resolve() would follow symbolic links)
             options=codec_limits,
             container_options={
@@ -142,30 +142,36 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         stream.codec_context.options = codec_limits
         stream.codec_context.thread_count = 1
         if may_jump(container):
-            # FFmpeg would fill in missing stamps from packets that may lie beyond a jump.
+            # FFmpeg would derive missing time stamps from packets that may be after a jump.
             container.flags &= ~Options.gen_pts.value
         yield container, stream
 
 
 def _best_stream(container: InputContainer) -> VideoStream | None:
-    """The video stream that the ffmpeg program chooses of several: that of the largest pictures."""
+    """Return the video stream that the ffmpeg program selects: the one with the largest frames."""
 
     def score(stream: VideoStream) -> tuple[bool, bool, int]:
-        codec, moves = stream.codec_context, not _is_photograph(container, stream)
+        codec, is_video = stream.codec_context, not _is_photograph(container, stream)
         if codec is None:
-            return moves, False, 0
-        # The program's own numbers; a stream of unknown format had no packet so far.
+            return is_video, False, 0
+        # The ffmpeg program's score; a stream of unknown pixel format has had no packet yet.
         is_default = bool(stream.disposition & Disposition.default)
-        return moves, codec.pix_fmt is not None, codec.width * codec.height + 5_000_000 * is_default
+        return (
+            is_video,
+            codec.pix_fmt is not None,
+            codec.width * codec.height + 5_000_000 * is_default,
+        )
 
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     return max(streams, key=score, default=None)
 
 
 def _is_photograph(container: InputContainer, stream: VideoStream) -> bool:
-    """Whether a stream is an item of HEIF (AVIF, HEIC): those of videos are tracks that last."""
+    """Return whether a stream is an item of HEIF (AVIF, HEIC), not a track of a video."""
     brands = container.metadata.get("compatible_brands", "")
-    is_heif = container.format.name.startswith("mov") and _PHOTOGRAPHS.search(brands) is not None
+    is_heif = (
+        container.format.name.startswith("mov") and _PHOTOGRAPH_BRANDS.search(brands) is not None
+    )
     return is_heif and stream.frames == 1 and not stream.duration
 
 
@@ -177,19 +183,25 @@ def decode_frames(
 ) -> Iterator[av.VideoFrame]:
     """Decode frames in display order, from the container's current position.
 
-    As the ffmpeg program does, a packet that does not decode is skipped and the next one tried.
+    Packets that do not decode are skipped, as by the ffmpeg program.
+
+    Args:
+        container: Open container.
+        stream: Video stream to decode.
+        decode_errors: Error counts; updated in place.
+        time_limit: Maximal decoding time in seconds.
 
     Raises:
-        UnsupportedVideoError: the size, or the shape of pixels, changes in mid-stream.
-        UnreadableVideoError: a limit is passed, or decoding takes more than ``time_limit`` seconds.
+        UnsupportedVideoError: The frame size or the pixel aspect ratio changes.
+        UnreadableVideoError: A limit is exceeded.
     """
     codec, frames, width, height = stream.codec_context, 0, 0, 0
     decode, aspect = codec.decode, None
-    # Elsewhere the container says how wide a pixel is, once for all.
-    without_aspect = may_jump(container) or is_without_time_stamps(container)
-    end = time.monotonic() + time_limit
-    # What is done for every packet and frame is kept to little: it shows in small videos.
-    for packet in _packets(container, stream, decode_errors):
+    # Other containers define the pixel aspect ratio for the whole stream.
+    may_change_aspect = may_jump(container) or is_without_time_stamps(container)
+    deadline = time.monotonic() + time_limit
+    # Work per packet and frame is minimal, because it matters for small videos.
+    for packet in _demux_packets(container, stream, decode_errors):
         try:
             decoded = decode(packet)
         except av.error.EOFError:
@@ -210,18 +222,18 @@ def decode_frames(
             if frames > MAX_FRAMES:
                 raise UnreadableVideoError(f"more than {MAX_FRAMES} frames")
             yield frame
-        if without_aspect and frames and codec.sample_aspect_ratio != aspect:
+        if may_change_aspect and frames and codec.sample_aspect_ratio != aspect:
             change = f"{aspect or 1} to {codec.sample_aspect_ratio or 1}"
             raise UnsupportedVideoError(f"width of pixels changes near frame {frames}: {change}")
-        if time.monotonic() > end:
+        if time.monotonic() > deadline:
             raise UnreadableVideoError(f"decoding takes more than {time_limit:.0f} s")
 
 
-def _packets(
+def _demux_packets(
     container: InputContainer, stream: VideoStream, decode_errors: DecodeErrors
 ) -> Iterator[av.Packet | None]:
-    """Packets of the stream; the last is empty and makes the decoder give out what it holds."""
-    jumps, last = jump_remover(container, stream), None
+    """Read the packets of the stream; the last one is empty and flushes the decoder."""
+    jumps, last = new_jump_remover(container, stream), None
     try:
         for packet in container.demux(stream):
             last = packet
@@ -230,44 +242,45 @@ def _packets(
                 packet.pts = None if packet.pts is None else packet.pts + offset
             yield packet
     except (av.error.FFmpegError, ValueError):
-        # Some formats have no end: FFmpeg looks for a packet behind the last one.
-        whole = last is not None and last.pos is not None and not last.is_corrupt
-        rest = container.size - last.pos - last.size if whole else container.size
-        decode_errors.cut_short = rest > (_PART_HEADER if container.format.name == "mpjpeg" else 0)
+        # Some formats have no end mark, so that FFmpeg looks for a packet after the last one.
+        is_complete = last is not None and last.pos is not None and not last.is_corrupt
+        remaining = container.size - last.pos - last.size if is_complete else container.size
+        is_multipart = container.format.name == "mpjpeg"
+        decode_errors.cut_short = remaining > (_MAX_PART_HEADER if is_multipart else 0)
         yield None
 
 
 def new_clock(stream: VideoStream) -> Clock:
-    """Return a clock with the container's nominal step (1/25 s if that is implausible)."""
+    """Return a clock with the container's nominal frame interval (1/25 s if it is implausible)."""
     rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
     if is_without_time_stamps(stream.container):
-        # The average is FFmpeg's default; what the stream says is in the guess.
+        # The average is FFmpeg's default; the guessed rate is that of the stream.
         rates = rates[1:]
     rate = next((rate for rate in rates if rate), None)
-    sane = rate is not None and 0.01 <= rate <= 1000
-    return Clock(1 / float(rate) if sane else 1 / 25)
+    is_plausible = rate is not None and 0.01 <= rate <= 1000
+    return Clock(1 / float(rate) if is_plausible else 1 / 25)
 
 
 def may_jump(container: InputContainer) -> bool:
-    """Whether time stamps may jump in files of the container's format."""
+    """Return whether time stamps may jump in files of the container's format."""
     return bool(container.format.flags & Flags.ts_discont.value)
 
 
 def is_without_time_stamps(container: InputContainer) -> bool:
-    """Whether a file is a stream without a container, as a codec writes it."""
+    """Return whether a file is a raw codec stream without a container."""
     return bool(container.format.flags & Flags.no_timestamps.value)
 
 
-def jump_remover(container: InputContainer, stream: VideoStream) -> JumpRemover | None:
-    """What closes jumps in the time stamps; None where the format has none."""
+def new_jump_remover(container: InputContainer, stream: VideoStream) -> JumpRemover | None:
+    """Return a filter that removes jumps in time stamps; None if the format has no jumps."""
     if not may_jump(container):
         return None
     second = float(1 / stream.time_base)
     return JumpRemover(second, new_clock(stream).nominal * second)
 
 
-def stated_rate(path: Path) -> float:
-    """Frames per second that a video's container states (25 where that is not sane)."""
+def declared_rate(path: Path) -> float:
+    """Return the frame rate in Hz that a video's container declares (25 if it is implausible)."""
     with open_video(path) as (_, stream):
         return 1 / new_clock(stream).nominal
 
@@ -275,59 +288,59 @@ def stated_rate(path: Path) -> float:
 def time_frames(
     container: InputContainer, stream: VideoStream, frames: Iterable[av.VideoFrame], clock: Clock
 ) -> Iterator[tuple[float | None, av.VideoFrame]]:
-    """Pair each frame with the time that the clock gives it."""
-    # AVI has no presentation times: FFmpeg makes them up, wrongly with B frames; its decoding times
-    # count frames, and a decoder gives frames out in order at a constant delay.
+    """Pair each frame with its display time in seconds by the clock; None: it is not shown."""
+    # AVI has no presentation times, and those that FFmpeg computes are wrong with B frames;
+    # decoding times count frames, and decoders output frames in order with a constant delay.
     avi, base = container.format.name == "avi", stream.time_base
     # Dirac without a container counts frames in ticks.
-    counted, choose = container.format.name == "dirac", StampChooser().choose
-    top, bottom = base.numerator, base.denominator
+    has_frame_counts, choose_stamp = container.format.name == "dirac", StampChooser().choose
+    numerator, denominator = base.numerator, base.denominator
     for frame in frames:
-        ticks = frame.dts if avi else choose(frame.pts, frame.dts)
-        if counted:
+        ticks = frame.dts if avi else choose_stamp(frame.pts, frame.dts)
+        if has_frame_counts:
             ticks = None
-        stamp = None if ticks is None else ticks * top / bottom
-        yield clock.tick(stamp, frame.duration * top / bottom), frame
+        stamp = None if ticks is None else ticks * numerator / denominator
+        yield clock.tick(stamp, frame.duration * numerator / denominator), frame
 
 
 def declared_seconds(container: InputContainer, stream: VideoStream) -> float:
     """Return the video stream's duration in seconds as the container declares it; 0 if unknown."""
     if container.format.name == "avi" and stream.time_base:
-        # FFmpeg cuts the duration to what there is; the header's count of frames stays.
+        # FFmpeg reduces the duration to the data in the file, but not the header's frame count.
         return float(stream.frames * stream.time_base)
-    if container.format.name in _SIZES:
-        # One wild time stamp makes the duration wrong. Its size tells that the file is whole.
-        fields = _read_fields(container, *_SIZES[container.format.name])
+    if container.format.name in _SIZE_FIELDS:
+        # One wrong time stamp makes the duration wrong, but the size shows that all data is there.
+        fields = _read_fields(container, *_SIZE_FIELDS[container.format.name])
         if fields is not None and fields[0] == container.size:
             return 0.0
         if container.format.name == "asf" and fields is not None and not container.duration:
-            # FFmpeg does not believe the header of a file of another size.
-            _, play, preroll, flags = fields
-            return 0.0 if flags & _BROADCAST else max(0.0, play / 1e7 - preroll / 1e3)
+            # FFmpeg ignores the header of a file of another size.
+            _, play_duration, preroll, flags = fields
+            return 0.0 if flags & _BROADCAST_FLAG else max(0.0, play_duration / 1e7 - preroll / 1e3)
     if stream.duration and container.format.name != "asf":
-        return float(_edited(stream) * stream.time_base)
-    # Matroska says it of streams in a tag, and of the file (which audio may prolong).
+        return float(_edited_duration(stream) * stream.time_base)
+    # Matroska has a tag with the stream's duration; that of the file may be that of its audio.
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))
     if match is not None:
         end = 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
     else:
-        alone = len(container.streams) == 1 and container.duration
-        end = container.duration / av.time_base if alone else 0.0
-    # Most count from time 0, which may be long before the first frame.
+        is_only_stream = len(container.streams) == 1 and container.duration
+        end = container.duration / av.time_base if is_only_stream else 0.0
+    # Most durations count from time 0, which may be long before the first frame.
     start = float((stream.start_time or 0) * stream.time_base)
     return end - start if 0 < start < end else end
 
 
 def _read_fields(container: InputContainer, before: bytes, layout: str) -> tuple[float, ...] | None:
-    """Numbers that stand behind the first such bytes near a file's start; None: there are none."""
+    """Read the fields after the first occurrence of `before` near a file's start; None: none."""
     with Path(container.name.removeprefix("file:")).open("rb") as file:
         _, separator, fields = file.read(1 << 16).partition(before)
     size = struct.calcsize(layout)
     return struct.unpack(layout, fields[:size]) if separator and len(fields) >= size else None
 
 
-def _edited(stream: VideoStream) -> int:
-    """Ticks that the stream lasts. An edit list may promise more than lies behind its start."""
+def _edited_duration(stream: VideoStream) -> int:
+    """Return the stream's duration in ticks; an edit list may declare more than there is."""
     index = stream.index_entries
     if len(index) < 2 or not index[0].is_discard:
         return stream.duration

@@ -1,21 +1,21 @@
-"""When a frame is shown, and which frames a target rate picks.
+"""Display times of frames, and the selection of frames at a target rate.
 
-One rule, used by the probe, by the sampler of clips and by the decoder, so that the three can never
-disagree on how many frames a video has:
+Probing, clip sampling and decoding share these rules, so that they agree on the number of frames of
+a video:
 
-- Frame 0 is shown at 0 s; frame j at ``t_j``, its time stamp less the first one's. A missing stamp,
-  one that does not come after its predecessor's, or one more than 30 hours away from it, is
-  replaced by one nominal step after it. As in the ffmpeg program, a frame whose stamp lies more
-  than one and a half such steps before its predecessor's comes too late: no target rate picks it.
-- The last frame is shown for as long as the others on average, so that n frames last
-  ``t_last * n / (n - 1)`` seconds. Where the container says that it is held for longer, that holds;
-  and where a gap in the middle makes the average long (one of 10 s, or of half of the video), it
-  is shown for as long as the container says, or else as its predecessor was.
+- Frame 0 is shown at 0 s and frame j at ``t_j``, its time stamp minus the first one. A time stamp
+  that is missing, not after the previous one, or more than 30 hours away from it is replaced by
+  one nominal interval after the previous one. As in the ffmpeg program, a frame whose time stamp
+  is more than one and a half intervals before the previous one is late and is never selected.
+- The last frame is shown for the average duration of the others, so that n frames last
+  ``t_last * n / (n - 1)`` seconds; or for the container's duration of that frame, if longer. If a
+  gap (of 10 s, or half of the video) makes the average long, the last frame has the container's
+  duration, or else that of the previous frame.
 - At a target rate r, output frame k is the last source frame with ``t_j <= k / r + TOLERANCE``, and
   there is an output frame for every k with ``k / r + TOLERANCE < duration``.
 
-In formats whose time stamps may jump (MPEG's streams, Ogg) the jumps are taken out before, as the
-ffmpeg program does (:class:`JumpRemover`).
+In formats whose time stamps may jump (MPEG streams, Ogg), jumps are removed first, as by the ffmpeg
+program (:class:`JumpRemover`).
 """
 
 import math
@@ -24,33 +24,35 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Matroska and Flash keep whole milliseconds: the difference of two stamps is off by up to 1 ms.
+# Matroska and Flash round to milliseconds: the difference of two time stamps may be 1 ms off.
 TOLERANCE = 1.5e-3
-"""Seconds by which a time stamp may miss the instant it stands for."""
-
+"""Error of time stamps in seconds that is tolerated."""
 
 DURATION_TOLERANCE = 0.25
-"""Seconds by which a stated duration may differ from the measured one."""
+"""Difference in seconds between declared and measured durations that is tolerated."""
 
-# As the ffmpeg program's dts_error_threshold and dts_delta_threshold.
+# The ffmpeg program's dts_error_threshold and dts_delta_threshold.
 MAX_STAMP_JUMP = 30 * 3600.0
 """Seconds from the expected time beyond which a time stamp or duration is invalid."""
 _JUMP = 10.0
 MAX_LATENESS = 0.5
-"""Seconds a frame may precede its predecessor; later than that, it is never shown."""
-# Decoders may give out two frames in the wrong order; more that come late are not shown.
+"""Seconds that a frame may be before the previous one; if more, it is never shown."""
+# Nominal intervals, likewise: decoders may output two frames in the wrong order.
 _MAX_LATE_STEPS = 1.5
 
 
 class JumpRemover:
-    """Closes the jumps in the time stamps of a stream's packets, as the ffmpeg program does.
+    """Removes jumps in the time stamps of a stream's packets, as the ffmpeg program does.
 
-    A packet continues its predecessor where its decoding time is more than 10 s away from where it
-    is expected, or more than 0.1 s before its predecessor's.
+    A packet whose decoding time is more than 10 s away from the expected one, or more than 0.1 s
+    before the previous one, gets the expected time.
 
     Args:
-        second: ticks of the stream in a second.
-        step: ticks that a packet lasts where it does not say.
+        second: Ticks per second of the stream.
+        step: Ticks of a packet without a duration.
+
+    Attributes:
+        offset: Ticks to add to the next time stamps.
     """
 
     def __init__(self, second: float, step: float) -> None:
@@ -60,7 +62,12 @@ class JumpRemover:
         self._next: int | None = None
 
     def correct(self, dts: int | None, duration: int | None) -> int:
-        """Ticks to add to the stamps of the next packet, given its decoding time and duration."""
+        """Return the ticks to add to the time stamps of the next packet.
+
+        Args:
+            dts: Decoding time in ticks; None: unknown.
+            duration: Duration in ticks; None or 0: unknown.
+        """
         if dts is None:
             dts = self._next
         else:
@@ -76,10 +83,10 @@ class JumpRemover:
 
 
 class StampChooser:
-    """Takes a frame's presentation or decoding time for its stamp, as FFmpeg's libraries do.
+    """Chooses between a frame's presentation and decoding time, as FFmpeg's libraries do.
 
-    That of the two that was out of order less often so far; the presentation time if both were
-    so equally often.
+    It chooses the one that has been out of order less often; the presentation time if they are
+    equal.
     """
 
     def __init__(self) -> None:
@@ -87,7 +94,7 @@ class StampChooser:
         self._disorder = 0
 
     def choose(self, pts: int | None, dts: int | None) -> int | None:
-        """The stamp of the next frame, in the ticks of its times; None: it has none."""
+        """Return the time stamp of the next frame in ticks; None if it has none."""
         if dts is not None:
             self._disorder -= dts <= self._last_dts
         if pts is not None:
@@ -99,10 +106,15 @@ class StampChooser:
 
 
 class Clock:
-    """Turns raw time stamps (seconds, or None) into times that start at 0 and only increase.
+    """Converts time stamps to display times that start at 0 and increase.
 
     Args:
-        nominal: seconds between frames that the container states, used where stamps fail.
+        nominal: Frame interval in seconds that the container declares, for invalid time stamps.
+
+    Attributes:
+        frames: Number of frames.
+        last: Display time of the last frame in seconds.
+        origin: Time stamp of display time 0 in seconds; None before the first time stamp.
     """
 
     def __init__(self, nominal: float) -> None:
@@ -114,11 +126,11 @@ class Clock:
         self._step = self._longest = self._length = 0.0
 
     def tick(self, stamp: float | None, length: float = 0.0) -> float | None:
-        """The time in seconds at which the next frame is shown; None: it comes too late.
+        """Return the display time of the next frame in seconds; None if it is late and not shown.
 
         Args:
-            stamp: its raw time stamp in seconds.
-            length: seconds that the container says it is shown; 0 where it does not say.
+            stamp: Time stamp in seconds; None: unknown.
+            length: Duration of the frame in seconds; 0: unknown.
         """
         self.frames += 1
         expected = self.last + self.nominal if self._num_shown else 0.0
@@ -142,7 +154,7 @@ class Clock:
 
     @property
     def duration(self) -> float:
-        """Seconds that the frames seen so far last together."""
+        """Total duration of the frames in seconds."""
         if self._num_shown == 0:
             return 0.0
         average = self.last / (self._num_shown - 1) if self._num_shown > 1 else self.nominal
@@ -155,7 +167,7 @@ class Clock:
         )
         if self._num_shown > 1 and gap and average > steady:
             return self.last + steady
-        # Rounded in one step, as it always was: the last frame of some files depends on it.
+        # In one expression: the number of output frames of some files depends on its rounding.
         return (
             self.last * self._num_shown / (self._num_shown - 1)
             if self._num_shown > 1
@@ -164,35 +176,35 @@ class Clock:
 
 
 def frames_before(seconds: float, rate: float) -> int:
-    """Number of frames of a video at ``rate`` frames a second that are shown before ``seconds``."""
+    """Return the number of frames at ``rate`` Hz that are shown before ``seconds``."""
     return max(0, math.ceil((seconds - TOLERANCE) * rate))
 
 
 def resampled_count(duration: float, rate: float) -> int:
-    """Number of frames that a video of ``duration`` seconds has at ``rate`` frames a second."""
+    """Return the number of frames of a video of ``duration`` seconds at ``rate`` Hz."""
     return max(1, frames_before(duration, rate))
 
 
 def target_frames(frames: int, duration: float, rate: float | None) -> int:
-    """Number of frames a reader finds in a video: its own, or those at the target ``rate``."""
+    """Return the number of frames that a reader yields: at ``rate`` Hz, or the source frames."""
     return frames if rate is None else resampled_count(duration, rate)
 
 
 def resample(
     timed_frames: Iterable[tuple[float | None, T]], rate: float, clock: Clock, first: int = 0
 ) -> Iterator[T]:
-    """Pick frames by time stamp.
+    """Select frames at a target rate by their display times.
 
     Args:
-        timed_frames: frames in order with the times that ``clock`` gave them, from one that is
-            shown at or before ``first / rate`` on; those without a time are passed over.
-        rate: output frames a second.
-        clock: the clock that timed ``timed_frames``; asked for the duration after the last frame.
-        first: the first output frame wanted.
+        timed_frames: Frames in order with their display times by ``clock``, starting with one that
+            is shown by ``first / rate``; those without a time are skipped.
+        rate: Target frame rate in Hz.
+        clock: Clock of ``timed_frames``; its duration is read after the last frame.
+        first: Index of the first output frame.
 
     Yields:
-        Output frames ``first``, ``first + 1``, ... up to the last one of the video; one source
-        frame may come more than once or never.
+        Output frames from ``first`` to the last one of the video; a source frame may be repeated or
+        skipped.
     """
     k = first
     current: list[T] = []

@@ -1,4 +1,4 @@
-"""Write frames to a video file with the ffmpeg program, or to a GIF."""
+"""Write frames to video files with the ffmpeg program, or to GIFs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,76 +17,83 @@ from video_lstm.video.ffmpeg_program import CODECS, ffmpeg_program, raise_if_ful
 def encode_video(
     path: Path, frames: Iterable[NDArray[np.uint8]], *, size: tuple[int, int], rate: float
 ) -> None:
-    """Encode planar 4:2:0 frames into ``path``: H.264 in .mp4 and .mkv, MPEG-4 part 2 in .avi.
+    """Encode planar 4:2:0 frames as H.264 (.mp4, .mkv) or MPEG-4 part 2 (.avi).
 
-    The same frames and the same ffmpeg give the same bytes. The file appears under its name when
-    it is whole.
+    The same frames and the same ffmpeg program result in the same bytes. The file is written
+    atomically.
 
     Args:
-        path: where to; its suffix says which container.
-        frames: each (height * 3 / 2, width) uint8, planes Y, U, V (limited range, BT.601).
-        size: width and height in pixels, both even.
-        rate: frames per second.
+        path: Output file; its suffix selects the container.
+        frames: Frames, each (height * 3 / 2, width) uint8, planes Y, U, V (limited range, BT.601).
+        size: Width and height in pixels, both even.
+        rate: Frame rate in Hz.
 
     Raises:
-        RuntimeError: the ffmpeg program failed; the message has its error output.
-        UserError: the folder cannot be written or the disk is full, or see `ffmpeg_program`.
+        RuntimeError: The ffmpeg program failed; the message has its error output.
+        UserError: The folder is not writable or the disk is full, or see `ffmpeg_program`.
     """
     container, options = CODECS[path.suffix]
     width, height = size
-    exact = {"fflags": "+bitexact", "flags:v": "+bitexact", "map_metadata": -1, "threads": 1}
+    reproducible = {"fflags": "+bitexact", "flags:v": "+bitexact", "map_metadata": -1, "threads": 1}
     pipe = ffmpeg.input(
         "pipe:", format="rawvideo", pix_fmt="yuv420p", s=f"{width}x{height}", framerate=rate
     )
-    with atomic_write(path) as part:
-        command = pipe.output(f"file:{part.absolute()}", format=container, **options, **exact)
+    with atomic_write(path) as temporary:
+        command = pipe.output(
+            f"file:{temporary.absolute()}", format=container, **options, **reproducible
+        )
         command = command.global_args("-nostdin", "-loglevel", "error").overwrite_output()
         process = command.run_async(cmd=ffmpeg_program(), pipe_stdin=True, pipe_stderr=True)
-        refused = False
+        has_broken_pipe = False
         try:
             for frame in frames:
                 process.stdin.write(np.ascontiguousarray(frame).data)
             process.stdin.close()
         except BrokenPipeError:
-            refused = True
+            has_broken_pipe = True
         except BaseException:
             process.kill()
             process.wait()
             raise
         error_output = process.stderr.read().decode(errors="replace").strip()
         process.stderr.close()
-        if process.wait() != 0 or refused:
+        if process.wait() != 0 or has_broken_pipe:
             raise_if_full(error_output)
-            raise RuntimeError(f"{path}: ffmpeg could not encode it: {error_output}")
+            raise RuntimeError(f"{path}: the ffmpeg program failed to encode it: {error_output}")
 
 
 def save_animation(path: Path, frames: NDArray[np.uint8], rate: float) -> None:
-    """Write RGB frames as an animation: .gif, or one of `CODECS`.
+    """Write RGB frames as a GIF, or as a video with one of `CODECS`.
 
     Args:
-        path: where to; its suffix says what kind.
-        frames: (T, height, width, 3).
-        rate: frames per second; a GIF's is rounded to whole hundredths of a second a frame.
+        path: Output file; its suffix selects the format.
+        frames: (T, height, width, 3) uint8.
+        rate: Frame rate in Hz; the frame interval of a GIF is rounded to 0.01 s.
 
     Raises:
-        UserError: another suffix.
+        UserError: The suffix is unknown; or see `encode_video`.
     """
-    kinds = [".gif", *CODECS]
-    if path.suffix not in kinds:
+    suffixes = [".gif", *CODECS]
+    if path.suffix not in suffixes:
         raise UserError(
-            f"{path}: expected a film's name to end in {', '.join(kinds)}, found "
-            f"'{path.suffix}'; give it another name"
+            f"{path}: expected a file name that ends in {', '.join(suffixes)}, found "
+            f"'{path.suffix}'; rename the output"
         )
     if path.suffix == ".gif":
-        first, *others = map(Image.fromarray, frames)
+        first_image, *next_images = map(Image.fromarray, frames)
         duration = 10 * max(round(100 / rate), 1)
         with atomic_write(path) as temporary:
-            first.save(
-                temporary, "GIF", save_all=True, append_images=others, duration=duration, loop=0
+            first_image.save(
+                temporary,
+                "GIF",
+                save_all=True,
+                append_images=next_images,
+                duration=duration,
+                loop=0,
             )
         return
     height, width = frames.shape[1:3]
-    # 4:2:0 has even sides.
+    # 4:2:0 needs even sides.
     even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     planar = (cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420) for frame in even)
     encode_video(path, planar, size=(even.shape[2], even.shape[1]), rate=rate)

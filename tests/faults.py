@@ -16,7 +16,7 @@ from safetensors import safe_open
 from video_lstm import artifacts
 
 KINDS = ("all", "all", "snakemake", "job")
-"""Processes to kill: all (as in a power failure), only Snakemake (its jobs go on), or one job."""
+"""Processes to kill: all (a power failure), only Snakemake (its jobs continue), or one job."""
 
 _TEMPORARY = re.compile(r"\.(tmp|part|partial|rows|npz|ckpt.*)$")
 

@@ -82,7 +82,7 @@ def test_scripts_know_their_options(line, capsys):
 
 
 @pytest.mark.parametrize("line", commands("snakemake"))
-def test_snakemake_can_plan_what_is_documented(prepared, line):
+def test_documented_commands_can_be_planned(prepared, line):
     command = [sys.executable, "-m", *shlex.split(line), "-n", "--quiet"]
     done = subprocess.run(command, cwd=prepared, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

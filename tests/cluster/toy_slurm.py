@@ -124,7 +124,7 @@ class Cluster:
         wait(lambda: self.call("sinfo", "-hN", "-o", "%T").split() == ["idle"] * len(NODES), 60)
 
     def kill_node(self, node: str) -> None:
-        """Kill a node's daemon, as a crash would; the processes of its jobs go on."""
+        """Kill a node's daemon, as a crash would; the processes of its jobs continue."""
         path = self.folder / f"slurmd.{node}.pid"
         os.kill(int(path.read_text()), signal.SIGKILL)
         path.unlink()

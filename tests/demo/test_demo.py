@@ -74,7 +74,7 @@ def test_forward_kinematics_of_known_poses():
         np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
-def test_bones_keep_their_length_whatever_the_action():
+def test_bones_have_a_constant_length_in_every_action():
     for action in ACTIONS:
         joints, _, _ = draw_performance(action, 0)
         for start, end in (("hip_left", "knee_left"), ("elbow_right", "wrist_right")):

@@ -119,7 +119,7 @@ def test_feedback_weights_are_those_that_only_conditional_variants_have() -> Non
         assert set(model(name).feedback_weight_names()) == set.difference(*map(set, both))
 
 
-def test_a_conditional_autoencoder_is_fed_its_own_frames_in_evaluation() -> None:
+def test_conditional_autoencoder_reads_its_own_outputs_in_evaluation() -> None:
     built = model("conditional_autoencoder").eval()
     inputs, _ = frames()
     _, state = built.encoder(inputs)

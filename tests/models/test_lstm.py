@@ -118,7 +118,7 @@ def test_zero_peepholes_equal_torch(backend: str, with_state: bool) -> None:
     torch.testing.assert_close(stack.to_torch()(x)[0], lstm(x)[0], rtol=0, atol=1e-12)
 
 
-def test_conversion_rejects_what_torch_lstm_does_not_have() -> None:
+def test_conversion_to_torch_rejects_peepholes_and_batch_first() -> None:
     stack = LSTMStack(3, 2)
     with torch.no_grad():
         stack.layers[0].peepholes[1, 0] = 0.1

@@ -59,9 +59,7 @@ def test_new_videos_get_the_scores_that_the_pipeline_gives_them(
     assert table["score"].iloc[-2:].isna().all()
 
 
-def test_a_classifier_refuses_other_weights_than_its_percepts_were_made_with(
-    finished, run_script, tmp_path
-):
+def test_classifier_refuses_other_convnet_weights_than_in_training(finished, run_script, tmp_path):
     results, video = finished / "results", next((finished / "results/demo").rglob("*.mp4"))
     (tmp_path / "other.pth").write_bytes(b"weights")
     output = ("--output", tmp_path / "classes.csv")

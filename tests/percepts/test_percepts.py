@@ -203,7 +203,7 @@ def test_faulty_weights_files_are_refused(tmp_path):
         ({"network": "vgg19"}, "'torchvision:NAME' or 'timm:NAME', found 'vgg19'"),
     ],
 )
-def test_settings_that_name_nothing_say_what_there_is(setting, message):
+def test_unknown_networks_and_layers_are_reported(setting, message):
     with pytest.raises(UserError, match=message):
         build_network(PerceptSettings(**setting))
 
@@ -248,7 +248,7 @@ def test_efficientnet_is_that_of_its_package_and_onnx_runtime_agrees(cache, fram
     assert stamps == {path: path.stat().st_mtime_ns for path in conversion.iterdir()}
 
 
-def test_conversion_is_silent_and_leaves_out_what_the_layer_does_not_need(tmp_path, frames, capfd):
+def test_conversion_is_silent_and_omits_modules_after_the_layer(tmp_path, frames, capfd):
     network = percepts_of(tiny_vgg(), "features.16")
     convert(network, 32, tmp_path / "n.onnx")
     assert capfd.readouterr() == ("", "")
@@ -372,7 +372,7 @@ def test_percepts_beyond_float16_and_lost_videos_are_errors(tmp_path, corpus):
 
 
 @pytest.mark.slow
-def test_the_script_goes_on_after_kill_9(tmp_path, corpus, cache, run_script):
+def test_script_resumes_after_kill_9(tmp_path, corpus, cache, run_script):
     def options(output):
         return [
             "--clips", corpus / "clips.h5", "--output", output,

@@ -59,7 +59,7 @@ def test_speeds_are_uniform_in_their_range():
     assert stats.kstest(speed, stats.uniform(0.001, 0.002).cdf).pvalue > 1e-3
 
 
-def test_digits_follow_a_walk_that_is_put_back_on_the_edge_and_turned_there():
+def test_digits_are_reflected_at_the_edges():
     # The same draws, walked digit by digit with Python's floats, as the released code does.
     rng = step_generator(3, TRAINING)
     settings = FINE.model_copy(update={"speed": (0.05, 0.4)})
@@ -224,7 +224,7 @@ NO_TEST_FILES = {
 
 
 @pytest.mark.parametrize("kind", NO_TEST_FILES)
-def test_what_is_no_standard_file_is_told_in_a_line(tmp_path, kind):
+def test_file_of_another_format_is_reported_in_one_line(tmp_path, kind):
     path = tmp_path / "test_file"
     NO_TEST_FILES[kind](path)
     with pytest.raises(UserError) as error:

@@ -185,7 +185,7 @@ def test_clips_at_another_rate_are_of_the_same_seconds(tmp_path):
         VideoFile("fast.mp4", 101, 252, 40, 24, 25.0, 252 / 25, "ok", ""),
         VideoFile("slow.avi", 101, 151, 40, 24, 15.0, 151 / 15, "ok", ""),
     ]
-    table = FileTable("pile", 10.0, files)
+    table = FileTable("unlabelled", 10.0, files)
 
     def spans(rate, *intervals, of=10.0):
         clips = [

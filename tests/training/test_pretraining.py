@@ -276,7 +276,7 @@ def train_on_digits(variant, device, **settings):
 @pytest.mark.slow
 @pytest.mark.parametrize("has_instructions", [True, False])
 def test_bfloat16_on_a_cpu_trains_as_float32_does(monkeypatch, caplog, has_instructions):
-    """Without the CPU instructions it is float32, bit for bit, and a message says so."""
+    """On a CPU without the instructions, training is in float32, bit for bit, with a message."""
     monkeypatch.setattr(loop, "has_fast_bfloat16", lambda device: has_instructions)
     precisions = ("float32", "bfloat16")
     with caplog.at_level("INFO"):

@@ -25,7 +25,7 @@ def make_table(*lengths, rate=None, native=25.0):
         status = "ok" if seconds > 0 else "broken"
         frames = (count, max(0, round(seconds * native)))
         files.append(VideoFile(f"{number:03}.avi", *frames, *shape, status, ""))
-    return FileTable("pile", rate, files)
+    return FileTable("unlabelled", rate, files)
 
 
 def seconds(clips, rate=25.0):
@@ -35,7 +35,10 @@ def seconds(clips, rate=25.0):
 def test_whole_clips_are_the_usable_videos():
     table = make_table(2, -1, 3)
     clips = [(*clip.name, clip.frames, str(clip.path)) for clip in make_full_clips(table)]
-    assert clips == [("000.avi", 0, 50, "pile/000.avi"), ("002.avi", 0, 75, "pile/002.avi")]
+    assert clips == [
+        ("000.avi", 0, 50, "unlabelled/000.avi"),
+        ("002.avi", 0, 75, "unlabelled/002.avi"),
+    ]
 
 
 lengths = st.lists(st.integers(1, 400).map(lambda n: n / 4), min_size=1, max_size=12)
@@ -82,7 +85,7 @@ def test_clips_are_as_long_at_any_rate():
     # At their own rates, 10 s are 250 frames of one video and 500 of another.
     table = make_table(60, native=25.0)
     faster = replace(make_table(60, native=50.0).files[0], path="fast.avi")
-    mixed = FileTable("pile", None, [*table.files, faster])
+    mixed = FileTable("unlabelled", None, [*table.files, faster])
     clips = draw_random_clips(mixed, 10, 1, 0)
     assert {(clip.video, clip.frames) for clip in clips} == {("000.avi", 250), ("fast.avi", 500)}
     with pytest.raises(UserError, match="clip_seconds: expected at least one frame of 1/25 s"):
@@ -106,8 +109,10 @@ def test_equal_clips_make_equal_shards():
     assert cut_shards(np.array([100, 1, 1]), 2) == [(0, 1), (1, 3)]
 
 
-def test_a_pile_without_a_video_is_told():
-    with pytest.raises(UserError, match=r"pile: expected videos that can be used, 0 of 2 .*broken"):
+def test_a_folder_without_usable_videos_is_reported():
+    with pytest.raises(
+        UserError, match=r"unlabelled: expected videos that can be used, 0 of 2 .*broken"
+    ):
         draw_random_clips(make_table(-1, -1), 10, 1, 0)
 
 

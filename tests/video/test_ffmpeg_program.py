@@ -40,9 +40,7 @@ def installed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
-def test_a_program_that_cannot_do_what_is_needed_is_passed_over(
-    installed, tmp_path, monkeypatch, kind
-):
+def test_program_without_a_required_feature_is_not_used(installed, tmp_path, monkeypatch, kind):
     monkeypatch.setattr(ffmpeg_program, "_TRIAL_SECONDS", 2.0)
     installed(REFUSALS[kind])
     assert ffmpeg_program.ffmpeg_program() == PROGRAM
@@ -58,7 +56,7 @@ def test_a_program_that_can_is_taken(installed):
     assert ffmpeg_program.ffmpeg_program() == path
 
 
-def test_no_program_that_can_is_told_in_a_line(installed, monkeypatch):
+def test_lack_of_a_suitable_program_is_reported_in_one_line(installed, monkeypatch):
     path = installed(REFUSALS["4.2"])
     monkeypatch.setattr(ffmpeg_program.imageio_ffmpeg, "get_ffmpeg_exe", lambda: path)
     with pytest.raises(UserError) as error:

@@ -9,7 +9,7 @@ from projects import copy, counts, planned, snakemake
 from video_lstm.video.file_scan import assign_shard
 
 
-def test_forced_and_deleted_files_are_made_again_with_the_same_content(project):
+def test_forced_and_deleted_files_are_recreated_with_the_same_content(project):
     def read(path):
         """All data except speeds."""
         speed = re.compile("throughput|model_flops_utilization")

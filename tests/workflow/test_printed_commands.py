@@ -51,7 +51,7 @@ def rules():
 
 
 def test_logs_and_benchmark_files_are_named_by_their_rules():
-    """docs/troubleshooting.md says so, and the report's table of times depends on it."""
+    """docs/troubleshooting.md documents this, and the table of times in the report needs it."""
     for name, text in rules().items():
         for kind, suffix in (("logs", "log"), ("benchmarks", "tsv")):
             paths = re.findall(rf'"results/{kind}/(.+)"\,?$', text, re.M)

@@ -124,6 +124,6 @@ def test_comparisons_and_figures_have_their_own_targets(project):
     assert planned(project) == {}
 
 
-def test_the_workflow_passes_snakemakes_own_lint(checkout):
+def test_the_workflow_passes_snakemake_lint(checkout):
     done = snakemake(checkout, "--lint", config=None, check=False)
     assert "in a good condition" in done.stdout, done.stdout

@@ -37,7 +37,7 @@ MAX_STAMP_JUMP = 30 * 3600.0
 _JUMP = 10.0
 MAX_LATENESS = 0.5
 """Seconds that a frame may be before the previous one; if more, it is never shown."""
-# Nominal intervals, likewise: decoders may output two frames in the wrong order.
+# Same for nominal intervals: decoders may output two frames in the wrong order.
 _MAX_LATE_STEPS = 1.5
 
 

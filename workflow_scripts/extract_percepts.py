@@ -59,7 +59,7 @@ def main(arguments: Arguments) -> None:
     sizes = cut_batches(total, settings.batch_size)
     rows = PartialRows(arguments.cache / "partial", key, sizes, backend.dim)
     if rows.done:
-        logger.info("going on from frame %d of %d", rows.done, total)
+        logger.info("resuming at frame %d of %d", rows.done, total)
     extract(clips, backend, settings, rows, threads)
     with artifacts.create(arguments.output, "percepts", provenance) as file:
         names, lengths = [clip.name for clip in clips], [clip.frames for clip in clips]

@@ -391,7 +391,7 @@ def test_script_resumes_after_kill_9(tmp_path, corpus, cache, run_script):
         time.sleep(0.001)
     assert killed.returncode == -signal.SIGKILL and not (tmp_path / "p.h5").exists()
     done = run_script("extract_percepts", *options(tmp_path / "p.h5"))
-    assert "going on from frame" in done.stderr
+    assert "resuming at frame" in done.stderr
     assert (tmp_path / "p.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
     assert read(tmp_path / "p.h5")["percepts"].shape == (41, 1280)
     # What the default network says of frames does not depend on the backend.

@@ -250,6 +250,6 @@ def test_snakemake_stopped_by_sigterm_lets_training_write_a_checkpoint(checkout,
     done = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (project / "results/logs/pretrain/mnist_pixels_composite.log").read_text().count(
-        "going on"
+        "resuming"
     ) == 1
     assert not list((project / "results/checkpoints").iterdir())

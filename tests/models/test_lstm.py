@@ -297,3 +297,15 @@ def test_mismatched_sizes_are_rejected() -> None:
             layer(x, state, steps=steps)
     with pytest.raises(ValueError, match="inputs"):
         PeepholeLSTM(None, 3)(torch.ones(2, 1, 4))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_reach_the_outputs(value: float) -> None:
+    """Otherwise a training that diverged would not be noticed."""
+    layer = random_layer(4, 5, "cpu", torch.float32)
+    with torch.no_grad():
+        layer.weight_h[:] = value
+    outputs, _ = layer(torch.ones(3, 2, 4))
+    outputs.sum().backward()
+    assert not outputs[2].isfinite().all()
+    assert not layer.weight_x.grad.isfinite().all()

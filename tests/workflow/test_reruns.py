@@ -161,6 +161,7 @@ MODULES = {
     # Settings reach a stage as values.
     **dict.fromkeys(("settings", "configuration", "doctor"), NOTHING),
     "run_control": NOTHING,  # of the Snakefile
+    "compiled_loops": PRETRAINING | CLASSIFIERS | {"encode_videos", "extract_flow"},
     "parallel": {"render_demo", "extract_flow", "extract_percepts", "extract_flow_percepts",
                  "encode_videos"},
     "plots": NOTHING,

@@ -11,22 +11,17 @@ whole sweeps, so the result is the same.
 Everything runs in one thread without the GIL; callers run several pairs in parallel.
 """
 
-import llvmlite.binding
 import numpy as np
-from numba import njit
 
-# LLVM does not vectorise a loop if more than 8 pairs of rows have to be checked for overlap at run
-# time; a half sweep has 40.
-llvmlite.binding.set_option("brox", "--runtime-memory-check-threshold=100")
+from video_lstm.compiled_loops import compile_loop
 
-_compile = njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 _HALF, _QUARTER = np.float32(0.5), np.float32(0.25)
 _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 _NEAR, _FAR = np.float32(8 / 12), np.float32(-1 / 12)
 _CUBIC = np.float32(-0.75)  # as torch's grid_sample
 
 
-@_compile
+@compile_loop
 def solve_level(
     first: np.ndarray,
     second: np.ndarray,
@@ -68,7 +63,7 @@ def solve_level(
         _unpack_colours(system[7:], flow)
 
 
-@_compile
+@compile_loop
 def _linearise(
     first: np.ndarray,
     second: np.ndarray,
@@ -108,7 +103,7 @@ def _linearise(
                 out[row + 2, y, x] *= factor
 
 
-@_compile
+@compile_loop
 def _sample_cubic(image: np.ndarray, x: np.float32, y: np.float32) -> np.float32:
     """Interpolate an image at (x, y) by cubic convolution (Keys 1981), borders replicated."""
     height, width = image.shape
@@ -127,7 +122,7 @@ def _sample_cubic(image: np.ndarray, x: np.float32, y: np.float32) -> np.float32
     return total
 
 
-@_compile
+@compile_loop
 def _cubic_weights(fraction: np.float32) -> tuple[np.float32, np.float32, np.float32, np.float32]:
     """Return the weights of four neighbours for a fraction of a pixel, 0 .. 1."""
     a, distance_right, distance_left = _CUBIC, _ONE - fraction, _ONE + fraction
@@ -142,7 +137,7 @@ def _cubic_weights(fraction: np.float32) -> tuple[np.float32, np.float32, np.flo
     )
 
 
-@_compile
+@compile_loop
 def _differentiate_x(image: np.ndarray, out: np.ndarray) -> None:
     """Compute `brox._derivative` in x, (H, W), into `out`."""
     height, width = image.shape
@@ -161,7 +156,7 @@ def _differentiate_x(image: np.ndarray, out: np.ndarray) -> None:
             )
 
 
-@_compile
+@compile_loop
 def _differentiate_y(image: np.ndarray, out: np.ndarray) -> None:
     """Compute `brox._derivative` in y, (H, W), into `out`."""
     height, width = image.shape
@@ -173,7 +168,7 @@ def _differentiate_y(image: np.ndarray, out: np.ndarray) -> None:
             result[x] = _NEAR * (below[x] - above[x]) + _FAR * (far_below[x] - far_above[x])
 
 
-@_compile
+@compile_loop
 def _compute_link_weights(
     flow: np.ndarray, alpha: np.float32, epsilon2: np.float32, links: np.ndarray
 ) -> None:
@@ -198,7 +193,7 @@ def _compute_link_weights(
         links[1, y, last] = _weight_below(flow, y, max(last - 1, 0), last, last, alpha, epsilon2)
 
 
-@_compile
+@compile_loop
 def _weight_below(
     flow: np.ndarray, y: int, left: int, x: int, right: int, alpha: np.float32, epsilon2: np.float32
 ) -> np.float32:
@@ -212,7 +207,7 @@ def _weight_below(
     return alpha / np.sqrt(square)
 
 
-@_compile
+@compile_loop
 def _assemble_equations(
     equations: np.ndarray,
     start: np.ndarray,
@@ -261,7 +256,7 @@ def _assemble_equations(
                 system[8, colour, y + 1, j + 1] = flow[1, y, x]
 
 
-@_compile
+@compile_loop
 def _solve_equations(
     system: np.ndarray, omega: np.float32, iterations: int, height: int, width: int
 ) -> None:
@@ -290,7 +285,7 @@ def _solve_equations(
             )  # fmt: skip
 
 
-@_compile
+@compile_loop
 def _update_row(
     omega: np.float32,
     inverse11: np.ndarray, inverse12: np.ndarray, inverse22: np.ndarray,
@@ -311,7 +306,7 @@ def _update_row(
         v[j] += omega * (inverse12[j] * sum_u + inverse22[j] * sum_v - v[j])
 
 
-@_compile
+@compile_loop
 def _unpack_colours(by_colour: np.ndarray, flow: np.ndarray) -> None:
     """Copy flow stored by colour into (2, H, W)."""
     _, height, width = flow.shape

@@ -2,7 +2,7 @@
 
 Only the recurrence is sequential. One matrix product computes the input's contribution to the gates
 of all steps, the gates are computed in place in one buffer, and the gradient of each weight is one
-product over all steps at the end.
+product over all steps at the end. Each step is one matrix product and one compiled loop.
 """
 
 from typing import Any
@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from video_lstm.models.lstm_cpu_kernels import backward_step, forward_step
 from video_lstm.models.matmul import autocast_to_bfloat16, product
 
-_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
-_tanh_backward = torch.ops.aten.tanh_backward.grad_input
-_BFLOAT16_FROM = 2**22
+_BFLOAT16_FROM = 2**21
 """Multiplications per step above which rounding the factors to bfloat16 pays off."""
 _is_graph_retained = torch._C._autograd._get_current_graph_task_keep_graph
 
@@ -62,18 +61,15 @@ class _CpuLSTM(torch.autograd.Function):
                 buffer[0].zero_()
             else:
                 buffer[0].copy_(initial)
-        tanh_c = torch.empty_like(hs[0])
-        p_if, p_o = peepholes[:2], peepholes[2]
-
+        p = peepholes.detach().contiguous().numpy()
+        projected_h = gates.new_zeros(batch, 4 * size)
         for t in range(steps):
             if t or h is not None:
-                gates[t].view(batch, -1).add_(product(hs[t], recurrent))
-            i_f, (i, f, z, o) = gates[t, :, :2], gates[t].unbind(1)
-            i_f.addcmul_(cs[t].unsqueeze(1), p_if).sigmoid_()
-            z.tanh_()
-            torch.mul(f, cs[t], out=cs[t + 1]).addcmul_(i, z)
-            o.addcmul_(cs[t + 1], p_o).sigmoid_()
-            torch.mul(o, torch.tanh(cs[t + 1], out=tanh_c), out=hs[t + 1])
+                projected_h = product(hs[t], recurrent)
+            forward_step(
+                gates[t].numpy(), projected_h.numpy().reshape(batch, 4, size), cs[t].numpy(), p,
+                cs[t + 1].numpy(), hs[t + 1].numpy(),
+            )  # fmt: skip
 
         ctx.first_input, ctx.bfloat16 = first_input, bfloat16
         ctx.set_materialize_grads(False)
@@ -88,34 +84,20 @@ class _CpuLSTM(torch.autograd.Function):
         x, weight_x, recurrent, peepholes, gates, hs, cs = ctx.saved_tensors
         needs_x, needs_h, needs_c, needs_wx, needs_wh, needs_b, needs_p = ctx.needs_input_grad[:7]
         steps, batch, _, size = gates.shape
-        p_i, p_f, p_o = peepholes
         # The gradients overwrite the gates, unless another backward pass will need the gates.
         grads = gates.clone() if _is_graph_retained() else gates
-        dh = torch.zeros_like(hs[0]) if grad_h is None else grad_h.clone()
-        dc = torch.zeros_like(hs[0]) if grad_c is None else grad_c.clone()
-        buffer, buffer2 = torch.empty_like(dh), torch.empty_like(dh)
-        # Sum over steps now, while the values are in the cache; over the batch at the end.
-        dp = dh.new_zeros(3, batch, size) if needs_p else None
-
+        zeros = torch.zeros_like(hs[0])
+        dh = zeros if grad_h is None else grad_h.contiguous()
+        dc = (zeros if grad_c is None else grad_c).clone(memory_format=torch.contiguous_format)
+        if grad_out is not None:
+            grad_out = grad_out.contiguous()
+        p, dp = peepholes.detach().contiguous().numpy(), torch.zeros_like(peepholes)
         for t in reversed(range(steps)):
-            if grad_out is not None:
-                dh.add_(grad_out[t])
-            i, f, z, o = grads[t].unbind(1)
-            tanh_c = torch.tanh(cs[t + 1], out=buffer2)
-            _tanh_backward(torch.mul(dh, o, out=buffer), tanh_c, grad_input=buffer)
-            do = _sigmoid_backward(buffer2.mul_(dh), o, grad_input=o)
-            dc.add_(buffer).addcmul_(do, p_o)
-            torch.mul(dc, i, out=buffer), torch.mul(dc, z, out=buffer2)
-            _tanh_backward(buffer, z, grad_input=z)
-            di = _sigmoid_backward(buffer2, i, grad_input=i)
-            torch.mul(dc, cs[t], out=buffer)
-            dc.mul_(f)
-            df = _sigmoid_backward(buffer, f, grad_input=f)
-            dc.addcmul_(di, p_i).addcmul_(df, p_f)
-            if dp is not None:
-                dp[0].addcmul_(di, cs[t])
-                dp[1].addcmul_(df, cs[t])
-                dp[2].addcmul_(do, cs[t + 1])
+            grad_out_t = zeros if grad_out is None else grad_out[t]
+            backward_step(
+                grads[t].numpy(), dh.numpy(), grad_out_t.numpy(), dc.numpy(), cs[t].numpy(),
+                cs[t + 1].numpy(), p, dp.numpy(),
+            )  # fmt: skip
             if t or needs_h:
                 dh = product(grads[t].view(batch, -1), recurrent.t())
 
@@ -134,9 +116,8 @@ class _CpuLSTM(torch.autograd.Function):
             dwh = product(columns, hs[:steps].reshape(steps * batch, size).t())
         if needs_wx:
             dwx = product(columns[:, first_input_row:], x.reshape(-1, x.shape[2]).t())
-        dp = None if dp is None else dp.sum(1)
         dh0, dc0 = dh if needs_h else None, dc if needs_c else None
-        return dx, dh0, dc0, dwx, dwh, db, dp, None, None, None
+        return dx, dh0, dc0, dwx, dwh, db, dp if needs_p else None, None, None, None
 
 
 def cpu_lstm(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from video_lstm.device import keep_freed_memory
 from video_lstm.errors import UserError
 from video_lstm.interruption import deferred_signals
 from video_lstm.precision import has_fast_bfloat16
@@ -97,6 +98,7 @@ def train(
     """
     if keep_best and validate is None:
         raise ValueError("keep_best needs validate")
+    keep_freed_memory()
     device = next(module.parameters()).device
     if settings.precision == "bfloat16" and not has_fast_bfloat16(device):
         logger.info(

@@ -6,8 +6,10 @@ the machine for a large product. Runs are interleaved, so that other load affect
 and medians are compared. The ratio is how many times faster `peephole` is.
 
 torch.nn.LSTM always computes the gradient of its input; `peephole` is timed with and without it,
-since a first layer on percepts does not need it. If there is a GPU all contenders run on it, in
-tf32 and under autocast to bfloat16, as CUDA graphs as in training; memory is the allocator's peak.
+since a first layer on percepts does not need it. On a CPU with bfloat16 instructions they are timed
+under autocast to bfloat16, too, and compared with `torch.nn.LSTM` in bfloat16 and in float32. If
+there is a GPU all contenders run on it, in tf32 and under autocast to bfloat16, as CUDA graphs like
+in training; memory is the allocator's peak.
 
     python benchmarks/lstm.py --json lstm.json
 """
@@ -30,23 +32,30 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 from video_lstm.models.lstm import PeepholeLSTM
 from video_lstm.models.matmul import product
+from video_lstm.precision import has_fast_bfloat16
 from video_lstm.training.cuda_graphs import capture_cuda_graph
 
 INPUT_SIZE, STEPS = 4096, 16
 CASES = [(512, 32), (512, 100), (2048, 32), (2048, 100)]
 """Hidden size and batch size."""
-
+TORCH_FLOAT32 = "torch.nn.LSTM, float32"
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-PRECISIONS = ("tf32", "bfloat16") if DEVICE.type == "cuda" else ("float32",)
+FULL_PRECISION = "tf32" if DEVICE.type == "cuda" else "float32"
+PRECISIONS = (FULL_PRECISION, "bfloat16") if has_fast_bfloat16(DEVICE) else (FULL_PRECISION,)
 
 
 def contender(name: str, hidden_size: int) -> nn.Module:
     """Return the layer of a contender."""
-    if name == "torch.nn.LSTM":
+    if name.startswith("torch.nn.LSTM"):
         return nn.LSTM(INPUT_SIZE, hidden_size).to(DEVICE)
     backend = "reference" if name == "naive loop" else "auto"
     return PeepholeLSTM(INPUT_SIZE, hidden_size, backend=backend).to(DEVICE)
+
+
+def precision_of(name: str, precision: str) -> str:
+    """Return the precision in which a contender runs."""
+    return "float32" if name == TORCH_FLOAT32 else precision
 
 
 def now() -> float:
@@ -57,7 +66,7 @@ def now() -> float:
 
 
 def one_pass(
-    layer: nn.Module, x: torch.Tensor, weights: torch.Tensor, precision: str = PRECISIONS[0]
+    layer: nn.Module, x: torch.Tensor, weights: torch.Tensor, precision: str = FULL_PRECISION
 ) -> torch.Tensor:
     """Run forward and backward; return the outputs."""
     x.grad = None
@@ -119,11 +128,16 @@ def run_case(
 ) -> list[dict]:
     """Benchmark one size; return a row per contender."""
     allow_tf32(precision)
-    names = ("peephole", "torch.nn.LSTM", "naive loop")
+    names = ["peephole", "torch.nn.LSTM", "naive loop"]
+    if DEVICE.type == "cpu" and precision == "bfloat16":
+        names.append(TORCH_FLOAT32)
     layers = [contender(name, hidden_size) for name in names]
     x = torch.randn(STEPS, batch, INPUT_SIZE, device=DEVICE, requires_grad=input_gradient)
     weights = torch.randn(STEPS, batch, hidden_size, device=DEVICE)
-    passes = [partial(one_pass, layer, x, weights, precision) for layer in layers]
+    passes = [
+        partial(one_pass, layer, x, weights, precision_of(name, precision))
+        for name, layer in zip(names, layers, strict=True)
+    ]
     if DEVICE.type == "cuda":  # as training steps are
         passes = [capture_cuda_graph(run_pass) for run_pass in passes]
     times: dict[str, list[float]] = {name: [] for name in (*names, "matrix products")}
@@ -141,7 +155,10 @@ def run_case(
         peaks = {name: peak_mb(name, *case) for name in names}
     else:  # the peak of a process never falls, so each contender runs in a new process
         with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-            peaks = {name: pool.apply(peak_mb, (name, *case)) for name in names}
+            peaks = {
+                name: pool.apply(peak_mb, (name, *case[:3], precision_of(name, precision)))
+                for name in names
+            }
     median = {name: statistics.median(values) for name, values in times.items()}
     return [
         {
@@ -180,7 +197,7 @@ def main() -> None:
     gpu = DEVICE.type == "cuda"
     machine = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
     print(f"torch {torch.__version__}, {machine}")
-    print(f"{'case':36} {'input grad':10} {'seconds':>8} {'against':15} {'ratio':>5} {'MB':>11}")
+    print(f"{'case':36} {'input grad':10} {'seconds':>8} {'against':22} {'ratio':>5} {'MB':>11}")
     rows = []
     for precision, (hidden_size, batch) in itertools.product(PRECISIONS, CASES):
         if options.hidden_size not in (None, hidden_size):
@@ -192,21 +209,25 @@ def main() -> None:
                 memory = f"{row['peak_mb']:.0f}" + (f" / {peak:.0f}" if peak else "")
                 print(
                     f"{row['case']:36} {'yes' if input_gradient else 'no':10} "
-                    f"{row['seconds']:8.3f} {row['against']:15} {row['ratio']:5.2f} {memory:>11}",
+                    f"{row['seconds']:8.3f} {row['against']:22} {row['ratio']:5.2f} {memory:>11}",
                     flush=True,
                 )
                 rows.append(row)
-    for input_gradient in (True, False):
+    for precision, against, input_gradient in itertools.product(
+        PRECISIONS, ("torch.nn.LSTM", TORCH_FLOAT32), (True, False)
+    ):
         ratios = [
             row["ratio"]
             for row in rows
-            if row["against"] == "torch.nn.LSTM" and row["input_gradient"] == input_gradient
+            if (row["precision"], row["against"], row["input_gradient"])
+            == (precision, against, input_gradient)
         ]
-        word = "with" if input_gradient else "without"
-        print(
-            f"against torch.nn.LSTM {word} the input's gradient: "
-            f"geometric mean {statistics.geometric_mean(ratios):.2f}, least {min(ratios):.2f}"
-        )
+        if ratios:
+            word = "with" if input_gradient else "without"
+            print(
+                f"{precision} against {against} {word} the input's gradient: "
+                f"geometric mean {statistics.geometric_mean(ratios):.2f}, least {min(ratios):.2f}"
+            )
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
 

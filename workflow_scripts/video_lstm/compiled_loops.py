@@ -10,18 +10,16 @@ from numba import njit
 # time; the loops of this project have up to 100.
 llvmlite.binding.set_option("video_lstm", "--runtime-memory-check-threshold=200")
 
-_FAST_MATH = {"afn", "arcp", "contract", "nsz", "reassoc"}
-"""All but the flags that let the compiler assume that no number is infinite or not a number."""
-
 
 def compile_loop(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function on its first call; later processes read the result from a cache.
 
     The cache is beside the code, or in the user's cache folder if that folder is read-only. If
     neither can be written to, every process compiles for itself. The GIL is released, and nothing
-    runs in parallel.
+    runs in parallel. Arithmetic is exact IEEE 754: with `fastmath`, vectorised and scalar code
+    differ in the last bits, so that a result would depend on where arrays lie in memory.
     """
-    options = {"nogil": True, "fastmath": _FAST_MATH, "error_model": "numpy"}
+    options = {"nogil": True, "error_model": "numpy"}
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # no folder for the cache

@@ -8,7 +8,7 @@ Half sweeps move down the frame together, each one row behind the previous one, 
 iterations reach a row while it is in the cache. Values depend on each other in the same order as in
 whole sweeps, so the result is the same.
 
-Everything runs in one thread without the GIL; callers run several pairs in parallel.
+Everything runs in one thread without the GIL, and callers run several pairs in parallel.
 """
 
 import numpy as np

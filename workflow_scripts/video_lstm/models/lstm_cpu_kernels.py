@@ -1,7 +1,7 @@
 """Element-wise part of a step of the peephole LSTM on a CPU, compiled by Numba.
 
 Each pass is one loop over the cells of a row, which LLVM vectorises: the values of a step are read
-and written once, where PyTorch's operators would do so ten times forward and twenty backward.
+and written once, where PyTorch's operators do so ten times forward and twenty times backward.
 """
 
 import math

@@ -1,0 +1,49 @@
+"""Compiled loops give the same bits in every process."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from projects import ROOT
+
+SCRIPT = """
+import hashlib
+import numpy as np
+from video_lstm.flow.brox_cpu import solve_level
+from video_lstm.models.lstm_cpu_kernels import backward_step, forward_step
+
+random = np.random.default_rng(0)
+digest = hashlib.sha256()
+for batch, size in (16, 128), (3, 37):
+    gates, recurrent = random.standard_normal((2, batch, 4, size), np.float32)
+    c, new_c, new_h, grad_h, grad_out, grad_c = random.standard_normal(
+        (6, batch, size), np.float32
+    )
+    peepholes, grad_peepholes = random.standard_normal((2, 3, size), np.float32)
+    forward_step(gates, recurrent, c, peepholes, new_c, new_h)
+    backward_step(gates, grad_h, grad_out, grad_c, c, new_c, peepholes, grad_peepholes)
+    for array in (gates, new_c, new_h, grad_c, grad_peepholes):
+        digest.update(array.tobytes())
+first, second = random.uniform(-1, 1, (2, 40, 53)).astype(np.float32)
+flow = np.zeros((2, 40, 53), np.float32)
+solve_level(first, second, flow, 0.2, 50.0, 1e-6, 1e-6, 0.01, 1.9, 2, 5)
+digest.update(flow.tobytes())
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_newly_compiled_and_cached_loops_give_the_same_bits(tmp_path):
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": str(tmp_path),
+        "PYTHONPATH": str(ROOT / "workflow_scripts"),
+    }
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True,
+            check=True,
+        ).stdout
+        for _ in range(3)
+    ]  # fmt: skip
+    assert digests[0] and len(set(digests)) == 1

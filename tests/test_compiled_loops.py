@@ -33,17 +33,28 @@ print(digest.hexdigest())
 """
 
 
-@pytest.mark.slow
-def test_newly_compiled_and_cached_loops_give_the_same_bits(tmp_path):
+def run_loops(cache, before=""):
+    """Run the loops in a new process; return a hash of all results."""
     environment = os.environ | {
-        "NUMBA_CACHE_DIR": str(tmp_path),
+        "NUMBA_CACHE_DIR": str(cache),
         "PYTHONPATH": str(ROOT / "workflow_scripts"),
     }
-    digests = [
-        subprocess.run(
-            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True,
-            check=True,
-        ).stdout
-        for _ in range(3)
-    ]  # fmt: skip
-    assert digests[0] and len(set(digests)) == 1
+    command = [sys.executable, "-c", before + SCRIPT]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_loops_give_the_same_bits_with_any_cache(tmp_path):
+    """A new one, a full one, one with damaged files, and one that cannot be written."""
+    expected = run_loops(tmp_path)
+    files = [path for path in tmp_path.rglob("*.nb?") if path.stat().st_size]
+    assert files and run_loops(tmp_path) == expected
+    for path in files:
+        path.write_bytes(path.read_bytes()[:20])
+    assert run_loops(tmp_path) == expected
+    no_space = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+    assert run_loops(tmp_path / "full", no_space) == expected
+    (tmp_path / "file").touch()
+    assert run_loops(tmp_path / "file" / "cache") == expected

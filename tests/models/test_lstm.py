@@ -309,3 +309,14 @@ def test_numbers_that_are_not_finite_reach_the_outputs(value: float) -> None:
     outputs.sum().backward()
     assert not outputs[2].isfinite().all()
     assert not layer.weight_x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_weights_on_a_cpu(dtype: torch.dtype) -> None:
+    layer = random_layer(4, 5, "auto", torch.float32)
+    x = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
+    expected = layer(x)[0]
+    actual = layer.to(dtype)(x.to(dtype))[0]
+    actual.sum().backward()
+    assert actual.dtype == layer.weight_h.grad.dtype == dtype
+    torch.testing.assert_close(actual.float(), expected, rtol=0, atol=0.05)

@@ -1,14 +1,32 @@
 """Compilation of loops over arrays by Numba."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding
 from numba import njit
+from numba.core.caching import FunctionCache
 
 # LLVM does not vectorise a loop if more than 8 pairs of rows have to be checked for overlap at run
 # time; the loops of this project have up to 100.
 llvmlite.binding.set_option("video_lstm", "--runtime-memory-check-threshold=200")
+
+
+class _OptionalCache(FunctionCache):
+    """Numba's cache, but a damaged file or a full disk means compilation, not an error."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # unpickling a damaged file may raise anything
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)
 
 
 def compile_loop(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -19,8 +37,7 @@ def compile_loop(function: Callable[..., Any]) -> Callable[..., Any]:
     runs in parallel. Arithmetic is exact IEEE 754: with `fastmath`, vectorised and scalar code
     differ in the last bits, so that a result would depend on where arrays lie in memory.
     """
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder for the cache
-        return njit(**options)(function)
+    dispatcher: Any = njit(nogil=True, error_model="numpy")(function)
+    with contextlib.suppress(RuntimeError):  # no folder for the cache
+        dispatcher._cache = _OptionalCache(function)
+    return dispatcher

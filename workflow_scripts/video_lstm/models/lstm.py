@@ -102,7 +102,7 @@ class PeepholeLSTM(nn.Module):
         forget_bias: Initial bias of the forget gate; the other biases start at 0, as all do in
             the paper (its released code started the forget gate at 5).
         backend: Implementation: "reference" (any device), "cpu" or "cuda" (faster, hand-written),
-            or "auto", the fastest one for the device of the weights.
+            or "auto", the fastest one for the device and the type of the weights.
         generator: Random generator for the weights, U(-1/sqrt(fan-in), 1/sqrt(fan-in)) (paper,
             section 4).
     """
@@ -150,13 +150,20 @@ class PeepholeLSTM(nn.Module):
         h, c = (None, None) if state is None else state
         backend: str = self.backend
         if backend == "auto":
-            device = self.weight_h.device.type
-            backend = device if device in _BACKENDS else "reference"
+            backend = self._fastest_backend()
         weight_x = None if x is None else self.weight_x
         outputs, h, c = _BACKENDS[backend](
             x, h, c, weight_x, self.weight_h, self.bias, self.peepholes, steps, batch
         )
         return outputs, (h, c)
+
+    def _fastest_backend(self) -> Backend:
+        device, dtype = self.weight_h.device.type, self.weight_h.dtype
+        if device == "cuda":
+            return "cuda"
+        # The CPU's loops are compiled for these types.
+        is_compiled = device == "cpu" and dtype in (torch.float32, torch.float64)
+        return "cpu" if is_compiled else "reference"
 
     def extra_repr(self) -> str:
         """Return the sizes and the backend, for `print(model)`."""

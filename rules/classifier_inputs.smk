@@ -7,8 +7,8 @@ def pretrained_files(wildcards):
     """List the encoder-decoder that a classifier starts from; empty for random weights."""
     if wildcards.variant in ("single_frame", "lstm_baseline"):
         return []
-    corpus = pretraining_corpus(wildcards.labelled, wildcards.split, wildcards.stream)
-    return [f"results/pretrain/{corpus}/{wildcards.stream}/{wildcards.variant}.h5"]
+    names = ("labelled", "split", "stream", "variant")
+    return [pretrained_file(*(wildcards[name] for name in names))]
 
 
 def classifier_inputs(wildcards):
@@ -149,10 +149,7 @@ def pretrained_on_hours():
         for dataset, split, stream in hours_runs()
         for hours in HOURS.hours
     ]
-    full = {
-        f"results/pretrain/{pretraining_corpus(dataset, split, stream)}/{stream}/{HOURS.variant}.h5"
-        for dataset, split, stream in hours_runs()
-    }
+    full = {pretrained_file(*run, HOURS.variant) for run in hours_runs()}
     return series + sorted(full)
 
 

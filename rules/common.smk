@@ -151,12 +151,14 @@ def python_launcher(num_processes):
 
 def input_options(input, *roles):
     """Turn input files into options of a script, by role; roles without files are left out."""
-    files = {role: input.get(role) for role in roles}
-    return " ".join(
-        f"--{role.replace('_', '-')} {shlex.join([found] if isinstance(found, str) else found)}"
-        for role, found in files.items()
-        if found
-    )
+    words = []
+    for role in roles:
+        files = input.get(role)
+        if files:
+            option = role.replace("_", "-")
+            paths = [files] if isinstance(files, str) else files
+            words += [f"--{option}", *map(shlex.quote, paths)]
+    return " ".join(words)
 
 
 def memory(megabytes):

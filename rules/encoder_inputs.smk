@@ -28,6 +28,12 @@ def pretraining_corpus(dataset, split, stream):
     return f"{dataset}_split{split}"
 
 
+def pretrained_file(dataset, split, stream, variant):
+    """Return the encoder-decoder of percepts that serves a split."""
+    corpus = pretraining_corpus(dataset, split, stream)
+    return f"results/pretrain/{corpus}/{stream}/{variant}.h5"
+
+
 def pretraining_settings(wildcards):
     """Return the settings of a corpus's sequences and models, by option name."""
     source = {"mnist": "mnist", "patches": "patches"}.get(wildcards.corpus, "percepts")

@@ -12,8 +12,9 @@ def encoder_inputs(wildcards):
     }
     if wildcards.encoder in get_args(BaselineRepresentation):
         return inputs | {"videos": f"results/videos/{labelled}.h5"}
-    folder = f"results/pretrain/{pretraining_corpus(labelled, split, stream)}/{stream}"
-    return inputs | {"pretrained": f"{folder}/{wildcards.encoder}.h5"}
+    return inputs | {
+        "pretrained": pretrained_file(labelled, split, stream, wildcards.encoder)
+    }
 
 
 def encoder_options(wildcards):

@@ -45,18 +45,16 @@ rule percepts:
 rule encoders:
     """Encoder-decoders of percepts, digits and patches."""
     input:
+        expand(
+            "results/pretrain/{corpus}/pixels/{variant}.h5",
+            corpus=["mnist", "patches"],
+            variant=settings.pretraining.variants,
+        ),
         sorted(
             {
-                f"results/pretrain/{folder}/{variant}.h5"
+                pretrained_file(*run, variant)
+                for run in list_runs()
                 for variant in settings.pretraining.variants
-                for folder in (
-                    "mnist/pixels",
-                    "patches/pixels",
-                    *(
-                        f"{pretraining_corpus(dataset, split, stream)}/{stream}"
-                        for dataset, split, stream in list_runs()
-                    ),
-                )
             }
         ),
 

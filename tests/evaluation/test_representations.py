@@ -20,14 +20,13 @@ import summarise_representations
 from command_line import parse
 from video_lstm.artifacts import Provenance, create, write_arrays, write_strings
 from video_lstm.errors import UserError
-from video_lstm.evaluation.representation_scores import (
+from video_lstm.evaluation.representation_classifiers import (
     RETRIEVAL,
-    VideoRepresentations,
     predict_by_neighbours,
-    score_representation,
     score_retrieval,
-    summarise_representation_scores,
 )
+from video_lstm.evaluation.representation_scores import VideoRepresentations, score_representation
+from video_lstm.evaluation.representation_summaries import summarise_representation_scores
 from video_lstm.sequences.labelled_subsets import draw_labelled_subset
 from video_lstm.video.clips import Clip, ClipName, write_clips, write_names
 from video_lstm.video.labelled_videos import LabelledVideos

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from video_lstm.errors import UserError
-from video_lstm.evaluation.representation_scores import (
+from video_lstm.evaluation.representation_classifiers import (
     RETRIEVAL,
     rank_by_similarity,
-    read_representation_scores,
-    read_representations,
     standardise_features,
 )
+from video_lstm.evaluation.representation_scores import read_representations
+from video_lstm.evaluation.representation_summaries import read_representation_scores
 from video_lstm.video.clips import Clip, read_clips
 from video_lstm.video.labelled_videos import read_labelled_videos
 from video_lstm.video.split_parts import TEST, TRAIN

@@ -4,21 +4,22 @@ The number of neighbours, the probe's regularisation and the part of the represe
 on validation videos: whole groups of the training videos.
 """
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from video_lstm.artifacts import open_artifact, read_arrays
-from video_lstm.errors import UserError
-from video_lstm.evaluation.accuracy import compute_confidence_interval
-from video_lstm.evaluation.tables import BASELINE_REPRESENTATIONS, map_to_sort_keys
+from video_lstm.evaluation.representation_classifiers import (
+    RETRIEVAL,
+    Predictor,
+    list_classifiers,
+    score_retrieval,
+    standardise_features,
+)
 from video_lstm.sequences.labelled_subsets import draw_labelled_subset
 from video_lstm.sequences.validation import draw_validation_videos
 from video_lstm.settings.training import Labels
@@ -26,21 +27,12 @@ from video_lstm.video.clips import ClipName, read_names
 from video_lstm.video.labelled_videos import LabelledVideos
 from video_lstm.video.split_parts import TEST, TRAIN
 
-RETRIEVAL = ["recall_1", "recall_5", "recall_10", "mean_average_precision"]
-"""Measures of retrieval; the part of the representation is chosen by the last."""
-
-_NEIGHBOURS = (1, 3, 5, 10, 20)
-_REGULARISATION = (0.001, 0.01, 0.1, 1.0, 10.0)
-"""Values of scikit-learn's C for the probe; small values regularise more."""
 _NUM_VALIDATION_SETS = 5
 """Number of random validation sets that a choice is averaged over."""
 _MAX_REPEATED_VIDEOS = 2000
 """Number of labelled videos above which a single validation set is used."""
-_MAX_ITERATIONS = 200
-_KEY_COLUMNS = ["corpus", "stream", "labels", "measure", "variant"]
 
 Parts = Mapping[str, np.ndarray]
-Predictor = Callable[[np.ndarray, np.ndarray, np.ndarray, Sequence[float]], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -74,125 +66,6 @@ def read_representations(path: Path) -> VideoRepresentations:
         dataset, stream, variant = (str(file.attrs[k]) for k in ("dataset", "stream", "variant"))
         split, parts = int(file.attrs["split"]), read_arrays(file, "videos")
         return VideoRepresentations(dataset, split, stream, variant, read_names(file), parts)
-
-
-def standardise_features(features: np.ndarray, training_rows: np.ndarray) -> np.ndarray:
-    """Standardise features to mean 0 and deviation 1 over the training videos.
-
-    Args:
-        features: (n, size) float.
-        training_rows: (m,) int, rows of the training videos.
-
-    Returns:
-        (n, size) float32; features that are constant over the training videos become 0.
-    """
-    mean, deviation = features[training_rows].mean(0), features[training_rows].std(0)
-    is_constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
-    scale = np.where(is_constant, 0, 1 / np.where(is_constant, 1, deviation))
-    return ((features - mean) * scale).astype(np.float32)
-
-
-# Classification and retrieval --------------------------------------------------------------------
-
-
-def rank_by_similarity(
-    training: np.ndarray, queries: np.ndarray, count: int | None = None
-) -> np.ndarray:
-    """Rank training videos by their cosine similarity to each query.
-
-    Args:
-        training: (m, size) float.
-        queries: (n, size) float.
-        count: Number of training videos to return for each query; default all.
-
-    Returns:
-        (n, count) int64 rows of `training`, the most similar first; ties in ascending order.
-    """
-    unit_vectors = [x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-            for x in (queries, training)]  # fmt: skip
-    return np.argsort(-(unit_vectors[0] @ unit_vectors[1].T), axis=1, kind="stable")[:, :count]
-
-
-def predict_by_neighbours(
-    training: np.ndarray, labels: np.ndarray, queries: np.ndarray, counts: Sequence[float]
-) -> np.ndarray:
-    """Predict classes by a vote of the k nearest training videos, for several k.
-
-    The weight of a vote decreases slightly with the rank, so that the nearer class wins a tie.
-
-    Args:
-        training: (m, size) float.
-        labels: (m,) int.
-        queries: (n, size) float.
-        counts: Numbers of neighbours k.
-
-    Returns:
-        (counts, n) int, predicted classes.
-    """
-    voters = labels[rank_by_similarity(training, queries, int(max(counts)))]
-    votes = np.zeros((len(queries), labels.max() + 1))
-    predicted = {}
-    for rank, voter in enumerate(voters.T, 1):
-        votes[np.arange(len(queries)), voter] += 1 + 1e-3 / rank
-        predicted[rank] = votes.argmax(1)
-    return np.stack([predicted[min(int(k), len(labels))] for k in counts])
-
-
-def predict_by_probe(
-    training: np.ndarray, labels: np.ndarray, queries: np.ndarray, strengths: Sequence[float]
-) -> np.ndarray:
-    """Predict classes by multinomial logistic regression, for several C.
-
-    If there are fewer videos than features, features are projected onto the space that the
-    training videos span, which contains the solution: the same predictions in less time. lbfgs
-    stops after at most 200 iterations.
-
-    Args:
-        training: (m, size) float, standardised.
-        labels: (m,) int, at least two classes.
-        queries: (n, size) float.
-        strengths: Inverse regularisation strengths C, in ascending order; each fit starts from the
-            weights of the previous one.
-
-    Returns:
-        (strengths, n) int, predicted classes.
-    """
-    if 2 * len(training) < training.shape[1]:
-        axes = np.linalg.svd(training.astype(np.float64), full_matrices=False)[2].T
-        training, queries = training @ axes, queries @ axes
-    probe = LogisticRegression(max_iter=_MAX_ITERATIONS, warm_start=True)
-    predicted = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        for strength in strengths:
-            predicted.append(probe.set_params(C=strength).fit(training, labels).predict(queries))
-    return np.stack(predicted)
-
-
-def score_retrieval(
-    training: np.ndarray, labels: np.ndarray, queries: np.ndarray, query_labels: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Score the retrieval of training videos of the same class, for each query.
-
-    Args:
-        training: (m, size) float.
-        labels: (m,) int.
-        queries: (n, size) float.
-        query_labels: (n,) int, classes of the queries.
-
-    Returns:
-        (n,) float for each measure of `RETRIEVAL`: 1 if one of the 1, 5 or 10 nearest training
-        videos is of the same class, else 0; and the average precision. 0 if no training video is
-        of the class.
-    """
-    hits = labels[rank_by_similarity(training, queries)] == query_labels[:, None]
-    precision = hits.cumsum(1) / np.arange(1, hits.shape[1] + 1)
-    recalls = [hits[:, :k].any(1).astype(float) for k in (1, 5, 10)]
-    average = (precision * hits).sum(1) / np.maximum(hits.sum(1), 1)
-    return dict(zip(RETRIEVAL, [*recalls, average], strict=True))
-
-
-# Choices ------------------------------------------------------------------------------------------
 
 
 class Choice(NamedTuple):
@@ -294,9 +167,6 @@ class TrainingVideos:
         return part, measures[part]
 
 
-# Scores -------------------------------------------------------------------------------------------
-
-
 def score_representation(
     representations: VideoRepresentations,
     labelled: LabelledVideos,
@@ -341,7 +211,7 @@ def score_representation(
     split, tables = representations.split, []
     for per_class, count in draws.items():
         limit = max_per_class if per_class == "all" else min(per_class, max_per_class)
-        for measure, (predict, name, values) in _classifiers(limit).items():
+        for measure, (predict, name, values) in list_classifiers(limit).items():
             choice = training.choose_settings(predict, values, per_class)
             x, queries = training.parts[choice.part], parts[choice.part][test_rows]
             subsets = [
@@ -371,19 +241,6 @@ def score_representation(
     return pd.concat(tables, ignore_index=True).assign(**keys)
 
 
-def _classifiers(max_neighbours: int) -> dict[str, tuple[Predictor, str, list[float]]]:
-    """Return the classifiers by measure: predictor, name and candidate values of its setting.
-
-    Args:
-        max_neighbours: Labelled videos of a class; more neighbours would be of several classes.
-    """
-    counts = [k for k in _NEIGHBOURS if k <= max_neighbours]
-    return {
-        "nearest_neighbours": (predict_by_neighbours, "k", counts),
-        "linear_probe": (predict_by_probe, "C", list(_REGULARISATION)),
-    }
-
-
 def _tabulate_units(values: np.ndarray, groups: np.ndarray, split: int) -> pd.DataFrame:
     """Tabulate the mean of independent units: draws or, for one draw, groups of test videos.
 
@@ -400,101 +257,3 @@ def _tabulate_units(values: np.ndarray, groups: np.ndarray, split: int) -> pd.Da
     return pd.DataFrame({"over": "test groups", "unit": by_group.size().index,
                          "videos": by_group.size().to_numpy(),
                          "value": by_group.mean().to_numpy()})  # fmt: skip
-
-
-def read_representation_scores(path: Path) -> pd.DataFrame:
-    """Read rows of `score_representation` from a CSV file.
-
-    Raises:
-        UserError: The file does not exist.
-    """
-    if not Path(path).is_file():
-        raise UserError(
-            f"{path}: expected scores of representations, found no file; run score_representations"
-        )
-    text_columns = [*_KEY_COLUMNS, "over", "unit", "part", "choice"]
-    return pd.read_csv(path, dtype=dict.fromkeys(text_columns, str), keep_default_na=False)
-
-
-def summarise_representation_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """Summarise the scores of representations, with gains over untrained baselines.
-
-    Args:
-        scores: Rows of `score_representation`, for all representations, splits, streams and data
-            sets.
-
-    Returns:
-        One row per corpus, stream, labels, measure and variant: `over` and `n` (kind and number of
-        the independent units); `mean` over all videos, `std` of the draws (NaN if nothing is
-        drawn), `low` and `high` (95% interval of the mean) and `validation`, in percent; `chosen`,
-        the choices of all splits; and the gains `gain_over_percepts`, `..._low`, `..._high`,
-        `gain_over_random`, ..., paired over the same labelled and test videos, in points.
-    """
-    unit = [*_KEY_COLUMNS, "over", "unit"]
-    # A test group of several splits is one unit.
-    merged = (
-        scores.assign(value=scores["value"] * scores["videos"])
-        .groupby(unit, sort=False)[["value", "videos"]].sum().reset_index()
-    )  # fmt: skip
-    merged["value"] /= merged["videos"]
-    keys = [name for name in unit if name != "variant"]
-    for baseline in BASELINE_REPRESENTATIONS:
-        values = merged[merged["variant"] == baseline].set_index(keys)["value"]
-        merged = merged.join(values.rename(baseline), on=keys)
-    validated = scores.groupby([*_KEY_COLUMNS, "split"], sort=False)[
-        ["validation", "part", "choice"]
-    ]
-    validated = validated.first().groupby(_KEY_COLUMNS, sort=False)
-    rows = []
-    for cell, group in merged.groupby([*_KEY_COLUMNS, "over"], sort=False):
-        videos, splits = group["videos"].to_numpy(), validated.get_group(cell[:-1])
-        row: dict[str, object] = dict(zip([*_KEY_COLUMNS, "over"], cell, strict=True)) | {
-            "n": len(group)
-        }
-        row |= _summarise_values(group["value"], videos)
-        row["std"] = group["value"].std() if cell[-1] == "draws" else np.nan
-        row["validation"] = splits["validation"].mean()
-        choices = [", ".join(filter(None, pair)) for pair in splits[["part", "choice"]].to_numpy()]
-        row["chosen"] = "; ".join(dict.fromkeys(choices))
-        for baseline in BASELINE_REPRESENTATIONS:
-            name = f"gain_over_{baseline}"
-            if cell[4] != baseline and group[baseline].notna().all():
-                gain = _summarise_values(group["value"] - group[baseline], videos)
-                row |= {
-                    name: gain["mean"],
-                    f"{name}_low": gain["low"],
-                    f"{name}_high": gain["high"],
-                }
-        rows.append(row)
-    gains = [
-        f"gain_over_{baseline}{suffix}"
-        for baseline in BASELINE_REPRESENTATIONS
-        for suffix in ("", "_low", "_high")
-    ]
-    columns = [
-        *_KEY_COLUMNS,
-        "over",
-        "n",
-        "mean",
-        "std",
-        "low",
-        "high",
-        "validation",
-        "chosen",
-        *gains,
-    ]
-    return pd.DataFrame(rows, columns=columns).sort_values(
-        _KEY_COLUMNS, key=_map_to_sort_keys, ignore_index=True
-    )
-
-
-def _summarise_values(values: pd.Series, videos: np.ndarray) -> dict[str, float]:
-    """Return mean and confidence interval of values that are means over numbers of videos."""
-    low, high = compute_confidence_interval(values.to_numpy(), videos)
-    return {"mean": float(np.average(values, weights=videos)), "low": low, "high": high}
-
-
-def _map_to_sort_keys(column: pd.Series) -> pd.Series:
-    """Return sort keys: measures in their order here, else as in `tables.map_to_sort_keys`."""
-    order = {name: f"{index}" for index, name in enumerate([*_classifiers(1), *RETRIEVAL])}
-    return map_to_sort_keys(column).map(lambda name: order.get(name, name))

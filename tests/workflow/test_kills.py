@@ -62,6 +62,7 @@ def test_a_second_run_at_the_same_time_names_the_first(project):
         while not (lock.exists() and lock.read_text() == str(run.pid)):
             assert run.poll() is None
             time.sleep(0.1)
+        os.killpg(run.pid, signal.SIGSTOP)  # it must not remove files while the second one plans
         second = snakemake(project, "--forcerun", "make_table2", "results/table2.csv", check=False)
         os.killpg(run.pid, signal.SIGKILL)
     assert second.returncode != 0

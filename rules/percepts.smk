@@ -14,7 +14,7 @@ rule extract_percepts:
         "results/benchmarks/extract_percepts/{dataset}_{shard}.tsv"
     conda:
         ENVIRONMENT
-    threads: 2
+    threads: 4
     resources:
         mem_mb=memory(8000),
         runtime=1440,

@@ -237,13 +237,13 @@ def test_efficientnet_is_that_of_its_package_and_onnx_runtime_agrees(cache, fram
         normal = (seen.permute(0, 3, 1, 2) - 127.0) / 128.0
         whole = network.network.extract_features(normal).mean((2, 3))
     torch.testing.assert_close(expected, whole, rtol=1e-5, atol=1e-6)
-    session = open_session(settings, cache / "onnx", threads=2)
+    session = open_session(settings, cache / "onnx")
     for count in (1, 5, 12):  # the batch is open
         percepts = session.run(None, {"frames": seen[:count].numpy()})[0]
         assert np.abs(percepts - expected[:count].numpy()).max() <= 1e-4 * expected.abs().max()
     [conversion] = (cache / "onnx").iterdir()
     stamps = {path: path.stat().st_mtime_ns for path in conversion.iterdir()}
-    open_session(settings, cache / "onnx", threads=1)
+    open_session(settings, cache / "onnx")
     assert [conversion] == list((cache / "onnx").iterdir())
     assert stamps == {path: path.stat().st_mtime_ns for path in conversion.iterdir()}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import onnxruntime
 import torch
 
 from video_lstm.errors import UserError
@@ -20,6 +21,8 @@ from video_lstm.video.decode import read_frames, reading_frames
 
 # Frames that a thread decodes at a time, to bound memory for clips of any length.
 _SEGMENT_FRAMES = 256
+# Frames that a thread passes through the network at a time: so few stay in the processor's cache.
+_ONNX_FRAMES = 4
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def open_backend(
     Args:
         settings: Network and backend; ONNX Runtime runs on the CPU only.
         device: Device to run on; on a GPU the network runs in half precision.
-        threads: Number of CPU threads of ONNX Runtime.
+        threads: Number of CPU threads of ONNX Runtime; the percepts do not depend on it.
         folder: Cache folder for ONNX conversions.
 
     Raises:
@@ -57,11 +60,18 @@ def open_backend(
             f"percepts.backend: 'onnx' runs on the CPU only, found device '{device}'; "
             "use --device cpu, or backend 'torch' or 'auto'"
         )
-    session = open_session(settings, folder, threads)
-    return Backend(
-        dim=session.get_outputs()[0].shape[1],
-        compute=lambda frames: session.run(["percepts"], {"frames": frames})[0].astype(np.float16),
-    )
+    return _onnx_backend(open_session(settings, folder), threads)
+
+
+def _onnx_backend(session: onnxruntime.InferenceSession, threads: int) -> Backend:
+    def run(frames: np.ndarray) -> np.ndarray:
+        return session.run(["percepts"], {"frames": frames})[0].astype(np.float16)
+
+    def compute(frames: np.ndarray) -> np.ndarray:
+        parts = (frames[i : i + _ONNX_FRAMES] for i in range(0, len(frames), _ONNX_FRAMES))
+        return np.concatenate(list(ordered_map(run, parts, threads)))
+
+    return Backend(session.get_outputs()[0].shape[1], compute)
 
 
 def _torch_backend(settings: PerceptSettings, device: torch.device) -> Backend:

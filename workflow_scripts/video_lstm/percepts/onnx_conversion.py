@@ -23,19 +23,17 @@ _PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
 _NETWORK_SETTINGS = {"network", "weights_sha256", "layer", "pooling", "crop_size"}
 
 
-def open_session(
-    settings: PerceptSettings, folder: Path, threads: int
-) -> onnxruntime.InferenceSession:
+def open_session(settings: PerceptSettings, folder: Path) -> onnxruntime.InferenceSession:
     """Open the convnet of the settings in an ONNX Runtime session on the CPU.
 
     Args:
         settings: Network, layer and pooling.
         folder: Cache folder for conversions, which several jobs may share. A conversion is named
             by a hash of the network, its weights, this code and the versions of the libraries.
-        threads: Number of CPU threads of the session.
 
     Returns:
-        Session with input `frames` (N, crop, crop, 3) uint8 and output `percepts` (N, dim) float32.
+        Session with input `frames` (N, crop, crop, 3) uint8 and output `percepts` (N, dim)
+        float32. It computes in one thread; several threads may run it at the same time.
 
     Raises:
         UserError: See `build_network`.
@@ -56,9 +54,8 @@ def open_session(
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # Spinning threads would take time from the threads that decode.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads that share the layers of one batch would wait for each other at every layer.
+    options.intra_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(
         converted / "network.onnx", options, providers=["CPUExecutionProvider"]

@@ -7,6 +7,7 @@ from typing import Any
 import llvmlite.binding
 from numba import njit
 from numba.core.caching import FunctionCache
+from numba.core.runtime import rtsys
 
 # LLVM does not vectorise a loop if more than 8 pairs of rows have to be checked for overlap at run
 # time; the loops of this project have up to 100.
@@ -18,7 +19,9 @@ class _OptionalCache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            # Numba would load all that it needs for compilation, which takes a third of a second.
+            rtsys.initialize(target_context)
+            return self._load_overload(sig, target_context)
         except Exception:  # unpickling a damaged file may raise anything
             with contextlib.suppress(OSError):
                 self.flush()

@@ -56,6 +56,26 @@ def test_only_code_that_the_script_runs_is_part_of_its_identity(library, file, t
     assert (code_hash(library / "script.py") != before) == changes
 
 
+def test_later_processes_parse_only_what_has_changed(library, monkeypatch):
+    def hash_in_new_process():
+        parsed.clear()
+        video_lstm.code._load_cache.cache_clear()
+        return code_hash(library / "script.py")
+
+    parsed, parse = [], video_lstm.code._parse
+    monkeypatch.setattr(
+        video_lstm.code, "_parse", lambda path: parsed.append(path.name) or parse(path)
+    )
+    first = hash_in_new_process()
+    assert len(parsed) == 4
+    assert hash_in_new_process() == first and not parsed
+    (library / "video_lstm/models/gate.py").write_text(IMPORT + "f = 33\n")
+    assert hash_in_new_process() != first and parsed == ["gate.py"]
+    [cache] = (library / "video_lstm").glob("__pycache__/*")
+    cache.write_text(cache.read_text()[:20])
+    assert hash_in_new_process() != first and len(parsed) == 4
+
+
 def test_a_copy_of_the_project_elsewhere_has_the_same_identity(tmp_path):
     scripts = Path(video_lstm.code.__file__).parents[1]
     copy = shutil.copytree(scripts, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__"))

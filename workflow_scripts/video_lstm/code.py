@@ -10,10 +10,15 @@ rule already.
 """
 
 import ast
+import contextlib
+import functools
 import hashlib
+import json
+import os
 import re
-from functools import cache
+from importlib.util import cache_from_source
 from pathlib import Path
+from typing import Any, NamedTuple
 
 _LIBRARY = Path(__file__).resolve().parent
 _BY_VALUE = "video_lstm.settings"
@@ -46,17 +51,17 @@ def code_hash(script: Path) -> str:
 
 
 def _hash(path: Path) -> str:
-    return _read(path, _stamp(path))[0]
+    return _read(path).hash
 
 
 def _imports(path: Path) -> frozenset[str]:
     """Return the modules of this project that a file imports anywhere."""
-    return _read(path, _stamp(path))[1]
+    return frozenset(name for name in _read(path).names if _file_of(name) is not None)
 
 
 def _data_hashes(path: Path) -> dict[str, str]:
     """Return the hashes of data files that a code file names and that are in its folder."""
-    files = [path.parent / name for name in sorted(_read(path, _stamp(path))[2])]
+    files = [path.parent / name for name in _read(path).files]
     return {
         file.relative_to(_LIBRARY.parent).as_posix(): _short_hash(file.read_bytes())
         for file in files
@@ -64,18 +69,52 @@ def _data_hashes(path: Path) -> dict[str, str]:
     }
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
+class _Code(NamedTuple):
+    """Code of a file: its hash, names that it imports, and strings that may name data files."""
+
+    hash: str
+    names: list[str]
+    files: list[str]
 
 
-@cache
-def _read(path: Path, stamp: tuple[int, int]) -> tuple[str, frozenset[str], frozenset[str]]:
-    """Return a file's hash, its imports and the strings in it that may name data files.
+def _read(path: Path) -> _Code:
+    """Return a file's code; it is parsed only if the file has changed since it was read last.
 
-    The stamp (modification time, size) makes the cache miss when the file has changed.
+    Parsing all files takes a tenth of a second in every job, so that the result is kept beside
+    Python's compiled modules. Like those it depends on the version of Python, and a change is
+    noticed by modification time and size.
     """
-    del stamp
+    cache_path = Path(cache_from_source(str(_LIBRARY / "code.py"))).with_suffix(".json")
+    cache, name, stamp = _load_cache(cache_path), str(path.absolute()), _stamp(path)
+    if cache.get(name, [None])[0] != stamp:
+        cache[name] = [stamp, _parse(path)]
+        temporary = cache_path.with_suffix(f".{os.getpid()}")
+        with contextlib.suppress(OSError):  # a read-only folder or a full disk
+            cache_path.parent.mkdir(exist_ok=True)
+            temporary.write_text(json.dumps(cache))
+            temporary.replace(cache_path)
+    return _Code(*cache[name][1])
+
+
+@functools.cache
+def _load_cache(path: Path) -> dict[str, Any]:
+    """Read stamp and code by path of the file; start anew if this module has changed."""
+    own_stamp = _stamp(Path(__file__))
+    with contextlib.suppress(
+        OSError, ValueError, LookupError, TypeError
+    ):  # no cache, or a damaged one
+        cache = json.loads(path.read_text())
+        if cache["own stamp"] == own_stamp:
+            return cache
+    return {"own stamp": own_stamp}
+
+
+def _stamp(path: Path) -> str:
+    status = path.stat()
+    return f"{status.st_mtime_ns} {status.st_size}"
+
+
+def _parse(path: Path) -> _Code:
     tree = ast.parse(path.read_bytes())
     names: set[str] = set()
     files: set[str] = set()
@@ -92,8 +131,7 @@ def _read(path: Path, stamp: tuple[int, int]) -> tuple[str, frozenset[str], froz
             node.body = [  # type: ignore[attr-defined]
                 statement for statement in body if not _is_text(statement)
             ]
-    imports = frozenset(name for name in names if _file_of(name) is not None)
-    return _short_hash(ast.dump(tree).encode()), imports, frozenset(files)
+    return _Code(_short_hash(ast.dump(tree).encode()), sorted(names), sorted(files))
 
 
 def _short_hash(content: bytes) -> str:

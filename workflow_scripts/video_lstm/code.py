@@ -85,7 +85,7 @@ def _read(path: Path) -> _Code:
     noticed by modification time and size.
     """
     cache_path = Path(cache_from_source(str(_LIBRARY / "code.py"))).with_suffix(".json")
-    cache, name, stamp = _load_cache(cache_path), str(path.absolute()), _stamp(path)
+    cache, name, stamp = _load_cache(cache_path), str(path.resolve()), _stamp(path)
     if cache.get(name, [None])[0] != stamp:
         cache[name] = [stamp, _parse(path)]
         temporary = cache_path.with_suffix(f".{os.getpid()}")

@@ -10,7 +10,7 @@ from projects import ROOT
 SCRIPT = """
 import hashlib
 import numpy as np
-from video_lstm.flow.brox_cpu import solve_level
+from video_lstm.flow.brox_cpu import create_workspace, solve_level
 from video_lstm.models.lstm_cpu_kernels import backward_step, forward_step
 
 random = np.random.default_rng(0)
@@ -27,7 +27,7 @@ for batch, size in (16, 128), (3, 37):
         digest.update(array.tobytes())
 first, second = random.uniform(-1, 1, (2, 40, 53)).astype(np.float32)
 flow = np.zeros((2, 40, 53), np.float32)
-solve_level(first, second, flow, 0.2, 50.0, 1e-6, 1e-6, 0.01, 1.9, 2, 5)
+solve_level(first, second, flow, 0.2, 50.0, 1e-6, 1e-6, 0.01, 1.9, 2, 5, create_workspace(40, 53))
 digest.update(flow.tobytes())
 print(digest.hexdigest())
 """

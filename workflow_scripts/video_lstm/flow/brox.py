@@ -25,6 +25,7 @@ from collections.abc import Callable
 from functools import cache
 
 import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -48,7 +49,7 @@ _ALPHA_UNIT, _GAMMA_UNIT = 15.0, 1 / 15
 _SMALLEST_SIDE = 16
 """Side in pixels below which no pyramid level is added."""
 
-SolveLevel = Callable[[Tensor, Tensor, Tensor, BroxSettings], Tensor]
+_TAPS = cv2.getGaussianKernel(2 * math.ceil(2.5 * PRESMOOTHING) + 1, PRESMOOTHING)[:, 0].tolist()
 
 
 def brox_flow(
@@ -70,12 +71,15 @@ def brox_flow(
             "expected frames of one shape (B, 1 or 3, H, W), "
             f"found {tuple(first.shape)} and {tuple(second.shape)}"
         )
-    solve = solve_level if reference else _SOLVERS.get(first.device.type, solve_level)
-    levels = _pyramid(_grey(torch.cat([first, second])), settings)
+    if first.device.type == "cpu" and not reference:
+        return _compute_on_cpu(first, second, settings)
+    is_compiled = first.device.type == "cuda" and not reference
+    parts = _compile_parts() if is_compiled else (_linearise, _relax, _median)
+    levels = _pyramid(_smooth(_grey(torch.cat([first, second]))), settings)
     flow = levels[-1].new_zeros(len(first), 2, *levels[-1].shape[2:])
     for level in reversed(levels):
         flow = _resize_flow(flow, *level.shape[2:])
-        flow = solve(*level.chunk(2), flow, settings)
+        flow = solve_level(*level.chunk(2), flow, settings, parts)
     return flow
 
 
@@ -89,9 +93,9 @@ def _grey(frames: Tensor) -> Tensor:
 
 
 def _pyramid(frames: Tensor, settings: BroxSettings) -> list[Tensor]:
-    """Smooth frames (N, 1, H, W) and return them at all scales, the finest first."""
+    """Return smoothed frames (N, 1, H, W) at all scales, the finest first."""
     height, width = frames.shape[2:]
-    levels = [_smooth(frames)]
+    levels = [frames]
     while len(levels) < settings.outer_iterations:
         scale = settings.scale_factor ** len(levels)
         size = round(height * scale), round(width * scale)
@@ -103,13 +107,10 @@ def _pyramid(frames: Tensor, settings: BroxSettings) -> list[Tensor]:
 
 def _smooth(frames: Tensor) -> Tensor:
     """Smooth frames (N, 1, H, W) with a Gaussian filter, borders replicated."""
-    radius = math.ceil(2.5 * PRESMOOTHING)
-    taps = [math.exp(-0.5 * (offset / PRESMOOTHING) ** 2) for offset in range(-radius, radius + 1)]
+    radius = len(_TAPS) // 2
     for axis, border in ((3, (radius, radius, 0, 0)), (2, (0, 0, radius, radius))):
         size, padded = frames.shape[axis], F.pad(frames, border, mode="replicate")
-        frames = sum(
-            padded.narrow(axis, index, size) * (tap / sum(taps)) for index, tap in enumerate(taps)
-        )
+        frames = sum(padded.narrow(axis, index, size) * tap for index, tap in enumerate(_TAPS))
     return frames
 
 
@@ -122,7 +123,13 @@ def _resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
 # One level ------------------------------------------------------------------------------------
 
 
-def solve_level(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSettings) -> Tensor:
+def solve_level(
+    first: Tensor,
+    second: Tensor,
+    flow: Tensor,
+    settings: BroxSettings,
+    parts: tuple[Callable, Callable, Callable],
+) -> Tensor:
     """Refine the flow on one pyramid level, with one warp.
 
     Args:
@@ -130,23 +137,12 @@ def solve_level(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSetti
         second: Smoothed second frames, same shape.
         flow: Initial flow, (B, 2, H, W), from the coarser level.
         settings: Weights of the terms and numbers of iterations.
+        parts: `_linearise`, `_relax` and `_median`, compiled or not.
 
     Returns:
         (B, 2, H, W) float32.
     """
-    return _solve(_linearise, _relax, _median, first, second, flow, settings)
-
-
-def _solve(
-    linearise: Callable,
-    relax: Callable,
-    median: Callable,
-    first: Tensor,
-    second: Tensor,
-    flow: Tensor,
-    settings: BroxSettings,
-) -> Tensor:
-    """Refine the flow on one level with these implementations of its three parts."""
+    linearise, relax, median = parts
     alpha, gamma = settings.alpha * _ALPHA_UNIT, settings.gamma * _GAMMA_UNIT
     start, equations = flow, linearise(first, second, flow, gamma)
     for _ in range(settings.inner_iterations):
@@ -264,31 +260,47 @@ def _diffusivities(flow: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
 # Compiled implementations ---------------------------------------------------------------------
 
 
-def _solve_on_cpu(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSettings) -> Tensor:
-    """Compute `solve_level` with the functions that Numba compiles."""
-    constants = EPSILON**2, EPSILON_SMOOTHNESS**2, ZETA**2, OMEGA
-    weights = settings.alpha * _ALPHA_UNIT, settings.gamma * _GAMMA_UNIT
-    iterations = settings.inner_iterations, settings.solver_iterations
-    flow = flow.contiguous()
-    for frame, next_frame, flow_field in zip(
-        first[:, 0].numpy(), second[:, 0].numpy(), flow.numpy(), strict=True
-    ):
-        brox_cpu.solve_level(frame, next_frame, flow_field, *weights, *constants, *iterations)
-        for component in flow_field:
-            cv2.medianBlur(component, MEDIAN, dst=component)
-    return flow
-
-
 @cache
 def _compile_parts() -> tuple[Callable, Callable, Callable]:
+    """Return the parts of `solve_level` for a GPU; each half sweep is one fused kernel."""
     # Not on import: the compiler takes seconds to load. Sizes are dynamic, so that one compilation
     # serves all levels.
     return tuple(torch.compile(part, dynamic=True) for part in (_linearise, _relax, _median))
 
 
-def _solve_on_gpu(first: Tensor, second: Tensor, flow: Tensor, settings: BroxSettings) -> Tensor:
-    """Compute `solve_level` with torch.compile; each half sweep is one fused kernel."""
-    return _solve(*_compile_parts(), first, second, flow, settings)
+def _compute_on_cpu(first: Tensor, second: Tensor, settings: BroxSettings) -> Tensor:
+    """Compute `brox_flow` with OpenCV and the functions that Numba compiles.
+
+    One pair after the other, so that its arrays come from the cache.
+    """
+    flows = first.new_empty((len(first), 2, *first.shape[2:]), dtype=torch.float32)
+    workspace = brox_cpu.create_workspace(*first.shape[2:])
+    constants = EPSILON**2, EPSILON_SMOOTHNESS**2, ZETA**2, OMEGA
+    weights = settings.alpha * _ALPHA_UNIT, settings.gamma * _GAMMA_UNIT
+    iterations = settings.inner_iterations, settings.solver_iterations
+    taps = np.array(_TAPS, np.float32)
+    for pair_flow, *pair in zip(flows, first, second, strict=True):
+        frames = _grey(torch.stack(pair))
+        for frame in frames[:, 0].numpy():
+            cv2.sepFilter2D(frame, -1, taps, taps, dst=frame, borderType=cv2.BORDER_REPLICATE)
+        flow = np.zeros((2, 1, 1), np.float32)
+        for level in reversed(_pyramid(frames, settings)):
+            flow = _resize_flow_on_cpu(flow, *level.shape[2:])
+            brox_cpu.solve_level(
+                *level[:, 0].numpy(), flow, *weights, *constants, *iterations, workspace
+            )
+            for component in flow:
+                cv2.medianBlur(component, MEDIAN, dst=component)
+        pair_flow.copy_(torch.from_numpy(flow))
+    return flows
 
 
-_SOLVERS: dict[str, SolveLevel] = {"cpu": _solve_on_cpu, "cuda": _solve_on_gpu}
+def _resize_flow_on_cpu(flow: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Compute `_resize_flow` of one flow, (2, h, w)."""
+    resized = np.empty((2, height, width), np.float32)
+    for component, old, factor in zip(
+        resized, flow, (width / flow.shape[2], height / flow.shape[1]), strict=True
+    ):
+        cv2.resize(old, (width, height), dst=component)
+        component *= factor
+    return resized

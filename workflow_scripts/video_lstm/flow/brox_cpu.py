@@ -1,27 +1,50 @@
 """`brox.solve_level` on a CPU, compiled by Numba, without the median filter.
 
-The linear equations are stored by colour, as red-black SOR visits them: pixel (y, x) has colour
-c = (x + y) % 2 and is at [c, y + 1, x // 2 + 1], so that a half sweep over a row reads contiguous
-neighbours and is vectorised. A border with zero weights surrounds the frame.
+Everything that an iteration reads is stored by colour, as red-black SOR visits it: pixel (y, x) has
+colour c = (x + y) % 2 and is at [c, y + 1, x // 2 + _BLOCK], so that the neighbours of a row's
+pixels are rows too and loops over them are vectorised. Rows are padded to whole blocks, so that
+these loops have no scalar rest; padded pixels have no links and no data, and no effect.
 
-Half sweeps move down the frame together, each one row behind the previous one, so that all
+Half sweeps of SOR move down the frame together, each one row behind the previous one, so that all
 iterations reach a row while it is in the cache. Values depend on each other in the same order as in
 whole sweeps, so the result is the same.
 
 Everything runs in one thread without the GIL, and callers run several pairs in parallel.
 """
 
+import math
+
 import numpy as np
 
-from video_lstm.compiled_loops import compile_loop
+from video_lstm.compiled_loops import compile_inline_loop, compile_loop
+from video_lstm.flow.brox_linearise_cpu import linearise
 
-_HALF, _QUARTER = np.float32(0.5), np.float32(0.25)
-_ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
-_NEAR, _FAR = np.float32(8 / 12), np.float32(-1 / 12)
-_CUBIC = np.float32(-0.75)  # as torch's grid_sample
+_BLOCK = 16
+"""Floats in a vector of AVX-512; also the border to the left and right of each row."""
+_ZERO, _QUARTER, _ONE = np.float32(0), np.float32(0.25), np.float32(1)
+_TINY = np.float32(1e-30)  # so that padded pixels are not 0 / 0
 
 
-@compile_loop
+def create_workspace(height: int, width: int) -> np.ndarray:
+    """Return the memory that `solve_level` needs for frames of at most this size.
+
+    Of 20 arrays (2, height + 2, columns), 9 hold the linearised constancy terms, 2 the initial flow
+    and 9 the linear equations. Memory that no level writes stays zero. To reuse it is faster than
+    to let the operating system clear new pages for each level. Rows start at multiples of a block,
+    so that vectors do not straddle two lines of the cache.
+    """
+    shape = 20, 2, height + 2, _pad_columns(width) + 2 * _BLOCK
+    size = math.prod(shape)
+    memory = np.zeros(size + _BLOCK, np.float32)
+    start = -memory.ctypes.data // memory.itemsize % _BLOCK
+    return memory[start : start + size].reshape(shape)
+
+
+def _pad_columns(width: int) -> int:
+    """Return the number of pixels of one colour in a row, padded to whole blocks."""
+    return -(-width // (2 * _BLOCK)) * _BLOCK
+
+
 def solve_level(
     first: np.ndarray,
     second: np.ndarray,
@@ -34,6 +57,7 @@ def solve_level(
     omega: float,
     inner_iterations: int,
     solver_iterations: int,
+    workspace: np.ndarray,
 ) -> None:
     """Refine the flow on one pyramid level, in place.
 
@@ -49,243 +73,236 @@ def solve_level(
         omega: Relaxation factor of SOR.
         inner_iterations: Number of fixed-point iterations.
         solver_iterations: Number of SOR iterations per fixed-point iteration.
+        workspace: From `create_workspace`, for frames of this size or larger ones.
     """
-    height, width = first.shape
-    equations = np.empty((9, height, width), np.float32)
-    _linearise(first, second, flow, np.float32(np.sqrt(gamma)), np.float32(zeta2), equations)
-    start, links = flow.copy(), np.zeros((2, height, width), np.float32)
-    # 2 weights (right, down), 3 entries of the inverse blocks, 2 right-hand sides, 2 of the flow.
-    system = np.zeros((9, 2, height + 2, (width + 1) // 2 + 2), np.float32)
-    for _ in range(inner_iterations):
-        _compute_link_weights(flow, np.float32(alpha), np.float32(smooth_epsilon2), links)
-        _assemble_equations(equations, start, flow, links, np.float32(epsilon2), system)
-        _solve_equations(system, np.float32(omega), solver_iterations, height, width)
-        _unpack_colours(system[7:], flow)
+    columns = _pad_columns(first.shape[1])
+    sqrt_gamma, float32_zeta2 = np.float32(math.sqrt(gamma)), np.float32(zeta2)
+    linearise(first, second, flow, sqrt_gamma, float32_zeta2, _BLOCK, columns, workspace[:9])
+    _iterate(
+        flow, np.float32(alpha), np.float32(epsilon2), np.float32(smooth_epsilon2),
+        np.float32(omega), inner_iterations, solver_iterations, columns,
+        workspace[:9], workspace[9:11], workspace[11:],
+    )  # fmt: skip
 
 
 @compile_loop
-def _linearise(
-    first: np.ndarray,
-    second: np.ndarray,
+def _iterate(
     flow: np.ndarray,
-    sqrt_gamma: np.float32,
-    zeta2: np.float32,
-    out: np.ndarray,
+    alpha: np.float32,
+    epsilon2: np.float32,
+    smooth_epsilon2: np.float32,
+    omega: np.float32,
+    inner_iterations: int,
+    solver_iterations: int,
+    columns: int,
+    equations: np.ndarray,
+    start: np.ndarray,
+    system: np.ndarray,
 ) -> None:
-    """Compute `brox._linearise` into `out`, (9, H, W)."""
-    height, width = first.shape
-    mean, inside = np.empty_like(first), np.empty_like(first)
-    for y in range(height):
-        for x in range(width):
-            sample_x, sample_y = x + flow[0, y, x], y + flow[1, y, x]
-            is_inside = 0 <= sample_x <= width - 1 and 0 <= sample_y <= height - 1
-            inside[y, x] = _ONE if is_inside else _ZERO
-            value = _sample_cubic(second, sample_x, sample_y)
-            mean[y, x] = _HALF * (first[y, x] + value)
-            out[2, y, x] = value - first[y, x]
-    grey_x, grey_y, grey_z = out[0], out[1], out[2]
-    _differentiate_x(mean, grey_x)
-    _differentiate_y(mean, grey_y)
-    _differentiate_x(grey_x, out[3])
-    _differentiate_y(grey_x, out[4])
-    _differentiate_x(grey_z, out[5])
-    _differentiate_x(grey_y, out[6])
-    _differentiate_y(grey_y, out[7])
-    _differentiate_y(grey_z, out[8])
-    for row in range(0, 9, 3):
-        weight = _ONE if row == 0 else sqrt_gamma
-        for y in range(height):
-            for x in range(width):
-                a, b = out[row, y, x], out[row + 1, y, x]
-                factor = weight * inside[y, x] / np.sqrt(a * a + b * b + zeta2)
-                out[row, y, x] = a * factor
-                out[row + 1, y, x] = b * factor
-                out[row + 2, y, x] *= factor
+    """Run the fixed-point iterations; the arguments are as above, and the parts of the workspace.
+
+    The system has 2 link weights (right, down), 3 entries of the inverse blocks, 2 right-hand
+    sides, 2 components of the flow.
+    """
+    height, width = flow.shape[1:]
+    flow_by_colour = system[7:]
+    _pack_colours(flow, start)
+    _pack_colours(flow, flow_by_colour)
+    for _ in range(inner_iterations):
+        _replicate_border(flow_by_colour, height, width)
+        _assemble_equations(
+            equations, start, system, alpha, epsilon2, smooth_epsilon2, height, width, columns
+        )
+        _solve_equations(system, omega, solver_iterations, height, columns)
+    _unpack_colours(flow_by_colour, flow)
 
 
 @compile_loop
-def _sample_cubic(image: np.ndarray, x: np.float32, y: np.float32) -> np.float32:
-    """Interpolate an image at (x, y) by cubic convolution (Keys 1981), borders replicated."""
-    height, width = image.shape
-    x = min(max(x, _ZERO), np.float32(width - 1))
-    y = min(max(y, _ZERO), np.float32(height - 1))
-    left, top = int(x), int(y)
-    weights_x, weights_y = _cubic_weights(x - np.float32(left)), _cubic_weights(y - np.float32(top))
-    x0, x2, x3 = max(left - 1, 0), min(left + 1, width - 1), min(left + 2, width - 1)
-    total = _ZERO
-    for row in range(4):
-        values = image[min(max(top + row - 1, 0), height - 1)]
-        total += weights_y[row] * (
-            weights_x[0] * values[x0] + weights_x[1] * values[left]
-            + weights_x[2] * values[x2] + weights_x[3] * values[x3]
-        )  # fmt: skip
-    return total
-
-
-@compile_loop
-def _cubic_weights(fraction: np.float32) -> tuple[np.float32, np.float32, np.float32, np.float32]:
-    """Return the weights of four neighbours for a fraction of a pixel, 0 .. 1."""
-    a, distance_right, distance_left = _CUBIC, _ONE - fraction, _ONE + fraction
-    first = ((a * distance_left - 5 * a) * distance_left + 8 * a) * distance_left - 4 * a
-    second = ((a + _TWO) * fraction - (a + 3)) * fraction * fraction + _ONE
-    third = ((a + _TWO) * distance_right - (a + 3)) * distance_right * distance_right + _ONE
-    return (
-        np.float32(first),
-        np.float32(second),
-        np.float32(third),
-        np.float32(_ONE - first - second - third),
-    )
-
-
-@compile_loop
-def _differentiate_x(image: np.ndarray, out: np.ndarray) -> None:
-    """Compute `brox._derivative` in x, (H, W), into `out`."""
-    height, width = image.shape
-    for y in range(height):
-        values, result = image[y], out[y]
-        for x in range(2, width - 2):
-            result[x] = _NEAR * (values[x + 1] - values[x - 1]) + _FAR * (
-                values[x + 2] - values[x - 2]
-            )
-        for end in range(min(4, width)):
-            x = end if end < 2 else width + 1 - end
-            right, left = min(x + 1, width - 1), max(x - 1, 0)
-            far_right, far_left = min(x + 2, width - 1), max(x - 2, 0)
-            result[x] = _NEAR * (values[right] - values[left]) + _FAR * (
-                values[far_right] - values[far_left]
-            )
-
-
-@compile_loop
-def _differentiate_y(image: np.ndarray, out: np.ndarray) -> None:
-    """Compute `brox._derivative` in y, (H, W), into `out`."""
-    height, width = image.shape
-    for y in range(height):
-        above, below = image[max(y - 1, 0)], image[min(y + 1, height - 1)]
-        far_above, far_below = image[max(y - 2, 0)], image[min(y + 2, height - 1)]
-        result = out[y]
-        for x in range(width):
-            result[x] = _NEAR * (below[x] - above[x]) + _FAR * (far_below[x] - far_above[x])
-
-
-@compile_loop
-def _compute_link_weights(
-    flow: np.ndarray, alpha: np.float32, epsilon2: np.float32, links: np.ndarray
-) -> None:
-    """Compute the weights alpha psi' of the links to the right and down into `links`, (2, H, W)."""
+def _pack_colours(flow: np.ndarray, by_colour: np.ndarray) -> None:
+    """Copy flow (2, H, W) into storage by colour."""
     _, height, width = flow.shape
-    for y in range(height):
-        above, below = max(y - 1, 0), min(y + 1, height - 1)
-        for x in range(width - 1):
-            square = epsilon2
-            for component in range(2):
-                w = flow[component]
-                step = w[y, x + 1] - w[y, x]
-                cross = w[below, x] - w[above, x] + w[below, x + 1] - w[above, x + 1]
-                square += step * step + _QUARTER * _QUARTER * cross * cross
-            links[0, y, x] = alpha / np.sqrt(square)
-        if y == height - 1:
-            break
-        for x in range(1, width - 1):
-            links[1, y, x] = _weight_below(flow, y, x - 1, x, x + 1, alpha, epsilon2)
-        links[1, y, 0] = _weight_below(flow, y, 0, 0, min(1, width - 1), alpha, epsilon2)
-        last = width - 1
-        links[1, y, last] = _weight_below(flow, y, max(last - 1, 0), last, last, alpha, epsilon2)
+    for component in range(2):
+        for y in range(height):
+            for colour in range(2):
+                offset = (y + colour) & 1
+                values = by_colour[component, colour, y + 1, _BLOCK:]
+                for j in range((width - offset + 1) // 2):
+                    values[j] = flow[component, y, 2 * j + offset]
 
 
 @compile_loop
-def _weight_below(
-    flow: np.ndarray, y: int, left: int, x: int, right: int, alpha: np.float32, epsilon2: np.float32
-) -> np.float32:
-    """Return the weight of the link from (y, x) to the pixel below."""
-    square = epsilon2
+def _unpack_colours(by_colour: np.ndarray, flow: np.ndarray) -> None:
+    """Copy flow stored by colour into (2, H, W)."""
+    _, height, width = flow.shape
     for component in range(2):
-        w = flow[component]
-        step = w[y + 1, x] - w[y, x]
-        cross = w[y, right] - w[y, left] + w[y + 1, right] - w[y + 1, left]
-        square += step * step + _QUARTER * _QUARTER * cross * cross
-    return alpha / np.sqrt(square)
+        for y in range(height):
+            for colour in range(2):
+                offset = (y + colour) & 1
+                values = by_colour[component, colour, y + 1, _BLOCK:]
+                for j in range((width - offset + 1) // 2):
+                    flow[component, y, 2 * j + offset] = values[j]
+
+
+@compile_loop
+def _replicate_border(flow: np.ndarray, height: int, width: int) -> None:
+    """Replicate flow stored by colour by one pixel on each side of the frame."""
+    for component in range(2):
+        values = flow[component]
+        for y in range(1, height + 1):
+            first_colour, last_colour = (y - 1) & 1, (y + width) & 1
+            values[1 - first_colour, y, _BLOCK - 1] = values[first_colour, y, _BLOCK]
+            last = values[last_colour, y, _BLOCK + (width - 1) // 2]
+            values[1 - last_colour, y, _BLOCK + width // 2] = last
+        for colour in range(2):
+            values[colour, 0] = values[1 - colour, 1]
+            values[colour, height + 1] = values[1 - colour, height]
 
 
 @compile_loop
 def _assemble_equations(
     equations: np.ndarray,
     start: np.ndarray,
-    flow: np.ndarray,
-    links: np.ndarray,
-    epsilon2: np.float32,
     system: np.ndarray,
+    alpha: np.float32,
+    epsilon2: np.float32,
+    smooth_epsilon2: np.float32,
+    height: int,
+    width: int,
+    columns: int,
 ) -> None:
-    """Compute the linear equations of one fixed-point iteration into `system`, by colour."""
-    height, width = flow.shape[1:]
-    rows = np.empty((5, width), np.float32)
-    for y in range(height):
-        for x in range(width):
-            u, v = start[0, y, x], start[1, y, x]
-            du, dv = flow[0, y, x] - u, flow[1, y, x] - v
-            ix, iy, iz = equations[0, y, x], equations[1, y, x], equations[2, y, x]
-            xx, xy, xz = equations[3, y, x], equations[4, y, x], equations[5, y, x]
-            yx, yy, yz = equations[6, y, x], equations[7, y, x], equations[8, y, x]
-            residual = iz + ix * du + iy * dv
-            residual_x, residual_y = xz + xx * du + xy * dv, yz + yx * du + yy * dv
-            psi = _ONE / np.sqrt(residual * residual + epsilon2)
-            psi_grad = _ONE / np.sqrt(residual_x * residual_x + residual_y * residual_y + epsilon2)
-            a11 = psi * ix * ix + psi_grad * (xx * xx + yx * yx)
-            a12 = psi * ix * iy + psi_grad * (xx * xy + yx * yy)
-            a22 = psi * iy * iy + psi_grad * (xy * xy + yy * yy)
-            rows[3, x] = a11 * u + a12 * v - psi * ix * iz - psi_grad * (xx * xz + yx * yz)
-            rows[4, x] = a12 * u + a22 * v - psi * iy * iz - psi_grad * (xy * xz + yy * yz)
-            weight = links[0, y, x] + links[1, y, x]
-            if x > 0:
-                weight += links[0, y, x - 1]
-            if y > 0:
-                weight += links[1, y - 1, x]
-            determinant = max(a11 * a22 - a12 * a12, _ZERO) + weight * (a11 + a22 + weight)
-            rows[0, x] = (a22 + weight) / determinant
-            rows[1, x] = -a12 / determinant
-            rows[2, x] = (a11 + weight) / determinant
+    """Compute the linear equations of one fixed-point iteration, `system[:7]`, about its flow."""
+    to_right, to_below, flow = system[0], system[1], system[7:]
+    row = slice(_BLOCK, _BLOCK + columns)
+    for y in range(1, height + 1):
         for colour in range(2):
-            offset = (y + colour) & 1
-            for j in range((width - offset + 1) // 2):
-                x = 2 * j + offset
-                system[0, colour, y + 1, j + 1] = links[0, y, x]
-                system[1, colour, y + 1, j + 1] = links[1, y, x]
-                for row in range(5):
-                    system[2 + row, colour, y + 1, j + 1] = rows[row, x]
-                system[7, colour, y + 1, j + 1] = flow[0, y, x]
-                system[8, colour, y + 1, j + 1] = flow[1, y, x]
+            offset, other = (y - 1 + colour) & 1, 1 - colour
+            # Neighbours in x have the other colour and are at j + offset - 1 and j + offset.
+            at_left = slice(_BLOCK + offset - 1, _BLOCK + offset - 1 + columns)
+            at_right = slice(_BLOCK + offset, _BLOCK + offset + columns)
+            _compute_link_weights(
+                alpha, smooth_epsilon2,
+                flow[0, colour, y, row], flow[0, other, y, at_left], flow[0, other, y, at_right],
+                flow[0, other, y - 1, row], flow[0, colour, y - 1, at_right],
+                flow[0, other, y + 1, row], flow[0, colour, y + 1, at_left],
+                flow[0, colour, y + 1, at_right],
+                flow[1, colour, y, row], flow[1, other, y, at_left], flow[1, other, y, at_right],
+                flow[1, other, y - 1, row], flow[1, colour, y - 1, at_right],
+                flow[1, other, y + 1, row], flow[1, colour, y + 1, at_left],
+                flow[1, colour, y + 1, at_right],
+                to_right[colour, y, row], to_below[colour, y, row],
+            )  # fmt: skip
+            # No link leads out of the frame.
+            to_right[colour, y, _BLOCK + (width - offset) // 2 : _BLOCK + columns] = _ZERO
+            last = (width - offset + 1) // 2 if y < height else 0
+            to_below[colour, y, _BLOCK + last : _BLOCK + columns] = _ZERO
+        for colour in range(2):
+            offset, other = (y - 1 + colour) & 1, 1 - colour
+            at_left = slice(_BLOCK + offset - 1, _BLOCK + offset - 1 + columns)
+            _assemble_row(
+                epsilon2,
+                equations[0, colour, y, row], equations[1, colour, y, row],
+                equations[2, colour, y, row], equations[3, colour, y, row],
+                equations[4, colour, y, row], equations[5, colour, y, row],
+                equations[6, colour, y, row], equations[7, colour, y, row],
+                equations[8, colour, y, row], start[0, colour, y, row], start[1, colour, y, row],
+                flow[0, colour, y, row], flow[1, colour, y, row],
+                to_right[other, y, at_left], to_right[colour, y, row],
+                to_below[other, y - 1, row], to_below[colour, y, row],
+                system[2, colour, y, row], system[3, colour, y, row], system[4, colour, y, row],
+                system[5, colour, y, row], system[6, colour, y, row],
+            )  # fmt: skip
+
+
+@compile_inline_loop
+def _compute_link_weights(
+    alpha: np.float32, epsilon2: np.float32,
+    u: np.ndarray, u_left: np.ndarray, u_right: np.ndarray,
+    u_above: np.ndarray, u_above_right: np.ndarray,
+    u_below: np.ndarray, u_below_left: np.ndarray, u_below_right: np.ndarray,
+    v: np.ndarray, v_left: np.ndarray, v_right: np.ndarray,
+    v_above: np.ndarray, v_above_right: np.ndarray,
+    v_below: np.ndarray, v_below_left: np.ndarray, v_below_right: np.ndarray,
+    to_right: np.ndarray, to_below: np.ndarray,
+) -> None:  # fmt: skip
+    """Compute the weights alpha psi' of the links to the right and down of one colour in a row."""
+    for j in range(len(u)):
+        step_u, step_v = u_right[j] - u[j], v_right[j] - v[j]
+        cross_u = _QUARTER * (u_below[j] - u_above[j] + u_below_right[j] - u_above_right[j])
+        cross_v = _QUARTER * (v_below[j] - v_above[j] + v_below_right[j] - v_above_right[j])
+        square = step_u * step_u + cross_u * cross_u + step_v * step_v + cross_v * cross_v
+        to_right[j] = alpha / np.sqrt(square + epsilon2)
+        step_u, step_v = u_below[j] - u[j], v_below[j] - v[j]
+        cross_u = _QUARTER * (u_right[j] - u_left[j] + u_below_right[j] - u_below_left[j])
+        cross_v = _QUARTER * (v_right[j] - v_left[j] + v_below_right[j] - v_below_left[j])
+        square = step_u * step_u + cross_u * cross_u + step_v * step_v + cross_v * cross_v
+        to_below[j] = alpha / np.sqrt(square + epsilon2)
+
+
+@compile_inline_loop
+def _assemble_row(
+    epsilon2: np.float32,
+    grey_x: np.ndarray, grey_y: np.ndarray, grey_z: np.ndarray,
+    grey_xx: np.ndarray, grey_xy: np.ndarray, grey_xz: np.ndarray,
+    grey_yx: np.ndarray, grey_yy: np.ndarray, grey_yz: np.ndarray,
+    start_u: np.ndarray, start_v: np.ndarray, flow_u: np.ndarray, flow_v: np.ndarray,
+    to_left: np.ndarray, to_right: np.ndarray, to_above: np.ndarray, to_below: np.ndarray,
+    inverse11: np.ndarray, inverse12: np.ndarray, inverse22: np.ndarray,
+    constant_u: np.ndarray, constant_v: np.ndarray,
+) -> None:  # fmt: skip
+    """Compute the inverse 2 x 2 blocks and right-hand sides of one colour in a row."""
+    for j in range(len(grey_x)):
+        u, v = start_u[j], start_v[j]
+        du, dv = flow_u[j] - u, flow_v[j] - v
+        ix, iy, iz = grey_x[j], grey_y[j], grey_z[j]
+        xx, xy, xz = grey_xx[j], grey_xy[j], grey_xz[j]
+        yx, yy, yz = grey_yx[j], grey_yy[j], grey_yz[j]
+        residual = iz + ix * du + iy * dv
+        residual_x, residual_y = xz + xx * du + xy * dv, yz + yx * du + yy * dv
+        psi = _ONE / np.sqrt(residual * residual + epsilon2)
+        psi_grad = _ONE / np.sqrt(residual_x * residual_x + residual_y * residual_y + epsilon2)
+        a11 = psi * ix * ix + psi_grad * (xx * xx + yx * yx)
+        a12 = psi * ix * iy + psi_grad * (xx * xy + yx * yy)
+        a22 = psi * iy * iy + psi_grad * (xy * xy + yy * yy)
+        constant_u[j] = a11 * u + a12 * v - psi * ix * iz - psi_grad * (xx * xz + yx * yz)
+        constant_v[j] = a12 * u + a22 * v - psi * iy * iz - psi_grad * (xy * xz + yy * yz)
+        weight = to_left[j] + to_right[j] + to_above[j] + to_below[j]
+        of_data = a11 * a22 - a12 * a12
+        of_data = of_data if of_data > _ZERO else _ZERO
+        inverse = _ONE / (of_data + weight * (a11 + a22 + weight) + _TINY)
+        inverse11[j] = (a22 + weight) * inverse
+        inverse12[j] = -a12 * inverse
+        inverse22[j] = (a11 + weight) * inverse
 
 
 @compile_loop
 def _solve_equations(
-    system: np.ndarray, omega: np.float32, iterations: int, height: int, width: int
+    system: np.ndarray, omega: np.float32, iterations: int, height: int, columns: int
 ) -> None:
     """Solve the equations by red-black SOR; the flow is `system[7:]`."""
-    to_right, to_below, constant, flow = system[0], system[1], system[5:7], system[7:]
+    to_right, to_below, u, v = system[0], system[1], system[7], system[8]
+    row = slice(_BLOCK, _BLOCK + columns)
     half_sweeps = 2 * iterations
     for front_row in range(height + half_sweeps - 1):
         for half_sweep in range(max(0, front_row - height + 1), min(half_sweeps, front_row + 1)):
-            y, colour = front_row - half_sweep, half_sweep & 1
-            offset, other_colour = (y + colour) & 1, 1 - colour
-            count, y = (width - offset + 1) // 2, y + 1
-            # Neighbours in x have the other colour and start at `offset` and at `offset + 1`.
-            row = slice(1, 1 + count)
-            at_left, at_right = slice(offset, offset + count), slice(offset + 1, offset + 1 + count)
+            y, colour = front_row - half_sweep + 1, half_sweep & 1
+            offset, other = (y - 1 + colour) & 1, 1 - colour
+            at_left = slice(_BLOCK + offset - 1, _BLOCK + offset - 1 + columns)
+            at_right = slice(_BLOCK + offset, _BLOCK + offset + columns)
             _update_row(
                 omega,
                 system[2, colour, y, row], system[3, colour, y, row], system[4, colour, y, row],
-                constant[0, colour, y, row], constant[1, colour, y, row],
-                to_right[other_colour, y, at_left], to_right[colour, y, row],
-                to_below[other_colour, y - 1, row], to_below[colour, y, row],
-                flow[0, other_colour, y, at_left], flow[0, other_colour, y, at_right],
-                flow[0, other_colour, y - 1, row], flow[0, other_colour, y + 1, row],
-                flow[1, other_colour, y, at_left], flow[1, other_colour, y, at_right],
-                flow[1, other_colour, y - 1, row], flow[1, other_colour, y + 1, row],
-                flow[0, colour, y, row], flow[1, colour, y, row],
+                system[5, colour, y, row], system[6, colour, y, row],
+                to_right[other, y, at_left], to_right[colour, y, row],
+                to_below[other, y - 1, row], to_below[colour, y, row],
+                u[other, y, at_left], u[other, y, at_right],
+                u[other, y - 1, row], u[other, y + 1, row],
+                v[other, y, at_left], v[other, y, at_right],
+                v[other, y - 1, row], v[other, y + 1, row],
+                u[colour, y, row], v[colour, y, row],
             )  # fmt: skip
 
 
-@compile_loop
+@compile_inline_loop
 def _update_row(
     omega: np.float32,
     inverse11: np.ndarray, inverse12: np.ndarray, inverse22: np.ndarray,
@@ -304,15 +321,3 @@ def _update_row(
         sum_v += above * v_above[j] + below * v_below[j]
         u[j] += omega * (inverse11[j] * sum_u + inverse12[j] * sum_v - u[j])
         v[j] += omega * (inverse12[j] * sum_u + inverse22[j] * sum_v - v[j])
-
-
-@compile_loop
-def _unpack_colours(by_colour: np.ndarray, flow: np.ndarray) -> None:
-    """Copy flow stored by colour into (2, H, W)."""
-    _, height, width = flow.shape
-    for component in range(2):
-        for y in range(height):
-            for colour in range(2):
-                offset = (y + colour) & 1
-                for j in range((width - offset + 1) // 2):
-                    flow[component, y, 2 * j + offset] = by_colour[component, colour, y + 1, j + 1]

@@ -57,7 +57,7 @@ def test_endpoint_error_is_below_that_of_opencv(pairs):
     assert noiseless["subpixel"] < 0.1 and noiseless["translation"] < 0.1
 
 
-@pytest.mark.parametrize("size", [(61, 47), (20, 90), (16, 16), (3, 5)])
+@pytest.mark.parametrize("size", [(61, 47), (20, 90), (24, 64), (16, 16), (3, 5)])
 def test_compiled_code_agrees_with_the_reference(pictures, size):
     pair = known_pair("smooth", *pictures, seed=0, size=(128, 128))
     cropped = pair._replace(first=pair.first[: size[0], : size[1]].copy(),

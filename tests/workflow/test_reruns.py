@@ -256,7 +256,7 @@ CHANGED = {
     "videos_per_class": 6, "labelled_seconds": 1.3, "unlabelled_videos": 4, "unlabelled_seconds": 4,
     "actions": ["walk", "sit"], "frame_rate": 10, "min_frames": 3, "method": "tvl1", "alpha": 0.2,
     "gamma": 51, "scale_factor": 0.7, "inner_iterations": 6, "outer_iterations": 7,
-    "solver_iterations": 8, "batch_size": 8, "height": 80, "width": 80, "bound": 10,
+    "solver_iterations": 9, "batch_size": 8, "height": 80, "width": 80, "bound": 10,
     "codec": "jpeg",
     "jpeg_quality": 90, "network": "vgg16", "weights": CONFIG, "weights_sha256": "0" * 64,
     "layer": "x", "pooling": "max", "crop_size": 32, "backend": "torch", "channels": 5, "fc6": 9,

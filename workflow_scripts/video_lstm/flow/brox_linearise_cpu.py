@@ -1,4 +1,4 @@
-"""`brox._linearise` on a CPU, compiled by Numba.
+"""`brox._linearise` on a CPU, compiled by Numba; the unknown is the whole flow, not its increment.
 
 All steps move down the frame together: derivatives follow two rows behind the images that they are
 taken of, so that these come from the cache, of which only the last rows are kept.
@@ -37,7 +37,7 @@ def linearise(
         zeta2: Square of `brox.ZETA`.
         border: Column of `equations` in which the frame begins.
         columns: Number of columns that are written, at least half the width; 0 right of the frame.
-        equations: Overwritten with the coefficients, in order of residuals, by colour as
+        equations: Overwritten with the coefficients of u, v and 1 in three residuals, by colour as
             `brox_cpu` describes, (9, 2, H + 2 or more, border + columns or more).
     """
     height, width = first.shape
@@ -68,9 +68,10 @@ def linearise(
         _differentiate_x(grey_y[now], rows[6, :width])
         _differentiate_y(grey_y, y, height, rows[7, :width])
         _differentiate_y(grey_z, y, height, rows[8, :width])
-        _normalise_row(_ONE, zeta2, inside[now], rows[0], rows[1], rows[2])
-        _normalise_row(sqrt_gamma, zeta2, inside[now], rows[3], rows[4], rows[5])
-        _normalise_row(sqrt_gamma, zeta2, inside[now], rows[6], rows[7], rows[8])
+        u, v = flow[0, y], flow[1, y]
+        _normalise_row(_ONE, zeta2, u, v, inside[now], rows[0], rows[1], rows[2])
+        _normalise_row(sqrt_gamma, zeta2, u, v, inside[now], rows[3], rows[4], rows[5])
+        _normalise_row(sqrt_gamma, zeta2, u, v, inside[now], rows[6], rows[7], rows[8])
         for index in range(9):
             even = equations[index, first_colour, y + 1, row]
             odd = equations[index, second_colour, y + 1, row]
@@ -197,17 +198,22 @@ def _differentiate_y(ring: np.ndarray, y: int, height: int, out: np.ndarray) -> 
 def _normalise_row(
     weight: np.float32,
     zeta2: np.float32,
+    u: np.ndarray,
+    v: np.ndarray,
     inside: np.ndarray,
     to_u: np.ndarray,
     to_v: np.ndarray,
     constant: np.ndarray,
 ) -> None:
-    """Divide the equations of a row by the lengths of their gradients; 0 outside of the frame."""
+    """Divide the equations of a row by the lengths of their gradients; 0 outside of the frame.
+
+    The constants of an increment of the flow become those of the whole flow.
+    """
     for x in range(len(inside)):
         factor = weight * inside[x] / np.sqrt(to_u[x] * to_u[x] + to_v[x] * to_v[x] + zeta2)
         to_u[x] *= factor
         to_v[x] *= factor
-        constant[x] *= factor
+        constant[x] = constant[x] * factor - to_u[x] * u[x] - to_v[x] * v[x]
 
 
 @compile_loop

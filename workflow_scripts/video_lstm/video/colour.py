@@ -87,6 +87,7 @@ class Converter:
 
     def __init__(self, display: Display, size: Size | None, crop: Size | None, kind: Kind) -> None:
         self._arguments = (display, size, crop, kind)
+        self._may_turn = display.may_turn
         self._key: tuple[object, ...] = ()
         self._rotation: int | None = None
         self._display_matrix = b""
@@ -121,10 +122,11 @@ class Converter:
     def _read_format(self, frame: av.VideoFrame) -> tuple[object, ...]:
         """Return the properties of a frame that its conversion depends on.
 
-        The display matrix is read at key frames and where the rotation changes only, because
-        reading side data creates a reference cycle, which delays the reuse of the frame's buffer.
+        The display matrix is read only where it may change, because reading side data creates a
+        reference cycle, so that the frame's buffer is not reused: 5% of the time of reading MPEG-4
+        with a key frame in every 12.
         """
-        if frame.key_frame or frame.rotation != self._rotation:
+        if frame.rotation != self._rotation or (frame.key_frame and self._may_turn):
             self._rotation, self._display_matrix = frame.rotation, display_matrix(frame)
         return frame.format.name, frame.colorspace, frame.color_range, self._display_matrix
 

@@ -22,6 +22,8 @@ Region = tuple[int, int, int, int]
 
 # Types of frame side data of FFmpeg's libraries for which PyAV has no name.
 _UNNAMED = range(28, 64)
+# Codecs with frequent key frames that store no orientation, so that the container's holds for all.
+_UPRIGHT_CODECS = {"mpeg1video", "mpeg2video", "mpeg4", "vp8", "vp9"}
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,15 @@ class Display:
     """Stored pixels to crop: left, right, top, bottom."""
     pixel_aspect: Fraction = Fraction(1)
     """Width of a stored pixel divided by its height."""
+    may_turn: bool = True
+    """Whether each key frame may have another orientation."""
 
     @classmethod
     def from_container(cls, container: InputContainer, stream: VideoStream) -> "Display":
         """Read the display settings of a stream from its container."""
         aspect = stream.sample_aspect_ratio or Fraction(1)
-        return cls(_read_margins(container, stream), aspect)
+        may_turn = stream.codec_context.name not in _UPRIGHT_CODECS
+        return cls(_read_margins(container, stream), aspect, may_turn)
 
     def visible_region(self, frame: av.VideoFrame) -> Region:
         """Return the stored region (top, left, height, width) to show, rounded as by FFmpeg's crop.

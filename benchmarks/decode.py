@@ -2,7 +2,8 @@
 
 Side by side on this machine, in turn, several rounds; medians. Each reads a whole file to RGB (BGR
 for OpenCV) in one process that is held to one core, the ffmpeg program too; then ours and OpenCV's
-in two processes on two cores. Without files, two are made: MPEG-4 in AVI, 320x240, and H.264.
+in two processes on two cores. `codec` decodes without conversion: the bound of all. Without files,
+two are made: MPEG-4 in AVI, 320x240, and H.264.
 
     python benchmarks/decode.py --json decode.json [VIDEO ...]
 """
@@ -27,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts")
 from video_lstm.video.decode import iter_frames, read_frames
 from video_lstm.video.ffmpeg_program import ffmpeg_program
 from video_lstm.video.probe import probe
+from video_lstm.video.source import DecodeErrors, decode_frames, open_video
 
 
 def ours(path: Path) -> int:
@@ -42,6 +44,17 @@ def ours_array(path: Path) -> int:
 def ours_resized(path: Path) -> int:
     """Frames that cover 240x320, of which the central 224x224: the input of a convnet."""
     return sum(1 for _ in iter_frames(path, size=(240, 320), crop=(224, 224)))
+
+
+def ours_resized_array(path: Path) -> int:
+    """The same, as one array, as percepts read them."""
+    return len(read_frames(path, size=(240, 320), crop=(224, 224)))
+
+
+def codec(path: Path) -> int:
+    """Frames as the codec stores them."""
+    with open_video(path) as (container, stream):
+        return sum(1 for _ in decode_frames(container, stream, DecodeErrors()))
 
 
 def ours_grey(path: Path) -> int:
@@ -96,9 +109,17 @@ def ffmpeg_pipe(path: Path) -> int:
 
 
 READERS = (
-    *(ours, ours_array, opencv, pyav, ffmpeg_pipe),
-    *(ours_resized, opencv_resized, ours_grey),
+    *(codec, ours, opencv, ours_array, ours_resized, opencv_resized, ours_resized_array),
+    *(ours_grey, pyav, ffmpeg_pipe),
 )
+# Those whose rates are compared, round by round.
+PEERS = {
+    "ours": "opencv",
+    "codec": "opencv",
+    "ours_array": "ours",
+    "ours_resized": "opencv_resized",
+    "ours_resized_array": "opencv_resized",
+}
 
 
 def measure_rate(read: Callable[[Path], int], path: Path, frames: int, seconds: float) -> float:
@@ -135,8 +156,9 @@ def measure(path: Path, rounds: int, seconds: float) -> dict[str, float]:
         result[f"{name}_2_processes_frames_per_second"] = statistics.median(values)
         pairs = zip(values, single[name], strict=True)
         result[f"{name}_2_processes_gain"] = statistics.median(two / one for two, one in pairs)
-    pairs = zip(single["ours"], single["opencv"], strict=True)
-    result["ours_over_opencv"] = statistics.median(a / b for a, b in pairs)
+    for name, peer in PEERS.items():
+        pairs = zip(single[name], single[peer], strict=True)
+        result[f"{name}_over_{peer}"] = statistics.median(a / b for a, b in pairs)
     return result
 
 

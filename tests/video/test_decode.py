@@ -124,6 +124,14 @@ def test_colour_matrix_follows_the_standards():
     )
 
 
+def test_array_grows_if_more_frames_are_read_than_expected(videos, monkeypatch):
+    path = make_kind(videos, "plain.mp4")
+    monkeypatch.setattr(decode, "_MAX_DECLARED_BYTES", 1)
+    for options in ({}, {"rate": 30.0}, {"first": 20, "gray": True}):
+        expected = np.stack(list(iter_frames(path, **options)))
+        assert np.array_equal(read_frames(path, **options), expected)
+
+
 def test_frames_of_real_files_equal_those_of_the_ffmpeg_program(real_data):
     for path in sorted(real_data("unlabelled").iterdir()):
         info = probe(path)

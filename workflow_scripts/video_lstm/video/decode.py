@@ -25,6 +25,8 @@ from video_lstm.video.timing import resample
 
 # Seconds into a video up to which decoding from the start is as fast as seeking to a key frame.
 _SEEK_AFTER = 3.0
+# Maximal memory to reserve for the frames that a file declares, which may be any number.
+_MAX_DECLARED_BYTES = 2**30
 
 
 def read_frames(
@@ -162,20 +164,29 @@ class _Reader:
         self.path, self.first, self.count, self.rate, self.frames = path, first, count, rate, frames
         self.size, self.crop, self.kind = size, crop, kind
         self.convert: Converter | None = None
+        self.declared = 0
 
     def read_array(self) -> np.ndarray:
         """Read the whole range, (N, H, W, 3) or (N, H, W) uint8."""
-        if self.count is None:
-            return np.stack(list(self))
-        out: np.ndarray | None = None
-        for index, frame in enumerate(self._iter_range()):
+        out, done = None, 0
+        for frame in self._iter_range():
             image = self.convert(frame)
             if out is None:
-                out = np.empty((self.count, *image.shape), np.uint8)
-            out[index] = image
+                out = np.empty((self._expect_frames(image.nbytes), *image.shape), np.uint8)
+            elif done == len(out):
+                out, full = np.empty((2 * done, *image.shape), np.uint8), out
+                out[:done] = full
+            out[done] = image
+            done += 1
         if out is None:
             raise UnreadableVideoError("count: expected at least 1 frame, found 0")
-        return out
+        return out[:done]
+
+    def _expect_frames(self, frame_bytes: int) -> int:
+        """Return the number of frames to allocate memory for."""
+        if self.count is not None:
+            return self.count
+        return max(1, min(self.declared - self.first, _MAX_DECLARED_BYTES // frame_bytes))
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for frame in self._iter_range():
@@ -212,6 +223,9 @@ class _Reader:
                 self.convert = Converter(display, self.size, self.crop, self.kind)
             clock = new_clock(stream)
             seconds = first / self.rate if self.rate else first * clock.nominal
+            self.declared = self.frames or stream.frames
+            if self.rate:
+                self.declared = int(self.declared * clock.nominal * self.rate)
             if may_seek and self.frames is not None and seconds > _SEEK_AFTER:
                 seek_point = find_seek_point(self.path, first, self.rate, self.frames)
             if seek_point is None:

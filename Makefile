@@ -49,17 +49,17 @@ format: $(READY)  ## format the code
 
 # The stamp comes last, so that an interrupted installation is repeated.
 $(READY): envs/requirements.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
-	"Python 3.11 to 3.13 is needed, found %d.%d; name one: make PYTHON=python3.12" % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 14) else \
+	"Python 3.11 to 3.14 is needed, found %d.%d; name one: make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
 	@touch $(READY)
 
 lock: $(READY)  ## update the locked requirements to the newest versions that fit
 	$(BIN)/python -m pip install --quiet uv
-	{ echo "# Made by 'make lock' from requirements.in; torch brings its own CUDA packages."; \
+	{ echo "# Made by 'make lock' from pyproject.toml; torch brings its own CUDA packages."; \
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate \
-	--no-header envs/requirements.in | grep -vE '^(nvidia-|cuda-|triton=)'; } > envs/requirements.new
+	--no-header pyproject.toml --extra test -c envs/constraints.txt | grep -vE '^(nvidia-|cuda-|triton=)'; } > envs/requirements.new
 	mv envs/requirements.new envs/requirements.txt
 	{ echo "# Made by 'make lock': requirements.txt, for environments of conda (snakemake --sdm conda)."; \
 	echo "python -m pip install --quiet --disable-pip-version-check -r /dev/stdin <<'END'"; \

@@ -9,10 +9,12 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
+demo = workflow.current_basedir.join("config.yaml")
+
 # A configuration given with --configfile replaces the demo's; the two are not merged.
 if not workflow.overwrite_configfiles:
 
-    configfile: os.path.relpath(os.path.join(workflow.basedir, "config.yaml"))
+    configfile: os.path.relpath(demo.get_path_or_uri(secret_free=True))
 
 
 report: "report/workflow.rst"

@@ -35,6 +35,7 @@ gitdb==4.0.12
 gitpython==3.2.1
 greenlet==3.5.6 ; platform_machine == 'AMD64' or platform_machine == 'WIN32' or platform_machine == 'aarch64' or platform_machine == 'amd64' or platform_machine == 'ppc64le' or platform_machine == 'win32' or platform_machine == 'x86_64'
 h5py==3.16.0
+hatchling==1.33.0
 humanfriendly==10.0
 hypothesis==6.170.17
 idna==3.20
@@ -49,7 +50,7 @@ jsonschema-specifications==2025.9.1
 jupyter-core==5.9.1
 kiwisolver==1.5.1
 lazy-loader==0.6
-librt==0.17.0
+librt==0.17.0 ; platform_python_implementation != 'PyPy'
 llvmlite==0.50.0
 markupsafe==3.0.4
 matplotlib==3.11.2
@@ -62,8 +63,8 @@ nbformat==5.11.1
 networkx==3.6.1 ; python_full_version < '3.12'
 networkx==3.7 ; python_full_version >= '3.12'
 numba==0.68.1
-numpy==2.5.5 ; python_full_version >= '3.12'
 numpy==2.4.6 ; python_full_version < '3.12'
+numpy==2.5.5 ; python_full_version >= '3.12'
 onnx==1.23.2
 onnx-ir==1.1.0
 onnxruntime==1.32.0
@@ -117,11 +118,13 @@ tabulate==0.10.0
 tenacity==9.2.1
 threadpoolctl==3.8.0
 throttler==1.2.3
-tifffile==2026.11.8 ; python_full_version >= '3.12'
 tifffile==2026.3.3 ; python_full_version < '3.12'
+tifffile==2026.11.8 ; python_full_version >= '3.12'
+tomlkit==0.15.2
 torch==2.13.0
 tornado==6.6.1 ; sys_platform != 'emscripten'
 traitlets==5.16.1
+trove-classifiers==2026.9.21.13
 typing-extensions==4.16.0
 typing-inspection==0.4.5
 tzdata==2026.6

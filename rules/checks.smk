@@ -5,7 +5,7 @@ from snakemake.io import contains_wildcard
 
 def check_writable():
     """Check that the run can write to its folder."""
-    for folder in (os.getcwd(), os.path.abspath("results")):
+    for folder in (os.getcwd(), os.path.abspath(RESULTS)):
         if os.path.exists(folder) and not os.access(folder, os.W_OK):
             raise WorkflowError(
                 f"{folder}: expected a folder to write to, found one that is read-only here; make it "
@@ -16,7 +16,7 @@ def check_writable():
 def check_root(dataset):
     """Check that the root of a data set is a folder."""
     root = data_source(dataset).root
-    if is_demo(root) or os.path.isdir(root):
+    if is_rendered(dataset) or os.path.isdir(root):
         return
     key = "unlabelled" if dataset == UNLABELLED else f"datasets.{dataset}"
     expanded = os.path.expandvars(os.path.expanduser(root))

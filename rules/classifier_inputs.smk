@@ -39,6 +39,7 @@ def classifier_options(wildcards, choice=None, **values):
         hidden_size=settings.pretraining.percepts.hidden_size,
         num_layers=settings.pretraining.percepts.num_layers,
         seed=settings.seed,
+        checkpoints=CHECKPOINTS,
         **values,
     )
 

@@ -14,8 +14,18 @@ from typing import get_args
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
+# A checkout brings the library along. Rules that Snakemake reads from a Git server need it installed.
+checkout = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+if (checkout / "workflow_scripts" / "video_lstm").is_dir():
+    sys.path.insert(0, str(checkout / "workflow_scripts"))
 
+try:
+    from video_lstm import layout
+except ModuleNotFoundError as error:
+    raise WorkflowError(
+        "expected the Python package video-lstm, which these rules call, found none in the "
+        "environment of Snakemake; install it with pip, in the version of the rules"
+    ) from error
 from video_lstm.code import code_hashes
 from video_lstm.errors import UserError
 from video_lstm.configuration import load_settings
@@ -35,12 +45,14 @@ from video_lstm.settings.videos import UNLABELLED, VideoSource
 from video_lstm.training.tensorboard import require_tensorboard
 
 # Relative, so that a checkout that moves is not a changed command.
-SCRIPTS = os.path.relpath(os.path.join(workflow.basedir, "workflow_scripts"))
+SCRIPTS = os.path.relpath(layout.SCRIPTS)
 # Braces are doubled, since Snakemake puts wildcards into this path.
-ENVIRONMENT = re.sub(
-    "[{}]", r"\g<0>\g<0>", os.path.join(workflow.basedir, "envs", "video_lstm.yaml")
-)
+ENVIRONMENT = re.sub("[{}]", r"\g<0>\g<0>", str(layout.ROOT / "envs/video_lstm.yaml"))
 DEMO = "results/demo"
+# Where files below results/ are if another workflow uses this one as a module with `prefix` or
+# `replace_prefix`. Snakemake renames inputs, outputs and logs; these are for options of scripts.
+RESULTS = str(workflow.modifier.modify_path("results/")).rstrip("/")
+CHECKPOINTS = f"{RESULTS}/checkpoints"  # checkpoints of trainings, and caches
 
 # Jobs use the Python that runs snakemake, also where its environment is not activated.
 os.environ.update(
@@ -56,7 +68,7 @@ except UserError as error:
 
 # These settings change no result. Jobs read them from the environment, because a changed parameter
 # or command would run everything again. Commands work without them.
-TENSORBOARD = "--tensorboard results/tensorboard" if settings.tensorboard else ""
+TENSORBOARD = f"--tensorboard {RESULTS}/tensorboard" if settings.tensorboard else ""
 os.environ.update(
     TENSORBOARD=TENSORBOARD,
     TRAINING=f"--checkpoint-seconds {settings.checkpoint_seconds} {TENSORBOARD}",
@@ -115,7 +127,7 @@ onerror:
 
 def hash_code(script):
     """Hash each module that a script uses, so that a rule runs again when one of them changes."""
-    return code_hashes(Path(workflow.basedir) / "workflow_scripts" / f"{script}.py")
+    return code_hashes(layout.SCRIPTS / f"{script}.py")
 
 
 def scripts_folder(wildcards):
@@ -174,8 +186,3 @@ SMALL_JOB = {"mem_mb": memory(2000), "runtime": 30}
 def narrow(section, kind):
     """Return the part of a section that its parent class `kind` declares."""
     return kind.model_validate(section.model_dump(include=set(kind.model_fields)))
-
-
-def is_demo(root):
-    """Return whether the pipeline itself renders the videos in a folder."""
-    return settings.demo is not None and Path(DEMO) in Path(root).parents

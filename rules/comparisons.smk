@@ -26,6 +26,7 @@ use rule pretrain as pretrain_capacity with:
             mnist=narrow(settings.mnist, MovingDigits),
             model=capacity_model(int(wildcards.hidden_size)),
             seed=settings.seed,
+            checkpoints=CHECKPOINTS,
         ),
     message:
         "Pretraining an autoencoder with hidden size {wildcards.hidden_size} on Moving MNIST"
@@ -57,6 +58,7 @@ use rule pretrain as pretrain_convlstm with:
             mnist=narrow(settings.mnist, MovingDigits),
             model=convlstm_model(wildcards.compared),
             seed=settings.seed,
+            checkpoints=CHECKPOINTS,
             **matched_models(wildcards),
         ),
     message:

@@ -61,6 +61,7 @@ rule train_flow_convnet:
             stream=wildcards.stream,
             flow_convnet=settings.flow_convnet,
             seed=settings.seed,
+            checkpoints=CHECKPOINTS,
         ),
     message:
         "Training the convnet of stream {wildcards.stream} on {wildcards.labelled},"
@@ -100,6 +101,7 @@ rule extract_flow_percepts:
         code=hash_code("extract_flow_percepts"),
         settings=lambda wildcards: settings_options(
             device=settings.device,
+            cache=CHECKPOINTS,
         ),
     message:
         "Extracting percepts {wildcards.flow_features} of {wildcards.dataset},"
@@ -110,6 +112,5 @@ rule extract_flow_percepts:
         " --flow {input.flow}"
         " --convnet {input.convnet}"
         " --output {output}"
-        " --cache results/checkpoints"
         " --threads {threads}"
         " --log {log}"

@@ -24,6 +24,7 @@ use rule pretrain as pretrain_on_hours with:
             variant=wildcards.variant,
             seed=settings.seed,
             unlabelled_hours=wildcards.hours,
+            checkpoints=CHECKPOINTS,
             **pretraining_settings(wildcards),
         ),
     message:

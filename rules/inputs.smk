@@ -12,21 +12,35 @@ TESTS = ["mnist", *(f"mnist_{digits}" for digits in OTHER_DIGITS), "patches"]
 CLASSIFIERS = ["single_frame", "lstm_baseline", *settings.pretraining.variants]
 
 
+def dataset_settings(dataset):
+    """Return the section of the settings for a data set or for the unlabelled videos."""
+    return settings.unlabelled if dataset == UNLABELLED else settings.datasets[dataset]
+
+
+def is_rendered(dataset):
+    """Return whether the pipeline itself renders the videos of a data set."""
+    root = Path(dataset_settings(dataset).root)
+    return settings.demo is not None and Path(DEMO) in root.parents
+
+
 def data_source(dataset):
     """Return where the videos of a data set are."""
+    section = dataset_settings(dataset)
     if dataset == UNLABELLED:
-        section = settings.unlabelled
-        return VideoSource(
+        source = VideoSource(
             kind="unlabelled", root=section.root, follow_links=section.follow_links
         )
-    return narrow(settings.datasets[dataset], VideoSource)
+    else:
+        source = narrow(section, VideoSource)
+    if is_rendered(dataset):
+        root = Path(RESULTS, Path(section.root).relative_to("results"))
+        source = source.model_copy(update={"root": str(root)})
+    return source
 
 
 def count_shards(dataset):
     """Return into how many jobs the probing and the extraction of a data set are split."""
-    is_unlabelled = dataset == UNLABELLED
-    section = settings.unlabelled if is_unlabelled else settings.datasets[dataset]
-    return section.num_shards
+    return dataset_settings(dataset).num_shards
 
 
 @functools.cache
@@ -45,8 +59,9 @@ def fingerprint_all_shards(dataset):
 
 def fingerprint_shard(dataset, shard):
     """Return the digest of a shard's files, so that changed videos are noticed when planning."""
-    is_rendered = is_demo(data_source(dataset).root)
-    return "rendered" if is_rendered else fingerprint_all_shards(dataset)[int(shard)]
+    if is_rendered(dataset):
+        return "rendered"
+    return fingerprint_all_shards(dataset)[int(shard)]
 
 
 @functools.cache

@@ -25,6 +25,7 @@ rule extract_percepts:
         settings=lambda wildcards: settings_options(
             device=settings.device,
             percepts=settings.percepts,
+            cache=CHECKPOINTS,
         ),
     message:
         "Extracting RGB percepts of {wildcards.dataset}, shard {wildcards.shard}"
@@ -33,6 +34,5 @@ rule extract_percepts:
         " {params.settings}"
         " --clips {input.clips}"
         " --output {output}"
-        " --cache results/checkpoints"
         " --threads {threads}"
         " --log {log}"

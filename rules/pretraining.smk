@@ -31,6 +31,7 @@ rule pretrain:
             device=settings.device,
             variant=wildcards.variant,
             seed=settings.seed,
+            checkpoints=CHECKPOINTS,
             **pretraining_settings(wildcards),
         ),
     message:

@@ -70,7 +70,10 @@ rule describe_run:
     params:
         scripts=scripts_folder,
         code=hash_code("describe_run"),
-        settings=lambda wildcards: settings_options(settings=settings),
+        settings=lambda wildcards: settings_options(
+            settings=settings,
+            benchmarks=f"{RESULTS}/benchmarks",
+        ),
     message:
         "Describing the run"
     shell:
@@ -78,7 +81,6 @@ rule describe_run:
         " {params.settings}"
         " --videos {input.videos}"
         " --clips {input.clips}"
-        " --benchmarks results/benchmarks"
         " --output {output}"
         " --log {log}"
 

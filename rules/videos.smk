@@ -36,7 +36,7 @@ rule render_demo:
 rule probe_videos:
     """Read frame counts, rates and sizes of a shard's videos, and why some are left out."""
     input:
-        lambda wildcards: [DEMO] if is_demo(data_source(wildcards.dataset).root) else [],
+        lambda wildcards: [DEMO] if is_rendered(wildcards.dataset) else [],
     output:
         "results/probed/{dataset}/{shard}.h5",
     log:
@@ -62,7 +62,7 @@ rule probe_videos:
             shard=wildcards.shard,
             num_shards=count_shards(wildcards.dataset),
             video=settings.video,
-            transcoded=f"results/transcoded/{wildcards.dataset}",
+            transcoded=f"{RESULTS}/transcoded/{wildcards.dataset}",
         ),
     message:
         "Probing the videos of {wildcards.dataset}, shard {wildcards.shard}"
@@ -97,7 +97,7 @@ rule index_videos:
         settings=lambda wildcards: settings_options(
             source=data_source(wildcards.dataset),
             seed=settings.seed,
-            transcoded=f"results/transcoded/{wildcards.dataset}",
+            transcoded=f"{RESULTS}/transcoded/{wildcards.dataset}",
         ),
     message:
         "Indexing the videos of {wildcards.dataset}"

@@ -79,7 +79,9 @@ def test_later_processes_parse_only_what_has_changed(library, monkeypatch):
 def test_a_copy_of_the_project_elsewhere_has_the_same_identity(tmp_path):
     scripts = Path(video_lstm.code.__file__).parents[1]
     copy = shutil.copytree(scripts, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__"))
-    assert code_hash(scripts / "command_line.py") == code_hash(copy / "command_line.py")
+    assert code_hash(scripts / "video_lstm" / "command_line.py") == code_hash(
+        copy / "video_lstm" / "command_line.py"
+    )
 
 
 def test_a_data_file_counts_as_code_of_the_module_that_names_it(library):

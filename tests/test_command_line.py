@@ -18,7 +18,7 @@ It reads clips.
 import sys, time
 sys.path.insert(0, %r)
 from pathlib import Path
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.errors import UserError
 from video_lstm.settings.percepts import FlowSettings
 

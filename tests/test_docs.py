@@ -12,9 +12,9 @@ import pytest
 import yaml
 from projects import ROOT
 
-from command_line import parse
 from document_settings import reference
 from draw_workflow import draw_graph, read_rule_graph
+from video_lstm.command_line import parse
 from video_lstm.configuration import load_settings
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -160,9 +160,7 @@ assert abs(np.median(flow[0, 0]) - 3) < 0.5, np.median(flow[0, 0])
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    "script", [path for path in SCRIPTS if path.stem != "command_line"], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_help_reads_like_documentation(script, capsys):
     arguments = import_module(script.stem).Arguments
     with pytest.raises(SystemExit):

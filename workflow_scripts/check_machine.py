@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.configuration import load_settings
 from video_lstm.device import pick_device
 from video_lstm.doctor import stage_timings

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from command_line import NewVideosCommandLine, run
+from video_lstm.command_line import NewVideosCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.evaluation.tables import write_csv
 from video_lstm.percepts.new_videos import PerceptExtraction, extract_new_percepts

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.tables import collect_scores, write_csv
 
 

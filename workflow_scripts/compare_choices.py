@@ -6,7 +6,7 @@ per classifier and choice. Test videos are not used.
 
 from pathlib import Path
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.choices import tabulate_choices
 from video_lstm.evaluation.tables import write_csv
 

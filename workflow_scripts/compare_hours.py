@@ -8,8 +8,8 @@ amount of video.
 
 from pathlib import Path
 
-from command_line import CommandLine, run
 from video_lstm.artifacts import identity, open_artifact
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.accuracy import tabulate_hours
 from video_lstm.evaluation.classifier_scores import read_classifier_accuracy
 from video_lstm.evaluation.tables import collect_scores, write_csv

@@ -6,7 +6,7 @@ named after its file.
 
 from pathlib import Path
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.frame_error_tables import tabulate_capacity, tabulate_models
 from video_lstm.evaluation.tables import write_csv
 

@@ -9,8 +9,8 @@ seconds of the videos that patches are cut from, not the frames.
 
 from pathlib import Path
 
-from command_line import CommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import CommandLine, run
 from video_lstm.sequences.patch_sampling import sample_patches, write_patches
 from video_lstm.settings.sequences import PatchSettings
 from video_lstm.video.clips import read_clips

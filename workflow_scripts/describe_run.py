@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from command_line import CommandLine, run
 from video_lstm.artifacts import atomic_write
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.html_tables import render_page, render_table_html
 from video_lstm.progress import format_duration
 from video_lstm.settings.pipeline import Settings

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import annotated_types
 from pydantic.fields import FieldInfo
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.settings.base import Section
 from video_lstm.settings.pipeline import Settings
 from video_lstm.settings.training import TrainingSettings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.plots.curves import plot_accuracy
 from video_lstm.plots.style import save_figure
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.unit_activity import trace_units
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.plots.style import save_figure

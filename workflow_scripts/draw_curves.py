@@ -6,7 +6,7 @@ of the future.
 
 from pathlib import Path
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.measures import FRAME_MEASURES
 from video_lstm.plots.curves import plot_training_curves
 from video_lstm.plots.style import save_figure

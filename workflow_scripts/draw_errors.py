@@ -6,7 +6,7 @@ and structural similarity.
 
 from pathlib import Path
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.frame_error_tables import read_predictions
 from video_lstm.plots.predictions import plot_errors
 from video_lstm.plots.style import save_figure

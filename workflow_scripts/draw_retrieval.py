@@ -6,7 +6,7 @@ and are drawn at random, independently of how well they are recognised.
 
 from pathlib import Path
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.galleries import read_gallery
 from video_lstm.plots.filmstrips import plot_retrieval
 from video_lstm.plots.style import save_figure

@@ -6,7 +6,7 @@ row per model below the truth, and as a short animation.
 
 from pathlib import Path
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.frame_error_tables import read_predictions
 from video_lstm.plots.predictions import animate_samples, plot_samples
 from video_lstm.plots.style import save_figure

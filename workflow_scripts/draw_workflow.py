@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from command_line import CommandLine, run
 from video_lstm.artifacts import atomic_write
+from video_lstm.command_line import CommandLine, run
 
 _WIDTH, _HEIGHT = 180, 28
 """Size of a box in pixels."""

@@ -21,8 +21,8 @@ import pandas as pd
 import torch
 from pydantic import Field
 
-from command_line import NewVideosCommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import NewVideosCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.evaluation.representations import (

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from command_line import CommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import CommandLine, run
 from video_lstm.errors import UserError
 
 logger = logging.getLogger("video_lstm")

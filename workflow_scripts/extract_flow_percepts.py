@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from command_line import DeviceCommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import DeviceCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.flow.storage import FlowStore
 from video_lstm.percepts.extract import write_percepts

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import torch
 
-from command_line import DeviceCommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import DeviceCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.percepts.extract import (
     cut_batches,

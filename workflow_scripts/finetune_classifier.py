@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from command_line import TrainingCommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import TrainingCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.evaluation.classifier_scores import select_best_classifier

@@ -7,8 +7,8 @@ to the scores of the test videos.
 import logging
 from pathlib import Path
 
-from command_line import CommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.fusion import (
     choose_weights,
     compute_accuracies,

@@ -7,8 +7,8 @@ and splits. A file that is left out is listed with the reason.
 import logging
 from pathlib import Path
 
-from command_line import CommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import CommandLine, run
 from video_lstm.settings.videos import VideoSource
 from video_lstm.video.files import read_files, remove_copies, summarise
 from video_lstm.video.index import build_index, write_videos

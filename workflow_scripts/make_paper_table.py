@@ -7,7 +7,7 @@ numbers, their sources and whether they were verified are in video_lstm/evaluati
 
 from pathlib import Path
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.published_results import (
     PaperTable,
     compare_with_published,

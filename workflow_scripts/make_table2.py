@@ -6,7 +6,7 @@ frames, and the accuracy for each data set, stream and number of labelled videos
 
 from pathlib import Path
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.tables import make_table2, read_scores, write_csv
 
 

@@ -7,8 +7,8 @@ projector.
 
 from pathlib import Path
 
-from command_line import CommandLine, run
 from video_lstm.artifacts import atomic_write
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.galleries import read_gallery
 from video_lstm.evaluation.representation_maps import render_map_page
 from video_lstm.plots.style import join_frames

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from command_line import DeviceCommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import DeviceCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.evaluation.frame_errors import average_over_steps, measure_frame_errors

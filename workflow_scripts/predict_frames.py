@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from command_line import DeviceCommandLine, run
+from video_lstm.command_line import DeviceCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import EncoderDecoder, activate

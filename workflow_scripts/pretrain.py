@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from command_line import TrainingCommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import TrainingCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.errors import UserError
 from video_lstm.models.standardize import Standardize

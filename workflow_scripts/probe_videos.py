@@ -7,8 +7,8 @@ frame rate, frame size and status. Broken, empty and too short files are listed 
 import logging
 from pathlib import Path
 
-from command_line import CommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import CommandLine, run
 from video_lstm.progress import Progress
 from video_lstm.settings.videos import VideoSettings
 from video_lstm.video.files import hash_contents, probe_files, summarise, write_files

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import cv2
 
-from command_line import CommandLine, run
 from video_lstm.artifacts import temporary_path, translate_write_errors
+from video_lstm.command_line import CommandLine, run
 from video_lstm.demo.actions import ACTIONS
 from video_lstm.demo.videos import render_labelled, render_unlabelled
 from video_lstm.errors import UserError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from command_line import CommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import CommandLine, run
 from video_lstm.progress import Progress
 from video_lstm.sequences.digits import find_mnist_files, load_digits
 from video_lstm.sequences.moving_mnist import (

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from command_line import CommandLine, run
 from video_lstm.artifacts import atomic_write
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.html_tables import render_page, render_table_html
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from command_line import CommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import CommandLine, run
 from video_lstm.errors import UserError
 from video_lstm.video.clips import write_clips, write_left_out
 from video_lstm.video.files import read_files

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.errors import UserError
 from video_lstm.evaluation.representation_scores import read_representations, score_representation
 from video_lstm.evaluation.tables import write_csv

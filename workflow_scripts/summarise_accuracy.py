@@ -6,7 +6,7 @@ labelled videos per class, and model. Gains are paired, over the same labelled v
 
 from pathlib import Path
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.accuracy import summarise_accuracy
 from video_lstm.evaluation.tables import read_scores, write_csv
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.representation_summaries import (
     read_representation_scores,
     summarise_representation_scores,

@@ -7,7 +7,7 @@ last rows.
 
 from pathlib import Path
 
-from command_line import CommandLine, run
+from video_lstm.command_line import CommandLine, run
 from video_lstm.evaluation.frame_error_tables import tabulate_frame_errors
 from video_lstm.evaluation.tables import write_csv
 

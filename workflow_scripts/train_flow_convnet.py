@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from command_line import TrainingCommandLine, run
 from video_lstm import artifacts
+from video_lstm.command_line import TrainingCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.flow.storage import FlowStore
 from video_lstm.percepts.temporal_stream import STACKS, TemporalStream, write_network

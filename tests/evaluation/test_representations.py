@@ -17,8 +17,8 @@ import draw_retrieval
 import map_representations
 import score_representations
 import summarise_representations
-from command_line import parse
 from video_lstm.artifacts import Provenance, create, write_arrays, write_strings
+from video_lstm.command_line import parse
 from video_lstm.errors import UserError
 from video_lstm.evaluation.representation_classifiers import (
     RETRIEVAL,

@@ -15,7 +15,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import pretrain
-from command_line import parse
 from video_lstm.artifacts import (
     SCHEMAS,
     Provenance,
@@ -24,6 +23,7 @@ from video_lstm.artifacts import (
     read_arrays,
     write_strings,
 )
+from video_lstm.command_line import parse
 from video_lstm.errors import UserError
 from video_lstm.models.encoder_decoder import VARIANTS, EncoderDecoder, activate
 from video_lstm.models.matmul import Linear

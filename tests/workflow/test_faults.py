@@ -18,7 +18,7 @@ from faults import scripts
 from projects import CONFIG, ROOT, copy, snakemake
 from video_files import X264, make
 
-import command_line
+from video_lstm import command_line
 from video_lstm.settings.training import TrainingSettings
 
 SMALL = (

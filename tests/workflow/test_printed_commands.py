@@ -13,7 +13,7 @@ import pytest
 import yaml
 from projects import CONFIG, ROOT, copy, counts, snakemake
 
-from command_line import parse
+from video_lstm.command_line import parse
 
 TARGETS = ["tables", "pages", "capacity", "convlstm", "results/choices.csv"]
 """Targets for which every rule has jobs."""

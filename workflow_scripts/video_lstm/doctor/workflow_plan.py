@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from video_lstm.errors import UserError
-
-_SNAKEFILE = Path(__file__).resolve().parents[3] / "Snakefile"
+from video_lstm.layout import SNAKEFILE
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def plan_workflow(config: Path, target: str = "results/table2.csv") -> WorkflowP
     Raises:
         UserError: Snakemake cannot make a plan, mostly because data is missing.
     """
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(_SNAKEFILE), "--cores", "1"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--cores", "1"]
     command += ["--configfile", str(config), "--summary", "--", target]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

@@ -324,7 +324,7 @@ class EncoderDecoder(nn.Module):
         """
         if len(inputs) != self.input_frames:
             raise ValueError(f"expected {self.input_frames} input frames, found {len(inputs)}")
-        mean = inputs.mean((0, 2), keepdim=True) if self.subtract_mean else None
+        mean = self._mean(inputs)
         inputs = self._to_layer_input(inputs, mean)
         future = None if future is None else self._to_layer_input(future, mean)
         _, state = self.encoder(inputs)
@@ -348,6 +348,22 @@ class EncoderDecoder(nn.Module):
         return Prediction(
             *(self._from_layer_output(raw, mean) for raw in (reconstruction, predicted))
         )
+
+    def encode(self, inputs: Tensor) -> State:
+        """Return the representation of sequences: the encoder's state after the last frame.
+
+        Args:
+            inputs: (T, B, D) float32 of any length T, prepared as in training.
+
+        Returns:
+            Hidden and cell state of every layer, lowest layer first, each (B, H); (B, H, height,
+            width) of a ConvLSTM.
+        """
+        return self.encoder(self._to_layer_input(inputs, self._mean(inputs)))[1]
+
+    def _mean(self, inputs: Tensor) -> Tensor | None:
+        """Return the mean of every sequence (1, B, 1) if it is to be subtracted."""
+        return inputs.mean((0, 2), keepdim=True) if self.subtract_mean else None
 
     def _to_layer_input(self, frames: Tensor, mean: Tensor | None) -> Tensor:
         """Convert frames to the input of the LSTM or ConvLSTM layers."""

@@ -119,7 +119,7 @@ def save_classifier(
     write_arrays(file, "weights", weights)
 
 
-def load_classifier(path: Path) -> TrainedClassifier:
+def load_classifier(path: Path | str) -> TrainedClassifier:
     """Read a classifier that `save_classifier` wrote.
 
     Raises:

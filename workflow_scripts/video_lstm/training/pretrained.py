@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 
 from video_lstm.artifacts import open_artifact, read_arrays, write_arrays
 from video_lstm.errors import UserError
@@ -79,15 +80,19 @@ def save_pretrained(
     write_arrays(file, "curves", curves)
 
 
-def load_pretrained(path: Path) -> tuple[EncoderDecoder, PretrainedInfo]:
+def load_pretrained(path: Path | str) -> tuple[EncoderDecoder, PretrainedInfo]:
     """Load a model on the CPU, in evaluation mode, with its metadata.
 
+    Its frames must be prepared as in training: percepts by the metadata's `standardize`, pixels as
+    its `pixels` describe.
+
+    Args:
+        path: Artifact below results/pretrain, or its export as safetensors.
+
     Raises:
-        UserError: The file is not such an artifact, or its weights do not match its model.
+        UserError: The file is neither, or its weights do not match its model.
     """
-    with open_artifact(path, "pretrained") as file:
-        metadata = json.loads(file.attrs["model"])
-        weights = {k: torch.from_numpy(v) for k, v in read_arrays(file, "weights").items()}
+    metadata, weights = _read_file(Path(path))
     model = EncoderDecoder(**metadata["arguments"])
     try:
         model.load_state_dict(_select_prefix(weights, MODEL_PREFIX))
@@ -105,6 +110,28 @@ def load_pretrained(path: Path) -> tuple[EncoderDecoder, PretrainedInfo]:
         metadata["source"], metadata["arguments"], standardize, pixels, metadata.get("stream"),
         metadata.get("percepts"),
     )  # fmt: skip
+
+
+def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return metadata and weights of an artifact or of its export."""
+    if path.suffix != ".safetensors":
+        with open_artifact(path, "pretrained") as file:
+            arrays = read_arrays(file, "weights")
+            weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
+            return json.loads(file.attrs["model"]), weights
+    try:
+        with safe_open(path, "pt") as file:
+            attributes = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: expected a safetensors file, {error}; export it again") from error
+    if "model" not in attributes:
+        raise UserError(
+            f"{path}: expected an exported encoder-decoder, found "
+            f"'{attributes.get('schema', 'a file without metadata')}'; export a file below "
+            "results/pretrain"
+        )
+    return json.loads(attributes["model"]), weights
 
 
 def _select_prefix(weights: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -1,0 +1,9 @@
+from video_lstm.models.classifier import LSTMClassifier as LSTMClassifier
+from video_lstm.models.convlstm import PeepholeConvLSTM as PeepholeConvLSTM
+from video_lstm.models.encoder_decoder import VARIANTS as VARIANTS
+from video_lstm.models.encoder_decoder import EncoderDecoder as EncoderDecoder
+from video_lstm.models.lstm import LSTMStack as LSTMStack
+from video_lstm.models.lstm import PeepholeLSTM as PeepholeLSTM
+from video_lstm.sequences.percepts import PerceptStore as PerceptStore
+from video_lstm.training.finetuning import load_classifier as load_classifier
+from video_lstm.training.pretrained import load_pretrained as load_pretrained

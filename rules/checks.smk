@@ -36,6 +36,14 @@ def check_named_files():
             f"percepts.weights: expected a file of weights, found none at {weights}; "
             "download it, or correct the path in the configuration"
         )
+    features = settings.percepts.features
+    if features:
+        for dataset in DATASETS:
+            if not os.path.isdir(os.path.join(features, dataset)):
+                raise WorkflowError(
+                    f"percepts.features: expected a folder {dataset} with the features of its "
+                    f"videos, found none in {features}; correct the path, or add it"
+                )
     if test_file is not None and not os.path.isfile(test_file):
         raise WorkflowError(
             f"mnist.test_file: expected a file of sequences, found none at '{test_file}'; correct "

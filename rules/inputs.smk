@@ -65,6 +65,13 @@ def fingerprint_shard(dataset, shard):
 
 
 @functools.cache
+def fingerprint_features(dataset):
+    """Return a digest of the user's feature files, so that changed ones are noticed when planning."""
+    folder = Path(settings.percepts.features, dataset)
+    return compute_fingerprints(folder, 1, stat_files(folder, follow_links=True))
+
+
+@functools.cache
 def may_overlap_unlabelled(dataset):
     """Return whether videos of a labelled set may be among the unlabelled videos."""
     unlabelled_root, labelled_root = (

@@ -180,13 +180,15 @@ def check_data(settings: Settings, missing: list[str]) -> list[DatasetSize]:
     except UserError as error:
         missing.append(str(error))
     try:
-        path = weights_path(settings.percepts)
+        features = settings.percepts.features
+        path = None if features else weights_path(settings.percepts)
         if path is not None and not path.is_file():
             raise UserError(
                 f"percepts.weights: expected a file of weights, found none at {path}; download "
                 "it, or correct the path"
             )
-        print_line("weights", str(path.name if path else settings.percepts.network))
+        name = features or (path.name if path else settings.percepts.network)
+        print_line("features" if features else "weights", name)
     except UserError as error:
         missing.append(str(error))
     return datasets

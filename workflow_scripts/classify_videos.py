@@ -54,7 +54,8 @@ def main(arguments: Arguments) -> None:
         folder = Path(name)
         extraction = PerceptExtraction(
             classifier.percepts, arguments.classifier, arguments.weights, arguments.flow_convnet,
-            device, max(arguments.threads, 1), arguments.cache / "onnx", arguments.provenance({}),
+            arguments.features, device, max(arguments.threads, 1), arguments.cache / "onnx",
+            arguments.provenance({}),
         )  # fmt: skip
         percepts, reasons = extract_new_percepts(arguments.videos, extraction, folder)
         store = PerceptStore([percepts])

@@ -121,8 +121,8 @@ def extract_file_percepts(arguments: Arguments, device: torch.device, folder: Pa
     if percepts is None:
         raise UserError(f"{path}: expected a model of percepts, found a model of images")
     extraction = PerceptExtraction(
-        percepts, path, arguments.weights, arguments.flow_convnet, device,
-        max(arguments.threads, 1), arguments.cache / "onnx", arguments.provenance({}),
+        percepts, path, arguments.weights, arguments.flow_convnet, arguments.features,
+        device, max(arguments.threads, 1), arguments.cache / "onnx", arguments.provenance({}),
     )  # fmt: skip
     return [extract_new_percepts(arguments.files, extraction, folder)[0]]
 

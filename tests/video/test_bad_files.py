@@ -293,7 +293,8 @@ def test_new_video_that_fails_after_probing_leaves_the_others(
 
         monkeypatch.setattr(new_videos, "_flow_percepts", flow_percepts)
     percept_extraction = new_videos.PerceptExtraction(
-        {"percepts": {}} | ({"convnet": ""} if stream == "flow" else {}), Path("model"), None, None,
+        {"percepts": {}} | ({"convnet": ""} if stream == "flow" else {}), Path("model"),
+        None, None, None,
         torch.device("cpu"), 2, tmp_path, artifacts.Provenance("test", {}, ""),
     )  # fmt: skip
     path, reasons = new_videos.extract_new_percepts(

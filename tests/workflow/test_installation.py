@@ -56,8 +56,8 @@ def test_a_video_is_classified(run_installed, finished, tmp_path):
 def test_the_workflow_comes_along_with_the_same_code(run_installed, checkout):
     snakefile = run_installed("video-lstm", "snakefile").strip()
     output = run_installed(
-        "python", "-m", "snakemake", "--snakefile", snakefile, "--cores", "1", "-n", "results/table2.csv",
-        "--configfile", checkout / "tests/tiny.yaml",
+        "python", "-m", "snakemake", "--snakefile", snakefile, "--cores", "1", "-n",
+        "results/table2.csv", "--configfile", checkout / "tests/tiny.yaml",
     )  # fmt: skip
     assert "make_table2" in output
     hashes = run_installed(

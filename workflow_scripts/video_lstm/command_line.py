@@ -99,6 +99,9 @@ class NewVideosCommandLine(DeviceCommandLine):
     flow_convnet: Path | None = None
     """Flow convnet, for streams `flow1` and `flow10`, such as
     results/flow_convnet/demo/split1/flow1.h5."""
+    features: Path | None = None
+    """Folder of features of the videos, a.npy or a.h5 for a.mp4, if the model was trained on
+    features of your own (setting `percepts.features`)."""
     cache: Path = Path("results/checkpoints")
     """Cache folder for networks converted to ONNX."""
 

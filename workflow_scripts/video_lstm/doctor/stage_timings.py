@@ -12,6 +12,7 @@ from video_lstm.flow.methods import compute_flow
 from video_lstm.flow.storage import encode
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.percepts.extract import open_backend
+from video_lstm.percepts.own_features import features_size
 from video_lstm.percepts.temporal_stream import STACKS, TemporalStream
 from video_lstm.settings.percepts import FlowConvnetSettings, FlowSettings, PerceptSettings
 from video_lstm.settings.training import EncoderDecoderSettings
@@ -62,8 +63,10 @@ def percept_seconds(
     """Return the seconds to compute the percept of one decoded frame, and its length.
 
     Raises:
-        UserError: The network or its weights are missing.
+        UserError: The network or its weights, or the user's features, are missing.
     """
+    if settings.features is not None:
+        return 0.0, features_size(Path(settings.features))
     backend = open_backend(settings, device, 1, cache / "onnx")
     count = min(settings.batch_size, 8)
     frames = np.zeros((count, settings.crop_size, settings.crop_size, 3), np.uint8)

@@ -2,11 +2,12 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from video_lstm import artifacts
@@ -16,6 +17,7 @@ from video_lstm.flow.storage import FlowStore, PartialFlow
 from video_lstm.percepts.extract import cut_batches, extract, open_backend, write_percepts
 from video_lstm.percepts.flow_percepts import FlowPercepts, read_convnet
 from video_lstm.percepts.networks import weights_path
+from video_lstm.percepts.own_features import cut_clips, find_feature_files
 from video_lstm.percepts.partial_rows import PartialRows
 from video_lstm.settings.percepts import FlowSettings, PerceptSettings
 from video_lstm.video.clips import Clip, write_rate
@@ -35,6 +37,7 @@ class PerceptExtraction:
         model: Path of the model, for messages.
         weights: Weights of the RGB convnet, if their file has moved since training.
         flow_convnet: Convnet of a flow stream.
+        features: Folder of features of the videos, if the model was trained on such.
         device: Device to run on.
         threads: Number of CPU threads.
         onnx: Cache folder for ONNX conversions.
@@ -45,6 +48,7 @@ class PerceptExtraction:
     model: Path
     weights: Path | None
     flow_convnet: Path | None
+    features: Path | None
     device: torch.device
     threads: int
     onnx: Path
@@ -92,7 +96,11 @@ def extract_new_percepts(
     """
     path, rate = folder / "percepts.h5", extraction.percepts.get("rate")
     clips, reasons = find_readable_videos(paths, rate, folder, extraction.threads)
-    extract_percepts = _flow_percepts if "convnet" in extraction.percepts else _rgb_percepts
+    extract_percepts = _rgb_percepts
+    if "convnet" in extraction.percepts:
+        extract_percepts = _flow_percepts
+    elif extraction.percepts["percepts"].get("features"):
+        extract_percepts = _own_features
     while clips:
         try:
             with artifacts.create(path, "percepts", extraction.provenance) as file:
@@ -138,6 +146,28 @@ def _rgb_percepts(
     rows = PartialRows(folder, "rgb", cut_batches(sum(lengths), settings.batch_size), backend.dim)
     extract(clips, backend, settings, rows, extraction.threads)
     return [clip.name for clip in clips], lengths, rows, backend.dim
+
+
+def _own_features(
+    clips: Sequence[Clip], extraction: PerceptExtraction, folder: Path
+) -> tuple[list[Any], list[int], Iterator[np.ndarray], int]:
+    """Return the same as `_rgb_percepts` for features of the user."""
+    if extraction.features is None:
+        raise UserError(
+            f"--features: expected a folder, found none; {extraction.model} was trained on "
+            "features of your own: name the folder with those of the new videos"
+        )
+    names = {clip.video: Path(clip.video).name for clip in clips}
+    if len(set(names.values())) < len(names):
+        raise UserError(
+            "--videos: expected different file names, since features are found by name, found two "
+            "alike; classify them in two calls"
+        )
+    found = find_feature_files(extraction.features, list(names.values()))
+    files = {video: found[name] for video, name in names.items()}
+    lengths = {clip.video: clip.frames for clip in clips}
+    features, size = cut_clips(clips, files, lengths)
+    return [clip.name for clip in clips], list(lengths.values()), features, size
 
 
 def _flow_percepts(

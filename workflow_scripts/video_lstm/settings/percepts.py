@@ -93,6 +93,15 @@ class PerceptSettings(Section):
     """Frames per forward pass; lower it if memory runs out."""
     backend: Literal["auto", "torch", "onnx"] = "auto"
     """Library that runs the network; `auto` takes torch on a GPU and ONNX Runtime on a CPU."""
+    features: str | None = None
+    """Folder of frame features that you have already; they replace the network, whose settings then
+    have no effect. The video CLASS/a.mp4 of data set NAME has them in NAME/CLASS/a.npy or a.h5:
+    (frames, values), one row for each frame at `video.frame_rate`; unlabelled videos in
+    unlabelled/."""
+
+    def used(self) -> Self:
+        """Return a copy in which settings that features of the user replace are defaults."""
+        return self if self.features is None else type(self)(features=self.features)
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:

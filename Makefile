@@ -4,7 +4,7 @@ CONFIG ?= config.yaml
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help table2 report doctor test test-fast test-cluster lint format lock clean
+.PHONY: help table2 report doctor test test-fast test-cluster test-networks lint format lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,14 @@ test-cluster: $(READY)  ## install SLURM (Debian, Ubuntu) and run the workflow o
 	slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/slurm.txt
 	$(BIN)/python -m pytest tests/cluster
+
+test-networks:  ## test networks of torchvision and timm, in an environment of their own (5 GB)
+	$(PYTHON) -m venv .venv-networks
+	.venv-networks/bin/python -m pip install --quiet --disable-pip-version-check \
+	torch==2.14.1 torchvision==0.29.1 timm
+	grep -v '^torch==' envs/requirements.txt | .venv-networks/bin/python -m pip install --quiet \
+	--disable-pip-version-check -r /dev/stdin
+	.venv-networks/bin/python -m pytest tests/models tests/percepts
 
 lint: $(READY)  ## check formatting, names, spelling, types and the workflow
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Convnets that turn frames into percepts (paper, section 3.1: the fc6 layer of VGG-16)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -65,6 +65,8 @@ class _NetworkSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     download: Callable[[], dict[str, torch.Tensor]] | None = None
+    adapt: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]] = lambda state: state
+    """Fits the weights of a file to the network."""
 
 
 def weights_path(settings: PerceptSettings) -> Path | None:
@@ -109,7 +111,7 @@ def build_network(settings: PerceptSettings) -> PerceptNetwork:
     )  # fmt: skip
     path = weights_path(settings)
     if path is not None:
-        state = read_weights(path, settings.weights_sha256)
+        state = spec.adapt(read_weights(path, settings.weights_sha256))
     else:
         state = _download(spec, settings.network)
     load_weights(spec.network, state, str(path or settings.network), percepts.unused)
@@ -168,9 +170,16 @@ def _torchvision(name: str, settings: PerceptSettings) -> _NetworkSpec:
         raise UserError(_unknown_model("torchvision", name, names))
     weights = models.get_model_weights(name).DEFAULT
     preset = weights.transforms()
+    network = models.get_model(name, weights=None)
+    linears = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    default_layer, unused = None, "no classifier"
+    if settings.layer is None and linears:
+        default_layer, unused = "", linears[-1]
+        network.set_submodule(unused, nn.Identity())
     return _NetworkSpec(
-        models.get_model(name, weights=None), None, _scaled(preset.mean), _scaled(preset.std),
-        lambda: weights.get_state_dict(check_hash=True, weights_only=True),
+        network, default_layer, _scaled(preset.mean), _scaled(preset.std),
+        lambda: _drop(weights.get_state_dict(check_hash=True, weights_only=True), unused),
+        lambda state: _drop(state, unused),
     )  # fmt: skip
 
 
@@ -178,12 +187,38 @@ def _timm(name: str, settings: PerceptSettings) -> _NetworkSpec:
     timm = _library("timm", settings.network)
     if name.split(".")[0] not in timm.list_models():
         raise UserError(_unknown_model("timm", name, timm.list_models()))
-    network = timm.create_model(name, pretrained=False)
+    options: dict[str, int] = {} if settings.layer else {"num_classes": 0}
+    if timm.models.get_pretrained_cfg_value(name, "fixed_input_size"):
+        options["img_size"] = settings.crop_size  # transformers have weights for every position
+    try:
+        network = timm.create_model(name, pretrained=False, **options)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"percepts.network: '{name}' cannot be built for frames of {settings.crop_size} x "
+            f"{settings.crop_size} pixels ({error}); correct crop_size or the name"
+        ) from error
     config = network.pretrained_cfg
+
+    def adapt(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        module = import_module(type(network).__module__)
+        # What timm itself does with weights that it downloads: old names, size of the positions.
+        if hasattr(module, "checkpoint_filter_fn"):
+            state = module.checkpoint_filter_fn(state, network)
+        return state if settings.layer else _drop(state, config.get("classifier"))
+
     return _NetworkSpec(
-        network, None, _scaled(config["mean"]), _scaled(config["std"]),
-        lambda: timm.create_model(name, pretrained=True).state_dict(),
+        network, None if settings.layer else "", _scaled(config["mean"]), _scaled(config["std"]),
+        lambda: timm.create_model(name, pretrained=True, **options).state_dict(), adapt,
     )  # fmt: skip
+
+
+def _drop(
+    state: dict[str, torch.Tensor], modules: str | Sequence[str] | None
+) -> dict[str, torch.Tensor]:
+    """Leave out the weights of modules."""
+    names = (modules,) if isinstance(modules, str) else tuple(modules or ())
+    prefixes = tuple(f"{name}." for name in names)
+    return {name: value for name, value in state.items() if not name.startswith(prefixes)}
 
 
 def _unknown_model(library: str, name: str, names: list[str]) -> str:

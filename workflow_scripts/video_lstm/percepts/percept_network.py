@@ -18,9 +18,10 @@ class PerceptNetwork(nn.Module):
 
     Args:
         network: Convnet; it may be on the meta device until weights are loaded.
-        layer: Name of the module whose output is used; if it is called several times, the last
-            output.
-        pooling: "average" or "max" over positions, or "flatten".
+        layer: Name of the module whose output is used, "" for the whole network; if it is called
+            several times, the last output.
+        pooling: "average" or "max" over positions, "flatten", or "token", the first position of
+            tokens.
         crop: Side of the frames in pixels.
         mean: Mean of each channel, of pixels in 0..255.
         std: Standard deviation of each channel.
@@ -101,6 +102,14 @@ class PerceptNetwork(nn.Module):
         """Pool (N, dim), tokens (N, positions, dim), or feature maps (N, dim, H, W) to (N, dim)."""
         if output.ndim == 2 or self.pooling == "flatten":
             return output.flatten(1)
+        if self.pooling == "token":
+            if output.ndim != 3:
+                raise UserError(
+                    f"percepts.pooling: expected tokens (N, positions, D) for 'token', found "
+                    f"{tuple(output.shape)} at '{self._layer}' of {self._name}; choose the last "
+                    "normalisation of a transformer as percepts.layer, or another pooling"
+                )
+            return output[:, 0]
         axes = {3: (1,), 4: (2, 3)}[output.ndim]
         return output.mean(axes) if self.pooling == "average" else output.amax(axes)
 

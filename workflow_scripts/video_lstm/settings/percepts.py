@@ -77,11 +77,12 @@ class PerceptSettings(Section):
     """Expected SHA-256 of the weights file; null skips the check."""
     layer: str | None = None
     """Name of the module whose output is the percept. Default: fc6 after the ReLU for VGG-16
-    (`classifier.1`, as in the paper), the last feature map for EfficientNet (`_swish`). Required
-    for networks of torchvision and timm."""
-    pooling: Literal["average", "max", "flatten"] = "average"
-    """How a feature map is reduced to a vector; `flatten` keeps all positions. Has no effect on
-    layers whose output is a vector."""
+    (`classifier.1`, as in the paper), the last feature map for EfficientNet (`_swish`), the input
+    of the classifier for networks of torchvision and timm, pooled as these networks do it."""
+    pooling: Literal["average", "max", "flatten", "token"] = "average"
+    """How a feature map or the tokens of a transformer are reduced to a vector; `flatten` keeps all
+    positions, `token` takes the first token, often the class token. Has no effect on layers whose
+    output is a vector."""
     height: Positive = 240
     """Height in pixels of the frames before `crop_size` is applied."""
     width: Positive = 320

@@ -4,7 +4,7 @@ CONFIG ?= config.yaml
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help table2 report doctor test test-fast test-cluster test-networks lint format lock clean
+.PHONY: help table2 report doctor test test-fast test-cluster test-networks test-gpu lint format lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ test-networks:  ## test networks of torchvision and timm, in an environment of t
 	grep -v '^torch==' envs/requirements.txt | .venv-networks/bin/python -m pip install --quiet \
 	--disable-pip-version-check -r /dev/stdin
 	.venv-networks/bin/python -m pytest tests/models tests/percepts
+
+test-gpu: $(READY)  ## check and time everything that runs on an NVIDIA GPU, in 8 minutes
+	$(BIN)/python benchmarks/gpu_check.py --json gpu.json --table gpu.md
 
 lint: $(READY)  ## check formatting, names, spelling, types and the workflow
 	$(BIN)/ruff check .

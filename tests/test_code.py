@@ -104,7 +104,9 @@ def test_every_data_file_is_in_the_hashes_of_its_readers():
     data = {
         path.relative_to(scripts).as_posix()
         for path in scripts.rglob("*")
-        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+        if path.is_file()
+        and path.suffix not in (".py", ".pyi", ".typed")
+        and "__pycache__" not in path.parts
     }
     readers = {
         name: {script.stem for script in scripts.glob("*.py") if name in code_hashes(script)}

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from video_lstm.errors import UserError
-from video_lstm.percepts.percept_network import PerceptNetwork
+from video_lstm.percepts.percept_network import PerceptNetwork, unsuitable_size
 from video_lstm.percepts.weights import load_weights, read_weights
 from video_lstm.settings.percepts import PerceptSettings
 
@@ -193,10 +193,7 @@ def _timm(name: str, settings: PerceptSettings) -> _NetworkSpec:
     try:
         network = timm.create_model(name, pretrained=False, **options)
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(
-            f"percepts.network: '{name}' cannot be built for frames of {settings.crop_size} x "
-            f"{settings.crop_size} pixels ({error}); correct crop_size or the name"
-        ) from error
+        raise unsuitable_size(settings.network, settings.crop_size, error) from error
     config = network.pretrained_cfg
 
     def adapt(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -32,7 +32,8 @@ class PerceptNetwork(nn.Module):
         unused: Names of the modules after the layer, which are not run.
 
     Raises:
-        UserError: The layer does not exist, or its output cannot be pooled.
+        UserError: The layer does not exist, its output cannot be pooled, or the network cannot
+            process frames of this size.
     """
 
     def __init__(
@@ -118,7 +119,10 @@ class PerceptNetwork(nn.Module):
         outputs: list[object] = []
         module = self.network.get_submodule(self._layer)
         handle = module.register_forward_hook(lambda _, __, output: outputs.append(output))
-        self.network(images)
+        try:
+            self.network(images)
+        except (AssertionError, RuntimeError) as error:
+            raise unsuitable_size(self._name, images.shape[-1], error) from error
         handle.remove()
         shape = tuple(outputs[-1].shape) if outputs and hasattr(outputs[-1], "shape") else None
         if shape is None or not 2 <= len(shape) <= 4 or shape[0] != len(images):
@@ -154,6 +158,15 @@ class PerceptNetwork(nn.Module):
             for name, _ in self.network.named_modules()
             if name not in started and not any(_is_inside(name, module) for module in finished)
         }
+
+
+def unsuitable_size(name: str, crop: int, error: Exception) -> UserError:
+    """Return the error for a network that cannot process frames of a size."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(
+        f"percepts.crop_size: {name} cannot process frames of {crop} x {crop} pixels ({reason}); "
+        "choose another size"
+    )
 
 
 def _is_inside(name: str, outer: str) -> bool:

@@ -67,7 +67,7 @@ def test_everything_that_does_not_fit_is_named_at_once(folder):
         "(video.frame_rate), found 17",
         "long.npy: expected 20 rows",
         "nan.npy: expected numbers of at most 65504, found NaN in row 7",
-        "huge.npy: expected numbers of at most 65504, found a value in row 3 of size 1e+06",
+        "huge.npy: expected numbers of at most 65504, found a value of 1e+06 in row 3",
     ):
         assert words in message
     assert "good.npy" not in message

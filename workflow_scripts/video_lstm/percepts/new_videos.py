@@ -163,8 +163,8 @@ def _own_features(
             "--videos: expected different file names, since features are found by name, found two "
             "alike; classify them in two calls"
         )
-    found = find_feature_files(extraction.features, list(names.values()))
-    files = {video: found[name] for video, name in names.items()}
+    files_by_name = find_feature_files(extraction.features, list(names.values()))
+    files = {video: files_by_name[name] for video, name in names.items()}
     lengths = {clip.video: clip.frames for clip in clips}
     features, size = cut_clips(clips, files, lengths)
     return [clip.name for clip in clips], list(lengths.values()), features, size

@@ -131,11 +131,12 @@ def cut_clips(
         if other != size
     ]
     if problems:
-        shown = "; ".join(problems[:_MAX_REPORTED])
-        more = len(problems) - _MAX_REPORTED
+        reported = "; ".join(problems[:_MAX_REPORTED])
+        if len(problems) > _MAX_REPORTED:
+            reported += f"; and {len(problems) - _MAX_REPORTED} more"
         raise UserError(
-            f"percepts.features: {shown}{f'; and {more} more' if more > 0 else ''}; correct these "
-            "files, or take their videos out of the data set"
+            f"percepts.features: {reported}; correct these files, or take their videos out of the "
+            "data set"
         )
     return (_cut(clip, files) for clip in clips), size
 
@@ -162,8 +163,8 @@ def _check_values(path: Path, features: np.ndarray) -> None:
     limit = float(np.finfo(np.float16).max)
     bad = np.flatnonzero(~(largest <= limit))
     if len(bad):
-        found = "NaN" if np.isnan(largest[bad[0]]) else "a value"
+        value = largest[bad[0]]
+        description = "NaN" if np.isnan(value) else f"a value of {value:.3g}"
         raise FeatureFileError(
-            f"{path}: expected numbers of at most {limit:.0f}, found {found} in row {bad[0]}"
-            f"{'' if found == 'NaN' else f' of size {largest[bad[0]]:.3g}'}"
+            f"{path}: expected numbers of at most {limit:.0f}, found {description} in row {bad[0]}"
         )

@@ -50,13 +50,13 @@ lint: $(READY)  ## check formatting, names, spelling, types and the workflow
 	$(BIN)/python tests/check_words.py
 	$(BIN)/codespell
 	$(BIN)/mypy
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile workflow rules
 	$(BIN)/snakemake --lint
 
 format: $(READY)  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile rules
+	$(BIN)/snakefmt Snakefile workflow rules
 
 # The stamp comes last, so that an interrupted installation is repeated.
 $(READY): envs/requirements.txt

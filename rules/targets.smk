@@ -1,6 +1,11 @@
 """Targets for whole stages: snakemake --cores N clips | flow | percepts | encoders | classifiers | representations |
 capacity | convlstm | figures | pages, and the Snakefile's own: tables."""
 
+TABLES = expand(
+    "results/{table}.csv",
+    table=["table1", "table2", "table3", "table4", "accuracy"],
+)
+
 
 localrules:
     clips,

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CODE = (
     "Makefile",
     "Snakefile",
+    "workflow",
     "config.yaml",
     "rules",
     "report",

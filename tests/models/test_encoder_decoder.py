@@ -64,6 +64,16 @@ def test_variants_have_the_decoders_of_the_paper() -> None:
         model("composite")(inputs[1:])
 
 
+@pytest.mark.parametrize("options", [{}, {"subtract_mean": True}, {"patch_size": 2}])
+def test_representation_is_the_state_from_which_the_decoders_start(options: dict) -> None:
+    model = EncoderDecoder("composite", 16, 5, 2, 4, 3, output="linear", **options).eval()
+    frames, states = torch.rand(4, 3, 16), []
+    model.predictor.register_forward_pre_hook(lambda _, arguments: states.append(arguments[0]))
+    model(frames)
+    for layer, expected in zip(model.encode(frames), states[0], strict=True):
+        assert all(map(torch.equal, layer, expected))
+
+
 def test_unconditional_decoder_has_no_input_weights() -> None:
     names = {name for name, _ in model("composite_conditional_future").named_parameters()}
     assert "predictor.stack.layers.0.weight_x" in names

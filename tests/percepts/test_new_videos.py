@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from video_lstm.errors import UserError
 from video_lstm.sequences.fixed_test_sets import normalise, to_uint8
 from video_lstm.sequences.tiles import read_tiled
 from video_lstm.training.pretrained import load_pretrained
@@ -155,6 +156,32 @@ def test_exported_weights_are_those_of_the_artifact(finished, run_script, tmp_pa
         for name, values in file["weights"].items():
             assert np.array_equal(exported.get_tensor(name), values[()])
         assert exported.metadata()["identity"] == file.attrs["identity"]
+
+
+@pytest.mark.parametrize("corpus", ["patches/pixels", "tiny_split1/rgb"])
+def test_an_exported_encoder_decoder_is_loaded_as_its_artifact_is(
+    finished, run_script, tmp_path, corpus
+):
+    path = finished / f"results/pretrain/{corpus}/composite.h5"
+    exported = tmp_path / "a.safetensors"
+    run_script("export_weights", "--artifact", path, "--output", exported)
+    (model, metadata), (expected, _) = load_pretrained(str(exported)), load_pretrained(path)
+    frames = torch.rand(expected.input_frames, 3, metadata.arguments["frame_size"])
+    if metadata.standardize is not None:
+        frames = metadata.standardize(frames)
+    for state, other in zip(model.encode(frames)[0], expected.encode(frames)[0], strict=True):
+        assert torch.equal(state, other)
+
+
+def test_files_that_are_no_exported_encoder_decoder_are_refused(finished, run_script, tmp_path):
+    classifier = finished / "results" / CLASSIFIER.format("rgb")
+    run_script("export_weights", "--artifact", classifier, "--output", tmp_path / "c.safetensors")
+    with pytest.raises(UserError, match="expected an exported encoder-decoder, found 'finetuned'"):
+        load_pretrained(tmp_path / "c.safetensors")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    for name in ("text", "none"):
+        with pytest.raises(UserError, match=f"{name}.safetensors: expected a safetensors file"):
+            load_pretrained(tmp_path / f"{name}.safetensors")
 
 
 def test_scores_alone_have_no_weights_to_export(finished, run_script, tmp_path):

@@ -1,6 +1,7 @@
 """The built wheel, in an environment that has the required packages but not the checkout."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -8,7 +9,7 @@ import venv
 
 import pandas as pd
 import pytest
-from projects import ROOT
+from projects import ROOT, copy_code
 
 from video_lstm.code import code_hashes
 
@@ -65,6 +66,34 @@ def test_the_workflow_comes_along_with_the_same_code(run_installed, checkout):
         "print(code_hashes(layout.SCRIPTS / 'pretrain.py'))",
     )  # fmt: skip
     assert hashes.strip() == str(code_hashes(ROOT / "workflow_scripts/pretrain.py"))
+
+
+def test_rules_that_snakemake_reads_from_git_use_the_installed_library(run_installed, tmp_path):
+    """As a workflow that snakedeploy has written, with the configuration that it copies."""
+    if shutil.which("git") is None:
+        pytest.skip("no git here")
+    repository, deployed = copy_code(tmp_path / "repository"), tmp_path / "deployed"
+    git = ["git", "-C", repository, "-c", "user.name=a", "-c", "user.email=a@b.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "Rules"]):
+        subprocess.run([*git, *words], check=True)
+    commit = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
+    shutil.copytree(ROOT / "config", deployed / "config")
+    (deployed / "Snakefile").write_text(
+        f"""
+configfile: "config/config.yaml"
+
+module video_lstm:
+    snakefile: gitfile({str(repository)!r}, path="workflow/Snakefile", ref={commit!r})
+    config: config
+
+use rule * from video_lstm
+"""
+    )
+    output = run_installed(
+        "python", "-m", "snakemake", "--directory", deployed, "--snakefile",
+        deployed / "Snakefile", "--cores", "1", "-n",
+    )  # fmt: skip
+    assert "make_paper_table" in output
 
 
 def test_doctor_checks_the_machine(run_installed, checkout):

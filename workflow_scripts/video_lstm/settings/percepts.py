@@ -9,10 +9,10 @@ from video_lstm.settings.training import TrainingSettings
 
 
 class BroxSettings(Section):
-    """Brox optical flow, with the parameter names of OpenCV's CUDA implementation. Its defaults,
-    scale factor 0.8, 5 and 10 iterations, take 1.5 times as long, for an error that is 1% smaller.
-    `brox: fast` stands for the defaults with `inner_iterations: 2` and `scale_factor: 0.7`, which
-    takes 0.7 of the time, for an error that is 15% larger (benchmarks/flow.py, tuning pairs).
+    """Brox optical flow, with the parameter names of OpenCV's CUDA implementation. The defaults of
+    that (scale factor 0.8, 5 and 10 iterations) take 1.5 times as long, for an error that is 1%
+    smaller. `brox: fast` stands for `inner_iterations: 2` and `scale_factor: 0.7`, which takes 0.7
+    of the time, for an error that is 15% larger (benchmarks/flow.py, tuning pairs).
     """
 
     alpha: Annotated[float, Field(gt=0)] = 0.197

@@ -2,19 +2,23 @@
 
 Builds a synthetic index of UCF-101's 13,320 videos and a store of percepts (by default 1,040,000
 frames of 4,096 values, 8 GB), and a quarter of both; then times on each, alternating: reading the
-split, drawing a labelled subset, opening the store, and drawing training windows. Times may grow
-with the set, but the time of a batch and the memory should not.
+split, drawing a labelled subset, opening the store, and drawing training windows: first from disk,
+as from a store that does not fit into memory, next to the rate of the disk (reads of the same size
+by 64 threads); then from memory. Times may grow with the set, but the time of a batch and the
+memory should not.
 
     python benchmarks/scale.py --folder /a/fast/disk --json runs/scale.json
 """
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +57,24 @@ def build(folder: Path, videos: int, frames: int) -> None:
             percepts[first : first + len(block)] = block[: frames - first]
 
 
+def forget(path: Path) -> None:
+    """Make the system forget a file's content that it has in memory."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def random_reads_per_second(path: Path, count: int) -> float:
+    """Read parts of the size of a window at random positions, from disk, by 64 threads."""
+    forget(path)
+    size = FRAMES * DIM * 2
+    positions = np.random.default_rng(1).integers(path.stat().st_size - size, size=count).tolist()
+    with path.open("rb") as file, ThreadPoolExecutor(64) as pool:
+        start = time.perf_counter()
+        list(pool.map(lambda position: len(os.pread(file.fileno(), size, position)), positions))
+        return count / (time.perf_counter() - start)
+
+
 def measure(folder: Path, batches: int) -> dict[str, float]:
     """Seconds of each step on one data set, and the memory that is not the file's."""
     from video_lstm.sequences.labelled_clips import read_split, split_off_validation
@@ -75,10 +97,14 @@ def measure(folder: Path, batches: int) -> dict[str, float]:
     lap("labelled_subset_s")
     windows = PerceptWindows(store, train.clips, FRAMES, 0)
     lap("plan_windows_s")
-    for step in range(batches):
-        windows.batch(step, BATCH)
-    lap("batches_s")
-    results["windows_per_s"] = batches * BATCH / results.pop("batches_s")
+    results["disk_reads_per_s"] = random_reads_per_second(folder / "percepts.h5", batches * BATCH)
+    for name in ("windows_from_disk_per_s", "windows_per_s"):
+        if name == "windows_from_disk_per_s":
+            forget(folder / "percepts.h5")
+        clock = time.perf_counter()
+        for step in range(batches):
+            windows.batch(step, BATCH)
+        results[name] = batches * BATCH / (time.perf_counter() - clock)
     # Pages of the mapped file are the system's to take back; what the process itself holds counts.
     status = Path("/proc/self/status").read_text().split()
     results["own_memory_mb"] = int(status[status.index("RssAnon:") + 1]) / 1e3

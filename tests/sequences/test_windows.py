@@ -1,18 +1,21 @@
 """Windows and blocks of percepts: sampled uniformly, padded and masked correctly."""
 
+import ctypes
+
 import numpy as np
 import pytest
 import torch
 
 from video_lstm import artifacts
 from video_lstm.errors import UserError
+from video_lstm.sequences import percepts
 from video_lstm.sequences.percepts import (
     PerceptStore,
     PerceptWindows,
     block_starts,
     hold_out_videos,
 )
-from video_lstm.sequences.prefetch import Prefetcher
+from video_lstm.sequences.prefetch import Prefetcher, read_ahead
 from video_lstm.video.clips import ClipName, write_names
 
 NOTHING = artifacts.Provenance("test", {}, "0")
@@ -69,6 +72,23 @@ def test_a_batch_depends_only_on_seed_and_step(store):
     assert torch.equal(second.batch(7, 20), expected)
     assert not torch.equal(first.batch(8, 20), expected)
     assert not torch.equal(PerceptWindows(store, range(5), 4, seed=2).batch(7, 20), expected)
+
+
+def test_windows_of_a_large_store_are_read_ahead(store, monkeypatch):
+    """The parts of the files that are read ahead are those of the windows."""
+    parts = []
+    monkeypatch.setattr(percepts, "_READ_AHEAD_FROM", 0)
+    monkeypatch.setattr(percepts, "read_ahead", lambda *arguments: parts.append(arguments))
+    windows = PerceptWindows(store, [2, 3], 8, seed=1)
+    batch = windows.batch(0, 20)
+    [(addresses, size)] = parts
+    content = [
+        np.frombuffer((ctypes.c_char * size).from_address(address), np.float16).reshape(8, 3)
+        for address in addresses.tolist()
+    ]
+    np.testing.assert_array_equal(batch.numpy(), np.stack(content, 1).astype(np.float32))
+    read_ahead(addresses, size)  # changes nothing
+    assert torch.equal(windows.batch(0, 20), batch)
 
 
 def test_cached_and_prefetched_windows_are_the_same(store):

@@ -11,13 +11,15 @@ import torch
 
 from video_lstm.artifacts import map_dataset, open_artifact
 from video_lstm.errors import UserError
-from video_lstm.sequences.prefetch import Prefetcher
+from video_lstm.sequences.prefetch import Prefetcher, read_ahead
 from video_lstm.sequences.random_streams import TRAINING, VALIDATION, step_generator
 from video_lstm.video.clips import ClipName, number_clips, read_names, read_rate
 
 # Fraction of a GPU's free memory that cached percepts may take; the rest is the model's.
 _GPU_MEMORY_FRACTION = 0.5
 _BLOCKS_PER_BATCH = 256
+# Bytes from which percepts are read ahead; fewer are in memory after a few hundred batches.
+_READ_AHEAD_FROM = 2**30
 
 
 class PerceptStore:
@@ -198,6 +200,9 @@ class PerceptWindows:
         self._frames, self._seed, self._device = frames, seed, torch.device(device)
         counts = [max(len(clip) - frames, 0) + 1 for clip in self._clips]
         self._ends = np.cumsum(counts)  # windows are numbered consecutively, clip by clip
+        self._addresses: np.ndarray | None = None
+        if sum(clip.nbytes for clip in self._clips) >= _READ_AHEAD_FROM:
+            self._addresses = np.array([clip.ctypes.data for clip in self._clips])
         self._cached: torch.Tensor | None = None
         self._read = self._read_batch
         if self._device.type == "cuda":
@@ -247,6 +252,9 @@ class PerceptWindows:
 
     def _read_batch(self, step: int, size: int) -> torch.Tensor:
         clips, starts = self.draw(step, size)
+        if self._addresses is not None:
+            frame = 2 * self.frame_size  # bytes of float16
+            read_ahead(self._addresses[clips] + starts * frame, self._frames * frame)
         return self._stack_windows(
             [(self._clips[c], s) for c, s in zip(clips, starts, strict=True)]
         )

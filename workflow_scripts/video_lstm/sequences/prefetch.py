@@ -1,9 +1,29 @@
-"""Prefetch batches, so that a GPU does not wait for a disk."""
+"""Prefetch batches, so that training does not wait for a disk."""
 
+import ctypes
+import mmap
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 from torch import Tensor
+
+_madvise = ctypes.CDLL(None).madvise
+_madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+
+
+def read_ahead(addresses: np.ndarray, size: int) -> None:
+    """Make the system read parts of memory-mapped files from disk, all at the same time.
+
+    Otherwise each page is read when it is first used, one after the other.
+
+    Args:
+        addresses: Addresses of the parts in memory, (N,) int.
+        size: Size of each part in bytes.
+    """
+    for address in addresses.tolist():
+        start = address - address % mmap.PAGESIZE
+        _madvise(start, address + size - start, mmap.MADV_WILLNEED)
 
 
 class Prefetcher:

@@ -184,6 +184,9 @@ def main() -> None:
             content = {"machine": machine, "seconds": time.perf_counter() - start, "rows": rows}
             options.json.write_text(json.dumps(content, indent=1) + "\n")
             write_table(rows, machine, options.table)
+    tests = str(rows[0]["result"])
+    if "failed" in tests or "error" in tests:
+        sys.exit(f"gpu_check: expected all tests of the CUDA path to pass, found: {tests}")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ ENVIRONMENT = re.sub("[{}]", r"\g<0>\g<0>", str(layout.ROOT / "envs/video_lstm.y
 DEMO = "results/demo"
 # Where files below results/ are if another workflow uses this one as a module with `prefix` or
 # `replace_prefix`. Snakemake renames inputs, outputs and logs; these are for options of scripts.
-RESULTS = str(workflow.modifier.modify_path("results/")).rstrip("/")
+RESULTS = workflow.modifier.path_modifier.replace_prefix("results/").rstrip("/")
 CHECKPOINTS = f"{RESULTS}/checkpoints"  # checkpoints of trainings, and caches
 
 # Jobs use the Python that runs snakemake, also where its environment is not activated.

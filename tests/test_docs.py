@@ -1,5 +1,6 @@
 """README and docs are true: every command, worked example, message, link and setting."""
 
+import os
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from projects import ROOT
 
+import video_lstm
 from document_settings import reference
 from draw_workflow import draw_graph, read_rule_graph
 from video_lstm.command_line import parse
@@ -158,6 +160,28 @@ assert abs(np.median(flow[0, 0]) - 3) < 0.5, np.median(flow[0, 0])
     folder = patched("adding-a-flow-method.md")
     done = subprocess.run([sys.executable, "-c", check], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_python_page_runs(finished):
+    """Its code, one block after the other, on the results of the small configuration."""
+    code = "".join(blocks(ROOT / "docs/python.md", "python")).replace("demo", "tiny")
+    check = """
+assert outputs.shape == (20, 8, 64) and h.shape[0] == 4 and predicted.shape == (10, 32, 24)
+assert sum(history[-10:]) < 0.7 * sum(history[:10])
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow_scripts")}
+    command = [sys.executable, "-c", code + check]
+    done = subprocess.run(command, cwd=finished, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_names_are_documented_and_typed():
+    page = (ROOT / "docs/python.md").read_text()
+    table = re.search(r"\| name \| what it is \|\n.*?\n\n", page, re.S)[0]
+    assert set(re.findall(r"`(\w+)`", table)) == set(video_lstm.__all__)
+    types = (ROOT / "workflow_scripts/video_lstm/__init__.pyi").read_text()
+    assert set(re.findall(r"import (\w+) as \1$", types, re.M)) == set(video_lstm.__all__)
+    assert all(getattr(video_lstm, name).__doc__ for name in video_lstm.__all__)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

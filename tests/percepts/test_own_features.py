@@ -6,7 +6,7 @@ import pytest
 from projects import counts, snakemake
 
 from video_lstm.errors import UserError
-from video_lstm.percepts.own_features import cut_clips, find_feature_files
+from video_lstm.percepts.own_features import cut_clips, features_size, find_feature_files
 from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.video.clips import Clip
 from video_lstm.video.files import read_files
@@ -45,6 +45,13 @@ def test_a_name_that_two_videos_share_is_the_file_of_neither(folder):
         "run/a.mp4": None,
         "run/a.avi": None,
     }
+
+
+def test_the_size_of_features_is_read_from_the_first_file(folder):
+    with pytest.raises(UserError, match=r"expected files \.npy or \.h5 or \.hdf5 below .* none"):
+        features_size(folder)
+    np.save(folder / "run/a.npy", np.ones((3, 7)))
+    assert features_size(folder) == 7
 
 
 def test_everything_that_does_not_fit_is_named_at_once(folder):

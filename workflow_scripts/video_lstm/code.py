@@ -91,8 +91,11 @@ def _read(path: Path) -> _Code:
         temporary = cache_path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):  # a read-only folder or a full disk
             cache_path.parent.mkdir(exist_ok=True)
-            temporary.write_text(json.dumps(cache))
-            temporary.replace(cache_path)
+            try:
+                temporary.write_text(json.dumps(cache))
+                temporary.replace(cache_path)
+            finally:
+                temporary.unlink(missing_ok=True)
     return _Code(*cache[name][1])
 
 
@@ -100,9 +103,8 @@ def _read(path: Path) -> _Code:
 def _load_cache(path: Path) -> dict[str, Any]:
     """Read stamp and code by path of the file; start anew if this module has changed."""
     own_stamp = _stamp(Path(__file__))
-    with contextlib.suppress(
-        OSError, ValueError, LookupError, TypeError
-    ):  # no cache, or a damaged one
+    # There may be no cache, or a damaged one.
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         cache = json.loads(path.read_text())
         if cache["own stamp"] == own_stamp:
             return cache

@@ -172,14 +172,14 @@ def _torchvision(name: str, settings: PerceptSettings) -> _NetworkSpec:
     preset = weights.transforms()
     network = models.get_model(name, weights=None)
     linears = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    default_layer, unused = None, "no classifier"
+    default_layer = classifier = None
     if settings.layer is None and linears:
-        default_layer, unused = "", linears[-1]
-        network.set_submodule(unused, nn.Identity())
+        default_layer, classifier = "", linears[-1]
+        network.set_submodule(classifier, nn.Identity())
     return _NetworkSpec(
         network, default_layer, _scaled(preset.mean), _scaled(preset.std),
-        lambda: _drop(weights.get_state_dict(check_hash=True, weights_only=True), unused),
-        lambda state: _drop(state, unused),
+        lambda: _drop(weights.get_state_dict(check_hash=True, weights_only=True), classifier),
+        lambda state: _drop(state, classifier),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from projects import CONFIG, copy, counts, snakemake
 
 from video_lstm.artifacts import identity
 
-KILLS = int(os.environ.get("VIDEO_LSTM_KILLS", "12"))
+KILLS = int(os.environ.get("VIDEO_LSTM_KILLS", "6"))
 """With more than 12, the run also makes the figures, the comparisons and the report."""
 KILLED = ["results/table2.csv"] if KILLS <= 12 else ["tables", "pages", "capacity", "convlstm"]
 
@@ -38,7 +38,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_tables(finished, chec
         kinds[kind] += 1
         interrupted.update(running or ["between two scripts"])
     print(f"{sum(kinds.values())} kills: {dict(kinds)}; running then: {dict(interrupted)}")
-    assert sum(kinds.values()) > 0.7 * KILLS and len(interrupted) > 3
+    assert sum(kinds.values()) > 0.7 * KILLS and len(interrupted) >= KILLS / 3
     snakemake(folder, *KILLED)
     check_whole(folder, reference, checked)
     for name in ("scores.csv", "table2.csv"):

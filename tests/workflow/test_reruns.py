@@ -375,20 +375,25 @@ class Project:
         """Jobs that would run, and jobs that match the seeds or depend on them."""
         dag = self.call(*targets, "-n", "--quiet", *QUIET, *options, config=config).dag
         planned = {named(job) for job in dag.needrun_jobs()}
-        expected, jobs = set(), list(dag.jobs)
-        while True:
-            following = {
-                named(job)
-                for job in jobs
-                if matches(job, seeds) or expected & set(map(named, dag.dependencies[job]))
-            }
-            if following <= expected:
-                return planned, expected
-            expected |= following
+        return planned, with_followers(dag, lambda job: matches(job, seeds))
 
 
 QUIET = ("rules", "progress")
 WORKFLOWS = []
+
+
+def with_followers(dag, condition):
+    """Names of the jobs that meet a condition and of those that depend on them."""
+    names, jobs = set(), list(dag.jobs)
+    while True:
+        following = {
+            named(job)
+            for job in jobs
+            if condition(job) or names & set(map(named, dag.dependencies[job]))
+        }
+        if following <= names:
+            return names
+        names |= following
 
 
 def named(job):
@@ -478,8 +483,7 @@ def select_settings():
     return [s for s in USUAL if s not in training or s in few]
 
 
-def differences(plan):
-    planned, expected = plan
+def differences(planned, expected):
     return {"unexpected": planned - expected, "missing": expected - planned}
 
 
@@ -488,26 +492,46 @@ def test_a_changed_setting_reruns_its_stages_and_no_other(inside):
     assert all(edited(inside.base, s) and stages(s) is not None for s in USUAL)
     wrong = {}
     for setting in select_settings():
-        plan = inside.plan(*stages(setting), config=edited(inside.base, setting))
-        if plan[0] != plan[1]:
-            wrong[setting] = differences(plan)
+        planned, expected = inside.plan(*stages(setting), config=edited(inside.base, setting))
+        if planned != expected:
+            wrong[setting] = differences(planned, expected)
     assert not wrong
 
 
-def test_a_changed_module_reruns_its_stages_and_no_other(inside):
-    library, wrong = inside.folder / "workflow_scripts/video_lstm", {}
-    for path in sorted(path for path in library.rglob("*.*") if path.suffix in (".py", ".csv")):
-        if path.name == "__init__.py":
-            assert "from video_lstm" not in path.read_text()
-            continue
-        module = ".".join(path.relative_to(library).with_suffix("").parts)
-        code = path.read_text()
-        path.write_text(f"{code}\nCHANGED = True\n")
-        plan = inside.plan(*stages(module, MODULES))
-        if plan[0] != plan[1]:
-            wrong[module] = differences(plan)
-        path.write_text(code)
+def library_files(project):
+    """Return the path of each file with code in the project's library, by the module's name."""
+    library = project.folder / "workflow_scripts/video_lstm"
+    files = (path for path in sorted(library.rglob("*.*")) if path.suffix in (".py", ".csv"))
+    return {
+        ".".join(path.relative_to(library).with_suffix("").parts): path
+        for path in files
+        if path.name != "__init__.py"
+    }
+
+
+def test_the_code_of_a_job_contains_the_modules_that_its_stage_uses(inside):
+    """A changed hash in `code`, a parameter of every rule, makes Snakemake rerun its jobs."""
+    dag, wrong = inside.call(*TARGETS, "-n", "--quiet", *QUIET).dag, {}
+    scripts = inside.folder / "workflow_scripts"
+    for module, path in library_files(inside).items():
+        names = {f"video_lstm.{module}", path.relative_to(scripts).as_posix()}
+        users = with_followers(dag, lambda job, names=names: names & {*job.params.get("code", ())})
+        expected = with_followers(dag, lambda job, m=module: matches(job, stages(m, MODULES)))
+        if users != expected:
+            wrong[module] = differences(users, expected)
     assert not wrong
+    for package in scripts.rglob("__init__.py"):
+        assert "from video_lstm" not in package.read_text()
+
+
+@pytest.mark.parametrize("module", ["video.splits", "models.lstm", "evaluation.published"])
+def test_a_changed_module_reruns_its_stages_and_no_other(inside, module):
+    path = library_files(inside)[module]
+    code = path.read_text()
+    path.write_text(f"{code}\nCHANGED = True\n")
+    planned, expected = inside.plan(*stages(module, MODULES))
+    path.write_text(code)
+    assert planned == expected
 
 
 @pytest.mark.parametrize("setting", random.Random(7).sample(USUAL, 4))

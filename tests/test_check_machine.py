@@ -81,7 +81,7 @@ def test_jobs_are_those_of_the_plan(checkout, monkeypatch):
     assert {rule: len(paths) for rule, paths in workflow.outputs.items()} == jobs
     # 2 variants; streams rgb and flow1; 1 split; labels 1 and all.
     assert workflow.num_flow_convnets("flow1") == 1 and workflow.num_flow_convnets("flow10") == 0
-    trainings = {name: workflow.num_encoder_decoders(name) for name in ENCODER_DECODERS}
+    trainings = {name: len(workflow.encoder_decoders(name)) for name in ENCODER_DECODERS}
     assert trainings == dict.fromkeys(ENCODER_DECODERS, 2)
     assert sum(trainings.values()) == jobs["pretrain"]
     assert sorted(workflow.flow_percept_datasets("flow1")) == ["tiny", "unlabelled"]

@@ -7,11 +7,13 @@ all that is missing, with exit status 1 if anything is.
     python workflow_scripts/check_machine.py --config configs/paper.yaml
 """
 
+import logging
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +41,8 @@ _MEMORY = 2 * _GIGA
 """Approximate bytes that a job of the demo takes at most, with its libraries."""
 _START = 1.7
 """Seconds of CPU time that a job takes to start Python and import its libraries."""
+_RENDERING = 0.065
+"""Seconds of CPU time to render a second of a demo video."""
 _BYTES_PER_PARAMETER = 20
 """Weight, gradient, two moments of Adam and the best weights, 4 bytes each."""
 
@@ -82,6 +86,7 @@ class Costs:
 def main(arguments: Arguments) -> None:
     """Check, time and report."""
     torch.set_num_threads(1)
+    logging.getLogger("video_lstm").setLevel(logging.WARNING)  # not the trainings that are timed
     missing: list[str] = []
     settings = read_settings(arguments.config)
     device = check_hardware(settings, arguments, missing)
@@ -226,7 +231,9 @@ def estimate_costs(
     images, decoding = stage_timings.sample_frames(
         sample, (settings.flow.height, settings.flow.width)
     )
-    costs = Costs(seconds={"index": num_frames * decoding})
+    rendered = sum(dataset.seconds for dataset in datasets if dataset.sample is None)
+    costs = Costs(seconds={"render demo": rendered * _RENDERING} if rendered else {})
+    costs.add("index", num_frames * decoding)
     dimensions: dict[str, int] = {}
     if flow_streams:
         each, size = stage_timings.flow_seconds(images, settings.flow, device)
@@ -260,18 +267,18 @@ def estimate_costs(
         "patches": (pretraining.patches, patch_values),
         **{stream: (pretraining.percepts, dimension) for stream, dimension in dimensions.items()},
     }
-    finetuning = 0.0
     for name, (model, frame_size) in models.items():
-        each, parameters = stage_timings.pretraining_seconds(model, frame_size, device)
+        parameters = stage_timings.count_parameters("composite", model, frame_size)
         costs.parameters = max(costs.parameters, parameters)
         if workflow is None:
             continue
-        runs = workflow.num_encoder_decoders(name)
-        costs.add(f"pretrain {name}", runs * model.training.steps * each, 4 * parameters * runs)
-        if name in dimensions:
-            finetuning += finetuning_seconds(settings, name, workflow, each)
+        for variant, runs in Counter(workflow.encoder_decoders(name)).items():
+            each = stage_timings.pretraining_seconds(variant, model, frame_size, device)
+            costs.add(f"pretrain {name}", runs * each, 4 * parameters * runs)
+    for stream, dimension in dimensions.items() if workflow is not None else ():
+        seconds = finetuning_seconds(settings, stream, dimension, workflow, device)
+        costs.add("finetune", seconds)
     if workflow is not None:
-        costs.add("finetune", finetuning)
         costs.add("starting jobs", _START * workflow.num_jobs)
     sequences = patches.num_train_sequences + patches.num_test_sequences
     length = pretraining.patches.input_frames + pretraining.patches.future_frames
@@ -280,27 +287,30 @@ def estimate_costs(
 
 
 def finetuning_seconds(
-    settings: Settings, stream: str, workflow: WorkflowPlan, pretraining_step: float
+    settings: Settings, stream: str, dimension: int, workflow: WorkflowPlan, device: torch.device
 ) -> float:
     """Estimate the seconds that training all classifiers of a stream takes.
 
     Args:
         settings: The whole configuration.
         stream: Stream of the classifiers.
+        dimension: Number of values of a percept.
         workflow: Plan of the run.
-        pretraining_step: Seconds of a training step of a composite encoder-decoder.
+        device: Device to train on.
     """
-    model, seconds = settings.pretraining.percepts, 0.0
+    draws: Counter[str] = Counter()
+    tunings = {}
     for variant, labels, choice in workflow.classifiers(stream):
-        if variant == "single_frame":
-            continue  # a softmax, whose training takes little time
-        tuning = settings.finetuning.settings_of(variant, stream, labels, choice)
-        # A classifier is one of a composite's three LSTMs, and reads blocks of its own length.
-        frames = tuning.block_frames / (model.input_frames + model.future_frames)
-        blocks = tuning.training.batch_size / model.training.batch_size
-        step = pretraining_step * blocks * frames / 2
-        seconds += tuning.num_draws * tuning.training.steps * step
-    return seconds
+        if variant != "single_frame":  # a softmax, whose training takes little time
+            tuning = settings.finetuning.settings_of(variant, stream, labels, choice)
+            key = tuning.model_dump_json(exclude={"num_draws"})
+            tunings[key] = tuning
+            draws[key] += tuning.num_draws
+    model = settings.pretraining.percepts
+    return sum(
+        draws[key] * stage_timings.finetuning_seconds(tuning, model, dimension, device)
+        for key, tuning in tunings.items()
+    )
 
 
 def existing(path: Path) -> Path:

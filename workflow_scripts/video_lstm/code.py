@@ -76,7 +76,7 @@ def _read(path: Path) -> _Code:
     noticed by modification time and size.
     """
     cache_path = Path(cache_from_source(str(_LIBRARY / "code.py"))).with_suffix(".json")
-    cache, name, stamp = _load_cache(cache_path), os.path.abspath(path), _stamp(path)
+    cache, name, stamp = _load_cache(cache_path), str(path.absolute()), _stamp(path)
     if cache.get(name, [None])[0] != stamp:
         cache[name] = [stamp, _parse(path)]
         temporary = cache_path.with_suffix(f".{os.getpid()}")
@@ -145,8 +145,8 @@ def _file_of(module: str) -> Path | None:
     if package != _LIBRARY.name:
         return None
     # Strings, since a plan asks thousands of times and Path objects take five times as long.
-    stem = os.path.join(_LIBRARY, *names)
+    stem = f"{_LIBRARY}/{'/'.join(names)}"
     for candidate in (f"{stem}.py", f"{stem}/__init__.py"):
-        if os.path.isfile(candidate):
+        if os.path.isfile(candidate):  # noqa: PTH113
             return Path(candidate)
     return None

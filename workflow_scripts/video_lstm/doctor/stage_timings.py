@@ -7,21 +7,33 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from video_lstm.flow.methods import compute_flow
 from video_lstm.flow.storage import encode
+from video_lstm.models.classifier import LSTMClassifier, classifier_loss
 from video_lstm.models.encoder_decoder import EncoderDecoder
 from video_lstm.percepts.extract import open_backend
 from video_lstm.percepts.own_features import features_size
 from video_lstm.percepts.temporal_stream import STACKS, TemporalStream
 from video_lstm.settings.percepts import FlowConvnetSettings, FlowSettings, PerceptSettings
-from video_lstm.settings.training import EncoderDecoderSettings
-from video_lstm.training.pretraining import model_arguments
+from video_lstm.settings.training import (
+    ClassifierSettings,
+    EncoderDecoderSettings,
+    TrainingSettings,
+    VariantName,
+)
+from video_lstm.training.loop import train
+from video_lstm.training.pretraining import flops_per_sequence, model_arguments, pretrain
 from video_lstm.video.decode import iter_frames
 
 _FRAMES = 9
+_CLASSES = 10
+_STEPS = 6
+_FLOPS = 2e11
+"""Floating-point operations of a step above which its batch is reduced on a CPU."""
 _LARGE = 5_000_000
-"""Number of parameters above which a step is timed with a small batch and scaled up."""
+"""Number of parameters above which a flow convnet is timed with a small batch and scaled up."""
 _SMALL_BATCH = 4
 
 
@@ -92,23 +104,88 @@ def flow_convnet_seconds(settings: FlowConvnetSettings, stream: str, device: tor
 
 
 def pretraining_seconds(
-    settings: EncoderDecoderSettings, frame_size: int, device: torch.device
-) -> tuple[float, int]:
-    """Return the seconds of a training step of a composite model, and its number of parameters."""
-    arguments = model_arguments("composite", frame_size, "linear", settings)
-    model = EncoderDecoder(**arguments, generator=torch.Generator()).to(device)
-    parameters = sum(p.numel() for p in model.parameters())
-    full = settings.training.batch_size
-    batch = min(_SMALL_BATCH, full) if parameters > _LARGE and device.type == "cpu" else full
+    variant: VariantName, settings: EncoderDecoderSettings, frame_size: int, device: torch.device
+) -> float:
+    """Return the seconds that a training takes.
+
+    Trains on noise for a few steps. A large model on a CPU is timed with two small batches, since
+    a step takes time for its batch and time for the update of the weights.
+    """
+    arguments = model_arguments(variant, frame_size, "linear", settings)
     frames = settings.input_frames + settings.future_frames
-    sequences = torch.randn(frames, batch, frame_size, device=device)
-    inputs, future = sequences[: settings.input_frames], sequences[settings.input_frames :]
 
-    def step() -> None:
-        model.loss(model(inputs, future), inputs, future).total.backward()
-        _wait(device)
+    def step_seconds(batch_size: int) -> float:
+        training = _shortened(settings.training, batch_size)
+        _, curves = pretrain(
+            arguments,
+            _Noise(frame_size, frames, device),
+            settings.model_copy(update={"training": training}),
+            standardize=None,
+            seed=0,
+            device=device,
+        )
+        return batch_size / float(np.median(curves["throughput"][1:]))
 
-    return _seconds(step) * full / batch, parameters
+    full = batch = settings.training.batch_size
+    if device.type == "cpu":
+        with torch.device("meta"):
+            flops = flops_per_sequence(EncoderDecoder(**arguments))
+        batch = min(full, max(_SMALL_BATCH, int(_FLOPS / flops)))
+    step = step_seconds(batch)
+    if batch < full:
+        step += (step_seconds(2 * batch) - step) * (full - batch) / batch
+    return step * settings.training.steps
+
+
+def count_parameters(
+    variant: VariantName, settings: EncoderDecoderSettings, frame_size: int
+) -> int:
+    """Return the number of parameters of an encoder-decoder."""
+    with torch.device("meta"):
+        model = EncoderDecoder(**model_arguments(variant, frame_size, "linear", settings))
+    return sum(p.numel() for p in model.parameters())
+
+
+def finetuning_seconds(
+    settings: ClassifierSettings,
+    model: EncoderDecoderSettings,
+    frame_size: int,
+    device: torch.device,
+) -> float:
+    """Return the seconds that training an LSTM classifier on a labelled subset takes."""
+    classifier = LSTMClassifier(frame_size, model.hidden_size, model.num_layers, _CLASSES).to(
+        device
+    )
+    batch = settings.training.batch_size
+    blocks = torch.randn(settings.block_frames, batch, frame_size, device=device)
+    labels = torch.arange(batch, device=device) % _CLASSES
+    curves = train(
+        classifier,
+        lambda _: classifier_loss(classifier(blocks), labels),
+        _shortened(settings.training, batch),
+    )
+    return settings.training.steps * batch / float(np.median(curves["throughput"][1:]))
+
+
+class _Noise:
+    """Sequences of noise without a validation set."""
+
+    def __init__(self, frame_size: int, frames: int, device: torch.device) -> None:
+        self.frame_size, self.frames, self.device = frame_size, frames, device
+
+    def batch(self, step: int, size: int) -> Tensor:
+        del step
+        return torch.rand(self.frames, size, self.frame_size, device=self.device)
+
+    def validation(self, size: int) -> list[Tensor]:
+        del size
+        return []
+
+
+def _shortened(settings: TrainingSettings, batch_size: int) -> TrainingSettings:
+    return settings.model_copy(
+        update={"steps": _STEPS, "batch_size": batch_size, "learning_rate": 1e-6}
+    )
 
 
 def _seconds(work: Callable[[], object]) -> float:

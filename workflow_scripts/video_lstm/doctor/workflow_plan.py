@@ -31,12 +31,13 @@ class WorkflowPlan:
         """Return the number of trainings of a flow convnet of a stream."""
         return sum(path.stem == stream for path in self.outputs.get("train_flow_convnet", []))
 
-    def num_encoder_decoders(self, name: str) -> int:
-        """Return the number of trainings of encoder-decoders of a stream, `mnist` or `patches`."""
-        return sum(
-            name in path.parts[1:3]  # pretrain/CORPUS/STREAM/VARIANT.h5
+    def encoder_decoders(self, name: str) -> list[str]:
+        """Return the variant of each encoder-decoder of a stream, `mnist` or `patches`."""
+        return [
+            path.stem
             for path in self.outputs.get("pretrain", [])
-        )
+            if name in path.parts[1:3]  # pretrain/CORPUS/STREAM/VARIANT.h5
+        ]
 
     def classifiers(self, stream: str) -> list[tuple[str, int | str, int | None]]:
         """Return variant, labels and choice of each job that trains classifiers of a stream.

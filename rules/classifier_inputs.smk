@@ -86,11 +86,30 @@ def list_fused_streams():
     )
 
 
+def list_fused_runs():
+    """List every data set and split with the streams that are fused."""
+    return [
+        (dataset, split, streams)
+        for dataset, labelled in settings.datasets.items()
+        for split in labelled.use_splits
+        for streams in list_fused_streams()
+    ]
+
+
+def fused_file(dataset, split, streams, variant, labels):
+    """Return the path of the fused scores of a variant's classifiers."""
+    return f"results/fuse/{dataset}/split{split}/{'+'.join(streams)}/{variant}/{labels}.h5"
+
+
+def trained_variants(*variants):
+    """Return those of the variants that have classifiers."""
+    return [variant for variant in variants if variant in CLASSIFIERS]
+
+
 def paper_table_files(number):
     """List the classifiers in table 1, 3 or 4."""
-    composite = [name for name in CLASSIFIERS if name == FUSED]
     if number == "1":
-        variants = ["single_frame", "lstm_baseline", *composite]
+        variants = trained_variants("single_frame", "lstm_baseline", FUSED)
         return [
             finetuned_file(*run, variant, "all")
             for run in list_runs()
@@ -104,18 +123,15 @@ def paper_table_files(number):
             for variant in CLASSIFIERS[1:]
             for labels in (settings.datasets[dataset].num_small_set_labels, "all")
         ]
-    fused = [
-        f"results/fuse/{dataset}/split{split}/{'+'.join(streams)}/{variant}/all.h5"
-        for dataset, labelled in settings.datasets.items()
-        for split in labelled.use_splits
-        for streams in list_fused_streams()
-        for variant in composite
-    ]
     return [
-        finetuned_file(*run, variant, "all")
-        for run in list_runs()
-        for variant in composite
-    ] + fused
+        file(*run, variant, "all")
+        for file, runs in (
+            (finetuned_file, list_runs()),
+            (fused_file, list_fused_runs()),
+        )
+        for run in runs
+        for variant in trained_variants(FUSED)
+    ]
 
 
 def hours_stream():

@@ -211,6 +211,39 @@ rule summarise_accuracy:
         " --log {log}"
 
 
+use rule collect_scores as collect_fused_scores with:
+    input:
+        finetuned=[
+            fused_file(dataset, split, streams, variant, labels)
+            for dataset, split, streams in list_fused_runs()
+            for variant in trained_variants("lstm_baseline", FUSED)
+            for labels in settings.finetuning.labels
+        ],
+        predictions=[],
+    output:
+        "results/fused_scores.csv",
+    log:
+        "results/logs/collect_fused_scores.log",
+    benchmark:
+        "results/benchmarks/collect_fused_scores.tsv"
+    message:
+        "Collecting the scores of the fused streams"
+
+
+use rule summarise_accuracy as summarise_fusion with:
+    """Summarise the accuracies of fused streams, with and without pretraining."""
+    input:
+        "results/fused_scores.csv",
+    output:
+        "results/fusion.csv",
+    log:
+        "results/logs/summarise_fusion.log",
+    benchmark:
+        "results/benchmarks/summarise_fusion.tsv"
+    message:
+        "Summarising the accuracies of the fused streams"
+
+
 rule make_paper_table:
     """Write table 1, 3 or 4, with the published accuracies."""
     input:

@@ -1,5 +1,5 @@
-"""Targets for whole stages: snakemake --cores N clips | flow | percepts | encoders | classifiers | representations |
-capacity | convlstm | figures | pages, and the Snakefile's own: tables."""
+"""Targets for whole stages: snakemake --cores N clips | flow | percepts | encoders | classifiers |
+fusion | representations | capacity | convlstm | figures | pages, and the Snakefile's own: tables."""
 
 TABLES = expand(
     "results/{table}.csv",
@@ -14,6 +14,7 @@ localrules:
     encoders,
     classifiers,
     choices,
+    fusion,
     representations,
     capacity,
     unlabelled_hours,
@@ -74,6 +75,12 @@ rule choices:
     """Accuracy of each choice of settings on validation videos."""
     input:
         "results/choices.csv",
+
+
+rule fusion:
+    """Accuracy of fused streams on every labelled subset, with and without pretraining."""
+    input:
+        "results/fusion.csv",
 
 
 rule representations:

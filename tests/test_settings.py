@@ -51,10 +51,6 @@ LEAST = {"datasets": {"mine": {"root": "videos"}}, "unlabelled": {"root": "unlab
             "unlabelled_hours.stream: expected one of streams, found motion",
         ),
         ({"finetuning": {"overrides": [{"settings": {"dropuot": 0.1}}]}}, "dropuot"),
-        (
-            {"finetuning": {"overrides": [{"streams": ["flow1"], "settings": {"num_draws": 2}}]}},
-            "expected the same num_draws for all streams",
-        ),
         ({"flow": {"bound": -1}}, "'flow.bound': input should be greater than 0, found -1"),
         ({"datasets": {"root": "videos"}}, "'datasets.root': expected keys below it, such as"),
         ({"flow": "dis"}, "'flow': expected keys below it, such as 'method'"),

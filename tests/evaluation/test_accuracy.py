@@ -236,6 +236,17 @@ def test_best_choice_of_each_classifier_is_marked(tmp_path, run_script):
     assert [validated[row] for row in np.flatnonzero(table["chosen"])] == best
 
 
+def test_fused_streams_have_the_draws_of_the_stream_with_the_fewest(tmp_path):
+    scores = np.random.default_rng(0).random((3, 20, 2))
+    paths = [
+        write_classifier(tmp_path / f"{draws}.h5", scores[:draws], np.zeros(20), VALIDATED)
+        for draws in (3, 2)
+    ]
+    for stream in read_streams(paths):
+        np.testing.assert_array_equal(stream.scores, scores[:2].astype(np.float32))
+        assert len(stream.accuracy) == 2
+
+
 def test_streams_of_different_splits_are_not_fused(tmp_path):
     one = write_classifier(tmp_path / "a.h5", make_scores(0.5), np.zeros(20), VALIDATED)
     two = write_classifier(tmp_path / "b.h5", make_scores(0.5), np.zeros(20), VALIDATED, split=2)

@@ -25,7 +25,7 @@ from video_lstm.settings.base import Section
 from video_lstm.settings.pipeline import Settings
 
 PYTHON = sys.executable
-TARGETS = ("tables", "choices", "representations", "figures", "capacity", "convlstm")
+TARGETS = ("tables", "choices", "fusion", "representations", "figures", "capacity", "convlstm")
 
 # Takes the place of Python: creates every file that is named on the command line.
 STUB = """#!/bin/sh
@@ -63,7 +63,7 @@ STAGES = {
     # The tiny workflow has run its first split; the second is new.
     "datasets.*.use_splits": {"train_flow_convnet:2", "pretrain:tiny_split2",
                               "finetune_classifier:2", "validate_classifier:2", "fuse_streams:2",
-                              "compare_choices",
+                              "compare_choices", "collect_fused_scores",
                               "pretrain_on_hours:tiny_split2", "finetune_on_hours:2",
                               "collect_scores", "make_paper_table", "compare_hours",
                               "encode_videos:2", "score_representations:2",
@@ -74,8 +74,8 @@ STAGES = {
     "unlabelled.root": {"probe_videos:unlabelled", "index_videos:unlabelled"},
     "unlabelled.follow_links": {"probe_videos:unlabelled", "index_videos:unlabelled"},
     "unlabelled.num_shards": {"probe_videos:unlabelled"},
-    "streams": {"collect_scores", "summarise_representations", "make_paper_table:1",
-                "make_paper_table:4", "compare_choices"},
+    "streams": {"collect_scores", "collect_fused_scores", "summarise_representations",
+                "make_paper_table:1", "make_paper_table:4", "compare_choices"},
     "demo": {"render_demo"},
     "video": {"probe_videos"},
     "flow": {"extract_flow"},
@@ -141,8 +141,9 @@ FILMS = {"render_demo", "map_representations", "draw_samples", "draw_errors", "d
 FRAMES = {"measure_predictions", "predict_compared"}
 FLOW_PERCEPTS = {"extract_percepts", "extract_flow_percepts"}
 COMPARISONS = {"compare_choices", "compare_hours"}
-TABLES = {"collect_scores", "make_table2", "make_paper_table", "summarise_accuracy",
-          "tabulate_frame_errors", "compare_models", *COMPARISONS}  # fmt: skip
+TABLES = {"collect_scores", "collect_fused_scores", "make_table2", "make_paper_table",
+          "summarise_accuracy", "summarise_fusion", "tabulate_frame_errors", "compare_models",
+          *COMPARISONS}  # fmt: skip
 NOTHING: set[str] = set()
 EVERYTHING = {
     "render_demo",
@@ -225,8 +226,8 @@ MODULES = {
     "training.flow_stacks": {"train_flow_convnet"},
     "sequences.labelled_clips": CLASSIFIERS,
     "sequences.labelled_subsets": CLASSIFIERS | REPRESENTATIONS,
-    "evaluation.accuracy": {"summarise_accuracy", "make_paper_table", "compare_hours",
-                            "summarise_representations", *LOOKS},
+    "evaluation.accuracy": {"summarise_accuracy", "summarise_fusion", "make_paper_table",
+                            "compare_hours", "summarise_representations", *LOOKS},
     "evaluation.published": {"make_paper_table"},
     "evaluation.published_results": {"make_paper_table"},
     "evaluation.choices": {"compare_choices"},
@@ -243,8 +244,8 @@ MODULES = {
     "sequences.validation": {*CLASSIFIERS, *REPRESENTATIONS},
     "evaluation.classifier_scores": {"fuse_streams", "encode_videos", *CLASSIFIERS, *TABLES,
                                      *REPRESENTATIONS},
-    "evaluation.trivial_baselines": {"make_paper_table", "encode_videos", *COMPARISONS, *FRAMES,
-                              *REPRESENTATIONS},
+    "evaluation.trivial_baselines": {"make_paper_table", "encode_videos", "collect_fused_scores",
+                              *COMPARISONS, *FRAMES, *REPRESENTATIONS},
     "evaluation.fusion": {"fuse_streams"},
     "evaluation.measures": TABLES | REPRESENTATIONS | {"encode_videos"}
     | FIGURES - {"draw_activity", "draw_features"},

@@ -99,7 +99,15 @@ def test_the_message_of_a_failed_job_is_printed_last(checkout, tmp_path):
 def test_stages_are_targets(finished):
     stages = ("clips", "flow", "percepts", "encoders", "classifiers", "tables")
     assert "Nothing to be done" in snakemake(finished, *stages, "-n").stdout
-    separate = ("capacity", "choices", "convlstm", "figures", "representations", "unlabelled_hours")
+    separate = (
+        "capacity",
+        "choices",
+        "convlstm",
+        "fusion",
+        "figures",
+        "representations",
+        "unlabelled_hours",
+    )
     planned = counts(snakemake(finished, *separate, "-n").stdout)
     assert all(planned[stage] == 1 for stage in separate)
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,21 +24,28 @@ _MIN_SCORE = 1e-9
 def read_streams(paths: Sequence[Path]) -> list[ClassifierScores]:
     """Read the scores of the same videos on several streams.
 
+    If a stream has fewer draws than others, only those draws are read: a draw selects the same
+    labelled videos on every stream.
+
     Raises:
-        UserError: The data set, split, variant, labels, number of draws or videos differ.
+        UserError: The data set, split, variant, labels or videos differ.
     """
     streams = [read_classifier_scores(path) for path in paths]
     first_key, *keys = (
-        (_classifier_key(stream), stream.scores.shape, stream.videos.tolist()) for stream in streams
+        (_classifier_key(stream), stream.scores.shape[1:], stream.videos.tolist())
+        for stream in streams
     )
     for path, key in zip(paths[1:], keys, strict=True):
         if key != first_key:
             raise UserError(
-                f"{path}: expected scores of {first_key[0]}, {first_key[1]} (draws, videos, "
-                f"classes) as in {paths[0]}, found {key[0]}, {key[1]}; fuse classifiers of the "
-                "same videos"
+                f"{path}: expected scores of {first_key[0]}, {first_key[1]} (videos, classes) as "
+                f"in {paths[0]}, found {key[0]}, {key[1]}; fuse classifiers of the same videos"
             )
-    return streams
+    draws = min(len(stream.scores) for stream in streams)
+    return [
+        replace(stream, scores=stream.scores[:draws], accuracy=stream.accuracy[:draws])
+        for stream in streams
+    ]
 
 
 def _classifier_key(classifier: ClassifierScores) -> tuple[str, str, str, str]:

@@ -9,7 +9,6 @@ from video_lstm.settings.base import Section, Stream
 from video_lstm.settings.percepts import FlowConvnetSettings, FlowSettings, PerceptSettings
 from video_lstm.settings.sequences import MNISTSettings, PatchSettings
 from video_lstm.settings.training import (
-    FUSED,
     CapacitySettings,
     ConvLSTMSettings,
     FinetuningSettings,
@@ -80,20 +79,6 @@ class Settings(Section):
                 f"convlstm.patch_size: expected a divisor of mnist.image_size "
                 f"({self.mnist.image_size}), found {self.convlstm.patch_size}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _fused_streams_have_the_same_draws(self) -> Self:
-        if FUSED in self.pretraining.variants:
-            draws = {
-                stream: self.finetuning.settings_of(FUSED, stream, "all").num_draws
-                for stream in self.streams
-            }
-            if len(set(draws.values())) > 1:
-                raise ValueError(
-                    "finetuning.overrides: expected the same num_draws for all streams with labels "
-                    f"'all' ({FUSED}), because streams are fused draw by draw, found {draws}"
-                )
         return self
 
     @model_validator(mode="after")

@@ -149,12 +149,12 @@ rule collect_scores:
     params:
         scripts=scripts_folder,
         code=hash_code("collect_scores"),
+        files=lambda wildcards, input: input_options(input, "finetuned", "predictions"),
     message:
         "Collecting the scores"
     shell:
         "python {params.scripts}/collect_scores.py"
-        " --finetuned {input.finetuned}"
-        " --predictions {input.predictions}"
+        " {params.files}"
         " --output {output}"
         " --log {log}"
 
@@ -219,7 +219,6 @@ use rule collect_scores as collect_fused_scores with:
             for variant in trained_variants("lstm_baseline", FUSED)
             for labels in settings.finetuning.labels
         ],
-        predictions=[],
     output:
         "results/fused_scores.csv",
     log:

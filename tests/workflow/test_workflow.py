@@ -113,7 +113,7 @@ def test_stages_are_targets(finished):
 
 
 def test_comparisons_and_figures_have_their_own_targets(project):
-    targets = ["results/convlstm.csv", "results/frame_errors.csv"]
+    targets = ["results/convlstm.csv", "results/frame_errors.csv", "results/fusion.csv"]
     targets += [f"results/figures/{name}.svg" for name in ("samples_mnist_1", "curves_patches")]
     targets += [f"results/figures/{name}_mnist_composite.png" for name in ("features", "activity")]
     snakemake(project, *targets)
@@ -129,6 +129,12 @@ def test_comparisons_and_figures_have_their_own_targets(project):
     errors = pd.read_csv(project / "results/frame_errors.csv")
     assert set(errors["test"]) == {"mnist", "mnist_1", "mnist_3", "patches"}
     assert set(errors["model"]) == {*ROWS[2:], *TRIVIAL_BASELINES}
+    fusion = pd.read_csv(project / "results/fusion.csv", dtype={"labels": str})
+    assert [*zip(fusion["stream"], fusion["labels"], fusion["variant"], strict=True)] == [
+        ("rgb+flow1", labels, variant)
+        for labels in ("1", "all")
+        for variant in ("lstm_baseline", "composite")
+    ]
     assert planned(project) == {}
 
 

@@ -7,7 +7,6 @@ all that is missing, with exit status 1 if anything is.
     python workflow_scripts/check_machine.py --config configs/paper.yaml
 """
 
-import logging
 import os
 import platform
 import shutil
@@ -86,7 +85,6 @@ class Costs:
 def main(arguments: Arguments) -> None:
     """Check, time and report."""
     torch.set_num_threads(1)
-    logging.getLogger("video_lstm").setLevel(logging.WARNING)  # not the trainings that are timed
     missing: list[str] = []
     settings = read_settings(arguments.config)
     device = check_hardware(settings, arguments, missing)

@@ -15,7 +15,7 @@ from projects import CONFIG, ROOT, copy, counts, snakemake
 
 from video_lstm.command_line import parse
 
-TARGETS = ["tables", "pages", "capacity", "convlstm", "results/choices.csv"]
+TARGETS = ["tables", "pages", "capacity", "convlstm", "fusion", "results/choices.csv"]
 """Targets for which every rule has jobs."""
 CHANGED = {
     "tensorboard": True,

@@ -1,7 +1,9 @@
 """Timings of a small part of each stage on this machine."""
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -117,14 +119,15 @@ def pretraining_seconds(
 
     def step_seconds(batch_size: int) -> float:
         training = _shortened(settings.training, batch_size, device)
-        _, curves = pretrain(
-            arguments,
-            _Noise(frame_size, frames, device),
-            settings.model_copy(update={"training": training}),
-            standardize=None,
-            seed=0,
-            device=device,
-        )
+        with _without_messages():
+            _, curves = pretrain(
+                arguments,
+                _Noise(frame_size, frames, device),
+                settings.model_copy(update={"training": training}),
+                standardize=None,
+                seed=0,
+                device=device,
+            )
         return batch_size / _median_rate(curves)
 
     full = batch = settings.training.batch_size
@@ -160,11 +163,12 @@ def finetuning_seconds(
     batch = settings.training.batch_size
     blocks = torch.randn(settings.block_frames, batch, frame_size, device=device)
     labels = torch.arange(batch, device=device) % _CLASSES
-    curves = train(
-        classifier,
-        lambda _: classifier_loss(classifier(blocks), labels),
-        _shortened(settings.training, batch, device),
-    )
+    with _without_messages():
+        curves = train(
+            classifier,
+            lambda _: classifier_loss(classifier(blocks), labels),
+            _shortened(settings.training, batch, device),
+        )
     return settings.training.steps * batch / _median_rate(curves)
 
 
@@ -191,6 +195,18 @@ def _shortened(
     return settings.model_copy(
         update={"steps": steps, "batch_size": batch_size, "learning_rate": 1e-6}
     )
+
+
+@contextmanager
+def _without_messages() -> Iterator[None]:
+    """Hide the messages of trainings that are only timed."""
+    logger = logging.getLogger("video_lstm")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _median_rate(curves: Mapping[str, np.ndarray]) -> float:

@@ -98,7 +98,9 @@ def list_fused_runs():
 
 def fused_file(dataset, split, streams, variant, labels):
     """Return the path of the fused scores of a variant's classifiers."""
-    return f"results/fuse/{dataset}/split{split}/{'+'.join(streams)}/{variant}/{labels}.h5"
+    return (
+        f"results/fuse/{dataset}/split{split}/{'+'.join(streams)}/{variant}/{labels}.h5"
+    )
 
 
 def trained_variants(*variants):

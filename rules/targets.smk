@@ -1,5 +1,6 @@
 """Targets for whole stages: snakemake --cores N clips | flow | percepts | encoders | classifiers |
-fusion | representations | capacity | convlstm | figures | pages, and the Snakefile's own: tables."""
+fusion | representations | capacity | convlstm | figures | pages, and the Snakefile's own: tables.
+"""
 
 TABLES = expand(
     "results/{table}.csv",

@@ -61,14 +61,17 @@ class _CpuLSTM(torch.autograd.Function):
                 buffer[0].zero_()
             else:
                 buffer[0].copy_(initial)
-        p = peepholes.detach().contiguous().numpy()
+        # Slices of arrays cost less than slices of tensors.
+        p, gate_steps, h_steps, c_steps = (
+            tensor.detach().numpy() for tensor in (peepholes.contiguous(), gates, hs, cs)
+        )
         projected_h = gates.new_zeros(batch, 4 * size)
         for t in range(steps):
             if t or h is not None:
                 projected_h = product(hs[t], recurrent)
             forward_step(
-                gates[t].numpy(), projected_h.numpy().reshape(batch, 4, size), cs[t].numpy(), p,
-                cs[t + 1].numpy(), hs[t + 1].numpy(),
+                gate_steps[t], projected_h.numpy().reshape(batch, 4, size), c_steps[t], p,
+                c_steps[t + 1], h_steps[t + 1],
             )  # fmt: skip
 
         ctx.first_input, ctx.bfloat16 = first_input, bfloat16
@@ -91,18 +94,22 @@ class _CpuLSTM(torch.autograd.Function):
         dc = (zeros if grad_c is None else grad_c).clone(memory_format=torch.contiguous_format)
         if grad_out is not None:
             grad_out = grad_out.contiguous()
-        p, dp = peepholes.detach().contiguous().numpy(), torch.zeros_like(peepholes)
+        dp = torch.zeros_like(peepholes)
+        p, dp_array, dc_array, grad_steps, c_steps = (
+            tensor.detach().numpy() for tensor in (peepholes.contiguous(), dp, dc, grads, cs)
+        )
+        grad_out_steps = [zeros.numpy()] * steps if grad_out is None else grad_out.numpy()
+        rows, transposed = grads.view(steps, batch, -1), recurrent.t()
         for t in reversed(range(steps)):
-            grad_out_t = zeros if grad_out is None else grad_out[t]
             backward_step(
-                grads[t].numpy(), dh.numpy(), grad_out_t.numpy(), dc.numpy(), cs[t].numpy(),
-                cs[t + 1].numpy(), p, dp.numpy(),
+                grad_steps[t], dh.numpy(), grad_out_steps[t], dc_array, c_steps[t],
+                c_steps[t + 1], p, dp_array,
             )  # fmt: skip
             if t or needs_h:
-                dh = product(grads[t].view(batch, -1), recurrent.t())
+                dh = product(rows[t], transposed)
 
         dx = dwx = dwh = db = None
-        flat = grads.view(steps * batch, -1)
+        flat = rows.flatten(0, 1)
         factor = flat.bfloat16() if ctx.bfloat16 else flat
         first_input_row = ctx.first_input * batch
         if needs_x:

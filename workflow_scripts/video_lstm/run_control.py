@@ -90,7 +90,8 @@ def failure_messages(run_logs: Iterable[Path]) -> list[str]:
     for name in dict.fromkeys(re.findall(r"^ +log: (.+) \(check log", run, re.M)):
         log = Path(name).read_text() if Path(name).exists() else ""
         errors = re.findall(r"^[\d:]{8} (.+)\nTraceback", log, re.M) or [
-            "ended without an error message; it was killed, usually because memory ran out"
+            "ended without an error message: it was killed, usually because memory ran out, or did "
+            "not start (see its output above)"
         ]
         messages.append(f"{name}: {errors[-1]}")
     return messages

@@ -241,7 +241,7 @@ CHANGED = {
     "forget_bias": 1.0, "output_bias": "zero", "subtract_mean": True, "patch_size": 8,
     "kernel_size": 7,
     "readout_first": True, "scheduled_sampling": 0.5, "scheduled_sampling_warmup": 0.2,
-    "feedback_lr_scale": 0.5,
+    "feedback_lr_scale": 0.5, "output_lr_scale": 2.0,
     "input_lr_scale": 0.5, "num_processes": 2, "videos": ["unlabelled"],
     "validation_fraction": 0.15, "num_draws": 3,
     "block_frames": 9,

@@ -217,15 +217,29 @@ def test_scheduled_sampling_rises_during_its_warmup(sampling, warmup, expected):
 
 
 @pytest.mark.parametrize(
-    ("scale", "weight"), [("feedback", "predictor.stack.layers.0"), ("input", "encoder.layers.0")]
+    ("scale", "names"),
+    [
+        ("input", ["encoder.layers.0.weight_x"]),
+        ("feedback", ["predictor.stack.layers.0.weight_x"]),
+        (
+            "output",
+            [
+                f"{name}.readout.{kind}"
+                for name in ("predictor", "reconstructor")
+                for kind in ("bias", "weight")
+            ],
+        ),
+    ],
 )
-def test_learning_rate_scales_of_input_and_feedback_weights(pretrained, scale, weight):
+def test_learning_rate_scales_of_input_feedback_and_output_weights(pretrained, scale, names):
     variant = "composite_conditional_future"
-    model, info = load_pretrained(pretrained(variant=variant, **{f"{scale}_lr_scale": 0.0}))
+    settings = {"output_bias": "zero", f"{scale}_lr_scale": 0.0}
+    model, info = load_pretrained(pretrained(variant=variant, **settings))
     start = EncoderDecoder(**info.arguments, generator=torch.Generator().manual_seed(3))
     before, after = start.state_dict(), model.state_dict()
     unchanged = [name for name, value in after.items() if torch.equal(value, before[name])]
-    assert unchanged == getattr(model, f"{scale}_weight_names")() == [f"{weight}.weight_x"]
+    assert sorted(unchanged) == sorted(names)
+    assert sorted(getattr(model, f"{scale}_weight_names")()) == sorted(names)
 
 
 @pytest.mark.slow

@@ -411,6 +411,10 @@ class EncoderDecoder(nn.Module):
             if (decoder := getattr(self, name)) is not None and decoder.conditional
         ]
 
+    def output_weight_names(self) -> list[str]:
+        """Return the names of the weights and biases of the decoders' output layers."""
+        return [name for name, _ in self.named_parameters() if ".readout." in name]
+
     def sequence_losses(
         self, prediction: Prediction, inputs: Tensor, future: Tensor | None
     ) -> Losses:

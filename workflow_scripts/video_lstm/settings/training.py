@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 
 from video_lstm.settings.base import (
     Fraction,
@@ -106,6 +106,9 @@ class EncoderDecoderSettings(Section):
     """Learning rate of a conditional decoder's weights for the previous frame, relative to
     `training.learning_rate`; a small factor helps where frames have many values
     (docs/reproduction.md)."""
+    output_lr_scale: NonNegativeFloat = 1.0
+    """Learning rate of the decoders' output layers, relative to `training.learning_rate`; a large
+    factor helps where frames are sharp, as digits are (docs/reproduction.md)."""
     num_processes: Positive = 1
     """Number of processes that each batch is split over, each on its own GPU if there are GPUs;
     must divide `training.batch_size`."""

@@ -155,7 +155,8 @@ def pretrain(
         flops_per_unit=flops_per_sequence(model),
         loss_scale=sequences.frame_size,
         lr_scales=dict.fromkeys(model.input_weight_names(), settings.input_lr_scale)
-        | dict.fromkeys(model.feedback_weight_names(), settings.feedback_lr_scale),
+        | dict.fromkeys(model.feedback_weight_names(), settings.feedback_lr_scale)
+        | dict.fromkeys(model.output_weight_names(), settings.output_lr_scale),
         tensorboard=tensorboard,
     )
     return model, curves

@@ -107,8 +107,8 @@ class EncoderDecoderSettings(Section):
     `training.learning_rate`; a small factor helps where frames have many values
     (docs/reproduction.md)."""
     output_lr_scale: NonNegativeFloat = 1.0
-    """Learning rate of the decoders' output layers, relative to `training.learning_rate`; a large
-    factor helps where frames are sharp, as digits are (docs/reproduction.md)."""
+    """Learning rate of the decoders' output layers, relative to `training.learning_rate`; on Moving
+    MNIST a factor of 3 lowers both errors (docs/reproduction.md)."""
     num_processes: Positive = 1
     """Number of processes that each batch is split over, each on its own GPU if there are GPUs;
     must divide `training.batch_size`."""

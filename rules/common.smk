@@ -40,6 +40,7 @@ from video_lstm.settings.training import (
     FUSED,
     EncoderDecoderSettings,
     BaselineRepresentation,
+    VariantName,
 )
 from video_lstm.settings.videos import UNLABELLED, VideoSource
 from video_lstm.training.tensorboard import require_tensorboard
@@ -100,7 +101,7 @@ wildcard_constraints:
     compared="convlstm|lstm_equal_parameters|lstm_equal_time",
     comparison="capacity|convlstm",
     model=r"[a-z_0-9]+",
-    variant="|".join(["single_frame", "lstm_baseline", *settings.pretraining.variants]),
+    variant="|".join(["single_frame", "lstm_baseline", *get_args(VariantName)]),
     encoder="|".join(
         [*get_args(BaselineRepresentation), *settings.pretraining.variants]
     ),

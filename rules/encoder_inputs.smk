@@ -90,6 +90,8 @@ def capacity_model(hidden_size):
 
 def convlstm_model(name):
     """Return the settings of the ConvLSTM, or of an LSTM that is compared with it."""
+    if name == "lstm_equal_time":
+        return settings.pretraining.mnist
     section = settings.convlstm
     changed = {"num_layers": section.num_layers, "training": section.training}
     if name == "convlstm":
@@ -103,13 +105,14 @@ def convlstm_model(name):
 
 def matched_models(wildcards):
     """Return the models whose size or training time an LSTM matches, by option name."""
-    convlstm, lstm = (f"results/convlstm/{name}.h5" for name in CONVLSTMS[:2])
-    size = {"match_parameters_of": convlstm}
+    convlstm = "results/convlstm/convlstm.h5"
     return {
         "convlstm": {},
-        "lstm_equal_parameters": size,
-        "lstm_equal_time": size
-        | {"match_seconds_of": convlstm, "speed_reference": lstm},
+        "lstm_equal_parameters": {"match_parameters_of": convlstm},
+        "lstm_equal_time": {
+            "match_seconds_of": convlstm,
+            "speed_reference": "results/pretrain/mnist/pixels/composite.h5",
+        },
     }[wildcards.compared]
 
 

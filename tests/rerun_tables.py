@@ -3,6 +3,7 @@
 from projects import CONFIG
 
 DIGITS = {"pretrain:mnist", "pretrain_capacity", "pretrain_convlstm"}
+MATCHED_LSTMS = {"pretrain_convlstm:lstm_equal_parameters", "pretrain_convlstm:lstm_equal_time"}
 DIGITS_TEST = {"render_moving_mnist", "render_other_digits"}
 CLASSIFIERS = {"finetune_classifier", "validate_classifier", "finetune_on_hours"}
 PERCEPT_PRETRAINING = {"pretrain:tiny_split1", "pretrain_on_hours"}
@@ -62,16 +63,13 @@ STAGES = {
     "pretraining.percepts.num_layers": {*PERCEPT_PRETRAINING, *CLASSIFIERS, "encode_videos:random"},
     # The comparisons take all other settings from here.
     "pretraining.mnist": DIGITS,
-    "pretraining.mnist.hidden_size": {"pretrain:mnist", "pretrain_convlstm:lstm_equal_parameters",
-                                "pretrain_convlstm:lstm_equal_time"},
-    "pretraining.mnist.num_layers": {"pretrain:mnist"},
+    "pretraining.mnist.hidden_size": {"pretrain:mnist", *MATCHED_LSTMS},
+    "pretraining.mnist.num_layers": {"pretrain:mnist", "pretrain_convlstm:lstm_equal_time"},
     "pretraining.mnist.input_frames": DIGITS | DIGITS_TEST,
     "pretraining.mnist.future_frames": DIGITS | DIGITS_TEST,
-    "pretraining.mnist.patch_size": {"pretrain:mnist", "pretrain_capacity",
-                                    "pretrain_convlstm:lstm_equal_parameters"},
-    "pretraining.mnist.kernel_size": {"pretrain:mnist", "pretrain_capacity",
-                                 "pretrain_convlstm:lstm_equal_parameters"},
-    "pretraining.mnist.training": {"pretrain:mnist"},
+    "pretraining.mnist.patch_size": {"pretrain:mnist", "pretrain_capacity", *MATCHED_LSTMS},
+    "pretraining.mnist.kernel_size": {"pretrain:mnist", "pretrain_capacity", *MATCHED_LSTMS},
+    "pretraining.mnist.training": {"pretrain:mnist", "pretrain_convlstm:lstm_equal_time"},
     "pretraining.patches": {"pretrain:patches"},
     "pretraining.patches.input_frames": {"pretrain:patches", "cut_patches"},
     "pretraining.patches.future_frames": {"pretrain:patches", "cut_patches"},

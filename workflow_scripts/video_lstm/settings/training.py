@@ -186,23 +186,24 @@ class UnlabelledHoursSettings(Section):
 
 
 class ConvLSTMSettings(Section):
-    """Comparison on Moving MNIST of a ConvLSTM composite model with an LSTM of the same number of
-    parameters and one of the same training time (lab report, section 3.3). All other settings are
-    those of `pretraining.mnist`.
+    """Comparison on Moving MNIST of a ConvLSTM composite with two LSTM composites (lab report,
+    section 3.3): one with the same number of parameters, and that of `pretraining.mnist`, trained
+    for the same time. All other settings are those of `pretraining.mnist`.
     """
 
     channels: Positive = 64
     """Channels of each ConvLSTM layer."""
     num_layers: Positive = 2
-    """Number of layers of the ConvLSTM and of the LSTMs."""
+    """Number of layers of the ConvLSTM and of the LSTM with as many parameters."""
     kernel_size: Positive = 5
     """Side of the ConvLSTM kernels; odd."""
     patch_size: Positive = 4
     """Side in pixels of the patches that the ConvLSTM splits frames into, one channel per pixel of
     a patch; must divide `mnist.image_size`."""
     training: TrainingSettings = TrainingSettings()
-    """Training of all three models; the number of steps of the LSTM with the same training time is
-    measured instead."""
+    """Training of the ConvLSTM and of the LSTM with as many parameters. The LSTM of the same
+    training time is trained as `pretraining.mnist` says, for a number of steps that follows from
+    the time per step of the composite there."""
 
 
 class PretrainingSettings(Section):

@@ -254,9 +254,10 @@ def test_streams_of_different_splits_are_not_fused(tmp_path):
         read_streams([one, two])
 
 
-def test_accuracy_figure_shows_all_models_and_gains(scores):
-    axes = plot_accuracy(summarise_accuracy(scores)).axes
+def test_accuracy_figure_shows_all_models_and_gains_of_pretraining(scores):
+    single_frame = scores[scores["variant"] == "composite"].assign(variant="single_frame")
+    axes = plot_accuracy(summarise_accuracy(pd.concat([scores, single_frame]))).axes
     assert [axis.get_title() for axis in axes] == ["ucf101, rgb", ""]
     upper, lower = (axis.get_legend_handles_labels()[1] for axis in axes)
-    assert (upper, lower) == (["lstm baseline", "composite"], ["composite"])
+    assert (upper, lower) == (["single frame", "lstm baseline", "composite"], ["composite"])
     assert [tick.get_text() for tick in axes[0].get_xticklabels()] == ["10", "all"]

@@ -56,7 +56,7 @@ def plot_training_curves(
 
 
 def plot_accuracy(summary: pd.DataFrame) -> Figure:
-    """Plot accuracy against labelled videos per class, and below it the gain over the baseline.
+    """Plot accuracy against labelled videos per class, and below it the gain of pretraining.
 
     One column for each data set and stream; bars are 95% intervals (paper, figure 6).
 
@@ -78,7 +78,8 @@ def plot_accuracy(summary: pd.DataFrame) -> Figure:
                 x = [labels.index(n) + 0.06 * (place - len(models) / 2) for n in line["labels"]]
                 style = {"color": (BASELINE_COLOURS | COLOURS)[model], "marker": "o",
                          "markersize": 2.5, "linewidth": 1, "elinewidth": 0.7}  # fmt: skip
-                for axis, name in ((upper, "mean"), (lower, "gain")):
+                plots = {"mean": upper} | ({"gain": lower} if model in COLOURS else {})
+                for name, axis in plots.items():
                     ends = ("low", "high") if name == "mean" else ("gain_low", "gain_high")
                     bars = [(line[name] - line[ends[0]]), (line[ends[1]] - line[name])]
                     if line[name].notna().any():

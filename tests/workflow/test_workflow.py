@@ -9,6 +9,7 @@ import pytest
 from faults import leftovers
 from projects import copy, counts, planned, snakemake
 
+from video_lstm.training.model_matching import matching_steps
 from video_lstm.training.training_summary import read_training_summary
 
 ROWS = ["single_frame", "lstm_baseline", "conditional_future_predictor", "composite"]
@@ -127,8 +128,11 @@ def test_comparisons_and_figures_have_their_own_targets(project):
         *TRIVIAL_BASELINES,
     ]
     assert table.loc["lstm_equal_parameters", "steps"] == 4
-    composite = read_training_summary(project / "results/pretrain/mnist/pixels/composite.h5")
-    assert table.loc["lstm_equal_time", "parameters"] == composite.parameters
+    composite = project / "results/pretrain/mnist/pixels/composite.h5"
+    assert list(table.loc["lstm_equal_time", ["parameters", "steps"]]) == [
+        read_training_summary(composite).parameters,
+        matching_steps(project / "results/convlstm/convlstm.h5", composite),
+    ]
     errors = pd.read_csv(project / "results/frame_errors.csv")
     assert set(errors["test"]) == {"mnist", "mnist_1", "mnist_3", "patches"}
     assert set(errors["model"]) == {*ROWS[2:], *TRIVIAL_BASELINES}

@@ -68,3 +68,8 @@ def test_a_new_video_reruns_its_shard_and_a_new_class_gives_the_bytes_of_a_clean
     snakemake(clean, *targets, *options)
     for target in targets:
         assert (grown / target).read_bytes() == (clean / target).read_bytes()
+    for path in (grown / "videos").rglob("*.mp4"):
+        path.touch()
+    assert "extract_percepts" in counts(snakemake(grown, "-n", *targets, *options).stdout)
+    snakemake(grown, *targets, *options, "--until", "probe_videos")
+    assert counts(snakemake(grown, "-n", *targets, *options).stdout) == {}

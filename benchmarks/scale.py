@@ -89,7 +89,7 @@ def measure(folder: Path, batches: int) -> dict[str, float]:
 
     store = PerceptStore([folder / "percepts.h5"])
     lap("open_store_s")
-    train, _, _ = read_split(folder / "videos.h5", 1, store)
+    train, _, _ = read_split(folder / "videos.h5", 1, store.names)
     lap("read_split_s")
     split_off_validation(train, 0.2, 0)
     lap("cut_validation_s")

@@ -60,6 +60,11 @@ rule train_flow_convnet:
             split=wildcards.split,
             stream=wildcards.stream,
             flow_convnet=settings.flow_convnet,
+            validation_fraction=(
+                settings.finetuning.validation_fraction
+                if settings.flow_convnet.hold_out_validation
+                else None
+            ),
             seed=settings.seed,
             checkpoints=CHECKPOINTS,
         ),

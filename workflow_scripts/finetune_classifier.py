@@ -92,7 +92,7 @@ def main(arguments: Arguments) -> None:
         with artifacts.open_artifact(best_path, "finetuned") as file:
             settings = ClassifierSettings.model_validate_json(file.attrs["finetuning"])
         logger.info("settings with the best validation accuracy: %s", best_path)
-    train, test, data_set = read_split(arguments.videos, arguments.split, store)
+    train, test, data_set = read_split(arguments.videos, arguments.split, store.names)
     measure = "accuracy"
     if arguments.validation_fraction is not None:
         measure = "validation_accuracy"

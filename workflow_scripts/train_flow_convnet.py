@@ -1,7 +1,8 @@
 """Train the temporal-stream convnet on the flow of one split's training videos.
 
 Reads optical flow and the index of the videos; writes the convnet's weights and its training
-curves. Only training videos of the split are used.
+curves. Only training videos of the split are used, with `hold_out_validation` without those that
+finetune_classifier holds out for validation.
 """
 
 from pathlib import Path
@@ -16,13 +17,13 @@ from video_lstm.command_line import TrainingCommandLine, run
 from video_lstm.device import pick_device
 from video_lstm.flow.storage import FlowStore
 from video_lstm.percepts.temporal_stream import STACKS, TemporalStream, write_network
+from video_lstm.sequences.labelled_clips import read_split, split_off_validation
+from video_lstm.settings.base import Fraction
 from video_lstm.settings.percepts import FlowConvnetSettings
 from video_lstm.training.checkpoints import Checkpoint, remove_checkpoint
 from video_lstm.training.flow_stacks import FlowStacks
 from video_lstm.training.loop import train
 from video_lstm.training.tensorboard import log_folder
-from video_lstm.video.labelled_videos import read_labelled_videos
-from video_lstm.video.split_parts import TRAIN
 
 
 class Arguments(TrainingCommandLine):
@@ -40,6 +41,8 @@ class Arguments(TrainingCommandLine):
     """Random seed for weight initialisation and batch sampling."""
     flow_convnet: FlowConvnetSettings = FlowConvnetSettings()
     """Layers of the convnet, crops, and its training."""
+    validation_fraction: Fraction = 0.2
+    """Fraction of the training videos, in whole groups, that `hold_out_validation` leaves out."""
     output: Path
     """Artifact to write: weights, curves and settings of the flow."""
 
@@ -52,15 +55,16 @@ def main(arguments: Arguments) -> None:
     inputs = {f"flow{shard}": path for shard, path in enumerate(arguments.flow)}
     provenance = arguments.provenance({"videos": arguments.videos} | inputs, device_name)
 
-    videos = read_labelled_videos(arguments.videos, arguments.split)
     store = FlowStore(arguments.flow)
-    training_videos, rows = videos.match_clips(TRAIN, store.names)
+    clips, _, data_set = read_split(arguments.videos, arguments.split, store.names)
+    if settings.hold_out_validation:
+        clips, _ = split_off_validation(clips, arguments.validation_fraction, arguments.seed)
     flow_stacks = FlowStacks(
-        store, rows, videos.labels[training_videos], stack=stack, crop=settings.crop_size,
+        store, clips.clips, clips.labels, stack=stack, crop=settings.crop_size,
         seed=arguments.seed, device=device, threads=arguments.threads,
     )  # fmt: skip
     generator = torch.Generator().manual_seed(arguments.seed)
-    network = TemporalStream(stack, len(videos.classes), settings, generator)
+    network = TemporalStream(stack, len(data_set.classes), settings, generator)
     network.scale.fill_(flow_stacks.rms_displacement())
     network.to(device)
 

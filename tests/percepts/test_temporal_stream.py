@@ -16,6 +16,7 @@ from video_lstm.errors import UserError
 from video_lstm.flow.storage import FlowStore
 from video_lstm.percepts import flow_percepts, temporal_stream
 from video_lstm.percepts.temporal_stream import TemporalStream, stack_indices
+from video_lstm.sequences.validation import draw_validation_videos
 from video_lstm.settings.percepts import FlowConvnetSettings
 from video_lstm.training.flow_stacks import FlowStacks
 from video_lstm.video.clips import read_names
@@ -184,25 +185,35 @@ def test_convnet_classifies_test_videos(moving, trained):
     assert not any((folder / "checkpoints").glob("*.safetensors"))
 
 
-def test_weights_do_not_depend_on_test_videos(moving, trained, tmp_path):
-    """The weights are the same, bit for bit, with other flow of the test videos."""
-    folder, clips, _ = moving
-    rng = np.random.default_rng(9)
-    changed = [
-        clip if row < 12 else rng.normal(0, 5, clip.shape).astype(np.float32)
-        for row, clip in enumerate(clips)
-    ]
-    flow = write_flow(tmp_path / "all.h5", changed)
-    train_flow_convnet.main(
-        train_flow_convnet.Arguments(
-            videos=folder / "videos.h5", flow=[flow], split=1,
-            stream="flow1", device="cpu", checkpoints=tmp_path, output=tmp_path / "convnet.h5",
-            flow_convnet={**TRAINED.model_dump(), "training": SCHEDULE},
-        )
-    )  # fmt: skip
-    first = read_convnet(trained).state_dict()
-    second = read_convnet(tmp_path / "convnet.h5").state_dict()
+@pytest.mark.parametrize("hold_out_validation", [False, True])
+def test_weights_do_not_depend_on_held_out_videos(moving, trained, tmp_path, hold_out_validation):
+    """The weights are the same, bit for bit, with other flow of the test and validation videos."""
+    folder, clips, labels = moving
+    fraction, rng = 0.34, np.random.default_rng(9)
+    is_validation = draw_validation_videos(labels[:12], [""] * 12, fraction, 0)
+    unused = [*np.flatnonzero(is_validation & hold_out_validation), *range(12, 18)]
+
+    def train(name, replaced):
+        flow = [
+            rng.normal(0, 5, clip.shape).astype(np.float32) if row in replaced else clip
+            for row, clip in enumerate(clips)
+        ]
+        settings = {"hold_out_validation": hold_out_validation, "training": SCHEDULE}
+        train_flow_convnet.main(
+            train_flow_convnet.Arguments(
+                videos=folder / "videos.h5", flow=[write_flow(tmp_path / f"{name}_flow.h5", flow)],
+                split=1, stream="flow1", device="cpu", checkpoints=tmp_path,
+                flow_convnet=TRAINED.model_dump() | settings, validation_fraction=fraction,
+                output=tmp_path / f"{name}.h5",
+            )
+        )  # fmt: skip
+        return read_convnet(tmp_path / f"{name}.h5").state_dict()
+
+    first, second = train("first", []), train("second", unused)
     assert all(torch.equal(first[name], second[name]) for name in first)
+    fully_trained = read_convnet(trained).state_dict()
+    same = [torch.equal(first[name], fully_trained[name]) for name in first]
+    assert all(same) != hold_out_validation
 
 
 def test_percepts_are_fc6_of_each_flow_in_order(moving, trained, run_script, tmp_path):

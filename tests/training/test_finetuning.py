@@ -213,11 +213,11 @@ def test_missing_or_duplicate_shard_is_an_error(tmp_path):
     with pytest.raises(
         UserError, match="expected shards with all of its videos, found no clip of 10"
     ):
-        read_split(folder / "videos.h5", 1, PerceptStore([folder / "percepts0.h5"]))
+        read_split(folder / "videos.h5", 1, PerceptStore([folder / "percepts0.h5"]).names)
     shutil.copy(folder / "percepts0.h5", folder / "copy.h5")
     shards = [folder / f"{name}.h5" for name in ("percepts0", "percepts1", "copy")]
     with pytest.raises(UserError, match=r"videos\.h5: expected each of its videos in one shard"):
-        read_split(folder / "videos.h5", 1, PerceptStore(shards))
+        read_split(folder / "videos.h5", 1, PerceptStore(shards).names)
 
 
 def test_scores_depend_on_the_subset_and_draws_are_independent(tmp_path):
@@ -320,7 +320,7 @@ def test_softmax_is_initialised_by_logistic_regression(tmp_path):
     folder = data_set(tmp_path / "data")
     model, standardize = pretrain(folder)
     store = PerceptStore([folder / "percepts0.h5", folder / "percepts1.h5"])
-    train, _, _ = read_split(folder / "videos.h5", 1, store)
+    train, _, _ = read_split(folder / "videos.h5", 1, store.names)
     labelled = train[np.arange(0, len(train), 2)]
     no_training = {"steps": 1, "learning_rate": 1e-12, "batch_size": 4}
     settings = ClassifierSettings(block_stride=4, training=no_training, logistic_regression_c=0.5)
@@ -380,7 +380,7 @@ def test_classifier_of_the_motion_stream_is_loaded_as_saved(tmp_path):
     assert (trained.stream, trained.percepts["rate"]) == ("motion", 10.0)
     assert trained.model.standardize.motion_scale is not None
     store = PerceptStore([folder / "percepts0.h5", folder / "percepts1.h5"])
-    _, test, _ = read_split(folder / "videos.h5", 1, store)
+    _, test, _ = read_split(folder / "videos.h5", 1, store.names)
     with open_artifact(path, "finetuned") as file:
         scores = file["scores"][0]
     loaded_scores = score_videos(trained.model, store, test.clips, trained.frames, trained.stride)
@@ -393,7 +393,7 @@ def test_frozen_encoder_equals_the_pretrained_one(tmp_path):
     path, settings = folder / "composite.h5", ClassifierSettings(encoder_lr_scale=0, **BRIEF)
     build = pretrained_classifier_builder(path, "composite", "rgb", DIM, CLASSES, settings)
     store = PerceptStore([folder / "percepts0.h5", folder / "percepts1.h5"])
-    train, _, _ = read_split(folder / "videos.h5", 1, store)
+    train, _, _ = read_split(folder / "videos.h5", 1, store.names)
     data = (store, train.clips, train.labels, train.clips)
     draw = {"seed": 0, "draw": 0, "device": torch.device("cpu")}
     trained, _ = finetune(build, *data, settings, **draw)
@@ -423,7 +423,7 @@ def test_learning_rate_scale_of_the_encoder(tmp_path, monkeypatch):
     path = folder / "composite.h5"
     build = pretrained_classifier_builder(path, "composite", "rgb", DIM, CLASSES, settings)
     store = PerceptStore([folder / "percepts0.h5", folder / "percepts1.h5"])
-    train, _, _ = read_split(folder / "videos.h5", 1, store)
+    train, _, _ = read_split(folder / "videos.h5", 1, store.names)
     data = (store, train.clips, train.labels, train.clips, settings)
     draw = {"seed": 0, "draw": 0, "device": torch.device("cpu")}
     ours, _ = finetune(build, *data, **draw)

@@ -1,13 +1,14 @@
 """Training, validation and test videos of a split of a labelled data set."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from video_lstm.errors import UserError
-from video_lstm.sequences.percepts import PerceptStore
 from video_lstm.sequences.validation import draw_validation_videos
+from video_lstm.video.clips import ClipName
 from video_lstm.video.labelled_videos import LabelledVideos, read_labelled_videos
 from video_lstm.video.split_parts import TEST, TRAIN
 
@@ -18,7 +19,7 @@ class LabelledClips:
 
     Attributes:
         rows: Rows of the artifact `videos`, (n,) int32.
-        clips: Rows of a `PerceptStore`, (n,) int64.
+        clips: Rows of a `PerceptStore` or `FlowStore`, (n,) int64.
         labels: Classes, (n,) int32.
         groups: Group of each video; empty where it has none.
     """
@@ -40,23 +41,23 @@ class LabelledClips:
 
 
 def read_split(
-    path: Path, split: int, store: PerceptStore
+    path: Path, split: int, names: Sequence[ClipName]
 ) -> tuple[LabelledClips, LabelledClips, LabelledVideos]:
     """Read the training and test videos of a split, and the data set they belong to.
 
     Args:
         path: Artifact of schema `videos`.
         split: Number of the split, from 1.
-        store: Percepts of all its videos.
+        names: Names of the stored clips, one for each video of the data set.
 
     Raises:
         UserError: The split does not exist, has no training or no test videos, or a video has no
-            percepts.
+            clip.
     """
     data_set = read_labelled_videos(path, split)
 
     def select_part(part: int) -> LabelledClips:
-        rows, clips = data_set.match_clips(part, store.names)
+        rows, clips = data_set.match_clips(part, names)
         return LabelledClips(
             rows.astype(np.int32), clips, data_set.labels[rows], list(data_set.groups[rows])
         )

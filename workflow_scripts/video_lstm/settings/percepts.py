@@ -133,6 +133,10 @@ class FlowConvnetSettings(Section):
     normalises after each and trains small convnets in far fewer steps."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Dropout probability of fc6 and fc7."""
+    hold_out_validation: bool = False
+    """Train without the validation videos (`finetuning.validation_fraction`), so that the weights
+    of fused streams are chosen on videos that no stream was trained on. By default the convnet is
+    trained on all training videos of a split, as in the paper; the weights then favour flow."""
     training: TrainingSettings = TrainingSettings(
         steps=80_000,
         batch_size=256,

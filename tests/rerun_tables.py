@@ -185,7 +185,7 @@ MODULES = {
                     PRETRAINING | CLASSIFIERS | {"encode_videos"}),
     "training.finetuning": CLASSIFIERS,
     "training.flow_stacks": {"train_flow_convnet"},
-    "sequences.labelled_clips": CLASSIFIERS,
+    "sequences.labelled_clips": {"train_flow_convnet", *CLASSIFIERS},
     "sequences.labelled_subsets": CLASSIFIERS | REPRESENTATIONS,
     "evaluation.accuracy": {"summarise_accuracy", "summarise_fusion", "make_paper_table",
                             "compare_hours", "summarise_representations", *LOOKS},
@@ -202,7 +202,7 @@ MODULES = {
     "evaluation.frame_errors": FRAMES,
     "evaluation.frame_error_tables": {"tabulate_frame_errors", "compare_models", "draw_errors",
                                 "draw_samples"},
-    "sequences.validation": {*CLASSIFIERS, *REPRESENTATIONS},
+    "sequences.validation": {"train_flow_convnet", *CLASSIFIERS, *REPRESENTATIONS},
     "evaluation.classifier_scores": {"fuse_streams", "encode_videos", *CLASSIFIERS, *TABLES,
                                      *REPRESENTATIONS},
     "evaluation.trivial_baselines": {"make_paper_table", "encode_videos", "collect_fused_scores",
@@ -253,7 +253,8 @@ CHANGED = {
     "variants": ["composite", "conditional_future_predictor", "autoencoder"],
     "splits.fraction.test_fraction": 0.4, "splits.group.by": {"by": "fraction"},
     "splits.list.train": [CONFIG], "splits.list.test": [CONFIG],
-    "flow_convnet.channels": [4, 4, 4, 4, 5], "capacity.hidden_sizes": [4, 9],
+    "flow_convnet.channels": [4, 4, 4, 4, 5], "hold_out_validation": True,
+    "capacity.hidden_sizes": [4, 9],
 }  # fmt: skip
 """Changed value of each setting; the longest suffix of the setting's name applies."""
 

@@ -56,11 +56,11 @@ def main(arguments: Arguments) -> None:
     provenance = arguments.provenance({"videos": arguments.videos} | inputs, device_name)
 
     store = FlowStore(arguments.flow)
-    clips, _, data_set = read_split(arguments.videos, arguments.split, store.names)
+    labelled, _, data_set = read_split(arguments.videos, arguments.split, store.names)
     if settings.hold_out_validation:
-        clips, _ = split_off_validation(clips, arguments.validation_fraction, arguments.seed)
+        labelled, _ = split_off_validation(labelled, arguments.validation_fraction, arguments.seed)
     flow_stacks = FlowStacks(
-        store, clips.clips, clips.labels, stack=stack, crop=settings.crop_size,
+        store, labelled.clips, labelled.labels, stack=stack, crop=settings.crop_size,
         seed=arguments.seed, device=device, threads=arguments.threads,
     )  # fmt: skip
     generator = torch.Generator().manual_seed(arguments.seed)

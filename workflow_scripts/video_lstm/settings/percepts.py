@@ -136,7 +136,7 @@ class FlowConvnetSettings(Section):
     hold_out_validation: bool = False
     """Train without the validation videos (`finetuning.validation_fraction`), so that the weights
     of fused streams are chosen on videos that no stream was trained on. By default the convnet is
-    trained on all training videos of a split, as in the paper; the weights then favour flow."""
+    trained on all training videos of a split, as in the paper; the weights may then favour flow."""
     training: TrainingSettings = TrainingSettings(
         steps=80_000,
         batch_size=256,
